@@ -1,0 +1,142 @@
+"""Configuration as dataclasses that describe and validate themselves.
+
+A configuration class is a frozen dataclass whose fields are made with `setting`. The same class
+fills itself from YAML (`load`), from ``key=value`` overrides, and becomes the declared parameters
+of a node (`nodes/parameters.py`), so that every value, range and description exists once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from smoothvla_ros.errors import UserError
+
+Config = TypeVar('Config')
+
+
+def setting(
+    default: Any = dataclasses.MISSING,
+    description: str = '',
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: Sequence[str] | None = None,
+) -> Any:
+    """Return a dataclass field that carries its description and its range (both ends included)."""
+    metadata = {
+        'description': description,
+        'minimum': minimum,
+        'maximum': maximum,
+        'choices': tuple(choices) if choices is not None else None,
+    }
+    if isinstance(default, list | dict):
+        return dataclasses.field(default_factory=default.copy, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def validate(config: Any, place: str) -> None:
+    """Check every field of a configuration against its range; call it from ``__post_init__``.
+
+    Raises UserError naming the field, its value, `place` and what is allowed.
+    """
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        name = f'{place}: {field.name}={value!r}'
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f'{name} is not a finite number')
+        low, high = field.metadata.get('minimum'), field.metadata.get('maximum')
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            if low is not None and value < low:
+                raise UserError(f'{name} is too small; the smallest allowed is {low}')
+            if high is not None and value > high:
+                raise UserError(f'{name} is too large; the largest allowed is {high}')
+        choices = field.metadata.get('choices')
+        if choices is not None:
+            for item in value if isinstance(value, tuple | list) else (value,):
+                if item not in choices:
+                    raise UserError(f'{name} is unknown; choose from {", ".join(choices)}')
+
+
+def from_mapping(cls: type[Config], values: Mapping[str, Any], place: str) -> Config:
+    """Build a configuration from plain values; unknown names and wrong types are user errors."""
+    hints = typing.get_type_hints(cls)
+    known = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise UserError(f'{place}: unknown setting {unknown[0]!r}; known: {", ".join(sorted(known))}')
+    converted = {
+        name: _convert(value, hints[name], f'{place}: {name}') for name, value in values.items()
+    }
+    try:
+        return cls(**converted)
+    except TypeError as error:
+        raise UserError(f'{place}: {error}; give the missing setting') from error
+
+
+def load(
+    cls: type[Config], path: Path | None = None, overrides: Mapping[str, Any] | None = None
+) -> Config:
+    """Read a configuration from a YAML file, with overrides from the command line on top."""
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            content = yaml.safe_load(Path(path).read_text())
+        except OSError as error:
+            raise UserError(f'configuration {path}: {error.strerror}; give a readable file') from error
+        except yaml.YAMLError as error:
+            line = ' '.join(str(error).split())
+            raise UserError(f'configuration {path} is not valid YAML: {line}') from error
+        if content is not None and not isinstance(content, dict):
+            raise UserError(f'configuration {path}: expected "name: value" lines')
+        values.update(content or {})
+    values.update(overrides or {})
+    return from_mapping(cls, values, str(path) if path is not None else cls.__name__)
+
+
+def to_mapping(config: Any) -> dict[str, Any]:
+    """Return plain values (lists for tuples, strings for paths) that YAML or JSON can hold."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, tuple | list):
+            return [plain(item) for item in value]
+        return str(value) if isinstance(value, Path) else value
+
+    return {field.name: plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
+
+
+def _convert(value: Any, hint: Any, place: str) -> Any:
+    """Convert a YAML or command-line value to the type that the field declares."""
+    arguments = typing.get_args(hint)
+    origin = typing.get_origin(hint)
+    if type(None) in arguments:
+        if value is None or value == '':
+            return None
+        return _convert(value, next(a for a in arguments if a is not type(None)), place)
+    if origin in (tuple, list):
+        items = value.split(',') if isinstance(value, str) else value
+        if not isinstance(items, Sequence):
+            items = [items]
+        return origin(_convert(item, arguments[0], place) for item in items if item != '')
+    wrong = UserError(f'{place}={value!r} is not a valid {getattr(hint, "__name__", hint)}')
+    if hint is bool:
+        if isinstance(value, bool):
+            return value
+        lowered = str(value).lower()
+        if lowered not in ('true', 'false'):
+            raise wrong
+        return lowered == 'true'
+    if isinstance(value, bool):
+        raise wrong
+    try:
+        if hint is int and isinstance(value, float) and not value.is_integer():
+            raise wrong
+        return hint(value) if hint in (int, float, str, Path) else value
+    except (TypeError, ValueError) as error:
+        raise wrong from error

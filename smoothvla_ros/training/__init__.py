@@ -1,0 +1,1 @@
+"""Supervised fine-tuning and reinforcement learning of a policy. Knows no ROS."""

@@ -1,0 +1,44 @@
+"""The trainer's only view of the world: episodes go out as requests and come back complete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from smoothvla_ros.records import Episode, EpisodeRequest
+
+
+@dataclass(frozen=True)
+class LostEpisode:
+    """A request that was given up after its bounded number of attempts."""
+
+    request: EpisodeRequest
+    reason: str
+
+
+class RolloutSource(Protocol):
+    """Where rollouts come from: this process's workers, the topics of a graph, another engine."""
+
+    def update_policy(self, version: int, folder: Path, sha256: str) -> None:
+        """Make the policy saved in `folder` answer every request of `version`.
+
+        sha256: `checkpoints.folder_sha256(folder)`. Raises UserError if the folder does not match.
+        """
+        ...
+
+    def collect(self, requests: Sequence[EpisodeRequest]) -> Iterator[Episode]:
+        """Yield each request's episode as it finishes, in any order, each at most once.
+
+        A request that is not answered when the iterator ends is lost; `lost` says why.
+        """
+        ...
+
+    def lost(self) -> Sequence[LostEpisode]:
+        """Return the requests of the latest `collect` that were given up."""
+        ...
+
+    def close(self) -> None:
+        """Stop everything that `collect` uses; safe to call twice."""
+        ...

@@ -1,0 +1,132 @@
+"""Intervals for rates: Wilson for one policy, Newcombe and McNemar for two on the same episodes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from smoothvla_ros.errors import UserError
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its confidence interval, all in the unit of the estimate."""
+
+    mean: float
+    low: float
+    high: float
+
+    def scaled(self, factor: float) -> Interval:
+        """Return the same interval in another unit; `factor` must be positive."""
+        return Interval(self.mean * factor, self.low * factor, self.high * factor)
+
+    def excludes(self, value: float) -> bool:
+        """Whether `value` lies outside the interval."""
+        return value < self.low or value > self.high
+
+
+def normal_quantile(confidence: float) -> float:
+    """Return z such that a standard normal lies in [-z, z] with probability `confidence`."""
+    if not 0.0 < confidence < 1.0:
+        raise UserError(f'confidence={confidence} must lie between 0 and 1; 0.95 is usual')
+    return NormalDist().inv_cdf(0.5 + confidence / 2.0)
+
+
+def wilson(successes: int, trials: int, confidence: float = CONFIDENCE) -> Interval:
+    """Score interval of a success rate, in [0, 1] (Wilson 1927).
+
+    Raises UserError for no trials, or for more successes than trials.
+    """
+    if trials < 1 or not 0 <= successes <= trials:
+        raise UserError(f'{successes} successes of {trials} episodes is no rate; run some episodes')
+    z = normal_quantile(confidence)
+    rate = successes / trials
+    centre = rate + z * z / (2 * trials)
+    half = z * math.sqrt(rate * (1.0 - rate) / trials + (z / (2 * trials)) ** 2)
+    scale = 1.0 / (1.0 + z * z / trials)
+    # The bounds of 0 of n and n of n are exact; rounding must not push them past the rate.
+    low = 0.0 if successes == 0 else (centre - half) * scale
+    high = 1.0 if successes == trials else (centre + half) * scale
+    return Interval(rate, low, high)
+
+
+@dataclass(frozen=True)
+class PairedCounts:
+    """How two policies did on the same episodes."""
+
+    both: int
+    only_before: int
+    only_after: int
+    neither: int
+
+    @classmethod
+    def of(cls, before: Sequence[bool], after: Sequence[bool]) -> PairedCounts:
+        """Count from two success lists [n] of the same episodes in the same order."""
+        first, second = np.asarray(before, bool), np.asarray(after, bool)
+        if first.shape != second.shape:
+            raise ValueError(f'{first.size} and {second.size} outcomes cannot be paired')
+        return cls(
+            both=int(np.sum(first & second)),
+            only_before=int(np.sum(first & ~second)),
+            only_after=int(np.sum(~first & second)),
+            neither=int(np.sum(~first & ~second)),
+        )
+
+    @property
+    def pairs(self) -> int:
+        """Number of episodes that both policies ran."""
+        return self.both + self.only_before + self.only_after + self.neither
+
+
+def success_difference(counts: PairedCounts, confidence: float = CONFIDENCE) -> Interval:
+    """Interval of the success rate after minus before, paired, in [-1, 1].
+
+    Newcombe, Statistics in Medicine 17 (1998) 2635, method 10: the Wilson intervals of both rates
+    joined with their correlation, which is continuity-corrected where it is positive.
+    """
+    before = wilson(counts.both + counts.only_before, counts.pairs, confidence)
+    after = wilson(counts.both + counts.only_after, counts.pairs, confidence)
+    correlation = _phi(counts)
+    lower = (after.mean - after.low, before.high - before.mean)
+    upper = (after.high - after.mean, before.mean - before.low)
+    difference = after.mean - before.mean
+    return Interval(
+        difference,
+        difference - _joined(*lower, correlation),
+        difference + _joined(*upper, correlation),
+    )
+
+
+def mcnemar(counts: PairedCounts) -> float:
+    """Exact two-sided p-value that both policies succeed equally often (McNemar, binomial)."""
+    discordant = counts.only_before + counts.only_after
+    fewer = min(counts.only_before, counts.only_after)
+    tail = sum(math.comb(discordant, k) for k in range(fewer + 1)) / 2**discordant
+    return min(1.0, 2.0 * tail)
+
+
+def _joined(first: float, second: float, correlation: float) -> float:
+    """Half-width of a difference whose sides have half-widths `first` and `second`."""
+    return math.sqrt(max(0.0, first**2 - 2.0 * correlation * first * second + second**2))
+
+
+def _phi(counts: PairedCounts) -> float:
+    """Correlation of the two outcomes; 0 where one policy always or never succeeds."""
+    margins = (
+        (counts.both + counts.only_before)
+        * (counts.only_after + counts.neither)
+        * (counts.both + counts.only_after)
+        * (counts.only_before + counts.neither)
+    )
+    if margins == 0:
+        return 0.0
+    product = counts.both * counts.neither - counts.only_before * counts.only_after
+    if product > 0:
+        product = max(product - counts.pairs / 2.0, 0.0)
+    return product / math.sqrt(margins)

@@ -1,0 +1,82 @@
+"""Every setting of a GRPO run, described and ranged, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from smoothvla_ros.configuration import setting, validate
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.training.rewards import RewardSettings
+
+
+@dataclass(frozen=True)
+class GrpoConfig(RewardSettings):
+    """The algorithm: what an iteration samples, and how the policy learns from it."""
+
+    iterations: int = setting(12, 'Iterations of rollouts and update', minimum=0)
+    groups: int = setting(5, 'Groups an iteration: scenes that are rolled out again', minimum=1)
+    group_size: int = setting(8, 'Rollouts of one scene, compared with each other', minimum=2)
+    refill_groups: int = setting(
+        1, 'Most groups an iteration that replace those which teach nothing', minimum=0
+    )
+    attempts: int = setting(
+        2, 'How often a lost rollout is asked for before its group is dropped', minimum=1
+    )
+    temperature: float = setting(1.0, 'Sampling temperature of training', minimum=0.01, maximum=5.0)
+    learning_rate: float = setting(2e-5, 'Learning rate of AdamW', minimum=0.0, maximum=1.0)
+    weight_decay: float = setting(0.0, 'Weight decay of AdamW', minimum=0.0, maximum=1.0)
+    epochs: int = setting(1, 'Passes over the rollouts of an iteration', minimum=1)
+    minibatches: int = setting(4, 'Optimiser steps a pass', minimum=1)
+    micro_batch: int = setting(16, 'Chunks a forward pass; only memory depends on it', minimum=1)
+    clip_low: float = setting(0.2, 'How far a ratio may fall below 1', minimum=0.0, maximum=1.0)
+    clip_high: float = setting(0.28, 'How far a ratio may rise above 1', minimum=0.0)
+    max_gradient_norm: float = setting(1.0, 'Gradients are scaled down to this norm', minimum=1e-6)
+    entropy_coefficient: float = setting(
+        0.0, 'Weight of an entropy bonus a token', minimum=0.0, maximum=1.0
+    )
+    kl_coefficient: float = setting(
+        0.0, 'Weight of the divergence from the starting policy; 0 loads no reference', minimum=0.0
+    )
+    reference_successes: int = setting(
+        4, 'Successes a task that the reference jerk is averaged over at least', minimum=1
+    )
+    seed: int = setting(0, 'Seed of the run; everything that is drawn follows from it', minimum=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        validate(self, 'training')
+
+
+@dataclass(frozen=True)
+class TrainConfig(GrpoConfig):
+    """The job: what is trained, where, how it is evaluated and what is kept."""
+
+    suite: str = setting('libero_spatial', 'Task suite')
+    tasks: tuple[int, ...] = setting((0, 1, 2, 3), 'Tasks of the suite; empty for all')
+    policy: str = setting('default', "Starting policy: a folder, or 'default' for the shipped one")
+    output: Path = setting(Path('runs/train'), 'Folder for everything the run leaves behind')
+    resume: bool = setting(
+        True, 'Go on with an unfinished run of the same settings found in the output folder'
+    )
+    evaluation_episodes: int = setting(
+        10, 'Held-out episodes a task, before and after each', minimum=1
+    )
+    evaluation_seed: int = setting(1000, 'Seed that draws the held-out episodes', minimum=0)
+    robots: int = setting(2, 'Simulated robots, one process each', minimum=1, maximum=64)
+    render_profile: str = setting(
+        'fast', 'Rendering: stock is what LIBERO draws', choices=('stock', 'fast')
+    )
+    keep_checkpoints: int = setting(2, 'Latest checkpoints to keep beside the first', minimum=2)
+    threads: int = setting(2, 'Threads of the update; part of what makes a run repeatable', minimum=1)
+    device: str = setting('cpu', 'Torch device of the update and, in process, of inference')
+    deterministic: bool = setting(
+        True, 'Bit-identical runs of one seed: one request an inference, deterministic kernels'
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(set(self.tasks)) != len(self.tasks):
+            raise UserError(f'training: tasks={list(self.tasks)} names one twice; name each once')
+        if any(task < 0 for task in self.tasks):
+            raise UserError(f'training: tasks={list(self.tasks)} holds a negative number')

@@ -1,0 +1,62 @@
+"""What a reward may know of a group of rollouts: success and the arm's own motion, nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class RolloutOutcome:
+    """One rollout, cut at first success.
+
+    mean_jerk: m/s^3, mean norm of the tool's translational jerk over the rollout.
+    step_jerk: [T] m/s^3, the same norm after each executed control step.
+    chunk_steps: [C] executed steps of each chunk; they add up to T.
+    """
+
+    success: bool
+    mean_jerk: float
+    step_jerk: np.ndarray
+    chunk_steps: tuple[int, ...]
+
+    @property
+    def steps(self) -> int:
+        """Number of executed control steps."""
+        return len(self.step_jerk)
+
+
+@dataclass(frozen=True)
+class TaskReference:
+    """The starting policy on one task: successful, sampled training episodes; frozen afterwards.
+
+    jerk: m/s^3, J_ref.  steps: mean control steps to success.  episodes: how many were averaged.
+    """
+
+    jerk: float
+    steps: float
+    episodes: int
+
+
+@dataclass(frozen=True)
+class GroupOutcome:
+    """Rollouts of one instruction, initial state and scene, to be compared with each other."""
+
+    rollouts: tuple[RolloutOutcome, ...]
+    reference: TaskReference
+
+    @property
+    def success(self) -> np.ndarray:
+        """Which rollouts succeeded, bool [G]."""
+        return np.array([rollout.success for rollout in self.rollouts], dtype=bool)
+
+    @property
+    def jerk(self) -> np.ndarray:
+        """Mean jerk of each rollout, [G] m/s^3."""
+        return np.array([rollout.mean_jerk for rollout in self.rollouts], dtype=np.float64)
+
+    @property
+    def steps(self) -> np.ndarray:
+        """Executed control steps of each rollout, int [G]."""
+        return np.array([rollout.steps for rollout in self.rollouts], dtype=np.int64)

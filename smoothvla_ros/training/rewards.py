@@ -1,0 +1,189 @@
+"""Rewards by name: plain functions from a group's outcome to the credit of every control step.
+
+A reward of your own is one function more::
+
+    @reward('short')
+    def short(group, settings):
+        return credit_from_rewards(group, group.success / group.steps)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from smoothvla_ros.configuration import setting, validate
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.training.advantages import (
+    UNIFORM,
+    group_normalised,
+    profile_scores,
+    smoothness_scores,
+)
+from smoothvla_ros.training.outcomes import GroupOutcome, RolloutOutcome
+
+CREDIT = ('episode', 'chunk', 'step')
+
+
+@dataclass(frozen=True)
+class RewardSettings:
+    """What the rewards share."""
+
+    reward: str = setting('decoupled', 'Reward by name: binary, smooth, decoupled, or your own')
+    jerk_penalty: float = setting(
+        0.2, 'smooth: lambda of eq. 5, in units of the reference jerk', minimum=0.0
+    )
+    smoothness_weight: float = setting(
+        0.3, 'decoupled: weight w of the smoothness score beside success', minimum=0.0
+    )
+    smoothness_clip: float = setting(
+        2.0, 'decoupled: largest absolute smoothness score c', minimum=0.0
+    )
+    smoothness_credit: str = setting(
+        'episode',
+        'decoupled: what a smoothness score is given to, against the same phase of the group',
+        choices=CREDIT,
+    )
+    jerk_spread_floor: float = setting(
+        0.05, 'Spread of jerk that counts as noise, in units of the reference jerk', minimum=1e-6
+    )
+    slow_limit: float = setting(
+        1.2,
+        'decoupled: a success longer than this many mean durations of the starting policy gains '
+        'nothing by being smooth',
+        minimum=1.0,
+    )
+
+    def __post_init__(self) -> None:
+        validate(self, 'reward')
+        if self.reward not in REWARDS:
+            raise UserError(
+                f'reward: reward={self.reward!r} is unknown; choose from {", ".join(REWARDS)}'
+            )
+        if self.smoothness_weight * self.smoothness_clip >= 2.0:
+            raise UserError(
+                f'reward: smoothness_weight={self.smoothness_weight} times '
+                f'smoothness_clip={self.smoothness_clip} must stay below 2, or a jerky success '
+                'ranks below a failure; lower one of them'
+            )
+
+
+@dataclass(frozen=True)
+class GroupCredit:
+    """What the learner needs of a group.
+
+    rewards: [G], the scalar that each rollout earned.
+    advantages: G arrays [T_i], one number a control step.
+    informative: whether there is anything to learn from; other groups are sampled again.
+    """
+
+    rewards: np.ndarray
+    advantages: tuple[np.ndarray, ...]
+    informative: bool
+
+
+RewardFunction = Callable[[GroupOutcome, RewardSettings], GroupCredit]
+REWARDS: dict[str, RewardFunction] = {}
+
+
+def reward(name: str) -> Callable[[RewardFunction], RewardFunction]:
+    """Register a reward under a name that the setting `reward` then accepts."""
+
+    def register(function: RewardFunction) -> RewardFunction:
+        REWARDS[name] = function
+        return function
+
+    return register
+
+
+def credit_from_rewards(group: GroupOutcome, rewards: np.ndarray) -> GroupCredit:
+    """Give every step of a rollout its group-normalised reward [G]."""
+    advantages = group_normalised(rewards)
+    return GroupCredit(
+        rewards=np.asarray(rewards, dtype=np.float64),
+        advantages=tuple(np.full(n, a) for n, a in zip(group.steps, advantages, strict=True)),
+        informative=bool(np.std(rewards) > UNIFORM),
+    )
+
+
+@reward('binary')
+def binary(group: GroupOutcome, settings: RewardSettings) -> GroupCredit:
+    """Reward success alone: what the field calls standard RL."""
+    return credit_from_rewards(group, group.success.astype(np.float64))
+
+
+@reward('smooth')
+def smooth(group: GroupOutcome, settings: RewardSettings) -> GroupCredit:
+    """Reward eq. 5 of the paper, R = I_success * (1 - lambda * J / J_ref); never clipped.
+
+    Kept faithful, with what it is open to: the standardisation that follows erases lambda where all
+    succeed, a success can earn less than a failure, and slowness lowers jerk.
+    """
+    penalty = settings.jerk_penalty * group.jerk / group.reference.jerk
+    credit = credit_from_rewards(group, group.success * (1.0 - penalty))
+    mixed = group.success.any() and not group.success.all()
+    informative = mixed or (credit.informative and _jerk_spreads(group, group.success, settings))
+    return GroupCredit(credit.rewards, credit.advantages, bool(informative))
+
+
+@reward('decoupled')
+def decoupled(group: GroupOutcome, settings: RewardSettings) -> GroupCredit:
+    """Reward success, and apart from it the smoothness of a success within its group.
+
+    A = A_task + w * s * z: A_task the group-normalised success, s = 1 for a success, z the score of
+    `smoothness_scores` over the successes, in units of the group's own spread. Nothing is divided
+    by a batch's deviation afterwards: that would erase w.
+
+    The same path at half the speed has an eighth of the jerk. So a success slower than `slow_limit`
+    allows is no yardstick for the others, and its score can lower its advantage but not raise it.
+    """
+    success = group.success
+    slow = group.steps > settings.slow_limit * group.reference.steps
+    compared = success & ~slow
+    floor = settings.jerk_spread_floor * group.reference.jerk
+    task = group_normalised(success.astype(np.float64))
+    scores = _scores(group, compared, floor, settings)
+    advantages = []
+    for index, score in enumerate(scores):
+        allowed = np.minimum(score, 0.0) if slow[index] else score
+        smoothness = settings.smoothness_weight * allowed * success[index]
+        advantages.append(task[index] + smoothness)
+    mixed = success.any() and not success.all()
+    informative = mixed or (
+        settings.smoothness_weight > 0.0 and _jerk_spreads(group, compared, settings)
+    )
+    return GroupCredit(success.astype(np.float64), tuple(advantages), bool(informative))
+
+
+def _jerk_spreads(group: GroupOutcome, compared: np.ndarray, settings: RewardSettings) -> bool:
+    """Say whether the compared rollouts differ in jerk by more than noise."""
+    floor = settings.jerk_spread_floor * group.reference.jerk
+    return bool(compared.sum() >= 2 and group.jerk[compared].std() > floor)
+
+
+def _scores(
+    group: GroupOutcome, compared: np.ndarray, floor: float, settings: RewardSettings
+) -> list[np.ndarray]:
+    """Return the smoothness score of every control step, G arrays [T_i], at the chosen credit."""
+    clip = settings.smoothness_clip
+    if settings.smoothness_credit == 'episode':
+        scores = smoothness_scores(group.jerk, compared, floor, clip)
+        return [np.full(n, score) for n, score in zip(group.steps, scores, strict=True)]
+    if settings.smoothness_credit == 'step':
+        profiles = [rollout.step_jerk for rollout in group.rollouts]
+        return profile_scores(profiles, compared, floor, clip)
+    profiles = [_chunk_means(rollout) for rollout in group.rollouts]
+    scores_of_chunks = profile_scores(profiles, compared, floor, clip)
+    return [
+        np.repeat(scores, rollout.chunk_steps)
+        for scores, rollout in zip(scores_of_chunks, group.rollouts, strict=True)
+    ]
+
+
+def _chunk_means(rollout: RolloutOutcome) -> np.ndarray:
+    """Return the mean jerk of each chunk's executed steps, [C] m/s^3; 0 for a chunk without any."""
+    ends = np.cumsum(rollout.chunk_steps)
+    totals = np.diff(np.concatenate([[0.0], np.cumsum(rollout.step_jerk)])[[0, *ends]])
+    return totals / np.maximum(rollout.chunk_steps, 1)

@@ -1,0 +1,38 @@
+"""Where the robot descriptions that come with example-robot-data lie on this machine."""
+
+from __future__ import annotations
+
+import os
+from importlib import metadata
+from pathlib import Path
+
+from smoothvla_ros.errors import UserError
+
+_PACKAGE = 'example-robot-data'
+
+
+def robot_description(relative_path: str) -> Path:
+    """Return a URDF of example-robot-data, from its wheel or from a sourced ROS 2 install.
+
+    relative_path: below the package's folder of robots, with forward slashes, for example
+    ``panda_description/urdf/panda.urdf``.  Raises UserError where there is no such file.
+    """
+    for file in _files_of_the_wheel():
+        if file.as_posix().endswith(f'{_PACKAGE}/robots/{relative_path}'):
+            return file
+    for prefix in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep):
+        file = Path(prefix, 'share', _PACKAGE, 'robots', relative_path)
+        if prefix and file.is_file():
+            return file
+    raise UserError(
+        f'robot description {relative_path} was not found; install {_PACKAGE} '
+        '(pip, or the ROS 2 package of that name)'
+    )
+
+
+def _files_of_the_wheel() -> list[Path]:
+    try:
+        files = metadata.files(_PACKAGE) or []
+    except metadata.PackageNotFoundError:
+        return []
+    return [Path(str(file.locate())) for file in files if file.suffix == '.urdf']

@@ -1,0 +1,193 @@
+"""The three rewards, and every way to earn one that is not a smooth success."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.training.outcomes import GroupOutcome, RolloutOutcome, TaskReference
+from smoothvla_ros.training.rewards import CREDIT, REWARDS, RewardSettings
+
+CHUNK = 8
+JERK_REFERENCE = 10.0
+STEPS_REFERENCE = 100
+
+
+def rollout(success: bool, jerk: float, steps: int = 80, profile: np.ndarray | None = None):
+    """One rollout of constant jerk, or of a profile scaled to that mean."""
+    shape = np.ones(steps) if profile is None else np.resize(profile, steps)
+    step_jerk = jerk * shape / max(shape.mean(), 1e-12)
+    full, rest = divmod(steps, CHUNK)
+    return RolloutOutcome(success, jerk, step_jerk, (CHUNK,) * full + ((rest,) if rest else ()))
+
+
+def credit(rollouts, **settings):
+    """The credit of a group under the named settings."""
+    config = RewardSettings(**settings)
+    reference = TaskReference(JERK_REFERENCE, STEPS_REFERENCE, 8)
+    return REWARDS[config.reward](GroupOutcome(tuple(rollouts), reference), config)
+
+
+def first_steps(group_credit) -> np.ndarray:
+    """The advantage of each rollout's first step [G]."""
+    return np.array([advantages[0] for advantages in group_credit.advantages])
+
+
+def mean_advantages(group_credit) -> np.ndarray:
+    """The mean advantage of each rollout's steps [G]."""
+    return np.array([advantages.mean() for advantages in group_credit.advantages])
+
+
+def test_binary_ignores_jerk():
+    """Two successes of different jerk get the same advantage."""
+    result = credit(
+        [rollout(True, 1.0), rollout(True, 30.0), rollout(False, 1.0)], reward='binary'
+    )
+    np.testing.assert_array_equal(result.rewards, [1.0, 1.0, 0.0])
+    assert first_steps(result)[0] == first_steps(result)[1]
+
+
+def test_smooth_is_eq_5_in_units_of_the_reference():
+    """R = I (1 - lambda J / J_ref), 0 for a failure, negative where jerk is extreme: no clip."""
+    result = credit(
+        [rollout(True, 10.0), rollout(True, 60.0), rollout(False, 1.0)],
+        reward='smooth',
+        jerk_penalty=0.2,
+    )
+    np.testing.assert_allclose(result.rewards, [0.8, -0.2, 0.0], atol=1e-12)
+
+
+def test_standardisation_erases_lambda_where_all_succeed():
+    """paper.md, point 3: in mode `smooth` a hundredfold lambda gives the same advantages."""
+    rollouts = [rollout(True, jerk) for jerk in (4.0, 9.0, 12.0, 20.0)]
+    weak = credit(rollouts, reward='smooth', jerk_penalty=0.01)
+    strong = credit(rollouts, reward='smooth', jerk_penalty=1.0)
+    np.testing.assert_allclose(first_steps(weak), first_steps(strong), rtol=1e-9)
+
+
+@pytest.mark.parametrize('credited', CREDIT)
+def test_decoupled_scales_with_w_where_all_succeed(credited):
+    """paper.md, point 3: our smoothness part is proportional to w and nothing divides it out."""
+    profile = np.linspace(0.5, 1.5, 11)
+    rollouts = [rollout(True, jerk, profile=profile) for jerk in (4.0, 9.0, 12.0, 20.0)]
+    small = credit(rollouts, smoothness_weight=0.1, smoothness_credit=credited)
+    large = credit(rollouts, smoothness_weight=0.4, smoothness_credit=credited)
+    for one, other in zip(small.advantages, large.advantages, strict=True):
+        assert np.abs(one).max() > 0.0
+        np.testing.assert_allclose(4.0 * one, other, rtol=1e-9)
+
+
+def test_decoupled_of_a_mixed_group_by_hand():
+    """Two successes (J = 8, 12) and two failures: +-1 of success, +-w of smoothness."""
+    rollouts = [rollout(True, 8.0), rollout(True, 12.0), rollout(False, 1.0), rollout(False, 50.0)]
+    result = credit(rollouts, smoothness_weight=0.3)
+    np.testing.assert_allclose(first_steps(result), [1.3, 0.7, -1.0, -1.0], atol=1e-12)
+
+
+group_strategy = st.lists(
+    st.tuples(st.booleans(), st.floats(0.0, 1e3), st.integers(1, 220)), min_size=2, max_size=16
+)
+
+
+@given(group=group_strategy, credited=st.sampled_from(CREDIT), weight=st.floats(0.0, 0.999))
+def test_no_success_ranks_below_a_failure_of_its_group(group, credited, weight):
+    """The property that lets `decoupled` never trade success for smoothness, at any credit."""
+    rollouts = [
+        rollout(success, jerk, steps, profile=np.array([0.1, 3.0, 0.5, 1.0, 2.0]))
+        for success, jerk, steps in group
+    ]
+    result = credit(
+        rollouts, smoothness_weight=weight, smoothness_clip=2.0, smoothness_credit=credited
+    )
+    succeeded = [a.min() for a, r in zip(result.advantages, rollouts, strict=True) if r.success]
+    failed = [a.max() for a, r in zip(result.advantages, rollouts, strict=True) if not r.success]
+    if succeeded and failed:
+        assert min(succeeded) > max(failed)
+
+
+@pytest.mark.parametrize('name', ['binary', 'smooth', 'decoupled'])
+def test_standing_still_gains_nothing(name):
+    """A rollout without jerk that does not succeed ranks with the worst failure."""
+    rollouts = [rollout(True, 9.0), rollout(False, 20.0), rollout(False, 0.0, steps=220)]
+    advantages = first_steps(credit(rollouts, reward=name))
+    assert advantages[2] == advantages.min()
+    all_failed = [rollout(False, 9.0), rollout(False, 0.0), rollout(False, 20.0)]
+    assert not first_steps(credit(all_failed, reward=name)).any()
+
+
+@pytest.mark.parametrize('credited', CREDIT)
+def test_a_slow_success_gains_nothing(credited):
+    """Half the speed has an eighth of the jerk; `decoupled` pays nothing for it."""
+    natural = [rollout(True, jerk, steps=100) for jerk in (9.0, 11.0)]
+    slow = rollout(True, 10.0 / 8.0, steps=200)
+    result = credit([*natural, slow], smoothness_credit=credited)
+    assert not result.advantages[2].any()
+    without = credit(natural, smoothness_credit=credited)
+    np.testing.assert_allclose(result.advantages[0], without.advantages[0])
+
+
+def test_a_success_that_idles_on_its_way_gains_nothing():
+    """Pauses dilute the mean jerk; the steps they cost give them away."""
+    natural = [rollout(True, jerk, steps=100) for jerk in (9.0, 11.0)]
+    idling = rollout(True, 5.0, steps=200, profile=np.r_[np.ones(8), np.zeros(8)])
+    for credited in CREDIT:
+        result = credit([*natural, idling], smoothness_credit=credited)
+        assert mean_advantages(result)[2] <= 0.0
+
+
+def test_a_slow_and_jerky_success_still_loses():
+    """Being slow is no shelter from the jerk score."""
+    rollouts = [rollout(True, 9.0), rollout(True, 11.0), rollout(True, 30.0, steps=200)]
+    assert mean_advantages(credit(rollouts))[2] < 0.0
+
+
+def test_the_papers_reward_pays_for_slowness():
+    """Why eq. 5 alone is not enough: kept faithful, it prefers the slow rollout."""
+    rollouts = [rollout(True, 10.0, steps=100), rollout(True, 1.25, steps=200)]
+    assert mean_advantages(credit(rollouts, reward='smooth')).argmax() == 1
+
+
+def test_chunk_credit_blames_the_jerky_chunk():
+    """Two rollouts of equal mean jerk, one jerky early, the other late."""
+    early = rollout(True, 10.0, steps=16, profile=np.r_[np.full(8, 3.0), np.ones(8)])
+    late = rollout(True, 10.0, steps=16, profile=np.r_[np.ones(8), np.full(8, 3.0)])
+    result = credit([early, late], smoothness_credit='chunk', smoothness_weight=0.3)
+    np.testing.assert_allclose(result.advantages[0], [-0.3] * 8 + [0.3] * 8)
+    assert not first_steps(credit([early, late], smoothness_credit='episode')).any()
+
+
+@pytest.mark.parametrize(
+    ('name', 'jerk', 'success', 'informative'),
+    [
+        ('binary', (5.0, 15.0), (True, True), False),
+        ('binary', (5.0, 15.0), (True, False), True),
+        ('smooth', (5.0, 15.0), (True, True), True),
+        ('smooth', (10.0, 10.1), (True, True), False),
+        ('decoupled', (5.0, 15.0), (True, True), True),
+        ('decoupled', (10.0, 10.1), (True, True), False),
+        ('decoupled', (10.0, 10.1), (True, False), True),
+        ('decoupled', (5.0, 15.0), (False, False), False),
+    ],
+)
+def test_which_groups_teach_something(name, jerk, success, informative):
+    """An all-success group is kept where its jerk spreads more than the floor (0.05 J_ref)."""
+    rollouts = [rollout(s, j) for s, j in zip(success, jerk, strict=True)]
+    assert credit(rollouts, reward=name).informative is informative
+
+
+@pytest.mark.parametrize(
+    ('settings', 'named'),
+    [
+        ({'reward': 'smoooth'}, 'decoupled'),
+        ({'smoothness_weight': 1.0, 'smoothness_clip': 2.0}, 'below 2'),
+        ({'jerk_penalty': -0.1}, 'jerk_penalty'),
+        ({'smoothness_credit': 'token'}, 'chunk'),
+    ],
+)
+def test_bad_settings_are_refused_in_one_line(settings, named):
+    """The message names the value and what is allowed."""
+    with pytest.raises(UserError, match=named) as error:
+        RewardSettings(**settings)
+    assert '\n' not in str(error.value)

@@ -35,7 +35,7 @@ class Arm:
         joint_names: Sequence[str] | None = None,
         place: str = 'robot model',
     ) -> None:
-        """Choose frames and joints of a Pinocchio model; see `from_urdf`, which most callers use."""
+        """Choose frames and joints of a Pinocchio model; most callers use `from_urdf`."""
         tool = _frame(model, tool_frame, place)
         base = _frame(model, base_frame, place) if base_frame is not None else 0
         chain = _chain(model, base, tool, place)
@@ -72,7 +72,11 @@ class Arm:
 
     @classmethod
     def panda(cls) -> Arm:
-        """Return the Franka Panda as LIBERO has it: base panda_link0, tool at the grip site."""
+        """Return the Franka Panda as LIBERO has it: base panda_link0, tool at the grip site.
+
+        The tool has the axes of panda_hand: its pose is robosuite's robot0_eef_pos and
+        robot0_eef_quat, seen from the base.
+        """
         return cls.from_urdf(
             robot_description('panda_description/urdf/panda.urdf'),
             'panda_hand',
@@ -193,7 +197,7 @@ class Arm:
         return configuration
 
     def _constant_base(self, base_frame: str | None) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return rotation and position of the base in the model's root; None where it is the root."""
+        """Return rotation and position of the base in the root; None where it is the root."""
         if base_frame is None:
             return None
         pin.framesForwardKinematics(self._model, self._data, pin.neutral(self._model))
@@ -225,16 +229,18 @@ def _chain(model: pin.Model, base: int, tool: int, place: str) -> tuple[str, ...
     return tuple(names)
 
 
-def _check_joints(
-    model: pin.Model, names: Sequence[str], chain: Sequence[str], place: str
-) -> None:
+def _check_joints(model: pin.Model, names: Sequence[str], chain: Sequence[str], place: str) -> None:
     known = list(model.names)[1:]
     for name in names:
         if name not in known:
-            raise UserError(f'{place} has no joint {name!r}; its moving joints are {", ".join(known)}')
+            raise UserError(
+                f'{place} has no joint {name!r}; its moving joints are {", ".join(known)}'
+            )
         joint: Any = model.joints[model.getJointId(name)]
         if joint.nv != 1:
-            raise UserError(f'{place}: joint {name} moves in {joint.nv} directions; only one is known')
+            raise UserError(
+                f'{place}: joint {name} moves in {joint.nv} directions; only one is known'
+            )
     if not names or len(set(names)) != len(names):
         raise UserError(f'{place}: joint names {list(names)} must be distinct and at least one')
     left_out = [name for name in chain if name not in names]

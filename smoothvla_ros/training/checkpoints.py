@@ -1,0 +1,180 @@
+"""Checkpoints: a folder an iteration, complete or absent, each file with its hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from smoothvla_ros.errors import UserError
+
+POLICY = 'policy'
+_MANIFEST = 'manifest.json'
+_STATE = 'state.json'
+_NAME = re.compile(r'iteration_(\d{4,})')
+
+log = logging.getLogger(__name__)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, as hex."""
+    with path.open('rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def folder_sha256(folder: Path) -> str:
+    """Return one SHA-256 over the names and contents of all files below a folder, as hex."""
+    digest = hashlib.sha256()
+    for name, content in _hashes(folder).items():
+        digest.update(f'{name}\0{content}\n'.encode())
+    return digest.hexdigest()
+
+
+class DamagedCheckpoint(UserError):
+    """A checkpoint whose files are not the ones that were written."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One complete checkpoint on disk."""
+
+    folder: Path
+    iteration: int
+
+    @property
+    def policy_folder(self) -> Path:
+        """The folder that `Policy.save` wrote."""
+        return self.folder / POLICY
+
+    def read_state(self) -> dict[str, Any]:
+        """Return the plain values that were saved."""
+        state: dict[str, Any] = json.loads((self.folder / _STATE).read_text())
+        return state
+
+    def read_tensors(self, name: str) -> dict[str, torch.Tensor]:
+        """Return the tensors that were saved under a name."""
+        return load_file(self.folder / f'{name}.safetensors')
+
+    def verify(self) -> None:
+        """Raise DamagedCheckpoint, naming the first file that is not as it was written."""
+        try:
+            expected = json.loads((self.folder / _MANIFEST).read_text())
+        except (OSError, ValueError) as error:
+            raise DamagedCheckpoint(f'checkpoint {self.folder}: no readable manifest') from error
+        found = _hashes(self.folder)
+        found.pop(_MANIFEST)
+        if found == expected:
+            return
+        wrong = [n for n in expected if found.get(n) != expected[n]] + sorted(set(found) - set(expected))
+        state = 'is missing' if wrong[0] not in found else 'does not match its hash'
+        raise DamagedCheckpoint(f'checkpoint {self.folder}: {wrong[0]} {state}')
+
+
+class CheckpointStore:
+    """The checkpoints of one run: the first, and the latest few."""
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        """Keep the latest `keep` in `folder`, and iteration 0, which is where the run began."""
+        self._folder = folder
+        self._keep = keep
+
+    def iterations(self) -> list[int]:
+        """Return the iterations that have a checkpoint, in order, whether intact or not."""
+        if not self._folder.is_dir():
+            return []
+        matches = (_NAME.fullmatch(path.name) for path in self._folder.iterdir())
+        return sorted(int(match[1]) for match in matches if match is not None)
+
+    def at(self, iteration: int) -> Checkpoint:
+        """Return the checkpoint of an iteration, not yet verified."""
+        return Checkpoint(self._folder / f'iteration_{iteration:04d}', iteration)
+
+    def save(
+        self,
+        iteration: int,
+        save_policy: Callable[[Path], None],
+        tensors: dict[str, dict[str, torch.Tensor]],
+        state: dict[str, Any],
+    ) -> Checkpoint:
+        """Write a checkpoint, which appears under its name only when it is complete.
+
+        Raises UserError if the folder cannot be written.
+        """
+        checkpoint = self.at(iteration)
+        partial = self._folder / f'.partial-{os.getpid()}'
+        try:
+            self._remove_leftovers()
+            partial.mkdir(parents=True)
+            save_policy(partial / POLICY)
+            for name, values in tensors.items():
+                contiguous = {key: value.detach().contiguous() for key, value in values.items()}
+                save_file(contiguous, partial / f'{name}.safetensors')
+            (partial / _STATE).write_text(json.dumps(state, indent=1))
+            (partial / _MANIFEST).write_text(json.dumps(_hashes(partial), indent=1))
+            self._remove(checkpoint.folder)
+            partial.replace(checkpoint.folder)
+            for old in self.iterations()[: -self._keep]:
+                if 0 < old < iteration:
+                    self._remove(self.at(old).folder)
+        except OSError as error:
+            raise UserError(
+                f'checkpoint {checkpoint.folder} cannot be written: {error.strerror or error}; '
+                'free the disk or give another output folder'
+            ) from error
+        return checkpoint
+
+    def latest(self) -> Checkpoint | None:
+        """Return the newest intact checkpoint, None where there is none at all.
+
+        A damaged one is named in the log and the one before it is used.
+        Raises UserError if there are checkpoints and none is intact.
+        """
+        iterations = self.iterations()
+        for iteration in reversed(iterations):
+            checkpoint = self.at(iteration)
+            try:
+                checkpoint.verify()
+            except DamagedCheckpoint as error:
+                log.warning('%s; using the one before it', error)
+                continue
+            return checkpoint
+        if iterations:
+            raise UserError(f'{self._folder}: every checkpoint is damaged; start in another folder')
+        return None
+
+    def _remove_leftovers(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for path in self._folder.glob('.partial-*'):
+            shutil.rmtree(path)
+
+    def _remove(self, folder: Path) -> None:
+        """Delete a checkpoint; a kill in between leaves no half of it under its name."""
+        if folder.exists():
+            doomed = folder.with_name(f'.partial-{folder.name}')
+            folder.replace(doomed)
+            shutil.rmtree(doomed)
+
+
+def load_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """Read a safetensors file.  Raises UserError naming a missing or damaged one."""
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f'weights {path} cannot be read: {error}; give an intact file') from error
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """Return the hash of every file below a folder, by relative name, in order of name."""
+    files = sorted(path for path in folder.rglob('*') if path.is_file())
+    return {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}

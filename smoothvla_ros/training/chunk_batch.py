@@ -1,0 +1,78 @@
+"""Rollouts laid out as one batch of chunks, in an order that does not depend on who finished first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from smoothvla_ros.records import Episode, Observation
+from smoothvla_ros.training.masks import executed_mask, token_advantages
+
+
+@dataclass(frozen=True)
+class ChunkBatch:
+    """B chunks with everything that the loss needs.
+
+    tokens: int64 [B, chunk, dimension].  log_probs: float32, of `act`, at `temperature`.
+    advantages: float32.  mask: bool.  All [B, chunk, dimension].
+    """
+
+    observations: list[Observation]
+    tokens: np.ndarray
+    log_probs: np.ndarray
+    advantages: np.ndarray
+    mask: np.ndarray
+    temperature: float
+
+    def __len__(self) -> int:
+        return len(self.observations)
+
+    @property
+    def valid_tokens(self) -> int:
+        """Number of tokens that were executed."""
+        return int(self.mask.sum())
+
+    def take(self, rows: np.ndarray) -> ChunkBatch:
+        """Return the given rows as a batch of their own."""
+        return ChunkBatch(
+            [self.observations[row] for row in rows],
+            self.tokens[rows],
+            self.log_probs[rows],
+            self.advantages[rows],
+            self.mask[rows],
+            self.temperature,
+        )
+
+
+def chunk_batch(
+    episodes: Sequence[Episode], advantages: Sequence[np.ndarray], temperature: float
+) -> ChunkBatch:
+    """Lay out rollouts, sorted by episode id, chunk after chunk.
+
+    advantages: one array [T_i] a rollout, T_i its executed steps.  Chunks that ran no step are
+    left out.  Raises ValueError if a rollout's chunks and advantages do not fit, or there is none.
+    """
+    order = sorted(range(len(episodes)), key=lambda index: episodes[index].request.episode_id)
+    observations: list[Observation] = []
+    tokens, log_probs, laid_out, masks = [], [], [], []
+    for index in order:
+        chunks = [chunk for chunk in episodes[index].chunks if chunk.executed > 0]
+        executed = [chunk.executed for chunk in chunks]
+        length, dimension = chunks[0].tokens.shape
+        observations += [chunk.observation for chunk in chunks]
+        tokens += [chunk.tokens for chunk in chunks]
+        log_probs += [chunk.log_probs for chunk in chunks]
+        laid_out.append(token_advantages(advantages[index], executed, length, dimension))
+        masks.append(executed_mask(executed, length, dimension))
+    if not observations:
+        raise ValueError('no rollouts to learn from')
+    return ChunkBatch(
+        observations,
+        np.stack(tokens).astype(np.int64),
+        np.stack(log_probs).astype(np.float32),
+        np.concatenate(laid_out),
+        np.concatenate(masks),
+        temperature,
+    )

@@ -1,0 +1,145 @@
+"""One policy, one optimiser: how a batch of chunks changes the weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.policies.policy import Policy
+from smoothvla_ros.training.chunk_batch import ChunkBatch
+from smoothvla_ros.training.config import GrpoConfig
+from smoothvla_ros.training.grpo_loss import TokenSums, grpo_loss
+
+
+@dataclass(frozen=True)
+class UpdateFigures:
+    """What one update did, averaged over its tokens (or its optimiser steps).
+
+    first_ratio_drift: mean |ratio - 1| before the first optimiser step: zero but for rounding,
+    unless the policy that sampled is not the one that learns.
+    """
+
+    tokens: int
+    optimiser_steps: int
+    loss: float
+    entropy: float
+    clip_fraction: float
+    policy_kl: float
+    reference_kl: float
+    ratio_drift: float
+    first_ratio_drift: float
+    gradient_norm: float
+
+
+class GrpoLearner:
+    """Minimise the GRPO loss of batches with AdamW."""
+
+    def __init__(self, policy: Policy, config: GrpoConfig, reference: Policy | None = None) -> None:
+        """Learn on `policy`; `reference` is frozen and needed only with a KL coefficient."""
+        if config.kl_coefficient > 0.0 and reference is None:
+            raise ValueError('a KL coefficient needs a reference policy')
+        self.policy = policy
+        self._config = config
+        self._reference = reference if config.kl_coefficient > 0.0 else None
+        self.parameters = {
+            name: parameter
+            for name, parameter in policy.module.named_parameters()
+            if parameter.requires_grad
+        }
+        self.optimiser = torch.optim.AdamW(
+            list(self.parameters.values()),
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+        )
+
+    def update(self, batch: ChunkBatch, seed: int) -> UpdateFigures:
+        """Pass over a batch `epochs` times, in minibatches shuffled by `seed`.
+
+        Every minibatch is divided by the same number, its share of the whole batch's valid tokens,
+        so that a token weighs the same wherever it falls.
+        Raises UserError if a gradient is not finite, before the weights take that step.
+        """
+        config = self._config
+        self.policy.module.eval()  # dropout would make the first ratio differ from 1
+        count = min(config.minibatches, len(batch))
+        normaliser = batch.valid_tokens / count
+        generator = np.random.default_rng(seed)
+        total, first = TokenSums(), TokenSums()
+        loss, gradient_norm, steps = 0.0, 0.0, 0
+        for _ in range(config.epochs):
+            for rows in np.array_split(generator.permutation(len(batch)), count):
+                self.optimiser.zero_grad(set_to_none=True)
+                minibatch_loss, sums = self.accumulate(batch.take(np.sort(rows)), normaliser)
+                norm = self._clip_gradients()
+                self.optimiser.step()
+                if steps == 0:
+                    first.add(sums)
+                total.add(sums)
+                loss += minibatch_loss
+                gradient_norm += norm
+                steps += 1
+        tokens = max(total.tokens, 1)
+        return UpdateFigures(
+            tokens=batch.valid_tokens,
+            optimiser_steps=steps,
+            loss=loss / steps,
+            entropy=total.entropy / tokens,
+            clip_fraction=total.clipped / tokens,
+            policy_kl=total.policy_divergence / tokens,
+            reference_kl=total.reference_divergence / tokens,
+            ratio_drift=total.ratio_drift / tokens,
+            first_ratio_drift=first.ratio_drift / max(first.tokens, 1),
+            gradient_norm=gradient_norm / steps,
+        )
+
+    def accumulate(self, batch: ChunkBatch, normaliser: float) -> tuple[float, TokenSums]:
+        """Add the gradient of a batch's loss, divided by `normaliser`, in micro-batches."""
+        total, loss = TokenSums(), 0.0
+        for start in range(0, len(batch), self._config.micro_batch):
+            rows = np.arange(start, min(start + self._config.micro_batch, len(batch)))
+            summed, sums = self._loss(batch.take(rows))
+            (summed / normaliser).backward()
+            loss += float(summed.detach()) / normaliser
+            total.add(sums)
+        return loss, total
+
+    def _loss(self, batch: ChunkBatch) -> tuple[torch.Tensor, TokenSums]:
+        config = self._config
+        statistics = self.policy.evaluate(
+            batch.observations, batch.tokens, temperature=batch.temperature
+        )
+        device = statistics.log_probs.device
+        reference_log_probs = None
+        if self._reference is not None:
+            with torch.no_grad():
+                reference_log_probs = self._reference.evaluate(
+                    batch.observations, batch.tokens, temperature=batch.temperature
+                ).log_probs
+        return grpo_loss(
+            statistics.log_probs,
+            statistics.entropy,
+            torch.from_numpy(batch.log_probs).to(device),
+            torch.from_numpy(batch.advantages).to(device),
+            torch.from_numpy(batch.mask).to(device),
+            clip_low=config.clip_low,
+            clip_high=config.clip_high,
+            entropy_coefficient=config.entropy_coefficient,
+            kl_coefficient=config.kl_coefficient,
+            reference_log_probs=reference_log_probs,
+        )
+
+    def _clip_gradients(self) -> float:
+        norm = float(
+            torch.nn.utils.clip_grad_norm_(
+                self.parameters.values(), self._config.max_gradient_norm
+            )
+        )
+        if not np.isfinite(norm):
+            raise UserError(
+                f'the gradient is {norm}: training diverged with '
+                f'learning_rate={self._config.learning_rate}; lower it and resume'
+            )
+        return norm

@@ -1,0 +1,139 @@
+"""Two policies on the same episodes: jerk is compared only where both succeed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.evaluation.bootstrap import (
+    REPLICATES,
+    paired_change_percent,
+    paired_difference,
+)
+from smoothvla_ros.evaluation.episode_table import EpisodeRow
+from smoothvla_ros.evaluation.statistics import Interval, PairedCounts, success_difference
+from smoothvla_ros.records import EpisodeName
+from smoothvla_ros.smoothness import EstimatorSettings
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The episodes of two policies from the same scene: one each when greedy, more if sampled."""
+
+    name: EpisodeName
+    before: tuple[EpisodeRow, ...]
+    after: tuple[EpisodeRow, ...]
+
+    @property
+    def solved(self) -> bool:
+        """Whether both policies succeeded at least once."""
+        return any(row.success for row in self.before) and any(row.success for row in self.after)
+
+    def success(self) -> tuple[float, float]:
+        """Success rates before and after."""
+        return _mean(row.success for row in self.before), _mean(row.success for row in self.after)
+
+    def measure(self, column: str) -> tuple[float, float]:
+        """Means of a column over each policy's successes."""
+        return (
+            _mean(getattr(row, column) for row in self.before if row.success),
+            _mean(getattr(row, column) for row in self.after if row.success),
+        )
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """All scenes that both policies were run from, in the order of their names."""
+
+    pairs: tuple[Pair, ...]
+
+    @property
+    def solved(self) -> tuple[Pair, ...]:
+        """The pairs on which smoothness may be compared."""
+        return tuple(pair for pair in self.pairs if pair.solved)
+
+    @property
+    def share(self) -> float:
+        """Share of the common scenes that both policies solve; NaN without common scenes."""
+        return len(self.solved) / len(self.pairs) if self.pairs else float('nan')
+
+    def measured(self, column: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return a column before and after, [n] each, over the solved pairs where it exists."""
+        values = np.array([pair.measure(column) for pair in self.solved]).reshape(-1, 2)
+        values = values[np.isfinite(values).all(axis=1)]
+        return values[:, 0], values[:, 1]
+
+    def change_percent(
+        self, column: str, seed: int, replicates: int = REPLICATES
+    ) -> Interval | None:
+        """Paired change of a column's mean, in percent; None without solved pairs."""
+        before, after = self.measured(column)
+        if len(before) == 0 or before.mean() == 0.0:
+            return None
+        return paired_change_percent(before, after, seed=seed, replicates=replicates)
+
+    def difference(self, column: str, seed: int, replicates: int = REPLICATES) -> Interval | None:
+        """Paired change of a column's mean, in its unit; None without solved pairs."""
+        before, after = self.measured(column)
+        if len(before) == 0:
+            return None
+        return paired_difference(before, after, seed=seed, replicates=replicates)
+
+    def success_change(self, seed: int, replicates: int = REPLICATES) -> Interval | None:
+        """Success after minus before on the same scenes, in [-1, 1]; None without pairs.
+
+        Newcombe's paired interval where each policy ran a scene once; with repeats a bootstrap over
+        scenes.
+        """
+        if not self.pairs:
+            return None
+        rates = np.array([pair.success() for pair in self.pairs])
+        if all(len(pair.before) == len(pair.after) == 1 for pair in self.pairs):
+            return success_difference(PairedCounts.of(rates[:, 0] > 0.5, rates[:, 1] > 0.5))
+        return paired_difference(rates[:, 0], rates[:, 1], seed=seed, replicates=replicates)
+
+
+def pair_rows(before: Sequence[EpisodeRow], after: Sequence[EpisodeRow]) -> Pairing:
+    """Match the rows of two policies by the scene they started from.
+
+    Raises UserError for mixed estimator settings or mixed sampling temperatures: neither compares.
+    """
+    common_estimator([*before, *after])
+    temperatures = sorted({row.temperature for row in [*before, *after]})
+    if len(temperatures) > 1:
+        raise UserError(
+            f'episodes sampled at temperatures {temperatures} do not compare; pair one at a time'
+        )
+    first, second = _by_name(before), _by_name(after)
+    return Pairing(
+        tuple(
+            Pair(name, tuple(first[name]), tuple(second[name]))
+            for name in sorted(set(first) & set(second))
+        )
+    )
+
+
+def common_estimator(rows: Sequence[EpisodeRow]) -> EstimatorSettings | None:
+    """Return the estimator of all rows, None without rows; UserError if there are several."""
+    settings = {(row.rate_hz, row.window_s, row.order): row.estimator for row in rows}
+    if len(settings) > 1:
+        raise UserError(
+            f'jerk measured with different estimators (rate Hz, window s, order) {sorted(settings)} '
+            'does not compare; use `smoothvla report` to measure the stored episodes again'
+        )
+    return next(iter(settings.values()), None)
+
+
+def _by_name(rows: Sequence[EpisodeRow]) -> dict[EpisodeName, list[EpisodeRow]]:
+    groups: dict[EpisodeName, list[EpisodeRow]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: row.episode_id):
+        groups[row.name].append(row)
+    return groups
+
+
+def _mean(values: Iterable[float]) -> float:
+    return float(np.mean(list(values)))

@@ -1,0 +1,241 @@
+"""summary.json: what a run showed, every figure with its interval and its number of episodes."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.evaluation.bootstrap import REPLICATES, mean_interval
+from smoothvla_ros.evaluation.episode_table import EpisodeRow
+from smoothvla_ros.evaluation.measures import JERK, MEASURES, Measure
+from smoothvla_ros.evaluation.pairing import Pairing, common_estimator, pair_rows
+from smoothvla_ros.evaluation.statistics import Interval, PairedCounts, mcnemar, wilson
+from smoothvla_ros.evaluation.versions import versions
+from smoothvla_ros.records import EpisodeName
+
+SUMMARY = 'summary.json'
+
+# Tasks have few episodes each and many intervals; their ends need no third digit.
+_TASK_REPLICATES = 2_000
+_BOOTSTRAP_SEED = 0
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What the episodes do not say about the run that made them.
+
+    reward: None for an evaluation without training.  wall_seconds: of the whole job, s.
+    before, after: labels of the two policies in the table; `before` is None where only one ran.
+    languages: task index -> instruction.
+    """
+
+    suite: str
+    seed: int
+    reward: str | None = None
+    iterations: int | None = None
+    wall_seconds: float | None = None
+    before: str | None = 'before'
+    after: str = 'after'
+    languages: Mapping[int, str] | None = None
+
+
+def summarise_run(rows: Sequence[EpisodeRow], context: RunContext) -> dict[str, Any]:
+    """Turn a run's rows into the content of summary.json.
+
+    Greedy figures stand at the top level, those of sampled episodes under 'sampled' (None without
+    any). 'before' and 'paired' are None where only one policy ran. Numbers that do not exist are
+    None. Raises UserError if the rows hold several estimators or several sampling temperatures.
+    """
+    estimator = common_estimator(rows)
+    if estimator is None:
+        raise UserError('there is no episode to summarise; evaluate at least one')
+    greedy = _compare([row for row in rows if row.greedy], context)
+    sampled = _compare([row for row in rows if not row.greedy], context)
+    nothing = {'before': None, 'after': None, 'paired': None, 'tasks': []}
+    return _plain(
+        {
+            'suite': context.suite,
+            'reward': context.reward,
+            'seed': context.seed,
+            'iterations': context.iterations,
+            **(greedy or nothing),
+            'sampled': sampled,
+            'estimator': {
+                'rate_hz': estimator.rate_hz,
+                'window_s': estimator.window_s,
+                'order': estimator.order,
+            },
+            'policies': {'before': context.before, 'after': context.after},
+            'wall_seconds': context.wall_seconds,
+            'versions': versions(),
+        }
+    )
+
+
+def describe(
+    rows: Sequence[EpisodeRow],
+    over: Sequence[EpisodeName] | None = None,
+    replicates: int = REPLICATES,
+    measures: Sequence[Measure] = MEASURES,
+) -> dict[str, Any]:
+    """Success over all rows, and every measure over the successes.
+
+    over: only the successes from these scenes (those that another policy solves too).
+    """
+    successes = [row for row in rows if row.success and (over is None or row.name in over)]
+    described: dict[str, Any] = {
+        'success': {
+            **_bounds(wilson(sum(row.success for row in rows), len(rows))),
+            'episodes': len(rows),
+        }
+    }
+    for measure in measures:
+        values = np.array([getattr(row, measure.column) for row in successes], np.float64)
+        values = values[np.isfinite(values)]
+        interval = (
+            mean_interval(values, seed=_BOOTSTRAP_SEED, replicates=replicates)
+            if len(values)
+            else None
+        )
+        described[measure.column] = {
+            **_bounds(interval),
+            'unit': measure.unit,
+            'episodes': len(values),
+        }
+    described['measured_over'] = 'successes' if over is None else 'solved by both'
+    return described
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """Read summary.json of a run. Raises UserError if it is missing or damaged."""
+    path = Path(folder) / SUMMARY
+    try:
+        content = json.loads(path.read_text())
+    except OSError as error:
+        raise UserError(f'{path}: {error.strerror}; give the folder of a finished run') from error
+    except ValueError as error:
+        raise UserError(f'{path} is not valid JSON ({error}); evaluate again') from error
+    if not isinstance(content, dict):
+        raise UserError(f'{path} holds no summary; evaluate again')
+    return content
+
+
+def write_summary(folder: Path, summary: Mapping[str, Any]) -> Path:
+    """Write summary.json atomically and return its path."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / SUMMARY
+    temporary = folder / f'.{SUMMARY}.{os.getpid()}'
+    temporary.write_text(json.dumps(summary, indent=2, allow_nan=False, ensure_ascii=False) + '\n')
+    os.replace(temporary, path)
+    return path
+
+
+def _compare(rows: Sequence[EpisodeRow], context: RunContext) -> dict[str, Any] | None:
+    """Describe the two policies at one temperature, over all tasks and task by task."""
+    before = [row for row in rows if row.policy == context.before]
+    after = [row for row in rows if row.policy == context.after]
+    if not before and not after:
+        return None
+    result = _describe_both(before, after, REPLICATES, MEASURES)
+    result['temperature'] = (before + after)[0].temperature
+    result['tasks'] = []
+    headline = [measure for measure in MEASURES if measure.column in ('jerk', 'steps', 'mean_speed')]
+    for task in sorted({row.task for row in before + after}):
+        figures = _describe_both(
+            [row for row in before if row.task == task],
+            [row for row in after if row.task == task],
+            _TASK_REPLICATES,
+            headline,
+        )
+        language = (context.languages or {}).get(task)
+        result['tasks'].append({'task': task, 'language': language, **figures})
+    return result
+
+
+def _describe_both(
+    before: Sequence[EpisodeRow],
+    after: Sequence[EpisodeRow],
+    replicates: int,
+    measures: Sequence[Measure],
+) -> dict[str, Any]:
+    if not before or not after:
+        return {
+            'before': describe(before, None, replicates, measures) if before else None,
+            'after': describe(after, None, replicates, measures) if after else None,
+            'paired': None,
+        }
+    pairing = pair_rows(before, after)
+    # Without a scene in common the policies can only be described side by side.
+    over = [pair.name for pair in pairing.solved] if pairing.pairs else None
+    return {
+        'before': describe(before, over, replicates, measures),
+        'after': describe(after, over, replicates, measures),
+        'paired': _paired(pairing, replicates, measures),
+    }
+
+
+def _paired(pairing: Pairing, replicates: int, measures: Sequence[Measure]) -> dict[str, Any]:
+    jerk = pairing.change_percent(JERK.column, _BOOTSTRAP_SEED, replicates)
+    success = pairing.success_change(_BOOTSTRAP_SEED, replicates)
+    changes: dict[str, Any] = {}
+    for measure in measures:
+        if measure.relative:
+            change = pairing.change_percent(measure.column, _BOOTSTRAP_SEED, replicates)
+        else:
+            change = pairing.difference(measure.column, _BOOTSTRAP_SEED, replicates)
+        changes[measure.column] = {
+            **_bounds(change),
+            'unit': 'percent' if measure.relative else measure.unit,
+        }
+    counts = PairedCounts.of(*_outcomes(pairing))
+    return {
+        'jerk_change_percent': None if jerk is None else jerk.mean,
+        'low': None if jerk is None else jerk.low,
+        'high': None if jerk is None else jerk.high,
+        'pairs': len(pairing.solved),
+        'common': len(pairing.pairs),
+        'share': pairing.share,
+        'success_change_points': _bounds(None if success is None else success.scaled(100.0)),
+        'outcomes': {
+            'both': counts.both,
+            'only_before': counts.only_before,
+            'only_after': counts.only_after,
+            'neither': counts.neither,
+            'mcnemar_p': mcnemar(counts),
+        },
+        'changes': changes,
+    }
+
+
+def _outcomes(pairing: Pairing) -> tuple[list[bool], list[bool]]:
+    """Whether each policy succeeded at least once, scene by scene."""
+    rates = [pair.success() for pair in pairing.pairs]
+    return [before > 0.0 for before, _ in rates], [after > 0.0 for _, after in rates]
+
+
+def _bounds(interval: Interval | None) -> dict[str, float | None]:
+    if interval is None:
+        return {'mean': None, 'low': None, 'high': None}
+    return {'mean': interval.mean, 'low': interval.low, 'high': interval.high}
+
+
+def _plain(value: Any) -> Any:
+    """Make JSON's own types of NumPy's, and None of numbers that do not exist."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,56 @@
+"""How smooth a motion is: jerk, dimensionless measures, a live estimator, an alarm. NumPy only."""
+
+from smoothvla_ros.smoothness.alarm import Alarm, AlarmLevel, AlarmSettings
+from smoothvla_ros.smoothness.commanded import commanded_jerk, total_variation
+from smoothvla_ros.smoothness.dimensionless import (
+    log_dimensionless_jerk,
+    log_dimensionless_jerk_of,
+)
+from smoothvla_ros.smoothness.episode_jerk import EpisodeJerk
+from smoothvla_ros.smoothness.estimator import (
+    EstimatorSettings,
+    TooFewSamplesError,
+    derivative_coefficients,
+)
+from smoothvla_ros.smoothness.live import JerkEstimate, JerkEstimator, StreamHealth
+from smoothvla_ros.smoothness.magnitude import Part, jerk_norms, mean_jerk, peak_jerk, rms_jerk
+from smoothvla_ros.smoothness.noise import joint_noise_floor, tool_noise_floor
+from smoothvla_ros.smoothness.spectral import spectral_arc_length
+from smoothvla_ros.smoothness.summary import (
+    SmoothnessSummary,
+    summarise,
+    summarise_trajectory,
+)
+from smoothvla_ros.smoothness.tool_jerk import joint_jerk, screw_jerk, tool_jerk, tool_twists
+
+__all__ = [
+    'Alarm',
+    'AlarmLevel',
+    'AlarmSettings',
+    'EpisodeJerk',
+    'EstimatorSettings',
+    'JerkEstimate',
+    'JerkEstimator',
+    'Part',
+    'SmoothnessSummary',
+    'StreamHealth',
+    'TooFewSamplesError',
+    'commanded_jerk',
+    'derivative_coefficients',
+    'jerk_norms',
+    'joint_jerk',
+    'joint_noise_floor',
+    'log_dimensionless_jerk',
+    'log_dimensionless_jerk_of',
+    'mean_jerk',
+    'peak_jerk',
+    'rms_jerk',
+    'screw_jerk',
+    'spectral_arc_length',
+    'summarise',
+    'summarise_trajectory',
+    'tool_jerk',
+    'tool_noise_floor',
+    'tool_twists',
+    'total_variation',
+]

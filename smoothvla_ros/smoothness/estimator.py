@@ -1,0 +1,109 @@
+"""The one estimator of derivatives: a polynomial fitted by least squares over a time window.
+
+On a regular grid this is the Savitzky-Golay filter (Savitzky and Golay, 1964); on irregular stamps
+it is the same fit at the stamps that the samples really have. Reward, monitor and report use it
+with the same settings, because jerk compares only at equal rate, window and order.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from smoothvla_ros.configuration import setting, validate
+from smoothvla_ros.errors import UserError
+
+DERIVATIVES = 4  # position, velocity, acceleration, jerk
+
+
+class TooFewSamplesError(ValueError):
+    """A motion is shorter than one window of the estimator: it has no jerk."""
+
+
+@dataclass(frozen=True)
+class EstimatorSettings:
+    """What makes two jerks comparable; published beside every jerk."""
+
+    rate_hz: float = setting(20.0, 'rate of the joint samples in Hz', minimum=1.0, maximum=10000.0)
+    window_s: float = setting(0.3, 'length of the fitted window in s', minimum=0.001, maximum=10.0)
+    order: int = setting(4, 'order of the fitted polynomial', minimum=3, maximum=6)
+
+    def __post_init__(self) -> None:
+        """Raise UserError where the window holds too few samples to smooth anything."""
+        validate(self, 'jerk estimator')
+        if self.window_samples < self.order + 2:
+            raise UserError(
+                f'jerk estimator: window_s={self.window_s} holds {self.window_samples} samples at '
+                f'rate_hz={self.rate_hz}, order={self.order} needs {self.order + 2}; '
+                'widen the window or sample faster'
+            )
+
+    @property
+    def period_s(self) -> float:
+        """Time between two samples, s."""
+        return 1.0 / self.rate_hz
+
+    @property
+    def half_width(self) -> int:
+        """Number of samples on either side of the centre; the window never exceeds window_s."""
+        return math.floor(self.window_s * self.rate_hz / 2 + 1e-6)
+
+    @property
+    def window_samples(self) -> int:
+        """Number of samples in a full window, always odd."""
+        return 2 * self.half_width + 1
+
+    @property
+    def grid_s(self) -> np.ndarray:
+        """Times of a regular window's samples relative to its centre: [window_samples] s."""
+        return np.arange(-self.half_width, self.half_width + 1) * self.period_s
+
+    def require_period(self, dt: float) -> None:
+        """Raise ValueError where samples `dt` seconds apart are not at this estimator's rate."""
+        if not math.isclose(dt * self.rate_hz, 1.0, rel_tol=1e-6):
+            raise ValueError(
+                f'samples {dt} s apart do not have the rate_hz={self.rate_hz} of the estimator; '
+                'jerk compares only at equal rate'
+            )
+
+
+def derivative_coefficients(offsets_s: np.ndarray, order: int, at_s: float = 0.0) -> np.ndarray:
+    """Return [4, N]: times the samples [N, n], the value and first three derivatives at `at_s`.
+
+    offsets_s: [N] s, times of the samples; N > order.  order: of the polynomial, at least 3.
+    Raises ValueError where the stamps are too few or too close to determine the polynomial.
+    """
+    relative = np.asarray(offsets_s, dtype=np.float64) - at_s
+    scale = float(np.max(np.abs(relative), initial=0.0))
+    if len(relative) <= order or scale == 0.0:
+        raise ValueError(f'{len(relative)} samples do not determine a polynomial of order {order}')
+    powers = np.vander(relative / scale, order + 1, increasing=True)
+    try:
+        fit = np.linalg.solve(powers.T @ powers, powers.T)
+    except np.linalg.LinAlgError as error:
+        raise ValueError(f'stamps do not determine a polynomial of order {order}') from error
+    unscale = np.array([math.factorial(k) / scale**k for k in range(DERIVATIVES)])
+    return unscale[:, None] * fit[:DERIVATIVES]
+
+
+def check_samples(joint_positions: np.ndarray, settings: EstimatorSettings) -> np.ndarray:
+    """Return joint samples as float64 [T, n].
+
+    Raises ValueError for a wrong shape or values that are not finite, TooFewSamplesError (a
+    ValueError) for fewer samples than a window holds.
+    """
+    positions = np.ascontiguousarray(joint_positions, dtype=np.float64)
+    if positions.ndim != 2:
+        raise ValueError(
+            f'joint positions have shape {positions.shape}; expected [samples, joints]'
+        )
+    if len(positions) < settings.window_samples:
+        raise TooFewSamplesError(
+            f'{len(positions)} samples are fewer than the {settings.window_samples} that a window of '
+            f'{settings.window_s} s holds at {settings.rate_hz} Hz'
+        )
+    if not np.isfinite(positions).all():
+        raise ValueError('joint positions are not all finite')
+    return positions

@@ -1,0 +1,187 @@
+"""One LIBERO task as an environment that is reset by name and renders only when asked."""
+
+from __future__ import annotations
+
+import mujoco
+import numpy as np
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.records import EpisodeName, Observation, Trajectory
+from smoothvla_ros.simulation import libero_scene, tasks
+from smoothvla_ros.simulation.control_step import ControlStep
+from smoothvla_ros.simulation.episode_recording import EpisodeRecording
+from smoothvla_ros.simulation.rendering import RenderSettings
+from smoothvla_ros.simulation.scene_renderer import SceneRenderer
+from smoothvla_ros.simulation.scene_reset import SceneReset
+from smoothvla_ros.simulation.tasks import Task
+
+ACTION_DIMENSION = 7
+SETTLE_STEPS = 10
+_SETTLE_ACTION = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0])  # stand still, gripper open
+_LARGEST_SEED = 2**32 - 1
+
+
+class Environment:
+    """A task's scene, one robot, one episode at a time.
+
+    The physics is stock LIBERO's to the bit: the same name and the same actions give the same
+    states as ``OffScreenRenderEnv`` would.  An environment belongs to the thread that made it.
+    """
+
+    def __init__(self, task: Task, render: RenderSettings) -> None:
+        """Build the scene, which takes seconds; the first image takes a second more.
+
+        Raises UserError if LIBERO is not installed.
+        """
+        self.task = task
+        self.render_settings = render
+        self.horizon = tasks.horizon(task.suite)
+        self._env = libero_scene.build(task)
+        self._reset = SceneReset(self._env)
+        self._control = ControlStep(self._env)
+        self._renderer: SceneRenderer | None = None
+        self._recording: EpisodeRecording | None = None
+        self._succeeded = False
+
+    @property
+    def model(self) -> mujoco.MjModel:
+        """The compiled model: physics only, without textures."""
+        return self._control.model
+
+    @property
+    def data(self) -> mujoco.MjData:
+        """The state; body and site poses are those of the last substep's start, as in robosuite."""
+        return self._control.data
+
+    @property
+    def libero(self) -> object:
+        """LIBERO's own environment object, for privileged questions such as goal predicates."""
+        return self._env
+
+    def reset(self, name: EpisodeName) -> None:
+        """Begin the episode of this name: place the fixtures, set the init state, let it settle.
+
+        Raises UserError if the name is of another task, or its init state or seed do not exist.
+        """
+        self._require_known(name)
+        self._reset.place_fixtures(name.scene_seed)
+        self._reset.set_init_state(tasks.init_states(self.task)[name.init_state])
+        self._control.begin_episode()
+        for _ in range(SETTLE_STEPS):
+            self._control.run(_SETTLE_ACTION)
+        self._succeeded = False
+        self._recording = EpisodeRecording(
+            self._control.control_period_s, self._control.substep_period_s
+        )
+        self._record_state(self._recording)
+
+    def step(self, action: np.ndarray) -> bool:
+        """Execute one control step of 1/20 s and return whether the goal is reached.
+
+        action: [7], tool-pose delta in units of LIBERO's scale and the gripper (-1 opens, 1
+        closes); values beyond [-1, 1] are clipped.
+        Raises UserError for a wrong shape or a value that is not finite (nothing is executed),
+        RuntimeError before the first reset.
+        """
+        recording = self._current_recording()
+        action = self._checked(action)
+        joints = self._control.run(action)
+        success = self._control.succeeded()
+        if not self._succeeded:
+            recording.add_step(action, joints)
+            self._record_state(recording)
+        self._succeeded = self._succeeded or success
+        return success
+
+    def observe(self) -> Observation:
+        """Render the cameras of the settings and return what a policy sees now."""
+        images = {camera: self.render(camera) for camera in self.render_settings.cameras}
+        return Observation(
+            images=images,
+            joint_positions=self._control.joint_positions(),
+            joint_velocities=self._control.joint_velocities(),
+            gripper_positions=self._control.gripper_positions(),
+            instruction=self.task.language,
+        )
+
+    def render(self, camera: str) -> np.ndarray:
+        """Return an image of one camera, uint8 [size, size, 3], RGB, upright.
+
+        Raises UserError for an unknown camera or if this machine cannot render.
+        """
+        if self._renderer is None:
+            self._renderer = SceneRenderer(
+                self._env.scene_xml, self._control.model, self.render_settings
+            )
+        return self._renderer.render(self._control.data, camera)
+
+    def trajectory(self) -> Trajectory:
+        """Return the motion since the reset, cut at the first success.
+
+        Raises RuntimeError before the first reset.
+        """
+        return self._current_recording().trajectory()
+
+    def tool_pose(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return where the tool is: position [3] m and rotation [3, 3] in the robot base frame.
+
+        The point between the fingertips, 0.0965 m along z from ``panda_hand``, with the axes of
+        ``panda_hand``: z leaves the palm, the fingers open along y.
+        """
+        return self._control.tool_pose()
+
+    def base_pose(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the robot base (``panda_link0``) in the world: position [3] m, rotation [3, 3]."""
+        return self._control.base_pose()
+
+    def joint_positions(self) -> np.ndarray:
+        """Return the arm's joints now [7], rad."""
+        return self._control.joint_positions()
+
+    def joint_velocities(self) -> np.ndarray:
+        """Return the arm's joint velocities now [7], rad/s."""
+        return self._control.joint_velocities()
+
+    def gripper_positions(self) -> np.ndarray:
+        """Return the two finger joints now [2], m."""
+        return self._control.gripper_positions()
+
+    def close(self) -> None:
+        """Free the renderer; the environment can still be stepped, and renders anew if asked."""
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
+
+    def _record_state(self, recording: EpisodeRecording) -> None:
+        recording.add_state(
+            self._control.joint_positions(),
+            self._control.joint_velocities(),
+            self._control.tool_pose(),
+        )
+
+    def _current_recording(self) -> EpisodeRecording:
+        if self._recording is None:
+            raise RuntimeError('the environment was used before its first reset')
+        return self._recording
+
+    def _require_known(self, name: EpisodeName) -> None:
+        if (name.suite, name.task) != (self.task.suite, self.task.index):
+            raise UserError(
+                f'{name} was given to an environment of {self.task.suite} task {self.task.index}'
+            )
+        states = len(tasks.init_states(self.task))
+        if not 0 <= name.init_state < states:
+            raise UserError(f'{name}: init state {name.init_state}; choose from 0 to {states - 1}')
+        if not 0 <= name.scene_seed <= _LARGEST_SEED:
+            raise UserError(
+                f'{name}: scene seed {name.scene_seed}; choose from 0 to {_LARGEST_SEED}'
+            )
+
+    def _checked(self, action: np.ndarray) -> np.ndarray:
+        action = np.asarray(action, dtype=np.float64)
+        place = f'action for {self.task.suite} task {self.task.index}'
+        if action.shape != (ACTION_DIMENSION,):
+            raise UserError(f'{place} has shape {action.shape}; give [{ACTION_DIMENSION}]')
+        if not np.isfinite(action).all():
+            raise UserError(f'{place} is not finite: {action.tolist()}; it was not executed')
+        return np.clip(action, -1.0, 1.0)

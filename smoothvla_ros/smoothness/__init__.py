@@ -9,8 +9,8 @@ from smoothvla_ros.smoothness.dimensionless import (
 from smoothvla_ros.smoothness.episode_jerk import EpisodeJerk
 from smoothvla_ros.smoothness.estimator import (
     EstimatorSettings,
+    PolynomialFit,
     TooFewSamplesError,
-    derivative_coefficients,
 )
 from smoothvla_ros.smoothness.live import JerkEstimate, JerkEstimator, StreamHealth
 from smoothvla_ros.smoothness.magnitude import Part, jerk_norms, mean_jerk, peak_jerk, rms_jerk
@@ -32,11 +32,11 @@ __all__ = [
     'JerkEstimate',
     'JerkEstimator',
     'Part',
+    'PolynomialFit',
     'SmoothnessSummary',
     'StreamHealth',
     'TooFewSamplesError',
     'commanded_jerk',
-    'derivative_coefficients',
     'jerk_norms',
     'joint_jerk',
     'joint_noise_floor',

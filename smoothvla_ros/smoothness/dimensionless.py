@@ -8,7 +8,7 @@ import numpy as np
 
 
 def log_dimensionless_jerk(velocity: np.ndarray, dt: float) -> float:
-    """Return LDLJ of a velocity profile: nearer to zero is smoother; a minimum-jerk reach has -5.32.
+    """Return LDLJ of a velocity profile: nearer to zero is smoother, a minimum-jerk reach -5.32.
 
     Balasubramanian, Melendez-Calderon, Roby-Brami, Burdet, "On the analysis of movement
     smoothness", 2015, with its discretisation. The jerk is the second difference of the velocity,

@@ -69,23 +69,39 @@ class EstimatorSettings:
             )
 
 
-def derivative_coefficients(offsets_s: np.ndarray, order: int, at_s: float = 0.0) -> np.ndarray:
-    """Return [4, N]: times the samples [N, n], the value and first three derivatives at `at_s`.
+class PolynomialFit:
+    """Least-squares polynomial through samples at given times, as coefficients of the samples."""
 
-    offsets_s: [N] s, times of the samples; N > order.  order: of the polynomial, at least 3.
-    Raises ValueError where the stamps are too few or too close to determine the polynomial.
-    """
-    relative = np.asarray(offsets_s, dtype=np.float64) - at_s
-    scale = float(np.max(np.abs(relative), initial=0.0))
-    if len(relative) <= order or scale == 0.0:
-        raise ValueError(f'{len(relative)} samples do not determine a polynomial of order {order}')
-    powers = np.vander(relative / scale, order + 1, increasing=True)
-    try:
-        fit = np.linalg.solve(powers.T @ powers, powers.T)
-    except np.linalg.LinAlgError as error:
-        raise ValueError(f'stamps do not determine a polynomial of order {order}') from error
-    unscale = np.array([math.factorial(k) / scale**k for k in range(DERIVATIVES)])
-    return unscale[:, None] * fit[:DERIVATIVES]
+    def __init__(self, offsets_s: np.ndarray, order: int) -> None:
+        """Fit for samples at `offsets_s` [N] s, N > order >= 3, near zero.
+
+        Raises ValueError where the times are too few or too close to determine the polynomial.
+        """
+        offsets = np.asarray(offsets_s, dtype=np.float64)
+        self._order = order
+        self._scale = float(np.max(np.abs(offsets), initial=0.0))
+        if len(offsets) <= order or self._scale == 0.0:
+            raise ValueError(
+                f'{len(offsets)} samples do not determine a polynomial of order {order}'
+            )
+        powers = np.vander(offsets / self._scale, order + 1, increasing=True)
+        try:
+            self._fit = np.linalg.solve(powers.T @ powers, powers.T)
+        except np.linalg.LinAlgError as error:
+            raise ValueError(f'times do not determine a polynomial of order {order}') from error
+
+    def derivatives_at(self, at_s: float) -> np.ndarray:
+        """Return [4, N]: times the samples [N, n], the value and three derivatives at `at_s`."""
+        where = at_s / self._scale
+        weights = np.zeros((DERIVATIVES, self._order + 1))
+        for derivative in range(DERIVATIVES):
+            for power in range(derivative, self._order + 1):
+                weights[derivative, power] = (
+                    math.perm(power, derivative)
+                    * where ** (power - derivative)
+                    / self._scale**derivative
+                )
+        return weights @ self._fit
 
 
 def check_samples(joint_positions: np.ndarray, settings: EstimatorSettings) -> np.ndarray:
@@ -101,8 +117,8 @@ def check_samples(joint_positions: np.ndarray, settings: EstimatorSettings) -> n
         )
     if len(positions) < settings.window_samples:
         raise TooFewSamplesError(
-            f'{len(positions)} samples are fewer than the {settings.window_samples} that a window of '
-            f'{settings.window_s} s holds at {settings.rate_hz} Hz'
+            f'{len(positions)} samples are fewer than the {settings.window_samples} that a window '
+            f'of {settings.window_s} s holds at {settings.rate_hz} Hz'
         )
     if not np.isfinite(positions).all():
         raise ValueError('joint positions are not all finite')

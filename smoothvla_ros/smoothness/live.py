@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 
 from smoothvla_ros.smoothness.episode_jerk import EpisodeJerk, JerkAccumulator
 from smoothvla_ros.smoothness.estimator import (
-    DERIVATIVES,
     EstimatorSettings,
-    derivative_coefficients,
+    PolynomialFit,
 )
 from smoothvla_ros.smoothness.tool_jerk import Jacobian, screw_jerk
 
@@ -73,17 +72,16 @@ class JerkEstimator:
         """Take the settings and the tool's Jacobian ([n] rad -> [6, n]); None for joints alone."""
         self._settings = settings
         self._jacobian = jacobian
-        grid = settings.grid_s
-        self._centre_coefficients = derivative_coefficients(grid, settings.order)
-        self._newest_coefficients = derivative_coefficients(grid, settings.order, float(grid[-1]))
-        # A lost sample is bridged by the fit where it is a small part of the window, else it is a gap.
+        self._grid = settings.grid_s
+        self._regular = self._coefficients(self._grid)
+        # The fit bridges a lost sample that is a small part of the window; else it is a gap.
         self._longest_step_s = max(1.5 * settings.period_s, 0.25 * settings.window_s)
         self.reset()
 
     def reset(self) -> None:
         """Start a new episode: forget the window, the sums and the counts."""
         self._accumulator = JerkAccumulator()
-        self._health = StreamHealth()
+        self._counts: Counter[str] = Counter()
         self._start_window()
 
     @property
@@ -94,7 +92,7 @@ class JerkEstimator:
     @property
     def health(self) -> StreamHealth:
         """What happened to the stream since `reset`."""
-        return self._health
+        return StreamHealth(**self._counts)
 
     @property
     def episode(self) -> EpisodeJerk:
@@ -115,20 +113,20 @@ class JerkEstimator:
                 f'joint positions have shape {positions.shape}, before [{self._joints}]'
             )
         if not (np.isfinite(positions).all() and np.isfinite(stamp_s)):
-            self._count(rejected=1)
+            self._counts['rejected'] += 1
             return None
         if self._filled:
             step = stamp_s - self._stamps[self._filled - 1]
             if step == 0:
-                self._count(duplicates=1)
+                self._counts['duplicates'] += 1
                 return None
             if step < 0:
-                self._count(backwards=1)
+                self._counts['backwards'] += 1
                 self._start_window()
             else:
-                self._count(missing=max(0, round(step * self._settings.rate_hz) - 1))
+                self._counts['missing'] += max(0, round(step * self._settings.rate_hz) - 1)
                 if step > self._longest_step_s:
-                    self._count(gaps=1)
+                    self._counts['gaps'] += 1
                     self._start_window()
         self._push(stamp_s, positions)
         if self._filled < self._settings.window_samples:
@@ -138,18 +136,13 @@ class JerkEstimator:
     def _estimate(self) -> JerkEstimate | None:
         stamps, positions = self._stamps, self._positions
         centre = stamps[self._settings.half_width]
-        grid = self._settings.grid_s
         offsets = stamps - centre
-        span = offsets[-1] - offsets[0]
-        if abs(span - (grid[-1] - grid[0])) > _RATE_TOLERANCE * self._settings.window_s:
-            self._count(off_rate=1)
+        too_long = (offsets[-1] - offsets[0]) - (self._grid[-1] - self._grid[0])
+        if abs(too_long) > _RATE_TOLERANCE * self._settings.window_s:
+            self._counts['off_rate'] += 1
             return None
-        if np.abs(offsets - grid).max() <= _ON_GRID_S:
-            at_centre, at_newest = self._centre_coefficients, self._newest_coefficients
-        else:
-            order = self._settings.order
-            at_centre = derivative_coefficients(offsets, order)
-            at_newest = derivative_coefficients(offsets, order, float(offsets[-1]))
+        on_grid = np.abs(offsets - self._grid).max() <= _ON_GRID_S
+        at_centre, at_newest = self._regular if on_grid else self._coefficients(offsets)
         motion, newest = at_centre @ positions, at_newest @ positions
         twist = tool = newest_tool = np.full(6, np.nan)
         if self._jacobian is not None:
@@ -163,10 +156,15 @@ class JerkEstimator:
             centre_stamp_s=float(centre),
             tool_jerk=tool,
             tool_twist=twist,
-            joint_jerk=motion[DERIVATIVES - 1],
+            joint_jerk=motion[3],
             newest_tool_jerk=newest_tool,
-            newest_joint_jerk=newest[DERIVATIVES - 1],
+            newest_joint_jerk=newest[3],
         )
+
+    def _coefficients(self, offsets_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return what gives the motion at the centre and at the newest sample."""
+        fit = PolynomialFit(offsets_s, self._settings.order)
+        return fit.derivatives_at(0.0), fit.derivatives_at(float(offsets_s[-1]))
 
     def _start_window(self) -> None:
         self._joints = 0
@@ -185,10 +183,4 @@ class JerkEstimator:
         self._stamps[self._filled] = stamp_s
         self._positions[self._filled] = positions
         self._filled += 1
-        self._count(samples=1)
-
-    def _count(self, **increments: int) -> None:
-        self._health = dataclasses.replace(
-            self._health,
-            **{name: getattr(self._health, name) + more for name, more in increments.items()},
-        )
+        self._counts['samples'] += 1

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from smoothvla_ros.smoothness.estimator import EstimatorSettings, derivative_coefficients
+from smoothvla_ros.smoothness.estimator import EstimatorSettings, PolynomialFit
 
 
 def joint_noise_floor(
@@ -19,7 +19,7 @@ def joint_noise_floor(
     newest: of the estimate at the newest sample instead of the centre; it is much noisier.
     """
     at = float(estimator.grid_s[-1]) if newest else 0.0
-    coefficients = derivative_coefficients(estimator.grid_s, estimator.order, at)[3]
+    coefficients = PolynomialFit(estimator.grid_s, estimator.order).derivatives_at(at)[3]
     return float(np.linalg.norm(coefficients) * encoder_step / math.sqrt(12))
 
 
@@ -32,7 +32,7 @@ def tool_noise_floor(
     """Return the root mean square norm of the tool jerk that encoder steps alone give.
 
     jacobian: [6, n] at the arm's present joints; all joints have the same `encoder_step` in rad.
-    Returns (m/s^3, rad/s^3). Holds for a slow arm: the terms of eq. 4 in J' and J'' grow with speed.
+    Returns (m/s^3, rad/s^3). Holds for a slow arm: the terms in J' and J'' grow with speed.
     """
     floor = joint_noise_floor(estimator, encoder_step, newest)
     return (

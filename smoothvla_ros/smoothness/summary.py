@@ -34,11 +34,11 @@ class SmoothnessSummary:
     mean_jerk, rms_jerk, peak_jerk: m/s^3, of the tool point, over samples with a full window.
     mean_angular_jerk, rms_angular_jerk, peak_angular_jerk: rad/s^3, second derivative of the
     tool's angular velocity.
-    ldlj, sparc: log dimensionless jerk and spectral arc length of the tool point; both dimensionless,
-    nearer to zero is smoother, NaN for a tool that never moves. sparc is NaN below 20 Hz.
+    ldlj, sparc: log dimensionless jerk and spectral arc length of the tool point: no unit, nearer
+    to zero is smoother, NaN for a tool that never moves. sparc is NaN below 20 Hz.
     action_total_variation: of the normalised actions, a step.
     mean_commanded_jerk, mean_commanded_angular_jerk: m/s^3, rad/s^3, of the path the actions ask
-    for, by differences without smoothing.
+    for, by differences without smoothing. NaN, like the total variation, without actions.
     mean_speed: m/s.  path_length: m.  duration_s: s. What a low jerk must be read beside: a tool
     that stands still or crawls has little.
     mean_jerk_substep: m/s^3, of the simulator's own steps with a window of 0.1 s; where it does not
@@ -65,7 +65,7 @@ class SmoothnessSummary:
 def summarise(
     joint_positions: np.ndarray,
     jacobian: Jacobian,
-    actions: np.ndarray,
+    actions: np.ndarray | None,
     dt: float,
     estimator: EstimatorSettings,
     substep_joint_positions: np.ndarray | None = None,
@@ -74,7 +74,8 @@ def summarise(
     """Measure one episode of T control steps.
 
     joint_positions: [T + 1, n] rad, `dt` seconds apart.  jacobian: [n] rad -> [6, n].
-    actions: [T, 7] as LIBERO takes them; the gripper, the last column, is left out.
+    actions: [T, 7] as LIBERO takes them, the gripper (last column) is left out; None where nobody
+    knows them.
     substep_joint_positions: [S, n] rad, `substep_dt` seconds apart, or None.
     Raises ValueError for a `dt` that is not the estimator's, wrong shapes or values that are not
     finite, and TooFewSamplesError (a ValueError) for an episode shorter than a window: it has no
@@ -82,7 +83,11 @@ def summarise(
     """
     jerk = tool_jerk(joint_positions, jacobian, dt, estimator)
     speed = np.linalg.norm(tool_twists(joint_positions, jacobian, dt, estimator)[:, :3], axis=1)
-    commanded = commanded_jerk(actions, dt)
+    commanded = None if actions is None else commanded_jerk(actions, dt)
+    if actions is not None and len(actions) != len(joint_positions) - 1:
+        raise ValueError(
+            f'{len(actions)} actions do not lie between {len(joint_positions)} joint samples'
+        )
     return SmoothnessSummary(
         mean_jerk=mean_jerk(jerk),
         rms_jerk=rms_jerk(jerk),
@@ -92,9 +97,11 @@ def summarise(
         peak_angular_jerk=peak_jerk(jerk, Part.ROTATION),
         ldlj=_ldlj(jerk, speed, dt),
         sparc=spectral_arc_length(speed, dt) if _cutoff_is_sampled(dt) else math.nan,
-        action_total_variation=total_variation(actions),
-        mean_commanded_jerk=mean_jerk(commanded),
-        mean_commanded_angular_jerk=mean_jerk(commanded, Part.ROTATION),
+        action_total_variation=math.nan if actions is None else total_variation(actions),
+        mean_commanded_jerk=math.nan if commanded is None else mean_jerk(commanded),
+        mean_commanded_angular_jerk=(
+            math.nan if commanded is None else mean_jerk(commanded, Part.ROTATION)
+        ),
         mean_speed=float(speed.mean()),
         path_length=float(np.sum(speed[1:] + speed[:-1]) * dt / 2),
         duration_s=(len(joint_positions) - 1) * dt,
@@ -125,7 +132,7 @@ def _ldlj(jerk: np.ndarray, speed: np.ndarray, dt: float) -> float:
 
 
 def _cutoff_is_sampled(dt: float) -> bool:
-    return CUTOFF_HZ <= 0.5 / dt * (1 + 1e-9)
+    return 2 * CUTOFF_HZ * dt <= 1 + 1e-9
 
 
 def _substep_jerk(

@@ -8,8 +8,8 @@ import numpy as np
 
 from smoothvla_ros.smoothness.estimator import (
     EstimatorSettings,
+    PolynomialFit,
     check_samples,
-    derivative_coefficients,
 )
 
 Jacobian = Callable[[np.ndarray], np.ndarray]
@@ -88,11 +88,10 @@ def tool_twists(
     velocities = np.empty_like(positions)
     for index, motion in centred_motions(positions, estimator):
         velocities[index] = motion[1]
+    fit = PolynomialFit(estimator.grid_s, estimator.order)
     for k in range(half):
-        early = derivative_coefficients(estimator.grid_s, estimator.order, estimator.grid_s[k])
-        late = derivative_coefficients(estimator.grid_s, estimator.order, estimator.grid_s[-1 - k])
-        velocities[k] = early[1] @ positions[:size]
-        velocities[-1 - k] = late[1] @ positions[-size:]
+        velocities[k] = fit.derivatives_at(estimator.grid_s[k])[1] @ positions[:size]
+        velocities[-1 - k] = fit.derivatives_at(estimator.grid_s[-1 - k])[1] @ positions[-size:]
     return np.array([jacobian(q) @ v for q, v in zip(positions, velocities, strict=True)])
 
 
@@ -103,7 +102,7 @@ def centred_motions(
 
     positions: float64 [T, n], checked.  stride: take every stride-th window.
     """
-    coefficients = derivative_coefficients(estimator.grid_s, estimator.order)
+    coefficients = PolynomialFit(estimator.grid_s, estimator.order).derivatives_at(0.0)
     half = estimator.half_width
     for centre in range(half, len(positions) - half, stride):
         yield centre, coefficients @ positions[centre - half : centre + half + 1]

@@ -1,0 +1,114 @@
+"""The seam between everything that drives a robot and everything that is a neural network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.kinematics.arm import Arm
+from smoothvla_ros.records import Observation
+
+DEFAULT_POLICY = 'default'
+
+
+@dataclass(frozen=True)
+class PolicySpec:
+    """What a policy answers with and what it needs to see.
+
+    chunk: steps decided at once.  action_dimension: numbers a step.  bins: tokens a number.
+    action_space: the meaning of the numbers, for example ``libero_osc_pose``.
+    cameras: names of the images, in order.  image_size: height and width, pixels.
+    """
+
+    chunk: int
+    action_dimension: int
+    bins: int
+    action_space: str
+    cameras: tuple[str, ...]
+    image_size: int
+
+
+@dataclass(frozen=True)
+class ActionChunks:
+    """A decision for each of B observations, all arrays [B, chunk, dimension].
+
+    actions: float64 in [-1, 1].  tokens: int64.  log_probs: float32, of the tokens, at the
+    temperature that sampled them (at 1 when greedy).
+    """
+
+    actions: np.ndarray
+    tokens: np.ndarray
+    log_probs: np.ndarray
+
+
+@dataclass(frozen=True)
+class TokenStatistics:
+    """log_probs and entropy (nats) of given tokens: float32 [B, chunk, dimension], on the graph."""
+
+    log_probs: torch.Tensor
+    entropy: torch.Tensor
+
+
+class Policy(Protocol):
+    """A policy whose actions are tokens, so that their log-probabilities are exact."""
+
+    @property
+    def spec(self) -> PolicySpec:
+        """What it answers with and what it needs to see."""
+        ...
+
+    @property
+    def module(self) -> torch.nn.Module:
+        """The network, for an optimiser; in eval mode at all times, or log-probabilities drift."""
+        ...
+
+    def act(
+        self, observations: Sequence[Observation], *, temperature: float, seeds: Sequence[int]
+    ) -> ActionChunks:
+        """Decide for each observation, row i sampled from seeds[i] alone; temperature 0 is greedy.
+
+        Raises UserError for an observation that cannot be used (NaN, a missing camera).
+        """
+        ...
+
+    def evaluate(
+        self, observations: Sequence[Observation], tokens: np.ndarray, *, temperature: float
+    ) -> TokenStatistics:
+        """Return the statistics of `tokens` [B, chunk, dimension] under the present weights."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write everything that `load_policy` needs, atomically."""
+        ...
+
+
+def policy_folder(path_or_name: str | Path) -> Path:
+    """Return the folder of a policy: the shipped one for ``default``, else the path itself."""
+    if str(path_or_name) == DEFAULT_POLICY:
+        return Path(str(files('smoothvla_ros.policies') / 'weights' / DEFAULT_POLICY))
+    return Path(path_or_name)
+
+
+def load_policy(path_or_name: str | Path, device: str = 'cpu', arm: Arm | None = None) -> Policy:
+    """Load the policy in a folder, or the shipped one by the name ``default``.
+
+    arm: whose kinematics give the proprioception; None is the Panda.
+    Raises UserError naming the path and what is wrong with it.
+    """
+    # Imported here: transformers takes seconds to import, and few callers load a policy.
+    from smoothvla_ros.policies.small_vla.policy import SmallVLAPolicy
+
+    folder = policy_folder(path_or_name)
+    if not folder.is_dir():
+        raise UserError(
+            f'policy {str(path_or_name)!r} not found at {folder}; give {DEFAULT_POLICY!r} or a '
+            'folder that `smoothvla sft` or training wrote'
+        )
+    return SmallVLAPolicy.load(folder, device, arm)

@@ -1,0 +1,1 @@
+"""The small vision-language-action model that ships with the package."""

@@ -1,0 +1,158 @@
+"""The small model behind the `Policy` seam."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.kinematics.arm import Arm
+from smoothvla_ros.policies.action_tokens import ActionBins, choose_tokens, token_log_probs
+from smoothvla_ros.policies.images import fit_images
+from smoothvla_ros.policies.instructions import Vocabulary
+from smoothvla_ros.policies.policy import ActionChunks, PolicySpec, TokenStatistics
+from smoothvla_ros.policies.proprioception import proprioception
+from smoothvla_ros.policies.small_vla.configuration import SmallVLAConfig
+from smoothvla_ros.policies.small_vla.modeling import SmallVLAModel
+from smoothvla_ros.policies.weights_folder import check_files, write_atomically
+
+_VOCABULARY = 'vocabulary.json'
+_CONFIGURATION = 'config.json'
+_WEIGHTS = 'model.safetensors'
+
+
+class SmallVLAPolicy:
+    """A `SmallVLAModel`, its vocabulary and the arm it was told to move.
+
+    The model stays in eval mode, in training too: batch normalisation with the statistics of a
+    batch would give `evaluate` other log-probabilities than `act`.
+    """
+
+    def __init__(
+        self,
+        model: SmallVLAModel,
+        vocabulary: Vocabulary,
+        arm: Arm | None = None,
+        *,
+        deterministic: bool = True,
+    ) -> None:
+        """Wrap a model. deterministic: `act` runs one row at a time, so that a row's bits do not
+        depend on who shares its batch.
+        """
+        config = model.config
+        self.module = model.float().eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._vocabulary = vocabulary
+        self._arm = arm if arm is not None else Arm.panda()
+        self._deterministic = deterministic
+        self._bins = ActionBins(config.bins)
+        self.spec = PolicySpec(
+            chunk=config.chunk,
+            action_dimension=config.action_dimension,
+            bins=config.bins,
+            action_space=config.action_space,
+            cameras=tuple(config.cameras),
+            image_size=config.image_size,
+        )
+
+    @classmethod
+    def load(cls, folder: Path, device: str = 'cpu', arm: Arm | None = None) -> SmallVLAPolicy:
+        """Read a policy that `save` wrote.
+
+        Raises UserError naming the file that is missing, damaged or does not fit the others.
+        """
+        check_files(folder, (_CONFIGURATION, _VOCABULARY, _WEIGHTS))
+        vocabulary = Vocabulary.read(folder / _VOCABULARY)
+        try:
+            config = SmallVLAConfig.from_pretrained(folder)
+            model = SmallVLAModel.from_pretrained(folder, config=config, dtype=torch.float32)
+        except (OSError, ValueError, TypeError, RuntimeError) as error:
+            line = ' '.join(str(error).split())[:200]
+            raise UserError(f'policy {folder} cannot be loaded: {line}; copy it again') from error
+        if len(vocabulary) != model.config.vocabulary_size:
+            raise UserError(
+                f'policy {folder}: {_VOCABULARY} has {len(vocabulary)} words, the weights '
+                f'{model.config.vocabulary_size}; copy both from one place'
+            )
+        return cls(model.to(device), vocabulary, arm)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The words it knows."""
+        return self._vocabulary
+
+    @torch.no_grad()
+    def act(
+        self, observations: Sequence[Observation], *, temperature: float, seeds: Sequence[int]
+    ) -> ActionChunks:
+        """Decide for each observation; see `Policy.act`."""
+        if len(seeds) != len(observations):
+            raise ValueError(f'{len(observations)} observations need as many seeds')
+        step = 1 if self._deterministic else max(len(observations), 1)
+        tokens, log_probs = [], []
+        for first in range(0, len(observations), step):
+            logits = self._logits(observations[first : first + step])
+            chosen, scores = choose_tokens(logits, temperature, seeds[first : first + step])
+            tokens.append(chosen.cpu())
+            log_probs.append(scores.cpu())
+        shape = (0, self.spec.chunk, self.spec.action_dimension)
+        all_tokens = torch.cat([torch.empty(shape, dtype=torch.int64), *tokens]).numpy()
+        return ActionChunks(
+            actions=self._bins.decode(all_tokens),
+            tokens=all_tokens,
+            log_probs=torch.cat([torch.empty(shape), *log_probs]).numpy(),
+        )
+
+    def evaluate(
+        self, observations: Sequence[Observation], tokens: np.ndarray, *, temperature: float
+    ) -> TokenStatistics:
+        """Return log-probabilities and entropy of `tokens`; see `Policy.evaluate`."""
+        if temperature < 0.0:
+            raise UserError(f'temperature={temperature} is not usable; give 0 (greedy) or more')
+        logits = self._logits(observations)
+        distribution = token_log_probs(logits, temperature if temperature > 0.0 else 1.0)
+        index = torch.as_tensor(np.asarray(tokens), device=logits.device).unsqueeze(-1)
+        return TokenStatistics(
+            log_probs=distribution.gather(-1, index).squeeze(-1),
+            entropy=-(distribution.exp() * distribution).sum(dim=-1),
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write configuration, weights, vocabulary and their hashes."""
+        with write_atomically(folder) as temporary:
+            self.module.save_pretrained(temporary)
+            self._vocabulary.write(temporary / _VOCABULARY)
+
+    def _logits(self, observations: Sequence[Observation]) -> torch.Tensor:
+        length = self.module.config.instruction_length
+        images = np.stack([self._images(observation) for observation in observations])
+        words = np.stack([self._vocabulary.encode(o.instruction, length) for o in observations])
+        bodies = np.stack([proprioception(self._arm, observation) for observation in observations])
+        device = self.module.device
+        output = self.module(
+            torch.from_numpy(images).to(device),
+            torch.from_numpy(words).to(device),
+            torch.from_numpy(bodies).to(device),
+        )
+        return output.logits
+
+    def _images(self, observation: Observation) -> np.ndarray:
+        images = []
+        for camera in self.spec.cameras:
+            image = observation.images.get(camera)
+            if image is None:
+                given = ', '.join(sorted(observation.images)) or 'none'
+                raise UserError(
+                    f'observation: no image of camera {camera!r} (given: {given}); name the '
+                    'cameras as the policy does'
+                )
+            image = np.asarray(image)
+            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+                raise UserError(
+                    f'observation: image of {camera} is {image.dtype} {list(image.shape)}, the '
+                    'policy needs uint8 [height, width, 3]'
+                )
+            images.append(fit_images(image[None], self.spec.image_size)[0])
+        return np.stack(images)

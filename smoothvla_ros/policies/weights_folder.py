@@ -1,0 +1,65 @@
+"""A folder of weights with the hash of every file, written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from smoothvla_ros.errors import UserError
+
+HASHES = 'SHA256SUMS'
+
+
+@contextmanager
+def write_atomically(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder; when the block ends, add the hashes and put it in place.
+
+    Raises UserError naming the folder if it cannot be written. After an error in the block the
+    old folder is as it was.
+    """
+    folder = Path(folder)
+    temporary = folder.with_name(f'{folder.name}.writing')
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(f'cannot write {folder}: {error.strerror}; choose another folder') from error
+    try:
+        yield temporary
+        names = sorted(path.name for path in temporary.iterdir())
+        lines = [f'{file_hash(temporary / name)}  {name}\n' for name in names]
+        (temporary / HASHES).write_text(''.join(lines))
+        previous = folder.with_name(f'{folder.name}.previous')
+        shutil.rmtree(previous, ignore_errors=True)
+        if folder.exists():
+            os.replace(folder, previous)
+        os.replace(temporary, folder)
+        shutil.rmtree(previous, ignore_errors=True)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_files(folder: Path, names: Sequence[str]) -> None:
+    """Raise UserError naming the first file that is missing or differs from its hash."""
+    if not folder.is_dir():
+        raise UserError(f'policy {folder} is not a folder; train one with `smoothvla sft`')
+    for name in (HASHES, *names):
+        if not (folder / name).is_file():
+            raise UserError(f'policy {folder}: {name} is missing; copy the folder again')
+    expected = {}
+    for line in (folder / HASHES).read_text(errors='replace').splitlines():
+        digest, _, name = line.partition('  ')
+        expected[name] = digest
+    for name in names:
+        if expected.get(name) != file_hash(folder / name):
+            raise UserError(f'policy {folder}: {name} is damaged (its hash differs); copy it again')
+
+
+def file_hash(path: Path) -> str:
+    """Return the sha256 of a file, hexadecimal."""
+    with path.open('rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()

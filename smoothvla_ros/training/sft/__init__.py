@@ -1,0 +1,1 @@
+"""Supervised fine-tuning of the small policy on demonstrations."""

@@ -1,0 +1,197 @@
+"""LeRobot datasets, version 2 (a file an episode) and version 3 (episodes packed into files)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from smoothvla_ros.configuration import setting, validate
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.training.sft.demonstration_episode import DemonstrationEpisode
+from smoothvla_ros.training.sft.joint_velocities import velocities_from_positions
+from smoothvla_ros.training.sft.lerobot_images import decode_images, decode_video
+
+_JOINTS = 7
+_STATE = 'observation.state'
+_CAMERA_WORDS = {
+    'wrist': ('wrist', 'eye_in_hand', 'hand', 'image2'),
+    'agentview': ('agentview', 'top', 'front', 'image'),
+}
+
+
+@dataclass(frozen=True)
+class LeRobotNames:
+    """Which features of a LeRobot dataset are what; empty means: found by their names."""
+
+    agentview_feature: str = setting('', 'image feature of the camera that looks at the scene')
+    wrist_feature: str = setting('', 'image feature of the camera on the hand')
+    joint_feature: str = setting('', 'feature whose first 7 columns are joint positions, rad')
+    gripper_feature: str = setting(
+        '', 'finger positions, m, or one opening; empty: the columns after the joints'
+    )
+    action_feature: str = setting('action', 'feature of 7 columns: tool-pose delta and gripper')
+    control_period_s: float = setting(0.05, 'time between two steps, s', minimum=1e-4)
+
+    def __post_init__(self) -> None:
+        validate(self, 'LeRobot names')
+
+
+def read_lerobot(folder: Path, names: LeRobotNames, image_stride: int) -> Iterator[DemonstrationEpisode]:
+    """Yield the episodes of a dataset, an image every `image_stride` steps.
+
+    Raises UserError naming the feature that is missing; joint positions cannot be replaced by a
+    tool pose, because the policy's proprioception comes from the joints through the kinematics.
+    """
+    info = _read_json(folder / 'meta' / 'info.json')
+    features: dict[str, Any] = info['features']
+    cameras = {
+        'agentview': names.agentview_feature or _camera(folder, features, 'agentview'),
+        'wrist': names.wrist_feature or _camera(folder, features, 'wrist'),
+    }
+    joint_feature = names.joint_feature or _joint_feature(folder, features)
+    for name in (*cameras.values(), joint_feature, names.action_feature):
+        if name not in features:
+            raise UserError(f'{folder}: no feature {name!r}; it has {", ".join(sorted(features))}')
+    tasks = _tasks(folder)
+    for entry in _episode_entries(folder, info):
+        table = _table(folder, info, entry)
+        actions = _matrix(table, names.action_feature).astype(np.float32)
+        if actions.shape[1] != 7:
+            raise UserError(
+                f'{folder}: {names.action_feature} has {actions.shape[1]} columns, the policy '
+                'needs 7 (tool-pose delta and gripper); name another with --action-feature'
+            )
+        state = _matrix(table, joint_feature)
+        joints = state[:, :_JOINTS]
+        steps = np.arange(0, len(actions), image_stride)
+        yield DemonstrationEpisode(
+            source=f'{folder}:episode {entry["episode_index"]}',
+            instruction=tasks[table['task_index'][0].as_py()],
+            images={
+                camera: _images(folder, info, entry, table, feature, steps)
+                for camera, feature in cameras.items()
+            },
+            image_steps=steps,
+            joint_positions=joints,
+            joint_velocities=velocities_from_positions(joints, names.control_period_s),
+            gripper_positions=_fingers(folder, table, names.gripper_feature, state),
+            actions=actions,
+        )
+
+
+def _camera(folder: Path, features: dict[str, Any], camera: str) -> str:
+    images = [n for n, f in features.items() if f.get('dtype') in ('image', 'video')]
+    for word in _CAMERA_WORDS[camera]:
+        found = [name for name in images if word in name.rsplit('.', 1)[-1]]
+        if camera == 'agentview':
+            found = [n for n in found if not any(w in n for w in _CAMERA_WORDS['wrist'])]
+        if found:
+            return sorted(found)[0]
+    raise UserError(
+        f'{folder}: which image is the {camera} camera? It has {", ".join(images) or "none"}; say '
+        f'--{camera}-feature NAME'
+    )
+
+
+def _joint_feature(folder: Path, features: dict[str, Any]) -> str:
+    for name, feature in sorted(features.items()):
+        is_joints = 'joint' in name and not any(w in name for w in ('vel', 'effort', 'torque'))
+        if name.startswith('observation') and is_joints and feature['shape'][0] >= _JOINTS:
+            return name
+    columns = json.dumps(features.get(_STATE, {}).get('names'))
+    if 'joint' in columns and features[_STATE]['shape'][0] >= _JOINTS:
+        return _STATE
+    raise UserError(
+        f'{folder}: no joint positions ({_STATE} holds {columns}, by the looks of it a tool pose); '
+        'the policy needs the joints: record them, or say --joint-feature NAME if some columns are'
+    )
+
+
+def _fingers(folder: Path, table: pa.Table, feature: str, state: np.ndarray) -> np.ndarray:
+    fingers = _matrix(table, feature) if feature else state[:, _JOINTS : _JOINTS + 2]
+    if fingers.shape[1] == 1:
+        return np.concatenate([fingers, -fingers], axis=1) / 2.0
+    if fingers.shape[1] != 2:
+        raise UserError(f'{folder}: no finger positions; say --gripper-feature NAME')
+    return fingers
+
+
+def _images(
+    folder: Path,
+    info: dict[str, Any],
+    entry: dict[str, Any],
+    table: pa.Table,
+    feature: str,
+    steps: np.ndarray,
+) -> np.ndarray:
+    if info['features'][feature]['dtype'] == 'image':
+        return decode_images(folder, table[feature], steps)
+    path = info['video_path'].format(
+        video_key=feature,
+        episode_chunk=entry['chunk'],
+        episode_index=entry['episode_index'],
+        chunk_index=entry.get(f'videos/{feature}/chunk_index', 0),
+        file_index=entry.get(f'videos/{feature}/file_index', 0),
+    )
+    start_s = entry.get(f'videos/{feature}/from_timestamp', 0.0)
+    return decode_video(folder / path, start_s, float(info['fps']), steps)
+
+
+def _episode_entries(folder: Path, info: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    packed = sorted((folder / 'meta' / 'episodes').rglob('*.parquet'))
+    if packed:
+        for path in packed:
+            for entry in pq.read_table(path).to_pylist():
+                yield {'chunk': 0, **entry}
+        return
+    size = info.get('chunks_size', 1000)
+    for index in range(info['total_episodes']):
+        yield {'episode_index': index, 'chunk': index // size}
+
+
+def _table(folder: Path, info: dict[str, Any], entry: dict[str, Any]) -> pa.Table:
+    path = folder / info['data_path'].format(
+        episode_chunk=entry['chunk'],
+        episode_index=entry['episode_index'],
+        chunk_index=entry.get('data/chunk_index', 0),
+        file_index=entry.get('data/file_index', 0),
+    )
+    try:
+        return pq.read_table(path, filters=[('episode_index', '==', entry['episode_index'])])
+    except (OSError, pa.ArrowInvalid) as error:
+        line = str(error).splitlines()[0]
+        raise UserError(f'{path} cannot be read: {line}; copy the dataset again') from error
+
+
+def _tasks(folder: Path) -> dict[int, str]:
+    meta = folder / 'meta'
+    if (meta / 'tasks.parquet').is_file():
+        rows = pq.read_table(meta / 'tasks.parquet').to_pylist()
+        # Written by pandas with the sentence as its index.
+        return {row['task_index']: row.get('task', row.get('__index_level_0__')) for row in rows}
+    if (meta / 'tasks.jsonl').is_file():
+        rows = [json.loads(line) for line in (meta / 'tasks.jsonl').read_text().splitlines()]
+        return {row['task_index']: row['task'] for row in rows}
+    raise UserError(f'{meta}: neither tasks.parquet nor tasks.jsonl; copy the dataset again')
+
+
+def _matrix(table: pa.Table, name: str) -> np.ndarray:
+    """Return a column of numbers or of lists as float64 [rows, columns]."""
+    if name not in table.column_names:
+        raise UserError(f'no column {name!r}; there are {", ".join(table.column_names)}')
+    values = np.array(table[name].to_pylist(), dtype=np.float64)
+    return values.reshape(len(values), -1)
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f'{path} cannot be read: {error}; copy the dataset again') from error

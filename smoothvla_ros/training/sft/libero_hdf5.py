@@ -1,0 +1,90 @@
+"""LIBERO's own demonstrations: one HDF5 file a task."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.training.sft.demonstration_episode import DemonstrationEpisode
+from smoothvla_ros.training.sft.joint_velocities import velocities_from_positions
+
+CONTROL_PERIOD_S = 0.05
+
+_CAMERAS = {'agentview': 'agentview_rgb', 'wrist': 'eye_in_hand_rgb'}
+_SUFFIX = re.compile(r'_demo$')
+_SCENE = re.compile(r'^[A-Z_]*SCENE\d+_')
+
+
+def read_libero_hdf5(paths: Sequence[Path], image_stride: int) -> Iterator[DemonstrationEpisode]:
+    """Yield the demonstrations of LIBERO's files; an image every `image_stride` steps.
+
+    Their images are stored upside down, as robosuite renders them, and are turned upright here.
+    Their joint velocities are not stored and are taken from the positions.
+    Raises UserError naming the file and what it lacks.
+    """
+    for path in paths:
+        try:
+            file = h5py.File(path, 'r')
+        except OSError as error:
+            raise UserError(f'{path} is not a readable HDF5 file; copy it again') from error
+        with file:
+            group = file.get('data')
+            if not isinstance(group, h5py.Group):
+                raise UserError(f'{path}: no group "data"; this is not a LIBERO demonstration file')
+            instruction = _instruction(path, group.attrs)
+            for name in sorted(group, key=_number):
+                yield _episode(f'{path}:{name}', group[name], instruction, image_stride)
+
+
+def _episode(
+    source: str, demo: h5py.Group, instruction: str, image_stride: int
+) -> DemonstrationEpisode:
+    def array(name: str) -> np.ndarray:
+        if name not in demo:
+            raise UserError(f'{source}: no array {name!r}; this is not a LIBERO demonstration file')
+        return np.asarray(demo[name])
+
+    actions = array('actions').astype(np.float32)
+    steps = np.arange(0, len(actions), image_stride)
+    joints = array('obs/joint_states').astype(np.float64)
+    images = {}
+    for camera, stored in _CAMERAS.items():
+        array_name = f'obs/{stored}'
+        if array_name not in demo:
+            raise UserError(f'{source}: no array {array_name!r}; record it with images')
+        images[camera] = np.ascontiguousarray(demo[array_name][::image_stride][:, ::-1])
+    return DemonstrationEpisode(
+        source=source,
+        instruction=instruction,
+        images=images,
+        image_steps=steps,
+        joint_positions=joints,
+        joint_velocities=velocities_from_positions(joints, CONTROL_PERIOD_S),
+        gripper_positions=array('obs/gripper_states').astype(np.float64),
+        actions=actions,
+    )
+
+
+def _instruction(path: Path, attributes: Any) -> str:
+    """Return the file's instruction, from its attributes or, where they lack it, its name."""
+    try:
+        problem = json.loads(attributes['problem_info'])
+        instruction = problem['language_instruction']
+    except (KeyError, ValueError, TypeError):
+        instruction = _SCENE.sub('', _SUFFIX.sub('', path.stem)).replace('_', ' ')
+    # Some files hold the sentence as a list of words, some in quotes.
+    if isinstance(instruction, list):
+        instruction = ' '.join(instruction)
+    return str(instruction).strip().strip('"')
+
+
+def _number(name: str) -> int:
+    digits = re.sub(r'\D', '', name)
+    return int(digits) if digits else 0

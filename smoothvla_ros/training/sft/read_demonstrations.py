@@ -1,0 +1,47 @@
+"""Demonstrations of any known kind, as one stream of episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.training.sft.demonstration_episode import DemonstrationEpisode
+from smoothvla_ros.training.sft.lerobot_dataset import LeRobotNames, read_lerobot
+from smoothvla_ros.training.sft.libero_hdf5 import read_libero_hdf5
+from smoothvla_ros.training.sft.own_demonstrations import read_own
+
+
+def read_episodes(
+    paths: Sequence[Path], lerobot_names: LeRobotNames, image_stride: int
+) -> Iterator[DemonstrationEpisode]:
+    """Yield every demonstration under `paths`, each path of whichever kind it is.
+
+    A folder of our own demonstrations (.npz), LIBERO's HDF5 files (one, or a folder of them), or a
+    LeRobot dataset (a folder with meta/info.json). image_stride: of the last two, which hold an
+    image every step, every n-th is used.
+    Raises UserError for a path that is none of these.
+    """
+    for path in paths:
+        yield from tqdm(_read_one(path, lerobot_names, image_stride), desc=str(path), unit=' episodes')
+
+
+def _read_one(
+    path: Path, lerobot_names: LeRobotNames, image_stride: int
+) -> Iterator[DemonstrationEpisode]:
+    if not path.exists():
+        raise UserError(f'--data {path} does not exist; make some with `smoothvla demos`')
+    if (path / 'meta' / 'info.json').is_file():
+        return read_lerobot(path, lerobot_names, image_stride)
+    hdf5 = [path] if path.is_file() else sorted(path.rglob('*.hdf5'))
+    if hdf5 and hdf5[0].suffix == '.hdf5':
+        return read_libero_hdf5(hdf5, image_stride)
+    own = [path] if path.is_file() else sorted(path.rglob('*.npz'))
+    if own and own[0].suffix == '.npz':
+        return read_own(own)
+    raise UserError(
+        f'--data {path} holds no demonstrations: no .npz of ours, no LIBERO .hdf5, and no LeRobot '
+        'meta/info.json'
+    )

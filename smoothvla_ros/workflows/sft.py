@@ -1,0 +1,130 @@
+"""`smoothvla sft`: train the small policy on demonstrations."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import torch
+
+from smoothvla_ros.configuration import load, to_mapping
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.kinematics.arm import Arm
+from smoothvla_ros.policies.instructions import Vocabulary
+from smoothvla_ros.policies.policy import policy_folder
+from smoothvla_ros.policies.small_vla.configuration import SmallVLAConfig
+from smoothvla_ros.policies.small_vla.modeling import SmallVLAModel
+from smoothvla_ros.policies.small_vla.policy import SmallVLAPolicy
+from smoothvla_ros.training.sft.checkpoint import read_state
+from smoothvla_ros.training.sft.config import SFTConfig
+from smoothvla_ros.training.sft.frames import FrameSet
+from smoothvla_ros.training.sft.lerobot_dataset import LeRobotNames
+from smoothvla_ros.training.sft.metrics_log import MetricsLog
+from smoothvla_ros.training.sft.read_demonstrations import read_episodes
+from smoothvla_ros.training.sft.trainer import SFTTrainer, set_body_statistics
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments; every setting of `SFTConfig` and `LeRobotNames` is one."""
+    parser.add_argument(
+        '--data',
+        type=Path,
+        action='append',
+        required=True,
+        help='demonstrations: a folder of `smoothvla demos`, LIBERO HDF5 files, or a LeRobot '
+        'dataset; may be given several times',
+    )
+    parser.add_argument('--out', type=Path, required=True, help='folder for policy, state and log')
+    parser.add_argument('--init', help='continue from these weights (a folder, or "default")')
+    parser.add_argument('--config', type=Path, help='YAML file of the settings below')
+    for owner in (SFTConfig, LeRobotNames):
+        for field in dataclasses.fields(owner):
+            parser.add_argument(
+                f'--{field.name.replace("_", "-")}',
+                dest=field.name,
+                help=f'{field.metadata["description"]} (default: {field.default})',
+            )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train, or go on where a run with the same output folder stopped."""
+    values = {name: value for name, value in vars(arguments).items() if value is not None}
+    config = load(SFTConfig, arguments.config, _of(SFTConfig, values))
+    names = load(LeRobotNames, None, _of(LeRobotNames, values))
+    policy = train_sft(arguments.data, arguments.out, config, arguments.init, names)
+    print(f'policy: {policy}')
+    return 0
+
+
+def train_sft(
+    data: list[Path],
+    out: Path,
+    config: SFTConfig,
+    init: str | None = None,
+    lerobot_names: LeRobotNames | None = None,
+    model_config: SmallVLAConfig | None = None,
+) -> Path:
+    """Train a policy on `data` and return its folder, ``out/policy``.
+
+    A state found in `out` is continued. init: weights to start from; words that the new
+    demonstrations bring are added to their vocabulary. Raises UserError for bad data or folders.
+    """
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    _check_writable(out)
+    arm = Arm.panda()
+    start = SmallVLAPolicy.load(policy_folder(init), arm=arm) if init is not None else None
+    shape = start.module.config if start is not None else model_config or SmallVLAConfig()
+    frames = FrameSet(
+        read_episodes(data, lerobot_names or LeRobotNames(), config.image_stride),
+        arm=arm,
+        cameras=tuple(shape.cameras),
+        image_size=shape.image_size,
+        chunk=shape.chunk,
+    )
+    print(f'{frames.episodes} demonstrations, {len(frames)} images, {len(frames.instructions)} tasks')
+    torch.manual_seed(config.seed)
+    model, vocabulary = _model(start, shape, frames)
+    state = out / 'state'
+    saved = read_state(state)
+    if saved is not None and saved.record['words'] != list(vocabulary.words):
+        raise UserError(f'{state} was trained on other instructions; choose another --out')
+    trainer = SFTTrainer(model, vocabulary, frames, config, state)
+    (out / 'sft.json').write_text(json.dumps(to_mapping(config), indent=2) + '\n')
+    with MetricsLog(out) as log:
+        trainer.run(log.add)
+        log.add(trainer.step, trainer.validate())
+    folder = out / 'policy'
+    SmallVLAPolicy(trainer.averaged_model(), vocabulary, arm).save(folder)
+    return folder
+
+
+def _model(
+    start: SmallVLAPolicy | None, shape: SmallVLAConfig, frames: FrameSet
+) -> tuple[SmallVLAModel, Vocabulary]:
+    if start is None:
+        vocabulary = Vocabulary.of(frames.instructions)
+        shape.vocabulary_size = len(vocabulary)
+        model = SmallVLAModel(shape)
+        set_body_statistics(model, frames)
+        return model, vocabulary
+    vocabulary = Vocabulary.of(frames.instructions, start.vocabulary.words)
+    model = start.module
+    model.resize_vocabulary(len(vocabulary))
+    return model, vocabulary
+
+
+def _of(owner: type, values: dict[str, object]) -> dict[str, object]:
+    return {field.name: values[field.name] for field in dataclasses.fields(owner) if field.name in values}
+
+
+def _check_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f'--out {folder}: {error.strerror}; choose another folder') from error
+    if not os.access(folder, os.W_OK):
+        raise UserError(f'--out {folder} is not writable; choose another folder')

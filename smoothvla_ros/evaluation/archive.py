@@ -31,9 +31,7 @@ class EpisodeArchive:
     Files: `folder`/episodes.csv and `folder`/trajectories/POLICY/EPISODE_ID.npz. One writer.
     """
 
-    def __init__(
-        self, folder: Path, arm: Arm, estimator: EstimatorSettings | None = None
-    ) -> None:
+    def __init__(self, folder: Path, arm: Arm, estimator: EstimatorSettings | None = None) -> None:
         """Open the archive of a run, with what an earlier, perhaps killed, run left in it.
 
         Raises UserError if the folder cannot be written or its table was made otherwise.

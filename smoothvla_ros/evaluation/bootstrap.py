@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Sequence
 from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.statistics import CONFIDENCE, Interval
@@ -24,7 +25,7 @@ Statistic = Callable[[np.ndarray], np.ndarray]
 
 
 def mean_interval(
-    values: Sequence[float],
+    values: ArrayLike,
     *,
     seed: int,
     levels: Levels | None = None,
@@ -41,8 +42,8 @@ def mean_interval(
 
 
 def paired_change_percent(
-    before: Sequence[float],
-    after: Sequence[float],
+    before: ArrayLike,
+    after: ArrayLike,
     *,
     seed: int,
     levels: Levels | None = None,
@@ -66,8 +67,8 @@ def paired_change_percent(
 
 
 def paired_difference(
-    before: Sequence[float],
-    after: Sequence[float],
+    before: ArrayLike,
+    after: ArrayLike,
     *,
     seed: int,
     levels: Levels | None = None,
@@ -98,8 +99,7 @@ def resample_weights(levels: Levels, replicates: int, rng: np.random.Generator) 
             label = rows[member][depth] if depth < len(rows[member]) else member
             groups.setdefault(label, []).append(member)
         children = list(groups.values())
-        share = np.full(len(children), 1.0 / len(children))
-        drawn = rng.multinomial(counts * len(children), share)
+        drawn = _draw(counts, len(children), rng)
         for column, child in enumerate(children):
             if depth < len(rows[child[0]]):
                 draw(child, depth + 1, drawn[:, column])
@@ -108,6 +108,17 @@ def resample_weights(levels: Levels, replicates: int, rng: np.random.Generator) 
 
     draw(list(range(len(rows))), 0, np.ones(replicates, np.int64))
     return weights
+
+
+def _draw(counts: np.ndarray, children: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw `counts` [replicates] resamples of `children`; returns how often each came."""
+    replicates = len(counts)
+    if (counts == 1).all():
+        # The same distribution as below, an order of magnitude faster.
+        drawn = rng.integers(children, size=(replicates, children))
+        cells = drawn + np.arange(replicates)[:, None] * children
+        return np.bincount(cells.ravel(), minlength=cells.size).reshape(drawn.shape)
+    return rng.multinomial(counts * children, np.full(children, 1.0 / children))
 
 
 def _interval(
@@ -126,9 +137,7 @@ def _interval(
     rng = np.random.default_rng(seed)
     blocks = [min(_BLOCK, replicates - start) for start in range(0, replicates, _BLOCK)]
     estimate = float(statistic(np.ones((1, count)))[0])
-    replicated = np.concatenate(
-        [statistic(resample_weights(rows, block, rng)) for block in blocks]
-    )
+    replicated = np.concatenate([statistic(resample_weights(rows, block, rng)) for block in blocks])
     tails = np.array([(1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0])
     if levels is None:
         tails = _bca_tails(statistic, estimate, replicated, count, tails)
@@ -161,7 +170,7 @@ def _bca_tails(
     return np.asarray(corrected)
 
 
-def _finite(values: Sequence[float], name: str) -> np.ndarray:
+def _finite(values: ArrayLike, name: str) -> np.ndarray:
     array = np.asarray(values, np.float64)
     if array.ndim != 1 or array.size == 0:
         raise UserError(f'{name}: nothing to average; no episode is left, so run more episodes')

@@ -43,7 +43,9 @@ def comparison_lines(figures: Mapping[str, Any]) -> list[TableLine]:
                 measure.unit,
                 _cell(before and before[measure.column], measure.decimals),
                 _cell(after and after[measure.column], measure.decimals),
-                _change(change, ' %') if measure.relative else _change(change, '', measure.decimals),
+                _change(change, ' %')
+                if measure.relative
+                else _change(change, '', measure.decimals),
                 measure.note,
             )
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import math
 import os
 import typing
 from collections.abc import Iterable, Sequence
@@ -16,8 +17,14 @@ import numpy as np
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.stored_episode import StoredEpisode
 from smoothvla_ros.kinematics import Arm
-from smoothvla_ros.records import Episode, EpisodeName
-from smoothvla_ros.smoothness import EstimatorSettings, summarise, tool_jerk
+from smoothvla_ros.records import Episode, EpisodeName, Trajectory
+from smoothvla_ros.smoothness import (
+    EstimatorSettings,
+    SmoothnessSummary,
+    TooFewSamplesError,
+    summarise_trajectory,
+    tool_jerk,
+)
 
 
 @dataclass(frozen=True)
@@ -93,16 +100,7 @@ def row_from_stored(
     """Measure a stored episode. estimator: the project's one estimator where None is given."""
     settings = estimator or EstimatorSettings()
     request, trajectory = episode.request, episode.trajectory
-    smoothness = summarise(
-        trajectory.joint_positions,
-        arm.jacobian,
-        trajectory.actions,
-        trajectory.control_period_s,
-        settings,
-        substep_joint_positions=trajectory.substep_joint_positions,
-        substep_dt=trajectory.substep_period_s,
-    )
-    path = np.linalg.norm(np.diff(trajectory.tool_positions.astype(np.float64), axis=0), axis=1)
+    smoothness = _smoothness(trajectory, arm, settings)
     return EpisodeRow(
         policy=episode.policy,
         episode_id=request.episode_id,
@@ -116,7 +114,7 @@ def row_from_stored(
         success=episode.success,
         steps=trajectory.steps,
         chunks=len(episode.chunk_steps),
-        duration_s=smoothness.duration_s,
+        duration_s=trajectory.steps * trajectory.control_period_s,
         jerk=smoothness.mean_jerk,
         rms_jerk=smoothness.rms_jerk,
         peak_jerk=smoothness.peak_jerk,
@@ -130,7 +128,7 @@ def row_from_stored(
         ldlj=smoothness.ldlj,
         sparc=smoothness.sparc,
         mean_speed=smoothness.mean_speed,
-        path_length=float(path.sum()),
+        path_length=smoothness.path_length,
         negative_log_prob=_negative_log_prob(episode),
         rate_hz=settings.rate_hz,
         window_s=settings.window_s,
@@ -141,7 +139,11 @@ def row_from_stored(
 def jerk_over_time(
     episode: StoredEpisode, arm: Arm, estimator: EstimatorSettings | None = None
 ) -> np.ndarray:
-    """Norm of the tool's translational jerk at every joint sample, [T + 1] m/s^3."""
+    """Norm of the tool's translational jerk at every joint sample, [T + 1] m/s^3.
+
+    NaN at both ends, where no full window of the estimator lies around the sample. Raises
+    TooFewSamplesError for an episode shorter than one window.
+    """
     trajectory = episode.trajectory
     jerk = tool_jerk(
         trajectory.joint_positions,
@@ -152,10 +154,23 @@ def jerk_over_time(
     return np.linalg.norm(jerk[:, :3], axis=1)
 
 
+def _smoothness(
+    trajectory: Trajectory, arm: Arm, estimator: EstimatorSettings
+) -> SmoothnessSummary:
+    try:
+        return summarise_trajectory(trajectory, arm.jacobian, estimator)
+    except TooFewSamplesError:
+        # Shorter than one window: success and length count, a jerk does not exist.
+        return SmoothnessSummary(**dict.fromkeys(SmoothnessSummary.__dataclass_fields__, math.nan))
+
+
 def _seam_jerk(episode: StoredEpisode, arm: Arm, estimator: EstimatorSettings) -> float:
-    if len(episode.seams) == 0:
+    try:
+        jerk = jerk_over_time(episode, arm, estimator)[episode.seams]
+    except TooFewSamplesError:
         return float('nan')
-    return float(jerk_over_time(episode, arm, estimator)[episode.seams].mean())
+    known = jerk[np.isfinite(jerk)]
+    return float(known.mean()) if len(known) else float('nan')
 
 
 def _seam_action_change(episode: StoredEpisode) -> float:
@@ -192,13 +207,20 @@ def read_rows(path: Path) -> list[EpisodeRow]:
         try:
             rows.append(_parse(cells))
         except ValueError as error:
-            raise UserError(f'{path}, line {number}: {error}; use `smoothvla report` on it') from error
+            raise UserError(
+                f'{path}, line {number}: {error}; use `smoothvla report` on it'
+            ) from error
     return rows
+
+
+def in_order(rows: Iterable[EpisodeRow]) -> list[EpisodeRow]:
+    """Sort rows into the table's one order, whatever order the episodes finished in."""
+    return sorted(rows, key=lambda row: (row.policy, row.temperature, row.name, row.episode_id))
 
 
 def write_rows(path: Path, rows: Iterable[EpisodeRow]) -> None:
     """Write the whole table in a fixed order, atomically."""
-    ordered = sorted(rows, key=lambda row: (row.policy, row.temperature, row.name, row.episode_id))
+    ordered = in_order(rows)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f'.{path.name}.{os.getpid()}')
     temporary.write_text(_lines([COLUMNS, *(_cells(row) for row in ordered)]))

@@ -34,20 +34,29 @@ MEASURES: tuple[Measure, ...] = (
     Measure('rms_angular_jerk', 'RMS angular jerk', 'rad/s^3', 2),
     Measure('commanded_jerk', 'commanded jerk', 'm/s^3', 2, note='of the commands, before the arm'),
     Measure(
-        'substep_jerk', 'mean jerk, simulator step', 'm/s^3', 2, note='joints at 500 Hz, not aliased'
+        'substep_jerk',
+        'mean jerk, simulator step',
+        'm/s^3',
+        2,
+        note='joints at 500 Hz, not aliased',
     ),
     Measure('seam_jerk', 'jerk at chunk seams', 'm/s^3', 2, note='where two action chunks meet'),
-    Measure(
-        'seam_action_change', 'action change at seams', '', 3, note='step in the action there'
-    ),
+    Measure('seam_action_change', 'action change at seams', '', 3, note='step in the action there'),
     Measure('action_total_variation', 'action total variation', '', 3, note='a step'),
     Measure(
-        'ldlj', 'log dimensionless jerk', '', 2, relative=False, note='higher is smoother, any speed'
+        'ldlj',
+        'log dimensionless jerk',
+        '',
+        2,
+        relative=False,
+        note='higher is smoother, any speed',
     ),
     Measure(
         'sparc', 'spectral arc length', '', 2, relative=False, note='higher is smoother, any speed'
     ),
-    Measure('mean_speed', 'mean speed', 'm/s', 3, note='slowness alone lowers jerk: read beside it'),
+    Measure(
+        'mean_speed', 'mean speed', 'm/s', 3, note='slowness alone lowers jerk: read beside it'
+    ),
     Measure('path_length', 'path length', 'm', 3),
     Measure('steps', 'episode length', 'steps', 1),
     Measure(

@@ -122,8 +122,8 @@ def common_estimator(rows: Sequence[EpisodeRow]) -> EstimatorSettings | None:
     settings = {(row.rate_hz, row.window_s, row.order): row.estimator for row in rows}
     if len(settings) > 1:
         raise UserError(
-            f'jerk measured with different estimators (rate Hz, window s, order) {sorted(settings)} '
-            'does not compare; use `smoothvla report` to measure the stored episodes again'
+            'jerk measured with different estimators (rate Hz, window s, order) '
+            f'{sorted(settings)} does not compare; use `smoothvla report` on the runs first'
         )
     return next(iter(settings.values()), None)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from smoothvla_ros.errors import UserError
 
@@ -66,7 +66,7 @@ class PairedCounts:
     neither: int
 
     @classmethod
-    def of(cls, before: Sequence[bool], after: Sequence[bool]) -> PairedCounts:
+    def of(cls, before: ArrayLike, after: ArrayLike) -> PairedCounts:
         """Count from two success lists [n] of the same episodes in the same order."""
         first, second = np.asarray(before, bool), np.asarray(after, bool)
         if first.shape != second.shape:
@@ -126,7 +126,7 @@ def _phi(counts: PairedCounts) -> float:
     )
     if margins == 0:
         return 0.0
-    product = counts.both * counts.neither - counts.only_before * counts.only_after
+    product = float(counts.both * counts.neither - counts.only_before * counts.only_after)
     if product > 0:
         product = max(product - counts.pairs / 2.0, 0.0)
     return product / math.sqrt(margins)

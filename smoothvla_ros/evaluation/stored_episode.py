@@ -14,6 +14,16 @@ from smoothvla_ros.records import Episode, EpisodeName, EpisodeRequest, Trajecto
 
 FORMAT = 1
 
+_ARRAYS = (
+    'actions',
+    'joint_positions',
+    'joint_velocities',
+    'tool_positions',
+    'tool_rotations',
+    'substep_joint_positions',
+)
+_PERIODS = ('control_period_s', 'substep_period_s')
+
 
 @dataclass(frozen=True)
 class StoredEpisode:
@@ -89,7 +99,7 @@ def save(path: Path, episode: StoredEpisode) -> None:
             success=episode.success,
             chunk_steps=episode.chunk_steps,
             log_probs=episode.log_probs,
-            **{name: getattr(trajectory, name) for name in Trajectory.__dataclass_fields__},
+            **{name: getattr(trajectory, name) for name in _ARRAYS + _PERIODS},
         )
     os.replace(temporary, path)
 
@@ -123,10 +133,8 @@ def load(path: Path) -> StoredEpisode:
             horizon=None if horizon < 0 else horizon,
         )
         trajectory = Trajectory(
-            **{
-                name: float(values[name]) if name.endswith('_period_s') else values[name]
-                for name in Trajectory.__dataclass_fields__
-            }
+            **{name: values[name] for name in _ARRAYS},
+            **{name: float(values[name]) for name in _PERIODS},
         )
         return StoredEpisode(
             policy=str(values['policy']),

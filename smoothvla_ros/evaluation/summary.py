@@ -14,7 +14,7 @@ import numpy as np
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.bootstrap import REPLICATES, mean_interval
-from smoothvla_ros.evaluation.episode_table import EpisodeRow
+from smoothvla_ros.evaluation.episode_table import EpisodeRow, in_order
 from smoothvla_ros.evaluation.measures import JERK, MEASURES, Measure
 from smoothvla_ros.evaluation.pairing import Pairing, common_estimator, pair_rows
 from smoothvla_ros.evaluation.statistics import Interval, PairedCounts, mcnemar, wilson
@@ -23,8 +23,8 @@ from smoothvla_ros.records import EpisodeName
 
 SUMMARY = 'summary.json'
 
-# Tasks have few episodes each and many intervals; their ends need no third digit.
-_TASK_REPLICATES = 2_000
+# Figures beside the jerk, and those of single tasks: many, and their ends need no third digit.
+_MINOR_REPLICATES = 2_000
 _BOOTSTRAP_SEED = 0
 
 
@@ -57,9 +57,10 @@ def summarise_run(rows: Sequence[EpisodeRow], context: RunContext) -> dict[str, 
     estimator = common_estimator(rows)
     if estimator is None:
         raise UserError('there is no episode to summarise; evaluate at least one')
-    greedy = _compare([row for row in rows if row.greedy], context)
-    sampled = _compare([row for row in rows if not row.greedy], context)
-    nothing = {'before': None, 'after': None, 'paired': None, 'tasks': []}
+    ordered = in_order(rows)
+    greedy = _compare([row for row in ordered if row.greedy], context)
+    sampled = _compare([row for row in ordered if not row.greedy], context)
+    nothing: dict[str, Any] = {'before': None, 'after': None, 'paired': None, 'tasks': []}
     return _plain(
         {
             'suite': context.suite,
@@ -101,7 +102,7 @@ def describe(
         values = np.array([getattr(row, measure.column) for row in successes], np.float64)
         values = values[np.isfinite(values)]
         interval = (
-            mean_interval(values, seed=_BOOTSTRAP_SEED, replicates=replicates)
+            mean_interval(values, seed=_BOOTSTRAP_SEED, replicates=_replicates(measure, replicates))
             if len(values)
             else None
         )
@@ -148,12 +149,14 @@ def _compare(rows: Sequence[EpisodeRow], context: RunContext) -> dict[str, Any] 
     result = _describe_both(before, after, REPLICATES, MEASURES)
     result['temperature'] = (before + after)[0].temperature
     result['tasks'] = []
-    headline = [measure for measure in MEASURES if measure.column in ('jerk', 'steps', 'mean_speed')]
+    headline = [
+        measure for measure in MEASURES if measure.column in ('jerk', 'steps', 'mean_speed')
+    ]
     for task in sorted({row.task for row in before + after}):
         figures = _describe_both(
             [row for row in before if row.task == task],
             [row for row in after if row.task == task],
-            _TASK_REPLICATES,
+            _MINOR_REPLICATES,
             headline,
         )
         language = (context.languages or {}).get(task)
@@ -188,10 +191,8 @@ def _paired(pairing: Pairing, replicates: int, measures: Sequence[Measure]) -> d
     success = pairing.success_change(_BOOTSTRAP_SEED, replicates)
     changes: dict[str, Any] = {}
     for measure in measures:
-        if measure.relative:
-            change = pairing.change_percent(measure.column, _BOOTSTRAP_SEED, replicates)
-        else:
-            change = pairing.difference(measure.column, _BOOTSTRAP_SEED, replicates)
+        method = pairing.change_percent if measure.relative else pairing.difference
+        change = method(measure.column, _BOOTSTRAP_SEED, _replicates(measure, replicates))
         changes[measure.column] = {
             **_bounds(change),
             'unit': 'percent' if measure.relative else measure.unit,
@@ -214,6 +215,10 @@ def _paired(pairing: Pairing, replicates: int, measures: Sequence[Measure]) -> d
         },
         'changes': changes,
     }
+
+
+def _replicates(measure: Measure, most: int) -> int:
+    return most if measure is JERK else min(most, _MINOR_REPLICATES)
 
 
 def _outcomes(pairing: Pairing) -> tuple[list[bool], list[bool]]:

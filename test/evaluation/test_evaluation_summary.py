@@ -1,0 +1,188 @@
+"""Pairs, summary.json and the table that is printed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.evaluation.comparison_table import format_comparison
+from smoothvla_ros.evaluation.episode_table import EpisodeRow, row_from_episode
+from smoothvla_ros.evaluation.measures import MEASURES
+from smoothvla_ros.evaluation.pairing import pair_rows
+from smoothvla_ros.evaluation.statistics import wilson
+from smoothvla_ros.evaluation.summary import (
+    RunContext,
+    describe,
+    read_summary,
+    summarise_run,
+    write_summary,
+)
+from smoothvla_ros.kinematics import Arm
+from smoothvla_ros.records import Episode
+
+CONTEXT = RunContext(
+    suite='libero_spatial', reward='decoupled', seed=3, iterations=12, wall_seconds=900.0
+)
+
+
+@pytest.fixture(scope='session')
+def row(arm: Arm, make_episode: Callable[..., Episode]) -> EpisodeRow:
+    """One measured row, to be varied."""
+    return row_from_episode(make_episode(), 'before', arm)
+
+
+def rows_of(
+    row: EpisodeRow,
+    policy: str,
+    jerks: list[float],
+    failures: tuple[int, ...] = (),
+    **changes: object,
+) -> list[EpisodeRow]:
+    """Return one row a scene with the given jerks; the scenes in `failures` are not solved."""
+    return [
+        dataclasses.replace(
+            row,
+            policy=policy,
+            episode_id=f'{policy}-{index:03d}',
+            task=index % 4,
+            scene_seed=100_000 + index,
+            jerk=jerk,
+            success=index not in failures,
+            **changes,
+        )
+        for index, jerk in enumerate(jerks)
+    ]
+
+
+def test_jerk_is_compared_where_both_succeed(row: EpisodeRow) -> None:
+    """A failure of either policy takes the scene out of the jerk, and out of nothing else."""
+    before = rows_of(row, 'before', [2.0, 4.0, 100.0, 2.0], failures=(2,))
+    after = rows_of(row, 'after', [1.0, 2.0, 1.0, 900.0], failures=(3,))
+    pairing = pair_rows(before, after)
+    assert (len(pairing.pairs), len(pairing.solved), pairing.share) == (4, 2, 0.5)
+    change = pairing.change_percent('jerk', seed=0)
+    assert change is not None
+    assert change.mean == pytest.approx(-50.0)
+    success = pairing.success_change(seed=0)
+    assert success is not None
+    assert success.mean == 0.0
+    assert success.low < 0.0 < success.high
+
+
+def test_scenes_of_one_policy_only_are_no_pairs(row: EpisodeRow) -> None:
+    """Only scenes that both policies were run from are paired, whatever their order."""
+    before = rows_of(row, 'before', [1.0, 2.0, 3.0, 4.0])
+    after = rows_of(row, 'after', [1.0, 2.0, 3.0, 4.0])[:1:-1]
+    names = [pair.name.scene_seed for pair in pair_rows(before, after).pairs]
+    assert sorted(names) == [100_002, 100_003]
+
+
+def test_repeated_scenes_are_averaged_first(row: EpisodeRow) -> None:
+    """With several sampled episodes of a scene a pair is the scene, not the episode."""
+    sampled = {'greedy': False, 'temperature': 1.0}
+    before = rows_of(row, 'before', [2.0, 4.0], **sampled)
+    repeats = [
+        dataclasses.replace(item, episode_id=f'{item.episode_id}-r', jerk=item.jerk + 2.0)
+        for item in before
+    ]
+    failed = dataclasses.replace(before[0], episode_id='f', jerk=1e6, success=False)
+    after = rows_of(row, 'after', [1.0, 1.0], **sampled)
+    pairing = pair_rows([*before, *repeats, failed], after)
+    first, second = pairing.measured('jerk')
+    assert (sorted(first), list(second)) == ([3.0, 5.0], [1.0, 1.0])
+    success = pairing.success_change(seed=0)
+    assert success is not None
+    assert success.mean == pytest.approx((1 / 3) / 2)
+
+
+def test_what_does_not_compare_is_refused(row: EpisodeRow) -> None:
+    """Mixed estimator settings and mixed temperatures raise instead of becoming a number."""
+    before = rows_of(row, 'before', [1.0, 2.0])
+    with pytest.raises(UserError, match='different estimators'):
+        pair_rows(before, rows_of(row, 'after', [1.0, 2.0], window_s=0.4))
+    with pytest.raises(UserError, match='temperatures'):
+        pair_rows(before, rows_of(row, 'after', [1.0], greedy=False, temperature=1.0))
+
+
+def test_summary_holds_what_the_files_promise(row: EpisodeRow, tmp_path: Path) -> None:
+    """summary.json has every promised key, its figures are those of the rows, and it reads back."""
+    rng = np.random.default_rng(0)
+    jerks = rng.lognormal(1.0, 0.3, 40)
+    rows = rows_of(row, 'before', list(jerks), failures=(0, 1, 2))
+    rows += rows_of(row, 'after', list(0.6 * jerks), failures=(0, 5))
+    hot = {'greedy': False, 'temperature': 1.0}
+    rows += rows_of(row, 'before', list(3 * jerks), **hot) + rows_of(
+        row, 'after', list(2 * jerks), **hot
+    )
+    summary = summarise_run(rows, CONTEXT)
+    write_summary(tmp_path, summary)
+    assert read_summary(tmp_path) == json.loads(json.dumps(summary))
+    for figures in (summary, summary['sampled']):
+        for side in ('before', 'after'):
+            assert {'mean', 'low', 'high', 'episodes'} <= figures[side]['success'].keys()
+            assert {'mean', 'low', 'high', 'unit'} <= figures[side]['jerk'].keys()
+        assert {'jerk_change_percent', 'low', 'high', 'pairs'} <= figures['paired'].keys()
+        assert [task['task'] for task in figures['tasks']] == [0, 1, 2, 3]
+    assert {key: summary[key] for key in ('suite', 'reward', 'seed', 'iterations')} == {
+        'suite': 'libero_spatial',
+        'reward': 'decoupled',
+        'seed': 3,
+        'iterations': 12,
+    }
+    assert summary['estimator'] == {'rate_hz': 20.0, 'window_s': 0.3, 'order': 4}
+    assert summary['before']['success']['low'] == wilson(37, 40).low
+    assert summary['paired']['pairs'] == 36
+    assert summary['paired']['jerk_change_percent'] == pytest.approx(-40.0)
+    solved = np.delete(jerks, [0, 1, 2, 5])
+    assert summary['before']['jerk']['mean'] == pytest.approx(solved.mean())
+    assert summary['after']['jerk']['mean'] == pytest.approx(0.6 * solved.mean())
+    assert summary['sampled']['paired']['jerk_change_percent'] == pytest.approx(-100 / 3)
+    assert summary == summarise_run(rows[::-1], CONTEXT)
+
+
+def test_numbers_that_do_not_exist_are_null(row: EpisodeRow, tmp_path: Path) -> None:
+    """No pair, no success or no second policy gives null, valid JSON and a printable table."""
+    nothing_solved = rows_of(row, 'before', [1.0, 1.0], failures=(0, 1))
+    nothing_solved += rows_of(row, 'after', [1.0, 1.0], failures=(0,))
+    summary = summarise_run(nothing_solved, CONTEXT)
+    assert summary['paired']['jerk_change_percent'] is None
+    assert summary['paired']['pairs'] == 0
+    assert summary['before']['jerk']['mean'] is None
+    assert summary['sampled'] is None
+    json.loads(write_summary(tmp_path, summary).read_text())
+    assert '–' in format_comparison('greedy', summary)
+    alone = summarise_run(
+        rows_of(row, 'policy', [1.0, 2.0]),
+        RunContext('libero_spatial', 0, before=None, after='policy'),
+    )
+    assert (alone['before'], alone['paired']) == (None, None)
+    assert alone['after']['jerk']['mean'] == pytest.approx(1.5)
+    assert 'before' not in format_comparison('policy', alone)
+    with pytest.raises(UserError, match='no episode'):
+        summarise_run([], CONTEXT)
+
+
+def test_every_measure_is_a_column(row: EpisodeRow) -> None:
+    """Each measure of the report exists in the table, once, and is described with its unit."""
+    columns = [measure.column for measure in MEASURES]
+    assert len(set(columns)) == len(columns)
+    described = describe([row])
+    for measure in MEASURES:
+        assert described[measure.column]['mean'] == pytest.approx(getattr(row, measure.column))
+        assert described[measure.column]['unit'] == measure.unit
+
+
+def test_printed_table_shows_figures_and_intervals(row: EpisodeRow) -> None:
+    """The printed line of jerk holds both means and the paired change, and says over how many."""
+    rows = rows_of(row, 'before', [2.0, 4.0, 3.0]) + rows_of(row, 'after', [1.0, 2.0, 1.5])
+    table = format_comparison('libero_spatial', summarise_run(rows, CONTEXT))
+    line = next(line for line in table.splitlines() if line.startswith('mean jerk, m/s^3'))
+    for figure in ('3.00 [', '1.50 [', '-50.0 % [-50.0, -50.0]'):
+        assert figure in line
+    assert 'the 3 of 3 scenes (100 %) that both solve' in table

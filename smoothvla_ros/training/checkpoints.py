@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.policies.weights_folder import file_hash
 
 POLICY = 'policy'
 _MANIFEST = 'manifest.json'
@@ -25,12 +25,6 @@ _STATE = 'state.json'
 _NAME = re.compile(r'iteration_(\d{4,})')
 
 log = logging.getLogger(__name__)
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, as hex."""
-    with path.open('rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
 def folder_sha256(folder: Path) -> str:
@@ -76,9 +70,10 @@ class Checkpoint:
         found.pop(_MANIFEST)
         if found == expected:
             return
-        wrong = [n for n in expected if found.get(n) != expected[n]] + sorted(set(found) - set(expected))
-        state = 'is missing' if wrong[0] not in found else 'does not match its hash'
-        raise DamagedCheckpoint(f'checkpoint {self.folder}: {wrong[0]} {state}')
+        names = sorted(expected.keys() | found.keys())
+        wrong = next(name for name in names if found.get(name) != expected.get(name))
+        state = 'does not match its hash' if wrong in found else 'is missing'
+        raise DamagedCheckpoint(f'checkpoint {self.folder}: {wrong} {state}')
 
 
 class CheckpointStore:
@@ -166,15 +161,7 @@ class CheckpointStore:
             shutil.rmtree(doomed)
 
 
-def load_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """Read a safetensors file.  Raises UserError naming a missing or damaged one."""
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f'weights {path} cannot be read: {error}; give an intact file') from error
-
-
 def _hashes(folder: Path) -> dict[str, str]:
     """Return the hash of every file below a folder, by relative name, in order of name."""
     files = sorted(path for path in folder.rglob('*') if path.is_file())
-    return {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
+    return {path.relative_to(folder).as_posix(): file_hash(path) for path in files}

@@ -1,4 +1,4 @@
-"""Rollouts laid out as one batch of chunks, in an order that does not depend on who finished first."""
+"""Rollouts laid out as one batch of chunks, in the same order whoever finished first."""
 
 from __future__ import annotations
 

@@ -68,7 +68,9 @@ class TrainConfig(GrpoConfig):
         'fast', 'Rendering: stock is what LIBERO draws', choices=('stock', 'fast')
     )
     keep_checkpoints: int = setting(2, 'Latest checkpoints to keep beside the first', minimum=2)
-    threads: int = setting(2, 'Threads of the update; part of what makes a run repeatable', minimum=1)
+    threads: int = setting(
+        2, 'Threads of the update; part of what makes a run repeatable', minimum=1
+    )
     device: str = setting('cpu', 'Torch device of the update and, in process, of inference')
     deterministic: bool = setting(
         True, 'Bit-identical runs of one seed: one request an inference, deterministic kernels'

@@ -1,4 +1,4 @@
-"""J_ref: what the rewards call one unit of jerk, measured on the starting policy and then frozen."""
+"""J_ref, the unit of jerk of the rewards: measured on the starting policy and then frozen."""
 
 from __future__ import annotations
 

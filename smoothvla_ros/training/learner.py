@@ -133,9 +133,7 @@ class GrpoLearner:
 
     def _clip_gradients(self) -> float:
         norm = float(
-            torch.nn.utils.clip_grad_norm_(
-                self.parameters.values(), self._config.max_gradient_norm
-            )
+            torch.nn.utils.clip_grad_norm_(self.parameters.values(), self._config.max_gradient_norm)
         )
         if not np.isfinite(norm):
             raise UserError(

@@ -18,7 +18,7 @@ def random_states() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     if torch.cuda.is_available():
         for index, state in enumerate(torch.cuda.get_rng_state_all()):
             tensors[f'cuda.{index}'] = state
-    name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
+    name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002
     tensors['numpy'] = torch.from_numpy(np.asarray(keys, dtype=np.uint32).view(np.int32).copy())
     version, internal, gauss_next = random.getstate()
     values = {
@@ -36,6 +36,6 @@ def restore_random_states(tensors: dict[str, torch.Tensor], values: dict[str, An
         torch.cuda.set_rng_state_all(cuda)
     name, position, has_gauss, gauss = values['numpy']
     keys = tensors['numpy'].numpy().view(np.uint32)
-    np.random.set_state((name, keys, position, has_gauss, gauss))
+    np.random.set_state((name, keys, position, has_gauss, gauss))  # noqa: NPY002
     version, internal, gauss_next = values['python']
     random.setstate((version, tuple(internal), gauss_next))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from smoothvla_ros.training.advantages import group_normalised, profile_scores, smoothness_scores
 
 EVERYONE = np.array([True, True, True])

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+
 from smoothvla_ros.training.grpo_loss import grpo_loss, k3_divergence
 
 
@@ -62,7 +63,7 @@ def test_invalid_tokens_do_not_count_whatever_they_hold():
         reference_log_probs=junk,
     )
     loss.backward()
-    assert float(loss) == -2.0
+    assert loss.item() == -2.0
     assert log_probs.grad.flatten().tolist() == [-2.0, 0.0]
     assert (sums.tokens, sums.entropy, sums.ratio_drift) == (1, 0.0, 0.0)
 

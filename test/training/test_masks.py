@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from smoothvla_ros.training.masks import executed_mask, token_advantages
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.training.outcomes import GroupOutcome, RolloutOutcome, TaskReference
 from smoothvla_ros.training.rewards import CREDIT, REWARDS, RewardSettings
@@ -42,9 +43,7 @@ def mean_advantages(group_credit) -> np.ndarray:
 
 def test_binary_ignores_jerk():
     """Two successes of different jerk get the same advantage."""
-    result = credit(
-        [rollout(True, 1.0), rollout(True, 30.0), rollout(False, 1.0)], reward='binary'
-    )
+    result = credit([rollout(True, 1.0), rollout(True, 30.0), rollout(False, 1.0)], reward='binary')
     np.testing.assert_array_equal(result.rewards, [1.0, 1.0, 0.0])
     assert first_steps(result)[0] == first_steps(result)[1]
 

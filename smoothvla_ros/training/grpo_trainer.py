@@ -1,0 +1,293 @@
+"""GRPO, iteration by iteration: sample groups, judge them, learn, remember."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from smoothvla_ros.policies.seeds import chunk_seed
+from smoothvla_ros.records import Episode
+from smoothvla_ros.smoothness import EstimatorSettings
+from smoothvla_ros.training.chunk_batch import chunk_batch
+from smoothvla_ros.training.config import GrpoConfig
+from smoothvla_ros.training.group_sampling import CollectedGroup, collect_episodes, collect_groups
+from smoothvla_ros.training.jerk_reference import JerkReference, Rollouts, measure_jerk_reference
+from smoothvla_ros.training.learner import GrpoLearner
+from smoothvla_ros.training.outcomes import GroupOutcome, RolloutOutcome
+from smoothvla_ros.training.progress import Phase, Report, TrainStatus, silent
+from smoothvla_ros.training.rewards import REWARDS, GroupCredit
+from smoothvla_ros.training.rollouts import RolloutSource
+from smoothvla_ros.training.schedule import Schedule
+
+Measure = Callable[[Episode], RolloutOutcome]
+OnRollouts = Callable[[int, Sequence[Episode]], None]
+
+
+@dataclass
+class TrainerState:
+    """What a run is, besides its weights: everything that a checkpoint must bring back.
+
+    iteration: how many are finished.  history: the figures of each, in order.
+    """
+
+    iteration: int = 0
+    reference: JerkReference | None = None
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return values that JSON can hold."""
+        return {
+            'iteration': self.iteration,
+            'jerk_reference': self.reference.to_plain() if self.reference else None,
+            'history': self.history,
+        }
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> TrainerState:
+        """Read back what `to_plain` returned."""
+        reference = values['jerk_reference']
+        return cls(
+            iteration=values['iteration'],
+            reference=JerkReference.from_plain(reference) if reference else None,
+            history=list(values['history']),
+        )
+
+
+@dataclass(frozen=True)
+class JudgedGroup:
+    """A complete group with the motion of its rollouts and what they earned."""
+
+    group: CollectedGroup
+    outcome: GroupOutcome
+    credit: GroupCredit
+
+
+class GrpoTrainer:
+    """Advance a policy by one iteration at a time.
+
+    Every draw follows from the seed and the iteration's number, so an iteration that was cut short
+    is simply done again, with the same result.
+    """
+
+    def __init__(
+        self,
+        config: GrpoConfig,
+        tasks: Sequence[int],
+        schedule: Schedule,
+        source: RolloutSource,
+        learner: GrpoLearner,
+        measure: Measure,
+        state: TrainerState,
+        estimator: EstimatorSettings,
+        report: Report = silent,
+        on_rollouts: OnRollouts | None = None,
+    ) -> None:
+        """Go on from `state`; `source` must already serve policy version `state.iteration`."""
+        self._config = config
+        self._tasks = tuple(tasks)
+        self._schedule = schedule
+        self._source = source
+        self._learner = learner
+        self._measure = measure
+        self._state = state
+        self._estimator = estimator
+        self._report = report
+        self._on_rollouts = on_rollouts
+        self._status = TrainStatus(Phase.ROLLOUTS, state.iteration, config.iterations)
+
+    def iterate(self) -> dict[str, Any]:
+        """Do one iteration and return its figures, which are also added to the state's history."""
+        config, iteration = self._config, self._state.iteration + 1
+        started = time.monotonic()
+        progress = _Progress(self._measure, iteration, config, self._status, self._report)
+        judged, kept, counts = self._sample(iteration, progress)
+        sampled_at = time.monotonic()
+        progress.enter(Phase.UPDATE)
+        figures: dict[str, Any] = {'iteration': iteration, **_rollout_figures(judged), **counts}
+        if kept:
+            episodes = [episode for item in kept for episode in item.group.episodes]
+            advantages = [a for item in kept for a in item.credit.advantages]
+            batch = chunk_batch(episodes, advantages, config.temperature)
+            seed = chunk_seed(config.seed, f'update-{iteration:04d}', 0)
+            figures |= asdict(self._learner.update(batch, seed))
+        if self._on_rollouts is not None:
+            self._on_rollouts(iteration, [e for item in judged for e in item.group.episodes])
+        rollout_seconds = sampled_at - started
+        figures |= {
+            'rollout_seconds': rollout_seconds,
+            'update_seconds': time.monotonic() - sampled_at,
+            'episodes_per_minute': 60.0 * progress.done / rollout_seconds,
+        }
+        self._state.iteration = iteration
+        self._state.history.append(figures)
+        self._status = progress.finish(figures)
+        return figures
+
+    def _sample(
+        self, iteration: int, progress: _Progress
+    ) -> tuple[list[JudgedGroup], list[JudgedGroup], dict[str, int]]:
+        """Collect the iteration's groups; replace those that are incomplete or teach nothing.
+
+        Ends when enough groups teach something or the iteration's spare ones are used up.
+        """
+        config = self._config
+        plans = self._schedule.groups(iteration)
+        waiting, spare = plans[: config.groups], plans[config.groups :]
+        judged: list[JudgedGroup] = []
+        kept: list[JudgedGroup] = []
+        incomplete = 0
+        while waiting:
+            progress.plan(sum(len(plan.requests) for plan in waiting))
+            groups = collect_groups(self._source, waiting, config.attempts, progress.add)
+            incomplete += len(waiting) - len(groups)
+            if self._state.reference is None:
+                self._state.reference = self._measure_reference(groups, progress)
+            new = [self._judge(group, progress) for group in groups]
+            judged += new
+            kept += [item for item in new if item.credit.informative]
+            needed = min(config.groups - len(kept), len(spare))
+            waiting, spare = spare[:needed], spare[needed:]
+        return (
+            judged,
+            kept,
+            {
+                'groups': len(judged),
+                'groups_kept': len(kept),
+                'groups_uninformative': len(judged) - len(kept),
+                'groups_incomplete': incomplete,
+            },
+        )
+
+    def _judge(self, group: CollectedGroup, progress: _Progress) -> JudgedGroup:
+        assert self._state.reference is not None
+        outcome = GroupOutcome(
+            tuple(progress.outcome(episode) for episode in group.episodes),
+            self._state.reference.tasks[group.plan.name.task],
+        )
+        return JudgedGroup(group, outcome, REWARDS[self._config.reward](outcome, self._config))
+
+    def _measure_reference(
+        self, groups: Sequence[CollectedGroup], progress: _Progress
+    ) -> JerkReference:
+        """Measure J_ref on this first iteration's own rollouts, and more where they fall short."""
+
+        def more(missing: Mapping[int, int]) -> Rollouts:
+            requests = [
+                request
+                for task, count in missing.items()
+                for request in self._schedule.reference_requests(task, count)
+            ]
+            progress.plan(len(requests))
+            episodes = collect_episodes(self._source, requests, self._config.attempts, progress.add)
+            return [
+                (episodes[key].request.name.task, progress.outcome(episodes[key]))
+                for key in sorted(episodes)
+            ]
+
+        rollouts = [
+            (group.plan.name.task, progress.outcome(episode))
+            for group in groups
+            for episode in group.episodes
+        ]
+        return measure_jerk_reference(
+            self._tasks, rollouts, more, self._config.reference_successes, self._estimator
+        )
+
+
+class _Progress:
+    """Measure each episode once, as it comes, and keep the status of the job up to date."""
+
+    def __init__(
+        self,
+        measure: Measure,
+        iteration: int,
+        config: GrpoConfig,
+        status: TrainStatus,
+        report: Report,
+    ) -> None:
+        self._measure = measure
+        self._outcomes: dict[str, RolloutOutcome] = {}
+        self._started = time.monotonic()
+        self._report = report
+        self._status = replace(
+            status,
+            phase=Phase.ROLLOUTS,
+            iteration=iteration,
+            iterations=config.iterations,
+            episodes_done=0,
+            episodes_planned=0,
+        )
+
+    @property
+    def done(self) -> int:
+        """Number of episodes that have come."""
+        return len(self._outcomes)
+
+    def outcome(self, episode: Episode) -> RolloutOutcome:
+        """Return the measured motion of an episode that has come."""
+        return self._outcomes[episode.request.episode_id]
+
+    def plan(self, episodes: int) -> None:
+        """Expect more episodes."""
+        planned = self._status.episodes_planned + episodes
+        self._set(episodes_planned=planned)
+
+    def add(self, episode: Episode) -> None:
+        """Take in a finished episode."""
+        self._outcomes[episode.request.episode_id] = self._measure(episode)
+        outcomes = list(self._outcomes.values())
+        minutes = max(time.monotonic() - self._started, 1e-9) / 60.0
+        self._set(
+            episodes_done=self.done,
+            success=_success(outcomes),
+            jerk=_jerk_of_successes(outcomes),
+            episodes_per_minute=self.done / minutes,
+        )
+
+    def enter(self, phase: Phase) -> None:
+        """Say that another phase begins."""
+        self._set(phase=phase)
+
+    def finish(self, figures: Mapping[str, Any]) -> TrainStatus:
+        """Report the iteration's own figures and return the status."""
+        self._set(
+            success=figures['success'],
+            jerk=figures['jerk'],
+            entropy=figures.get('entropy', self._status.entropy),
+        )
+        return self._status
+
+    def _set(self, **changes: Any) -> None:
+        self._status = replace(self._status, **changes)
+        self._report(self._status)
+
+
+def _rollout_figures(judged: Sequence[JudgedGroup]) -> dict[str, Any]:
+    """Sum up every complete group of an iteration, kept or not."""
+    outcomes = [rollout for item in judged for rollout in item.outcome.rollouts]
+    rewards = np.concatenate([item.credit.rewards for item in judged]) if judged else np.zeros(0)
+    succeeded = np.array([rollout.success for rollout in outcomes], dtype=bool)
+    solved = [rollout for rollout in outcomes if rollout.success]
+    return {
+        'episodes': len(outcomes),
+        'success': _success(outcomes),
+        'jerk': _jerk_of_successes(outcomes),
+        'steps': float(np.mean([rollout.steps for rollout in solved])) if solved else float('nan'),
+        'reward': float(rewards.mean()) if len(rewards) else float('nan'),
+        'successes_without_reward': float((rewards[succeeded] <= 0.0).mean())
+        if solved
+        else float('nan'),
+    }
+
+
+def _success(outcomes: Sequence[RolloutOutcome]) -> float:
+    return float(np.mean([o.success for o in outcomes])) if outcomes else float('nan')
+
+
+def _jerk_of_successes(outcomes: Sequence[RolloutOutcome]) -> float:
+    jerk = [outcome.mean_jerk for outcome in outcomes if outcome.success]
+    return float(np.mean(jerk)) if jerk else float('nan')

@@ -1,0 +1,221 @@
+"""What one update does to the weights, on a policy of a thousand of them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from toy_world import HORIZON, ToyPolicy, ToyRobot
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.policies.seeds import chunk_seed
+from smoothvla_ros.records import EpisodeName, EpisodeRequest
+from smoothvla_ros.training.chunk_batch import chunk_batch
+from smoothvla_ros.training.config import GrpoConfig
+from smoothvla_ros.training.grpo_loss import grpo_loss
+from smoothvla_ros.training.learner import GrpoLearner
+from smoothvla_ros.training.robot_loop import run_episode
+
+TEMPERATURE = 0.9
+
+
+def rollouts(policy: ToyPolicy, count: int = 6):
+    """Sampled toy episodes of one scene, some of which succeed in the middle of a chunk."""
+
+    def act(observation, temperature, seed):
+        return policy.act([observation], temperature=temperature, seeds=[seed])
+
+    episodes = []
+    for index in range(count):
+        request = EpisodeRequest(
+            episode_id=f'r{index:03d}',
+            name=EpisodeName('libero_spatial', 0, 0, 0),
+            group=0,
+            temperature=TEMPERATURE,
+            seed=3,
+            policy_version=0,
+            horizon=HORIZON,
+        )
+        episodes.append(run_episode(ToyRobot(), act, request, 1.0, 1.0))
+    return episodes
+
+
+def batch_of(policy: ToyPolicy, advantages=None, order=None):
+    """A batch of toy rollouts; advantages of alternating sign unless given."""
+    episodes = rollouts(policy)
+    steps = [
+        np.linspace(1.0, 0.5, e.steps) * (-1.0) ** i if advantages is None else advantages(e)
+        for i, e in enumerate(episodes)
+    ]
+    order = range(len(episodes)) if order is None else order
+    return chunk_batch([episodes[i] for i in order], [steps[i] for i in order], TEMPERATURE)
+
+
+def gradient_of(policy: ToyPolicy, batch, **settings) -> dict[str, torch.Tensor]:
+    """The gradient of the whole batch's loss."""
+    learner = GrpoLearner(policy, GrpoConfig(**settings))
+    learner.optimiser.zero_grad()
+    learner.accumulate(batch, batch.valid_tokens)
+    return {name: value.grad.clone() for name, value in learner.parameters.items()}
+
+
+def test_the_first_ratio_is_exactly_one():
+    """Old log-probabilities are those of `act`: scored row by row nothing drifts, not one bit."""
+    policy = ToyPolicy()
+    _, sums = GrpoLearner(policy, GrpoConfig(micro_batch=1)).accumulate(batch_of(policy), 1.0)
+    assert sums.tokens > 0
+    assert (sums.ratio_drift, sums.policy_divergence, sums.clipped) == (0.0, 0.0, 0)
+
+
+def test_another_policy_than_the_one_that_sampled_shows_in_the_drift():
+    """The logged drift catches stale weights."""
+    figures = GrpoLearner(ToyPolicy(1), GrpoConfig()).update(batch_of(ToyPolicy(0)), seed=0)
+    assert figures.first_ratio_drift > 0.1
+
+
+def test_micro_batches_do_not_change_the_gradient():
+    """Sums over the whole batch's valid tokens: 1, 5 or all chunks a pass give the same."""
+    gradients = []
+    for micro_batch in (1, 5, 1000):
+        policy = ToyPolicy()
+        gradients.append(gradient_of(policy, batch_of(policy), micro_batch=micro_batch))
+    for other in gradients[1:]:
+        for name, value in gradients[0].items():
+            torch.testing.assert_close(other[name], value, rtol=1e-4, atol=1e-7)
+
+
+def test_a_token_weighs_the_same_in_a_short_rollout_as_in_a_long_one():
+    """Two minibatches with different numbers of valid tokens add up to the whole batch."""
+    policy = ToyPolicy()
+    batch = batch_of(policy)
+    whole = gradient_of(policy, batch)
+    learner = GrpoLearner(policy, GrpoConfig())
+    learner.optimiser.zero_grad()
+    for rows in (np.arange(3), np.arange(3, len(batch))):
+        learner.accumulate(batch.take(rows), batch.valid_tokens)
+    for name, parameter in learner.parameters.items():
+        torch.testing.assert_close(parameter.grad, whole[name], rtol=1e-4, atol=1e-7)
+
+
+def test_the_order_in_which_rollouts_finish_does_not_change_one_bit():
+    """The learner sorts by episode id before it sums."""
+    weights = []
+    for order in (None, [4, 1, 5, 0, 3, 2]):
+        policy = ToyPolicy()
+        GrpoLearner(policy, GrpoConfig(learning_rate=1e-2)).update(
+            batch_of(policy, order=order), seed=1
+        )
+        weights.append(torch.nn.utils.parameters_to_vector(policy.module.parameters()))
+    assert torch.equal(*weights)
+
+
+def test_steps_that_were_not_executed_have_no_gradient():
+    """Changing tokens behind the cut of an episode's last chunk changes nothing."""
+    policy = ToyPolicy()
+    batch = batch_of(policy)
+    assert not batch.mask.all(), 'the toy world should cut some chunk short'
+    other = np.where(batch.mask, batch.tokens, (batch.tokens + 1) % 5)
+    changed = dataclasses.replace(batch, tokens=other)
+    for name, value in gradient_of(policy, batch).items():
+        assert torch.equal(value, gradient_of(policy, changed)[name])
+
+
+def test_the_gradient_is_that_of_the_expected_reward():
+    """Policy gradient by finite differences: one state, a reward for one joint's first token.
+
+    Over all 5 tokens of that joint, weighted as often as they are sampled, the GRPO gradient at
+    ratio 1 is the derivative of the expected advantage.
+    """
+    policy = ToyPolicy()
+    policy.module.double()
+    position = torch.zeros(1, 7, dtype=torch.float64)
+    reward = torch.tensor([0.0, 1.0, -2.0, 0.5, 3.0], dtype=torch.float64)
+
+    def probabilities() -> torch.Tensor:
+        logits = policy.module(position).reshape(4, 7, 5)[0, 0]
+        return torch.softmax(logits / TEMPERATURE, dim=-1)
+
+    old = probabilities().detach()
+    surrogate, _ = grpo_loss(
+        probabilities().log().reshape(5, 1, 1),
+        torch.zeros(5, 1, 1, dtype=torch.float64),
+        old.log().reshape(5, 1, 1),
+        (reward * old).reshape(5, 1, 1),
+        torch.ones(5, 1, 1, dtype=torch.bool),
+        clip_low=0.2,
+        clip_high=0.28,
+    )
+    bias = policy.module[2].bias
+    (gradient,) = torch.autograd.grad(surrogate, bias)
+    numeric = torch.zeros_like(bias)
+    for index in range(5):
+        values = []
+        for sign in (1.0, -1.0):
+            with torch.no_grad():
+                bias[index] += sign * 1e-6
+                values.append(float((reward * probabilities()).sum()))
+                bias[index] -= sign * 1e-6
+        numeric[index] = (values[0] - values[1]) / 2e-6
+    torch.testing.assert_close(-gradient, numeric, rtol=1e-5, atol=1e-9)
+
+
+def test_an_update_makes_rewarded_tokens_likelier():
+    """The end-to-end sign: advantage +1 on a token's first value raises its probability."""
+    policy = ToyPolicy()
+    batch = batch_of(policy)
+    wanted = batch.tokens == batch.tokens[0, 0, 0]
+    batch = dataclasses.replace(batch, advantages=np.where(wanted, 1.0, -1.0).astype(np.float32))
+    before = policy.evaluate(batch.observations, batch.tokens, temperature=1.0).log_probs.detach()
+    GrpoLearner(policy, GrpoConfig(learning_rate=1e-3)).update(batch, seed=0)
+    after = policy.evaluate(batch.observations, batch.tokens, temperature=1.0).log_probs.detach()
+    rise = (after - before).numpy()
+    assert rise[wanted & batch.mask].mean() > 0.0 > rise[~wanted & batch.mask].mean()
+
+
+def test_gradients_are_clipped_before_the_step():
+    """A huge advantage is scaled down to the allowed norm, and logged as it was."""
+    policy = ToyPolicy()
+    learner = GrpoLearner(policy, GrpoConfig(max_gradient_norm=0.5, minibatches=1))
+    figures = learner.update(batch_of(policy, lambda e: np.full(e.steps, 1e4)), seed=0)
+    norm = torch.linalg.vector_norm(
+        torch.cat([p.grad.flatten() for p in learner.parameters.values()])
+    )
+    assert figures.gradient_norm > 100.0
+    assert float(norm) == pytest.approx(0.5, rel=1e-3)
+
+
+def test_divergence_stops_the_run_before_the_weights_are_lost():
+    """A gradient that is not finite is a user error, and the step is not taken."""
+    policy = ToyPolicy()
+    batch = batch_of(policy, lambda e: np.full(e.steps, np.inf))
+    before = torch.nn.utils.parameters_to_vector(policy.module.parameters()).clone()
+    with pytest.raises(UserError, match='learning_rate'):
+        GrpoLearner(policy, GrpoConfig()).update(batch, seed=0)
+    assert torch.equal(before, torch.nn.utils.parameters_to_vector(policy.module.parameters()))
+
+
+def test_a_reference_holds_the_policy_back():
+    """With a KL coefficient the divergence from the reference is logged and stays smaller."""
+    divergence = {}
+    for coefficient in (1e-9, 10.0):
+        policy = ToyPolicy()
+        config = GrpoConfig(
+            learning_rate=3e-3, epochs=20, kl_coefficient=coefficient, clip_low=1, clip_high=9
+        )
+        learner = GrpoLearner(policy, config, reference=ToyPolicy())
+        learner.update(batch_of(policy), seed=0)
+        divergence[coefficient] = learner.update(batch_of(policy), seed=0).reference_kl
+    assert 0.0 < divergence[10.0] < 0.5 * divergence[1e-9]
+
+
+def test_seeds_of_chunks_are_those_of_the_graph():
+    """A rollout samples what chunk_seed(run, episode, chunk) says, and nothing else."""
+    policy = ToyPolicy()
+    episode = rollouts(policy, 1)[0]
+    second = episode.chunks[1]
+    again = policy.act(
+        [second.observation], temperature=TEMPERATURE, seeds=[chunk_seed(3, 'r000', 1)]
+    )
+    np.testing.assert_array_equal(again.tokens[0], second.tokens)

@@ -83,11 +83,7 @@ def summarise(
     """
     jerk = tool_jerk(joint_positions, jacobian, dt, estimator)
     speed = np.linalg.norm(tool_twists(joint_positions, jacobian, dt, estimator)[:, :3], axis=1)
-    commanded = None if actions is None else commanded_jerk(actions, dt)
-    if actions is not None and len(actions) != len(joint_positions) - 1:
-        raise ValueError(
-            f'{len(actions)} actions do not lie between {len(joint_positions)} joint samples'
-        )
+    commanded, commanded_angular, variation = _commands(actions, len(jerk) - 1, dt)
     return SmoothnessSummary(
         mean_jerk=mean_jerk(jerk),
         rms_jerk=rms_jerk(jerk),
@@ -97,11 +93,9 @@ def summarise(
         peak_angular_jerk=peak_jerk(jerk, Part.ROTATION),
         ldlj=_ldlj(jerk, speed, dt),
         sparc=spectral_arc_length(speed, dt) if _cutoff_is_sampled(dt) else math.nan,
-        action_total_variation=math.nan if actions is None else total_variation(actions),
-        mean_commanded_jerk=math.nan if commanded is None else mean_jerk(commanded),
-        mean_commanded_angular_jerk=(
-            math.nan if commanded is None else mean_jerk(commanded, Part.ROTATION)
-        ),
+        action_total_variation=variation,
+        mean_commanded_jerk=commanded,
+        mean_commanded_angular_jerk=commanded_angular,
         mean_speed=float(speed.mean()),
         path_length=float(np.sum(speed[1:] + speed[:-1]) * dt / 2),
         duration_s=(len(joint_positions) - 1) * dt,
@@ -122,6 +116,16 @@ def summarise_trajectory(
         trajectory.substep_joint_positions,
         trajectory.substep_period_s,
     )
+
+
+def _commands(actions: np.ndarray | None, steps: int, dt: float) -> tuple[float, float, float]:
+    """Return mean commanded jerk (m/s^3, rad/s^3) and total variation of the actions."""
+    if actions is None:
+        return math.nan, math.nan, math.nan
+    if len(actions) != steps:
+        raise ValueError(f'{len(actions)} actions do not lie between {steps + 1} joint samples')
+    jerk = commanded_jerk(actions, dt)
+    return mean_jerk(jerk), mean_jerk(jerk, Part.ROTATION), total_variation(actions)
 
 
 def _ldlj(jerk: np.ndarray, speed: np.ndarray, dt: float) -> float:

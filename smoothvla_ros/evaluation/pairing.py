@@ -83,6 +83,18 @@ class Pairing:
             return None
         return paired_difference(before, after, seed=seed, replicates=replicates)
 
+    def representative(self, column: str) -> Pair | None:
+        """Return the solved pair whose change of a column is the median one: no cherry-picking."""
+        pairs = [pair for pair in self.solved if np.isfinite(pair.measure(column)).all()]
+        if not pairs:
+            return None
+        ranked = sorted(pairs, key=lambda pair: (_ratio(*pair.measure(column)), pair.name))
+        return ranked[(len(ranked) - 1) // 2]
+
+    def of_task(self, task: int) -> Pairing:
+        """Return the pairs of one task."""
+        return Pairing(tuple(pair for pair in self.pairs if pair.name.task == task))
+
     def success_change(self, seed: int, replicates: int = REPLICATES) -> Interval | None:
         """Success after minus before on the same scenes, in [-1, 1]; None without pairs.
 
@@ -133,6 +145,10 @@ def _by_name(rows: Sequence[EpisodeRow]) -> dict[EpisodeName, list[EpisodeRow]]:
     for row in sorted(rows, key=lambda row: row.episode_id):
         groups[row.name].append(row)
     return groups
+
+
+def _ratio(before: float, after: float) -> float:
+    return after / before if before else float('inf')
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,27 +25,13 @@ from smoothvla_ros.evaluation.figure_style import (
     quiet_axes,
 )
 
+from smoothvla_ros.evaluation.motion import Motion, MotionPair
 
-@dataclass(frozen=True)
-class Motion:
-    """One episode as the figures show it.
+Labels = tuple[str, str]
+BEFORE_AFTER: Labels = ('before', 'after')
 
-    times: [T + 1] s.  jerk: [T + 1] m/s^3, NaN where no full window lies around the sample.
-    tool_positions: [T + 1, 3] m, robot base frame.
-    """
-
-    times: np.ndarray
-    jerk: np.ndarray
-    tool_positions: np.ndarray
-
-
-@dataclass(frozen=True)
-class MotionPair:
-    """The same scene, solved by both policies."""
-
-    title: str
-    before: Motion
-    after: Motion
+# Both views keep a readable height even where the tool hardly moved.
+_LEAST_SPAN_M = 0.15
 
 
 def learning_curves(
@@ -71,7 +56,7 @@ def learning_curves(
         return png(drawing)
 
 
-def jerk_over_time(pairs: Sequence[MotionPair]) -> bytes:
+def jerk_over_time(pairs: Sequence[MotionPair], labels: Labels = BEFORE_AFTER) -> bytes:
     """Draw the jerk of both policies against time, one panel a pair, all to one scale."""
     with figure(0.9 + 1.45 * len(pairs)) as drawing:
         rows = drawing.subplots(len(pairs), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
@@ -87,27 +72,35 @@ def jerk_over_time(pairs: Sequence[MotionPair]) -> bytes:
         rows[-1].set_xlim(left=0.0)
         rows[-1].set_xlabel('time, s')
         drawing.supylabel('tool jerk, m/s³', size=10)
-        drawing.legend(handles=_policy_handles(), loc='outside upper right', ncols=2)
+        drawing.legend(handles=_policy_handles(labels), loc='outside upper right', ncols=2)
         return png(drawing)
 
 
-def tool_paths(pair: MotionPair) -> bytes:
+def tool_paths(pair: MotionPair, labels: Labels = BEFORE_AFTER) -> bytes:
     """Draw the tool's path from the side and from above, coloured by jerk on one scale."""
     jerk = np.concatenate([pair.before.jerk, pair.after.jerk])
     scale = Normalize(0.0, float(np.nanquantile(jerk, 0.98)))
     views = (('side view', 0, 2, 'x, m', 'z, m'), ('from above', 0, 1, 'x, m', 'y, m'))
-    with figure(5.6) as drawing:
-        grid = drawing.subplots(2, 2, sharex=True, sharey='row')
+    paths = np.concatenate([pair.before.tool_positions, pair.after.tool_positions])
+    middle = (paths.max(axis=0) + paths.min(axis=0)) / 2.0
+    reach = np.maximum((paths.max(axis=0) - paths.min(axis=0)) * 0.56, _LEAST_SPAN_M / 2.0)
+    heights = [reach[up] / reach[across] for _, across, up, _, _ in views]
+    with figure(1.6 + 2.05 * sum(heights)) as drawing:
+        grid = drawing.subplots(2, 2, sharex=True, sharey='row', height_ratios=heights)
         for axes_of_view, (view, first, second, across, up) in zip(grid, views, strict=True):
             for axes, motion, label in zip(
-                axes_of_view, (pair.before, pair.after), ('before', 'after'), strict=True
+                axes_of_view, (pair.before, pair.after), labels, strict=True
             ):
                 _draw_path(axes, motion, first, second, scale)
                 axes.set_title(f'{label}, {view}', weight='normal')
-                axes.set_xlabel(across)
-                axes.set_aspect('equal', adjustable='datalim')
+                axes.set_aspect('equal')
+                axes.set_xlim(middle[first] - reach[first], middle[first] + reach[first])
+                axes.set_ylim(middle[second] - reach[second], middle[second] + reach[second])
                 axes.xaxis.set_major_locator(MaxNLocator(4))
+                axes.yaxis.set_major_locator(MaxNLocator(5))
             axes_of_view[0].set_ylabel(up)
+        for axes in grid[-1]:
+            axes.set_xlabel(across)
         drawing.colorbar(
             ScalarMappable(scale, JERK_COLOURS),
             ax=grid,
@@ -120,7 +113,9 @@ def tool_paths(pair: MotionPair) -> bytes:
         return png(drawing)
 
 
-def task_figures(tasks: Sequence[Mapping[str, Any]]) -> bytes:
+def task_figures(
+    tasks: Sequence[Mapping[str, Any]], labels: Labels = BEFORE_AFTER
+) -> bytes:
     """Draw success and jerk of every task with their intervals, before and after.
 
     tasks: the 'tasks' of summary.json.
@@ -155,7 +150,7 @@ def task_figures(tasks: Sequence[Mapping[str, Any]]) -> bytes:
         left.set_xlim(-3.0, 103.0)
         left.set_ylim(len(tasks) - 0.35, -0.55)
         right.set_xlim(left=0.0)
-        drawing.legend(handles=_policy_handles(), loc='outside lower center', ncols=2)
+        drawing.legend(handles=_policy_handles(labels), loc='outside lower center', ncols=2)
         return png(drawing)
 
 
@@ -179,7 +174,6 @@ def _draw_path(axes: Axes, motion: Motion, first: int, second: int, scale: Norma
     axes.add_collection(lines)
     axes.plot(*points[0], 'o', color='white', mec=INK, ms=6, zorder=4)
     axes.plot(*points[-1], 's', color=INK, ms=5, zorder=4)
-    axes.autoscale_view()
 
 
 def _filled(jerk: np.ndarray) -> np.ndarray:
@@ -188,10 +182,10 @@ def _filled(jerk: np.ndarray) -> np.ndarray:
     return np.interp(np.arange(len(jerk)), known, jerk[known])
 
 
-def _policy_handles() -> list[Line2D]:
+def _policy_handles(labels: Labels) -> list[Line2D]:
     return [
-        Line2D([], [], color=BEFORE_COLOUR, marker='o', ms=5, label='before'),
-        Line2D([], [], color=AFTER_COLOUR, marker='o', ms=5, label='after'),
+        Line2D([], [], color=colour, marker='o', ms=5, label=label)
+        for colour, label in zip((BEFORE_COLOUR, AFTER_COLOUR), labels, strict=True)
     ]
 
 

@@ -134,7 +134,8 @@ def load(path: Path) -> StoredEpisode:
         )
         trajectory = Trajectory(
             **{name: values[name] for name in _ARRAYS},
-            **{name: float(values[name]) for name in _PERIODS},
+            control_period_s=float(values['control_period_s']),
+            substep_period_s=float(values['substep_period_s']),
         )
         return StoredEpisode(
             policy=str(values['policy']),

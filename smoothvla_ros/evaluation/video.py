@@ -23,7 +23,7 @@ from smoothvla_ros.evaluation.figure_style import (
     quiet_axes,
     write_bytes,
 )
-from smoothvla_ros.evaluation.plots import Motion
+from smoothvla_ros.evaluation.motion import Motion, MotionPair
 from smoothvla_ros.evaluation.replay import Replay
 
 # Even numbers of pixels: H.264 halves its colour planes.
@@ -50,12 +50,17 @@ class Side:
 class BeforeAfterFilm:
     """Frames of two episodes of one scene, in step with each other in simulated time."""
 
-    def __init__(self, title: str, before: tuple[Replay, Motion], after: tuple[Replay, Motion]):
-        """title: of the task.  before, after: a replay and the motion that it replays."""
-        self._title = title
+    def __init__(
+        self,
+        pair: MotionPair,
+        replays: tuple[Replay, Replay],
+        labels: tuple[str, str] = ('before', 'after'),
+    ) -> None:
+        """Lay out the film of a pair; `replays` are of the pair's two episodes, in order."""
+        self._title = pair.title
         self._sides = (
-            Side('before', BEFORE_COLOUR, *before),
-            Side('after', AFTER_COLOUR, *after),
+            Side(labels[0], BEFORE_COLOUR, replays[0], pair.before),
+            Side(labels[1], AFTER_COLOUR, replays[1], pair.after),
         )
         self._font = _font(17, bold=True)
         self._small = _font(14)

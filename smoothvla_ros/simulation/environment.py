@@ -84,7 +84,7 @@ class Environment:
         RuntimeError before the first reset.
         """
         recording = self._current_recording()
-        action = self._checked(action)
+        action = self.checked_actions(np.asarray(action)[None])[0]
         joints = self._control.run(action)
         success = self._control.succeeded()
         if not self._succeeded:
@@ -92,6 +92,20 @@ class Environment:
             self._record_state(recording)
         self._succeeded = self._succeeded or success
         return success
+
+    def checked_actions(self, actions: np.ndarray) -> np.ndarray:
+        """Return actions [k, 7] as float64, clipped to [-1, 1].
+
+        Raises UserError for a wrong shape or a value that is not finite.
+        """
+        actions = np.asarray(actions, dtype=np.float64)
+        place = f'actions for {self.task.suite} task {self.task.index}'
+        if actions.ndim != 2 or actions.shape[1] != ACTION_DIMENSION:
+            raise UserError(f'{place} have shape {actions.shape}; give [steps, {ACTION_DIMENSION}]')
+        if not np.isfinite(actions).all():
+            step = int(np.flatnonzero(~np.isfinite(actions).all(axis=1))[0])
+            raise UserError(f'{place}: {actions[step].tolist()} in row {step} is not finite')
+        return np.clip(actions, -1.0, 1.0)
 
     def observe(self) -> Observation:
         """Render the cameras of the settings and return what a policy sees now."""
@@ -176,12 +190,3 @@ class Environment:
             raise UserError(
                 f'{name}: scene seed {name.scene_seed}; choose from 0 to {_LARGEST_SEED}'
             )
-
-    def _checked(self, action: np.ndarray) -> np.ndarray:
-        action = np.asarray(action, dtype=np.float64)
-        place = f'action for {self.task.suite} task {self.task.index}'
-        if action.shape != (ACTION_DIMENSION,):
-            raise UserError(f'{place} has shape {action.shape}; give [{ACTION_DIMENSION}]')
-        if not np.isfinite(action).all():
-            raise UserError(f'{place} is not finite: {action.tolist()}; it was not executed')
-        return np.clip(action, -1.0, 1.0)

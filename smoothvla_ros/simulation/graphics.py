@@ -7,6 +7,7 @@ context: freeing a context while another lives deletes the wrong objects with so
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import functools
 import os
@@ -42,6 +43,7 @@ def shared_context() -> Any:
             f'cannot render with MUJOCO_GL={backend}: {error}; install libegl1 and '
             'libgl1-mesa-dri, or libosmesa6 with MUJOCO_GL=osmesa'
         ) from error
+    atexit.register(context.free)  # at interpreter exit its own finaliser comes too late
     return context
 
 

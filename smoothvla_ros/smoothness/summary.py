@@ -21,9 +21,10 @@ from smoothvla_ros.smoothness.tool_jerk import (
     tool_twists,
 )
 
-# The second look at an episode: a window short enough to see what 20 Hz samples alias or miss
-# (about 20 Hz wide), on every substep, read 100 times a second.
-SUBSTEP_WINDOW_S = 0.1
+# The second look at an episode. The window of 0.3 s at 20 Hz passes 58% of a jerk at 3 Hz, 17% at
+# 5 Hz and nothing at 10 Hz, where a policy that alternates its actions shakes the arm; this one,
+# over the substeps, passes 97% at 5 Hz, 87% at 10 Hz and 56% at 20 Hz.
+SUBSTEP_WINDOW_S = 0.05
 SUBSTEP_READ_HZ = 100.0
 
 
@@ -41,8 +42,8 @@ class SmoothnessSummary:
     for, by differences without smoothing. NaN, like the total variation, without actions.
     mean_speed: m/s.  path_length: m.  duration_s: s. What a low jerk must be read beside: a tool
     that stands still or crawls has little.
-    mean_jerk_substep: m/s^3, of the simulator's own steps with a window of 0.1 s; where it does not
-    follow mean_jerk, roughness hides between the samples. NaN where there are no substeps.
+    mean_jerk_substep: m/s^3, of the simulator's own steps with a window of 0.05 s; where it does
+    not follow mean_jerk, roughness hides between the samples. NaN where there are no substeps.
     """
 
     mean_jerk: float

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -56,7 +58,7 @@ def planar_jerk(motion: np.ndarray) -> np.ndarray:
 @given(arrays(np.float64, (4, 2), elements=st.floats(-5, 5)))
 @settings(deadline=None, max_examples=200)
 def test_two_link_arm_in_closed_form(motion):
-    """J'' q' + 2 J' q'' + J q''' for any position, velocity, acceleration and jerk of two joints."""
+    """J'' q' + 2 J' q'' + J q''' for any motion of two joints up to the third derivative."""
     expected = planar_jerk(motion)
     scale = max(1.0, float(np.abs(expected).max()))
     got = screw_jerk(motion, planar_jacobian, ESTIMATOR.window_s)
@@ -130,7 +132,7 @@ def test_eq_4_is_the_third_derivative_of_the_tool_pose():
         turns = np.array(
             [
                 Rotation.from_matrix(after @ before.T).as_rotvec() / step
-                for (_, before), (_, after) in zip(poses, poses[1:], strict=False)
+                for (_, before), (_, after) in pairwise(poses)
             ]
         )
         np.testing.assert_allclose(jerk[3:], second @ turns, rtol=5e-3, atol=0.05)

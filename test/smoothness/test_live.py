@@ -1,0 +1,200 @@
+"""The live estimator: the same numbers as offline, and what it does with a bad stream."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from smoothvla_ros.kinematics import Arm
+from smoothvla_ros.smoothness import (
+    EstimatorSettings,
+    JerkEstimator,
+    Part,
+    StreamHealth,
+    joint_jerk,
+    mean_jerk,
+    peak_jerk,
+    rms_jerk,
+    tool_jerk,
+)
+
+SETTINGS = EstimatorSettings()
+
+
+@pytest.fixture(scope='module')
+def arm():
+    return Arm.panda()
+
+
+def joints(time: np.ndarray) -> np.ndarray:
+    """A smooth motion of seven joints."""
+    rest = np.array([0.0, -0.3, 0.1, -2.0, 0.0, 2.0, 0.7])
+    return rest + 0.3 * np.sin(2 * np.pi * 0.3 * np.asarray(time)[..., None] + np.arange(7))
+
+
+def feed(estimator: JerkEstimator, stamps, positions):
+    return [estimator.add(float(s), q) for s, q in zip(stamps, positions, strict=True)]
+
+
+@pytest.mark.parametrize('rate_hz', [20.0, 100.0])
+@pytest.mark.parametrize('origin_s', [0.0, 1.78e9])
+def test_episode_equals_offline(arm, rate_hz, origin_s):
+    """Mean, RMS and peak over an episode are those of `tool_jerk` to 1e-9, also at Unix stamps."""
+    estimator_settings = EstimatorSettings(rate_hz=rate_hz)
+    time = np.arange(60) / rate_hz
+    positions = joints(time) + np.random.default_rng(0).normal(0, 1e-3, (60, 7))
+    live = JerkEstimator(estimator_settings, arm.jacobian)
+    feed(live, origin_s + time, positions)
+    offline = tool_jerk(positions, arm.jacobian, 1 / rate_hz, estimator_settings)
+    episode = live.episode
+    assert episode.estimates == 60 - 2 * estimator_settings.half_width
+    for got, expected in [
+        (episode.mean_jerk, mean_jerk(offline)),
+        (episode.rms_jerk, rms_jerk(offline)),
+        (episode.peak_jerk, peak_jerk(offline)),
+        (episode.mean_angular_jerk, mean_jerk(offline, Part.ROTATION)),
+        (episode.rms_angular_jerk, rms_jerk(offline, Part.ROTATION)),
+        (episode.peak_angular_jerk, peak_jerk(offline, Part.ROTATION)),
+    ]:
+        assert got == pytest.approx(expected, rel=1e-9, abs=0)
+
+
+def test_each_estimate_belongs_to_the_middle_of_its_window(arm):
+    """The centred numbers are late by half a window and say so; the newest are not late."""
+    time = np.arange(20) * 0.05
+    positions = joints(time)
+    estimates = feed(JerkEstimator(SETTINGS, arm.jacobian), time, positions)
+    assert estimates[:6] == [None] * 6
+    offline = tool_jerk(positions, arm.jacobian, 0.05, SETTINGS)
+    offline_joints = joint_jerk(positions, 0.05, SETTINGS)
+    for index in range(6, 20):
+        estimate = estimates[index]
+        assert estimate.stamp_s == time[index]
+        assert estimate.centre_stamp_s == time[index - 3]
+        np.testing.assert_array_equal(estimate.tool_jerk, offline[index - 3])
+        np.testing.assert_array_equal(estimate.joint_jerk, offline_joints[index - 3])
+
+
+def test_newest_sample_is_close_enough_for_an_alarm(arm):
+    """At 100 Hz with encoder steps the newest-sample error stays below 20% of the peak."""
+    estimator = EstimatorSettings(rate_hz=100.0)
+    time = np.arange(400) * 0.01
+    positions = np.round(joints(time) / 1e-5) * 1e-5
+    estimates = feed(JerkEstimator(estimator, arm.jacobian), time, positions)[30:]
+    newest = np.array([e.newest_joint_jerk for e in estimates])
+    rate = 2 * np.pi * 0.3
+    truth = -0.3 * rate**3 * np.cos(rate * time[30:, None] + np.arange(7))
+    assert np.sqrt(np.mean((newest - truth) ** 2)) < 0.2 * np.abs(truth).max()
+    moving = np.array([np.linalg.norm(e.newest_tool_jerk[:3]) for e in estimates[15:]])
+    centred = np.array([np.linalg.norm(e.tool_jerk[:3]) for e in estimates[15:]])
+    assert np.sqrt(np.mean((moving[:-15] - centred[15:]) ** 2)) < 0.2 * centred.max()
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(deadline=None, max_examples=20)
+def test_jitter_is_fitted_at_the_true_stamps(seed):
+    """With 10% jitter the joint jerk stays right; on the regular grid it would be far off."""
+    estimator = EstimatorSettings(rate_hz=100.0)
+    rng = np.random.default_rng(seed)
+    stamps = np.arange(150) * 0.01 + rng.uniform(-1e-3, 1e-3, 150)
+    estimates = [e for e in feed(JerkEstimator(estimator, None), stamps, joints(stamps)) if e]
+    centres = np.array([e.centre_stamp_s for e in estimates])
+    rate = 2 * np.pi * 0.3
+    truth = -0.3 * rate**3 * np.cos(rate * centres[:, None] + np.arange(7))
+    live = np.array([e.joint_jerk for e in estimates])
+    assert np.sqrt(np.mean((live - truth) ** 2)) < 0.01 * np.abs(truth).max()
+    as_if_regular = joint_jerk(joints(stamps), 0.01, estimator)[15:-15]
+    assert np.sqrt(np.mean((as_if_regular - truth) ** 2)) > 0.1 * np.abs(truth).max()
+
+
+def test_duplicates_are_dropped(arm):
+    """A sample that comes twice changes no number and is counted."""
+    time = np.arange(20) * 0.05
+    once = JerkEstimator(SETTINGS, arm.jacobian)
+    feed(once, time, joints(time))
+    twice = JerkEstimator(SETTINGS, arm.jacobian)
+    feed(twice, np.repeat(time, 2), np.repeat(joints(time), 2, axis=0))
+    assert twice.episode == once.episode
+    assert twice.health == StreamHealth(samples=20, duplicates=20)
+
+
+def test_a_gap_starts_the_window_anew(arm):
+    """No window reaches over a pause: six samples pass before the next estimate."""
+    time = np.r_[np.arange(10), np.arange(30, 40)] * 0.05
+    live = JerkEstimator(SETTINGS, arm.jacobian)
+    estimates = feed(live, time, joints(time))
+    assert [e is not None for e in estimates] == ([False] * 6 + [True] * 4) * 2
+    assert live.health == StreamHealth(samples=20, gaps=1, missing=20)
+    assert live.episode.estimates == 8
+
+
+def test_one_lost_sample_of_a_fast_stream_is_bridged(arm):
+    """At 100 Hz one lost sample of 31 is counted as missing and no reason to start anew."""
+    time = np.delete(np.arange(80), 40) * 0.01
+    live = JerkEstimator(EstimatorSettings(rate_hz=100.0), arm.jacobian)
+    estimates = feed(live, time, joints(time))
+    assert all(e is not None for e in estimates[30:])
+    assert live.health == StreamHealth(samples=79, missing=1)
+
+
+def test_a_stamp_from_the_past_starts_the_window_anew(arm):
+    """A clock that jumps back, as when a bag loops, mixes no two runs in one window."""
+    time = np.arange(10) * 0.05
+    live = JerkEstimator(SETTINGS, arm.jacobian)
+    feed(live, time + 5.0, joints(time))
+    estimates = feed(live, time, joints(time))
+    assert [e is not None for e in estimates] == [False] * 6 + [True] * 4
+    assert live.health == StreamHealth(samples=20, backwards=1)
+
+
+def test_values_that_are_not_finite_never_reach_a_number(arm):
+    """They count as rejected, and the hole they leave as missing."""
+    time = np.arange(20) * 0.05
+    positions = joints(time)
+    positions[10, 2] = np.nan
+    live = JerkEstimator(SETTINGS, arm.jacobian)
+    feed(live, time, positions)
+    assert live.health == StreamHealth(samples=19, rejected=1, missing=1, gaps=1)
+    assert np.isfinite(live.episode.mean_jerk)
+
+
+@pytest.mark.parametrize('true_rate', [50.0, 200.0])
+def test_another_rate_than_declared_gives_no_number(arm, true_rate):
+    """Jerk compares only at equal rate, so a stream at half or twice the rate is refused."""
+    live = JerkEstimator(EstimatorSettings(rate_hz=100.0), arm.jacobian)
+    time = np.arange(100) / true_rate
+    assert feed(live, time, joints(time)) == [None] * 100
+    assert live.health.off_rate == 70
+
+
+def test_reset_begins_a_new_episode(arm):
+    """Nothing of the old episode is left: sums, counts, window."""
+    time = np.arange(20) * 0.05
+    live = JerkEstimator(SETTINGS, arm.jacobian)
+    feed(live, time, joints(time))
+    live.reset()
+    assert live.episode.estimates == 0
+    assert np.isnan(live.episode.mean_jerk)
+    assert live.health == StreamHealth()
+    assert feed(live, time, joints(time))[:6] == [None] * 6
+
+
+def test_joints_alone_without_a_model():
+    """Without a Jacobian there is joint jerk; the tool's is NaN, never zero."""
+    time = np.arange(20) * 0.05
+    live = JerkEstimator(SETTINGS, None)
+    last = feed(live, time, joints(time))[-1]
+    assert np.isfinite(last.joint_jerk).all()
+    assert np.isnan(last.tool_jerk).all()
+    assert np.isnan(last.newest_tool_jerk).all()
+    assert np.isnan(live.episode.mean_jerk)
+
+
+def test_a_sample_of_another_robot_is_refused(arm):
+    """Nine joints after seven are a mistake, not a motion."""
+    live = JerkEstimator(SETTINGS, arm.jacobian)
+    live.add(0.0, np.zeros(7))
+    with pytest.raises(ValueError, match='shape'):
+        live.add(0.05, np.zeros(9))

@@ -1,0 +1,112 @@
+# make install   set up .venv and run nothing       make test    the quick tests
+# make train     the whole demonstration            make bench   the speed figures, side by side
+#
+# ARGS="…" passes arguments on:  make train ARGS="suite:=libero_object iterations:=2"
+#                                make eval ARGS="--help"
+# PYTHON            what the virtual environment is made from (3.11 to 3.13; a Jazzy's own is 3.12)
+# TORCH_PIP_ARGS    options of pip for torch alone, for example the --index-url of the build for your
+#                   GPU, or of the one for CPUs: https://pytorch.org/get-started/locally/
+
+PYTHON ?= python3
+TORCH_PIP_ARGS ?=
+ARGS ?=
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+venv := $(CURDIR)/.venv
+build := $(CURDIR)/build/venv
+stamps := $(venv)/stamps
+python := $(venv)/bin/python
+
+# A sourced Jazzy is used with its own Python and none of the wheels.
+ifeq ($(ROS_DISTRO),jazzy)
+extras := dev
+venv_options := --system-site-packages
+cmake := cmake
+else
+extras := dev ros-wheels
+venv_options :=
+cmake := env -u PYTHONPATH AMENT_PREFIX_PATH='$(venv)' CMAKE_PREFIX_PATH='$(venv)' cmake
+endif
+
+# The sources come first, so that an edit needs no installation. The default range of discovery
+# would join multicast groups on every network interface.
+run := . '$(venv)/share/smoothvla_ros/local_setup.sh' && \
+  PYTHONPATH='$(CURDIR)'"$${PYTHONPATH:+:$$PYTHONPATH}" ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
+smoothvla := $(run) '$(python)' -m smoothvla_ros.cli
+
+.PHONY: install train demos sft eval report test test-all bench lint format clean
+
+train: install
+	$(smoothvla) launch train.launch.py $(ARGS)
+
+demos sft eval report: install
+	$(smoothvla) $@ $(ARGS)
+
+bench: install
+	$(run) '$(python)' -m benchmarks $(ARGS)
+
+test: install
+	$(run) '$(python)' -m pytest -m 'not slow' $(ARGS)
+
+test-all: install
+	$(run) '$(python)' -m pytest $(ARGS)
+
+lint: install
+	'$(python)' -m ruff check .
+	'$(python)' -m ruff format --check .
+	'$(python)' -m mypy
+
+format: install
+	'$(python)' -m ruff check --fix .
+	'$(python)' -m ruff format .
+
+clean:
+	rm -rf '$(venv)' build install log
+
+# Installation: four steps, each done again only when what it was made from has changed.
+
+install: $(stamps)/package
+
+$(stamps)/system:
+	PYTHON='$(PYTHON)' bash cmake/system_packages.sh
+	'$(PYTHON)' -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+	  { echo 'Python 3.11 to 3.13 is needed: make install PYTHON=python3.12' >&2; exit 1; }
+	'$(PYTHON)' -m venv $(venv_options) '$(venv)'
+	'$(python)' -m pip install --quiet --upgrade 'pip>=25'
+	mkdir -p '$(stamps)'
+	touch '$@'
+
+$(stamps)/torch: constraints.txt | $(stamps)/system
+	'$(python)' -m pip install --progress-bar off --constraint constraints.txt $(TORCH_PIP_ARGS) torch
+	touch '$@'
+
+$(stamps)/dependencies: pyproject.toml constraints.txt $(stamps)/torch
+	'$(python)' cmake/requirements.py $(extras) > '$(stamps)/requirements.txt'
+	'$(python)' -m pip install --progress-bar off --constraint constraints.txt \
+	  --requirement '$(stamps)/requirements.txt'
+	touch '$@'
+
+# Modules and configuration are linked, as by `colcon build --symlink-install`: an edit needs nothing,
+# a new or removed file makes the links again.
+linked := $(shell git ls-files --cached --others --exclude-standard -- \
+  smoothvla_ros launch config rviz urdf 2>/dev/null | sort | cksum)
+ifneq ($(linked),$(shell cat '$(stamps)/linked' 2>/dev/null))
+$(stamps)/package: relink
+endif
+
+.PHONY: relink
+relink: ;
+
+$(stamps)/package: CMakeLists.txt package.xml $(wildcard cmake/*.cmake cmake/*.in msg/*.msg) \
+  $(stamps)/dependencies
+	$(cmake) -S . -B '$(build)' -DCMAKE_INSTALL_PREFIX='$(venv)' -DCMAKE_BUILD_TYPE=Release \
+	  -DAMENT_CMAKE_SYMLINK_INSTALL=ON -DBUILD_TESTING=OFF -DPython3_EXECUTABLE='$(python)' \
+	  > '$(stamps)/package.log'
+	$(cmake) --build '$(build)' --parallel $(shell nproc) >> '$(stamps)/package.log'
+	$(cmake) --install '$(build)' >> '$(stamps)/package.log'
+	find '$(venv)'/lib/python*/site-packages/smoothvla_ros '$(venv)/share/smoothvla_ros' -xtype l -delete
+	echo '$(linked)' > '$(stamps)/linked'
+	touch '$@'

@@ -1,0 +1,23 @@
+"""Every test run has a ROS domain of its own and never leaves this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+import pytest
+
+from smoothvla_ros.ros_domain import free_domain
+
+_held = contextlib.ExitStack()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set the domain before the first test module can import ROS."""
+    os.environ['ROS_DOMAIN_ID'] = str(_held.enter_context(free_domain()))
+    os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Give the domain back."""
+    _held.close()

@@ -1,0 +1,70 @@
+"""The command `smoothvla`: a table of subcommands, each with its owner's parser and function."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+from smoothvla_ros import __version__
+from smoothvla_ros.errors import UserError
+
+# Each module has add_arguments(parser) and run(arguments) -> exit status. It is imported only when
+# its command is called, so that no command waits for the libraries of another.
+COMMANDS = {
+    'demos': ('smoothvla_ros.workflows.demos', 'record demonstrations with the scripted expert'),
+    'sft': ('smoothvla_ros.workflows.sft', 'train a policy on demonstrations'),
+    'train': ('smoothvla_ros.workflows.train', 'fine-tune a policy with GRPO, in one process'),
+    'eval': ('smoothvla_ros.workflows.evaluate', 'measure success and jerk of a policy'),
+    'report': ('smoothvla_ros.workflows.report', "write a run's report again from its episodes"),
+    'launch': ('smoothvla_ros.nodes.launch_runner', 'run a launch file, with or without ROS tools'),
+    'bench': ('benchmarks', 'measure the speed figures side by side (in a checkout)'),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand and return its exit status: 2 for a user's error, 130 when interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        options = _parser(arguments[:1]).parse_args(arguments)
+        return options.run(options)
+    except UserError as error:
+        print(f'smoothvla: {" ".join(str(error).split())}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print('smoothvla: interrupted', file=sys.stderr)
+        return 130
+
+
+def _parser(chosen: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser with the arguments of the chosen command only."""
+    parser = argparse.ArgumentParser(
+        prog='smoothvla',
+        description='Fine-tune vision-language-action policies until they succeed smoothly.',
+    )
+    parser.add_argument('--version', action='version', version=f'smoothvla_ros {__version__}')
+    commands = parser.add_subparsers(metavar='COMMAND', required=True)
+    for name, (module_name, description) in COMMANDS.items():
+        command = commands.add_parser(name, help=description, description=description)
+        if name in chosen:
+            module = _load(name, module_name)
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    return parser
+
+
+def _load(name: str, module_name: str) -> ModuleType:
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name != module_name:
+            raise
+        raise UserError(
+            f'{name}: module {module_name} is not installed; run `make {name}` in a checkout'
+        ) from error
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""The arrows of docs/architecture.md: an import may only go down, and some never come in at all."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import smoothvla_ros
+
+PACKAGE = 'smoothvla_ros'
+ROOT = Path(smoothvla_ros.__file__).resolve().parent
+
+# From the bottom up. Those of one row do not import each other, the foundations apart.
+FOUNDATIONS = ('records', 'configuration', 'errors', 'ros_domain', '__init__')
+ROWS = (
+    FOUNDATIONS,
+    ('kinematics', 'smoothness'),
+    ('policies', 'simulation'),
+    ('training', 'evaluation', 'control'),
+    ('workflows',),
+    ('nodes',),
+    ('cli',),
+)
+ROW_OF = {part: row for row, parts in enumerate(ROWS) for part in parts}
+
+ROS = (
+    'rclpy',
+    'rcl_interfaces',
+    'launch',
+    'launch_ros',
+    'cv_bridge',
+    'ament_index_python',
+    'tf2_ros',
+)
+TORCH = ('torch', 'transformers', 'safetensors.torch')
+LIBERO = ('libero', 'robosuite')
+# Root module -> the only parts of the package that may import it.
+ONLY_IN = {
+    **dict.fromkeys(ROS, ('nodes',)),
+    **dict.fromkeys(TORCH, ('policies', 'training', 'evaluation', 'workflows', 'nodes')),
+    **dict.fromkeys(LIBERO, ('simulation',)),
+}
+
+
+def imported_modules(source: str, module: str, is_package: bool = False) -> Iterator[str]:
+    """Yield the absolute name of everything that a module's source imports, wherever it stands."""
+    package = module.split('.') if is_package else module.split('.')[:-1]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) + 1 - node.level] if node.level else []
+            base = '.'.join([*above, *(node.module or '').split('.')]).strip('.')
+            yield from (f'{base}.{alias.name}' for alias in node.names)
+
+
+def violations(source: str, module: str, is_package: bool = False) -> list[str]:
+    """Return one line an import of `module` that goes up, sideways or out of bounds."""
+    part = [*module.split('.'), '__init__'][1]
+    found = []
+    for name in imported_modules(source, module, is_package):
+        root, *rest = name.split('.')
+        if root == PACKAGE:
+            other = rest[0] if rest and rest[0] in ROW_OF else '__init__'
+            if rest[:1] == ['msg']:
+                allowed = part == 'nodes'
+            elif part == other or {part, other} <= set(FOUNDATIONS):
+                allowed = True
+            else:
+                allowed = ROW_OF[other] < ROW_OF[part]
+        else:
+            owners = [
+                parts
+                for limited, parts in ONLY_IN.items()
+                if name == limited or name.startswith(f'{limited}.')
+            ]
+            if root.endswith(('_msgs', '_srvs')):
+                owners.append(('nodes',))
+            allowed = all(part in parts for parts in owners)
+        if not allowed:
+            found.append(f'{module} imports {name}')
+    return found
+
+
+def test_every_import_of_the_package_goes_down() -> None:
+    """No module of the package reaches up or sideways, or imports what its part must not know."""
+    found = []
+    for path in sorted(ROOT.rglob('*.py')):
+        parts = [PACKAGE, *path.relative_to(ROOT).with_suffix('').parts]
+        is_package = parts[-1] == '__init__'
+        module = '.'.join(parts[:-1] if is_package else parts)
+        found += violations(path.read_text(), module, is_package)
+    assert not found, '\n'.join(found)
+
+
+def test_every_part_has_its_row() -> None:
+    """A new part of the package must be given its place before it can be imported freely."""
+    parts = {
+        path.stem
+        for path in ROOT.iterdir()
+        if path.suffix == '.py' or (path.is_dir() and any(path.glob('**/*.py')))
+    }
+    assert parts <= set(ROW_OF)
+
+
+@pytest.mark.parametrize(
+    ('module', 'source'),
+    [
+        ('smoothness.jerk', 'from smoothvla_ros.kinematics.arm import Arm'),
+        ('smoothness.jerk', 'from ..kinematics import arm'),
+        ('smoothness.jerk', 'def late():\n    import torch.nn'),
+        ('control.guard', 'from safetensors.torch import load_file'),
+        ('simulation.tasks', 'import smoothvla_ros.policies.policy'),
+        ('policies.policy', 'from smoothvla_ros import simulation'),
+        ('policies.policy', 'from libero.libero import benchmark'),
+        ('training.rewards', 'from smoothvla_ros.evaluation.statistics import wilson'),
+        ('training.rewards', 'from smoothvla_ros.workflows import train'),
+        ('workflows.train', 'from smoothvla_ros.msg import ActionChunk'),
+        ('workflows.train', 'import rclpy'),
+        ('workflows.train', 'from sensor_msgs.msg import Image'),
+        ('records.episode', 'from smoothvla_ros.smoothness import mean_jerk'),
+        ('nodes.policy', 'from smoothvla_ros import cli'),
+        ('nodes.policy', 'from libero.libero import benchmark'),
+    ],
+)
+def test_a_forbidden_import_is_found(module: str, source: str) -> None:
+    """The walker sees late, relative and member imports, and refuses each forbidden arrow."""
+    assert len(violations(source, f'{PACKAGE}.{module}')) == 1
+
+
+@pytest.mark.parametrize(
+    ('module', 'source'),
+    [
+        ('nodes.policy', 'import rclpy\nfrom smoothvla_ros.msg import ActionChunk'),
+        ('training.rewards', 'from smoothvla_ros.smoothness import mean_jerk'),
+        ('training.sft.losses', 'from .. import rewards\nimport torch'),
+        ('records.episode', 'from smoothvla_ros.errors import UserError'),
+        ('cli', 'from smoothvla_ros import __version__'),
+    ],
+)
+def test_an_allowed_import_passes(module: str, source: str) -> None:
+    """What the layers allow is not reported."""
+    assert violations(source, f'{PACKAGE}.{module}') == []

@@ -1,0 +1,72 @@
+"""The scripted expert: privileged geometry in, smooth actions out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from smoothvla_ros.simulation.expert.goal import Goal, Problem
+from smoothvla_ros.simulation.expert.motion import LIMITS, Command, MotionLimits, Servo
+from smoothvla_ros.simulation.expert.pick_and_place import PickAndPlace
+from smoothvla_ros.simulation.expert.scene import Scene, Simulated
+
+
+@dataclass(frozen=True)
+class ExpertStep:
+    """What the expert does at one control step, and what it knows.
+
+    action: [7] in [-1, 1].  waypoint, object_position, target_position: [3] m, robot base frame.
+    noise: share of the injected noise that this moment bears.
+    """
+
+    action: np.ndarray
+    waypoint: np.ndarray
+    object_position: np.ndarray
+    target_position: np.ndarray
+    noise: float
+
+
+class Skill(Protocol):
+    """Steers the arm towards one goal."""
+
+    @property
+    def subject(self) -> str: ...
+
+    def done(self, scene: Scene) -> bool: ...
+
+    def steer(self, scene: Scene) -> Command: ...
+
+
+def skill_for(goal: Goal) -> Skill:
+    return PickAndPlace(goal)
+
+
+class Expert:
+    """Solves one episode of one task; make a new one for every episode, after the reset."""
+
+    def __init__(self, environment: Simulated, problem: Problem, limits: MotionLimits = LIMITS):
+        self._scene = Scene(environment, problem)
+        self._servo = Servo(limits)
+        self._skills = [skill_for(goal) for goal in problem.goals]
+
+    @property
+    def skill(self) -> Skill:
+        """The skill for the first goal that is not reached yet; the last one when all are."""
+        for skill in self._skills[:-1]:
+            if not skill.done(self._scene):
+                return skill
+        return self._skills[-1]
+
+    def step(self) -> ExpertStep:
+        """Return the action for the state that is measured now."""
+        skill = self.skill
+        command = skill.steer(self._scene)
+        return ExpertStep(
+            action=self._servo.action(command, self._scene.tool_rotation),
+            waypoint=command.waypoint,
+            object_position=self._scene.position(skill.subject),
+            target_position=command.target,
+            noise=command.noise,
+        )

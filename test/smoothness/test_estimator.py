@@ -30,6 +30,11 @@ def test_one_window_of_time_at_every_rate(rate_hz, samples):
     assert estimator.grid_s[-1] - estimator.grid_s[0] <= estimator.window_s + 1e-12
 
 
+def test_rounding_does_not_cost_a_sample():
+    """0.29 s at 200 Hz is 28.999999999999996 periods on either side, and means 29."""
+    assert EstimatorSettings(rate_hz=200.0, window_s=0.29).half_width == 29
+
+
 @pytest.mark.parametrize('where', [0, 3, 6])
 def test_regular_fit_is_savitzky_golay(where):
     """Coefficients equal scipy's, at the centre, the oldest and the newest sample."""

@@ -37,14 +37,14 @@ class EpisodeArchive:
         Raises UserError if the folder cannot be written or its table was made otherwise.
         """
         self.folder = Path(folder)
-        self._arm = arm
-        self._estimator = estimator or EstimatorSettings()
+        self.arm = arm
+        self.estimator = estimator or EstimatorSettings()
         self._table = self.folder / TABLE
         self._rows: dict[tuple[str, str], EpisodeRow] = {}
         for row in read_rows(self._table) if self._table.exists() else []:
-            if row.estimator != self._estimator:
+            if row.estimator != self.estimator:
                 raise UserError(
-                    f'{self._table} was measured with {row.estimator}, not {self._estimator}; '
+                    f'{self._table} was measured with {row.estimator}, not {self.estimator}; '
                     'use `smoothvla report` on it first'
                 )
             self._rows[row.policy, row.episode_id] = row
@@ -70,7 +70,7 @@ class EpisodeArchive:
         key = (policy, episode.request.episode_id)
         if key in self._rows:
             raise ValueError(f'episode {key[1]} of {policy!r} is already in {self.folder}')
-        row = row_from_stored(stored, self._arm, self._estimator)
+        row = row_from_stored(stored, self.arm, self.estimator)
         stored_episode.save(self.path(*key), stored)
         append_row(self._table, row)
         self._rows[key] = row

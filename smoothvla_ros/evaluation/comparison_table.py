@@ -83,6 +83,8 @@ def caption(figures: Mapping[str, Any]) -> str:
     """Say what the figures are of: sampling, number of episodes, and of pairs."""
     temperature = figures.get('temperature') or 0.0
     kind = 'greedy' if temperature == 0.0 else f'sampled at temperature {temperature:g}'
+    if figures.get('split'):
+        kind = f'{figures["split"].replace("_", "-")} scenes, {kind}'
     counts = [side['success']['episodes'] for side in (figures['before'], figures['after']) if side]
     text = f'{kind}, {" and ".join(map(str, counts))} episodes'
     paired = figures['paired']
@@ -96,13 +98,22 @@ def caption(figures: Mapping[str, Any]) -> str:
     )
 
 
-def format_comparison(title: str, figures: Mapping[str, Any]) -> str:
-    """Return the table as aligned text, 95 % intervals in brackets."""
-    heading = TableLine('', '', 'before', 'after', 'change')
+def format_comparison(
+    title: str, figures: Mapping[str, Any], policies: Mapping[str, str | None] | None = None
+) -> str:
+    """Return the table as aligned text, 95 % intervals in brackets.
+
+    policies: the summary's labels of the two sides, where they are not 'before' and 'after'.
+    """
+    labels = {
+        side: (label or '').replace('_', ' ')
+        for side, label in (policies or {'before': 'before', 'after': 'after'}).items()
+    }
+    heading = TableLine('', '', labels['before'], labels['after'], 'change')
     lines = [heading, *comparison_lines(figures)]
     if figures['before'] is None:
         lines = [TableLine(line.label, line.unit, '', line.after, '') for line in lines]
-        lines[0] = TableLine('', '', '', 'result', '')
+        lines[0] = TableLine('', '', '', labels['after'], '')
     columns = [
         [_with_unit(line) for line in lines],
         [line.before for line in lines],
@@ -117,6 +128,13 @@ def format_comparison(title: str, figures: Mapping[str, Any]) -> str:
     ]
     rule = '-' * max(map(len, body))
     return '\n'.join([f'{title}: {caption(figures)}', body[0], rule, *body[1:]])
+
+
+def print_comparison(summary: Mapping[str, Any]) -> None:
+    """Print the tables of a summary: greedy, and sampled where there is one."""
+    for figures in (summary, summary['sampled']):
+        if figures and figures['after'] is not None:
+            print('\n' + format_comparison(summary['suite'], figures, summary['policies']))
 
 
 def _with_unit(line: TableLine) -> str:

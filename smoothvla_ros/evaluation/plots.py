@@ -24,7 +24,6 @@ from smoothvla_ros.evaluation.figure_style import (
     png,
     quiet_axes,
 )
-
 from smoothvla_ros.evaluation.motion import Motion, MotionPair
 
 Labels = tuple[str, str]
@@ -52,6 +51,7 @@ def learning_curves(
             axes.yaxis.set_major_locator(MaxNLocator(4))
             quiet_axes(axes)
         rows[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+        _ticks_below_only(rows)
         rows[-1].set_xlabel('iteration')
         return png(drawing)
 
@@ -66,10 +66,11 @@ def jerk_over_time(pairs: Sequence[MotionPair], labels: Labels = BEFORE_AFTER) -
                 axes.fill_between(motion.times, motion.jerk, color=colour, alpha=0.12, lw=0)
                 axes.axvline(motion.times[-1], color=colour, lw=1.0, ls=(0, (2, 2)))
             axes.set_title(_shortened(pair.title), weight='normal')
-            axes.set_ylim(bottom=0.0)
             axes.yaxis.set_major_locator(MaxNLocator(4))
             quiet_axes(axes)
         rows[-1].set_xlim(left=0.0)
+        rows[-1].set_ylim(bottom=0.0)
+        _ticks_below_only(rows)
         rows[-1].set_xlabel('time, s')
         drawing.supylabel('tool jerk, m/s³', size=10)
         drawing.legend(handles=_policy_handles(labels), loc='outside upper right', ncols=2)
@@ -80,17 +81,16 @@ def tool_paths(pair: MotionPair, labels: Labels = BEFORE_AFTER) -> bytes:
     """Draw the tool's path from the side and from above, coloured by jerk on one scale."""
     jerk = np.concatenate([pair.before.jerk, pair.after.jerk])
     scale = Normalize(0.0, float(np.nanquantile(jerk, 0.98)))
-    views = (('side view', 0, 2, 'x, m', 'z, m'), ('from above', 0, 1, 'x, m', 'y, m'))
+    views = (('side view', 0, 2, 'z, m'), ('from above', 0, 1, 'y, m'))
     paths = np.concatenate([pair.before.tool_positions, pair.after.tool_positions])
     middle = (paths.max(axis=0) + paths.min(axis=0)) / 2.0
     reach = np.maximum((paths.max(axis=0) - paths.min(axis=0)) * 0.56, _LEAST_SPAN_M / 2.0)
-    heights = [reach[up] / reach[across] for _, across, up, _, _ in views]
+    heights = [reach[up] / reach[across] for _, across, up, _ in views]
     with figure(1.6 + 2.05 * sum(heights)) as drawing:
         grid = drawing.subplots(2, 2, sharex=True, sharey='row', height_ratios=heights)
-        for axes_of_view, (view, first, second, across, up) in zip(grid, views, strict=True):
-            for axes, motion, label in zip(
-                axes_of_view, (pair.before, pair.after), labels, strict=True
-            ):
+        for panels, (view, first, second, up) in zip(grid, views, strict=True):
+            sides = zip(panels, (pair.before, pair.after), labels, strict=True)
+            for axes, motion, label in sides:
                 _draw_path(axes, motion, first, second, scale)
                 axes.set_title(f'{label}, {view}', weight='normal')
                 axes.set_aspect('equal')
@@ -98,9 +98,9 @@ def tool_paths(pair: MotionPair, labels: Labels = BEFORE_AFTER) -> bytes:
                 axes.set_ylim(middle[second] - reach[second], middle[second] + reach[second])
                 axes.xaxis.set_major_locator(MaxNLocator(4))
                 axes.yaxis.set_major_locator(MaxNLocator(5))
-            axes_of_view[0].set_ylabel(up)
+            panels[0].set_ylabel(up)
         for axes in grid[-1]:
-            axes.set_xlabel(across)
+            axes.set_xlabel('x, m')
         drawing.colorbar(
             ScalarMappable(scale, JERK_COLOURS),
             ax=grid,
@@ -113,9 +113,7 @@ def tool_paths(pair: MotionPair, labels: Labels = BEFORE_AFTER) -> bytes:
         return png(drawing)
 
 
-def task_figures(
-    tasks: Sequence[Mapping[str, Any]], labels: Labels = BEFORE_AFTER
-) -> bytes:
+def task_figures(tasks: Sequence[Mapping[str, Any]], labels: Labels = BEFORE_AFTER) -> bytes:
     """Draw success and jerk of every task with their intervals, before and after.
 
     tasks: the 'tasks' of summary.json.
@@ -135,23 +133,30 @@ def task_figures(
             left.text(
                 0.0,
                 row - 0.22,
-                _shortened(label, 62),
+                _shortened(label, 70),
                 transform=left.get_yaxis_transform(),
                 size=8.5,
                 va='center',
-                clip_on=False,
-                zorder=5,
-            )
+                bbox={'facecolor': 'white', 'linewidth': 0, 'pad': 1.5},
+            ).set_in_layout(False)
         for axes, title in ((left, 'success, %'), (right, 'mean jerk, m/s³')):
             axes.set_title(title)
             axes.grid(axis='y', visible=False)
             axes.set_yticks([])
             axes.spines['left'].set_visible(False)
+        # The labels of the tasks run on over the right-hand panel.
+        left.set_zorder(right.get_zorder() + 1)
+        left.patch.set_visible(False)
         left.set_xlim(-3.0, 103.0)
         left.set_ylim(len(tasks) - 0.35, -0.55)
         right.set_xlim(left=0.0)
         drawing.legend(handles=_policy_handles(labels), loc='outside lower center', ncols=2)
         return png(drawing)
+
+
+def _ticks_below_only(rows: np.ndarray) -> None:
+    for axes in rows[:-1]:
+        axes.tick_params(axis='x', length=0)
 
 
 def _interval(

@@ -20,6 +20,7 @@ from smoothvla_ros.evaluation.pairing import Pairing, common_estimator, pair_row
 from smoothvla_ros.evaluation.statistics import Interval, PairedCounts, mcnemar, wilson
 from smoothvla_ros.evaluation.versions import versions
 from smoothvla_ros.records import EpisodeName
+from smoothvla_ros.simulation.splits import split_of
 
 SUMMARY = 'summary.json'
 
@@ -35,6 +36,7 @@ class RunContext:
     reward: None for an evaluation without training.  wall_seconds: of the whole job, s.
     before, after: labels of the two policies in the table; `before` is None where only one ran.
     languages: task index -> instruction.
+    versions: of the software that ran the episodes; what is installed now where None is given.
     """
 
     suite: str
@@ -45,6 +47,7 @@ class RunContext:
     before: str | None = 'before'
     after: str = 'after'
     languages: Mapping[int, str] | None = None
+    versions: Mapping[str, str] | None = None
 
 
 def summarise_run(rows: Sequence[EpisodeRow], context: RunContext) -> dict[str, Any]:
@@ -60,7 +63,14 @@ def summarise_run(rows: Sequence[EpisodeRow], context: RunContext) -> dict[str, 
     ordered = in_order(rows)
     greedy = _compare([row for row in ordered if row.greedy], context)
     sampled = _compare([row for row in ordered if not row.greedy], context)
-    nothing: dict[str, Any] = {'before': None, 'after': None, 'paired': None, 'tasks': []}
+    nothing: dict[str, Any] = {
+        'before': None,
+        'after': None,
+        'paired': None,
+        'temperature': None,
+        'split': None,
+        'tasks': [],
+    }
     return _plain(
         {
             'suite': context.suite,
@@ -76,7 +86,7 @@ def summarise_run(rows: Sequence[EpisodeRow], context: RunContext) -> dict[str, 
             },
             'policies': {'before': context.before, 'after': context.after},
             'wall_seconds': context.wall_seconds,
-            'versions': versions(),
+            'versions': dict(context.versions or versions()),
         }
     )
 
@@ -129,6 +139,22 @@ def read_summary(folder: Path) -> dict[str, Any]:
     return content
 
 
+def context_of(summary: Mapping[str, Any]) -> RunContext:
+    """Return the context that a summary was made in, to make it again from the episodes."""
+    policies = summary.get('policies') or {'before': 'before', 'after': 'after'}
+    return RunContext(
+        suite=summary['suite'],
+        seed=summary['seed'],
+        reward=summary['reward'],
+        iterations=summary['iterations'],
+        wall_seconds=summary['wall_seconds'],
+        before=policies['before'],
+        after=policies['after'],
+        languages={task['task']: task['language'] for task in _all_tasks(summary)},
+        versions=summary['versions'],
+    )
+
+
 def write_summary(folder: Path, summary: Mapping[str, Any]) -> Path:
     """Write summary.json atomically and return its path."""
     folder = Path(folder)
@@ -140,6 +166,11 @@ def write_summary(folder: Path, summary: Mapping[str, Any]) -> Path:
     return path
 
 
+def _all_tasks(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    sampled = summary['sampled']
+    return [*summary['tasks'], *(sampled['tasks'] if sampled else [])]
+
+
 def _compare(rows: Sequence[EpisodeRow], context: RunContext) -> dict[str, Any] | None:
     """Describe the two policies at one temperature, over all tasks and task by task."""
     before = [row for row in rows if row.policy == context.before]
@@ -148,6 +179,7 @@ def _compare(rows: Sequence[EpisodeRow], context: RunContext) -> dict[str, Any] 
         return None
     result = _describe_both(before, after, REPLICATES, MEASURES)
     result['temperature'] = (before + after)[0].temperature
+    result['split'] = _split(before + after)
     result['tasks'] = []
     headline = [
         measure for measure in MEASURES if measure.column in ('jerk', 'steps', 'mean_speed')
@@ -162,6 +194,12 @@ def _compare(rows: Sequence[EpisodeRow], context: RunContext) -> dict[str, Any] 
         language = (context.languages or {}).get(task)
         result['tasks'].append({'task': task, 'language': language, **figures})
     return result
+
+
+def _split(rows: Sequence[EpisodeRow]) -> str:
+    """Name the split that the scenes of all rows belong to."""
+    splits = sorted({split_of(row.name).value for row in rows})
+    return ' and '.join(splits)
 
 
 def _describe_both(

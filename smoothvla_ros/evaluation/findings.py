@@ -1,0 +1,155 @@
+"""What a run shows, in sentences, and what would make its figures mislead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+# A change of speed or length below this share is no explanation of a change of jerk.
+_SAME_PACE_PERCENT = 10.0
+_FEW_PAIRS = 20
+_NARROWED_SHARE = 0.5
+_ROUGH_SEAM = 1.25
+
+
+class Verdict(StrEnum):
+    """How a finding is to be taken."""
+
+    SHOWN = 'shown'
+    OPEN = 'open'
+    WARNING = 'warning'
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence or two about the run."""
+
+    verdict: Verdict
+    text: str
+
+
+def findings(summary: Mapping[str, Any]) -> list[Finding]:
+    """Return what may be said of a comparison; empty where only one policy ran."""
+    found = []
+    paired = summary['paired']
+    if paired is not None:
+        found += [_jerk(paired), _success(summary), *_pace(paired), *_shape(paired)]
+        if paired['pairs'] < _FEW_PAIRS:
+            found.append(
+                Finding(
+                    Verdict.WARNING,
+                    f'Only {paired["pairs"]} scenes are solved by both: too few to lean on.',
+                )
+            )
+    sampled = summary['sampled']
+    if sampled is not None and sampled['paired'] is not None:
+        found += _sampled(paired, sampled)
+    if summary['after'] is not None:
+        found += _seams(summary['after'])
+    return found
+
+
+def _jerk(paired: Mapping[str, Any]) -> Finding:
+    change, low, high = (paired[key] for key in ('jerk_change_percent', 'low', 'high'))
+    if change is None:
+        return Finding(Verdict.WARNING, 'No scene is solved by both, so jerk cannot be compared.')
+    over = f'on the {paired["pairs"]} of {paired["common"]} scenes that both policies solve'
+    bounds = f'{change:+.1f} % (95 % interval {low:+.1f} to {high:+.1f})'
+    if high < 0.0:
+        return Finding(Verdict.SHOWN, f'Mean jerk fell: {bounds} {over}.')
+    if low > 0.0:
+        return Finding(Verdict.WARNING, f'Mean jerk rose: {bounds} {over}.')
+    return Finding(
+        Verdict.OPEN, f'No change of mean jerk is shown: {bounds} {over}; the interval holds zero.'
+    )
+
+
+def _success(summary: Mapping[str, Any]) -> Finding:
+    change = summary['paired']['success_change_points']
+    before, after = (100.0 * summary[side]['success']['mean'] for side in ('before', 'after'))
+    if change['mean'] is None:
+        return Finding(
+            Verdict.WARNING, f'Success was {before:.1f} % and {after:.1f} %, on different scenes.'
+        )
+    text = f'Success went from {before:.1f} % to {after:.1f} %'
+    bounds = f'{change["mean"]:+.1f} points ({change["low"]:+.1f} to {change["high"]:+.1f})'
+    if change['low'] > 0.0:
+        return Finding(Verdict.SHOWN, f'{text}: a gain of {bounds}.')
+    if change['high'] < 0.0:
+        return Finding(Verdict.WARNING, f'{text}: a loss, {bounds}.')
+    return Finding(
+        Verdict.OPEN,
+        f'{text}: {bounds}. The interval holds zero: neither a gain nor a loss is shown, and a '
+        f'loss of up to {max(0.0, -change["low"]):.1f} points is not excluded.',
+    )
+
+
+def _pace(paired: Mapping[str, Any]) -> list[Finding]:
+    """Slowness alone lowers jerk: twice the duration cuts it about eightfold."""
+    speed = paired['changes']['mean_speed']['mean']
+    length = paired['changes']['steps']['mean']
+    if speed is None or length is None:
+        return []
+    figures = f'mean speed {speed:+.1f} %, episode length {length:+.1f} %'
+    if speed < -_SAME_PACE_PERCENT or length > _SAME_PACE_PERCENT:
+        return [
+            Finding(
+                Verdict.WARNING,
+                f'The motion became slower ({figures}), and slowness alone lowers jerk.',
+            )
+        ]
+    return [Finding(Verdict.SHOWN, f'It is not a matter of slowness: {figures}.')]
+
+
+def _shape(paired: Mapping[str, Any]) -> list[Finding]:
+    change = paired['changes']['ldlj']
+    if change['mean'] is None:
+        return []
+    bounds = f'{change["mean"]:+.2f} ({change["low"]:+.2f} to {change["high"]:+.2f})'
+    text = f'Log dimensionless jerk, which no change of speed improves: {bounds}'
+    if change['low'] > 0.0:
+        return [Finding(Verdict.SHOWN, f'{text}, smoother.')]
+    if change['high'] < 0.0:
+        return [Finding(Verdict.WARNING, f'{text}, less smooth.')]
+    return [Finding(Verdict.OPEN, f'{text}; the interval holds zero.')]
+
+
+def _sampled(paired: Mapping[str, Any] | None, sampled: Mapping[str, Any]) -> list[Finding]:
+    found = []
+    change = sampled['paired']['jerk_change_percent']
+    greedy = paired['jerk_change_percent'] if paired else None
+    if change is not None:
+        low, high = sampled['paired']['low'], sampled['paired']['high']
+        opposite = greedy is not None and (change > 0.0) != (greedy > 0.0)
+        found.append(
+            Finding(
+                Verdict.WARNING if opposite else Verdict.SHOWN if high < 0.0 else Verdict.OPEN,
+                f'Sampled jerk: {change:+.1f} % ({low:+.1f} to {high:+.1f})'
+                + (', against the greedy jerk.' if opposite else '.'),
+            )
+        )
+    before, after = (sampled[side]['negative_log_prob']['mean'] for side in ('before', 'after'))
+    if before is not None and after is not None and before > 0.0:
+        narrowed = after < _NARROWED_SHARE * before
+        found.append(
+            Finding(
+                Verdict.WARNING if narrowed else Verdict.SHOWN,
+                f'Entropy, estimated from the sampled tokens: {before:.2f} to {after:.2f} nat a '
+                'token' + ('; the policy has nearly stopped exploring.' if narrowed else '.'),
+            )
+        )
+    return found
+
+
+def _seams(figures: Mapping[str, Any]) -> list[Finding]:
+    seam, jerk = figures['seam_jerk']['mean'], figures['jerk']['mean']
+    if not seam or not jerk or seam < _ROUGH_SEAM * jerk:
+        return []
+    return [
+        Finding(
+            Verdict.WARNING,
+            f'Where one chunk of actions follows another jerk is {seam / jerk:.1f} times the mean.',
+        )
+    ]

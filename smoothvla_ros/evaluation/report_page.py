@@ -1,0 +1,66 @@
+"""report.html: one file that loads nothing, from a summary and its pictures."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from smoothvla_ros.evaluation.comparison_table import caption, comparison_lines, task_lines
+from smoothvla_ros.evaluation.findings import findings
+
+# A longer film is linked instead, to keep the page quick to open and to send.
+_MOST_EMBEDDED_BYTES = 4_000_000
+
+_UNITS = {'m/s^3': 'm/s³', 'rad/s^3': 'rad/s³'}
+
+
+def page(
+    summary: Mapping[str, Any],
+    figures: Mapping[str, bytes],
+    film: Path,
+    still: Path,
+    labels: tuple[str, str],
+) -> str:
+    """Return the report as HTML.
+
+    figures: name -> PNG, of those that `report.py` draws.  film, still: left out if missing.
+    labels: of the two policies; the first is '' where only one ran.
+    """
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters['unit'] = lambda unit: _UNITS.get(unit, unit)
+    environment.filters['percent'] = lambda share: f'{100.0 * share:.0f}'
+    template = environment.from_string(
+        (files('smoothvla_ros.evaluation') / 'report.html.jinja').read_text()
+    )
+    return template.render(
+        summary=summary,
+        labels=labels,
+        findings=findings(summary),
+        tables=[
+            {'title': title, 'caption': caption(item), 'lines': comparison_lines(item)}
+            for title, item in (('Greedy', summary), ('Sampled', summary['sampled']))
+            if item is not None and (item['before'] or item['after'])
+        ],
+        task_lines=task_lines(summary['tasks']),
+        figures={name: _embedded('image/png', content) for name, content in figures.items()},
+        film=_film(film),
+        still=_embedded('image/png', still.read_bytes()) if still.exists() else None,
+    )
+
+
+def _film(path: Path) -> str | None:
+    if not path.exists():
+        return None
+    content = path.read_bytes()
+    return _embedded('video/mp4', content) if len(content) < _MOST_EMBEDDED_BYTES else path.name
+
+
+def _embedded(kind: str, content: bytes) -> str:
+    return f'data:{kind};base64,{base64.b64encode(content).decode()}'

@@ -1,0 +1,71 @@
+"""`smoothvla report`: compute every figure of a run again from its stored episodes."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.evaluation.archive import TABLE, EpisodeArchive, recompute
+from smoothvla_ros.evaluation.comparison_table import print_comparison
+from smoothvla_ros.evaluation.episode_table import EpisodeRow, in_order, read_rows, write_rows
+from smoothvla_ros.evaluation.report import REPORT, write_report
+from smoothvla_ros.evaluation.summary import SUMMARY, RunContext, context_of, read_summary
+from smoothvla_ros.kinematics import Arm
+from smoothvla_ros.simulation.tasks import tasks
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument('run', type=Path, help='output folder of a training run or an evaluation')
+    parser.add_argument(
+        '--video',
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help='replay the median pair into a video if there is none yet (default: yes)',
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Recompute, say whether the figures were the same, print the table."""
+    arm = Arm.panda()
+    rows = in_order(recompute(arguments.run, arm))
+    table = arguments.run / TABLE
+    print(f'{table}: {_difference(table, rows)}')
+    context = _context(arguments.run, rows)
+    write_rows(table, rows)
+    summary = write_report(EpisodeArchive(arguments.run, arm), context, video=arguments.video)
+    print_comparison(summary)
+    print(f'\nreport: {arguments.run / REPORT}')
+    return 0
+
+
+def _difference(table: Path, rows: list[EpisodeRow]) -> str:
+    """Compare the recomputed rows with those on disk."""
+    if not table.exists():
+        return f'written from {len(rows)} stored episodes'
+    try:
+        found = {(row.policy, row.episode_id): repr(row) for row in read_rows(table)}
+    except UserError as error:
+        return f'damaged ({error}); written again from {len(rows)} stored episodes'
+    different = sum(found.get((row.policy, row.episode_id)) != repr(row) for row in rows)
+    if different == 0 and len(found) == len(rows):
+        return f'all {len(rows)} rows are the same, bit for bit'
+    return f'{different} of {len(rows)} rows were missing or measured otherwise; written again'
+
+
+def _context(folder: Path, rows: list[EpisodeRow]) -> RunContext:
+    """Return the context of the run's summary, or for a killed run what its rows tell."""
+    if (folder / SUMMARY).exists():
+        return context_of(read_summary(folder))
+    labels = sorted({row.policy for row in rows}, key=_LABEL_ORDER.index)
+    return RunContext(
+        suite=rows[0].suite,
+        seed=rows[0].seed,
+        before=labels[0] if len(labels) == 2 else None,
+        after=labels[-1],
+        languages={task.index: task.language for task in tasks(rows[0].suite)},
+    )
+
+
+_LABEL_ORDER = ('before', 'right_instruction', 'policy', 'after', 'wrong_instruction')

@@ -12,7 +12,7 @@ TORCH_PIP_ARGS ?=
 ARGS ?=
 
 SHELL := /bin/bash
-.SHELLFLAGS := -euo pipefail -c
+.SHELLFLAGS := -eo pipefail -c
 .DELETE_ON_ERROR:
 
 venv := $(CURDIR)/.venv
@@ -106,7 +106,7 @@ $(stamps)/package: CMakeLists.txt package.xml $(wildcard cmake/*.cmake cmake/*.i
 	  -DAMENT_CMAKE_SYMLINK_INSTALL=ON -DBUILD_TESTING=OFF -DPython3_EXECUTABLE='$(python)' \
 	  > '$(stamps)/package.log'
 	$(cmake) --build '$(build)' --parallel $(shell nproc) >> '$(stamps)/package.log'
-	$(cmake) --install '$(build)' >> '$(stamps)/package.log'
+	cd '$(build)' && $(cmake) --install . >> '$(stamps)/package.log'
 	find '$(venv)'/lib/python*/site-packages/smoothvla_ros '$(venv)/share/smoothvla_ros' -xtype l -delete
 	echo '$(linked)' > '$(stamps)/linked'
 	touch '$@'

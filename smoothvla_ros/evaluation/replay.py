@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,41 +32,55 @@ class Replay:
 
 
 def replay(
-    episode: StoredEpisode,
+    episodes: Sequence[StoredEpisode],
     *,
-    size: int = 256,
+    size: int,
     every: int = 1,
     camera: str = CAMERA,
-    progress: Callable[[int], None] | None = None,
-) -> Replay:
-    """Run the stored actions from the stored scene, drawn as LIBERO draws.
+    progress: Callable[[int], object] | None = None,
+) -> list[Replay]:
+    """Run the stored actions of episodes of one task from their scenes, drawn as LIBERO draws.
 
     size: pixels of the square images.  every: control steps a frame; the last step has one too.
     progress: called with 1 after every frame.
+    Raises UserError if the task is unknown or this machine cannot render.
     """
-    name, actions = episode.request.name, episode.trajectory.actions
+    name = episodes[0].request.name
     environment = Environment(
-        task(name.suite, name.task), RenderSettings(profile='stock', size=size, cameras=(camera,))
+        task(name.suite, name.task), RenderSettings('stock', size=size, cameras=(camera,))
     )
-    steps, frames = [], []
-
-    def take(step: int) -> None:
-        steps.append(step)
-        frames.append(environment.render(camera))
-        if progress is not None:
-            progress(1)
-
     try:
-        environment.reset(name)
-        take(0)
-        success = False
-        for step, action in enumerate(actions, start=1):
-            success = bool(environment.step(action))
-            if step % every == 0 or step == len(actions):
-                take(step)
-        replayed = environment.trajectory().joint_positions
+        return [_run(environment, episode, every, camera, progress) for episode in episodes]
     finally:
         environment.close()
+
+
+def frame_count(episode: StoredEpisode, every: int) -> int:
+    """Return how many frames a replay of an episode takes."""
+    return 1 + -(-episode.trajectory.steps // every)
+
+
+def _run(
+    environment: Environment,
+    episode: StoredEpisode,
+    every: int,
+    camera: str,
+    progress: Callable[[int], object] | None,
+) -> Replay:
+    actions = episode.trajectory.actions
+    steps: list[int] = []
+    frames: list[np.ndarray] = []
+    success = False
+    environment.reset(episode.request.name)
+    for step in range(len(actions) + 1):
+        if step > 0:
+            success = environment.step(actions[step - 1])
+        if step % every == 0 or step == len(actions):
+            steps.append(step)
+            frames.append(environment.render(camera))
+            if progress is not None:
+                progress(1)
+    replayed = environment.trajectory().joint_positions
     recorded = episode.trajectory.joint_positions
     common = min(len(replayed), len(recorded))
     return Replay(

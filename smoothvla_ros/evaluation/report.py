@@ -19,11 +19,12 @@ from smoothvla_ros.evaluation.figure_style import write_bytes
 from smoothvla_ros.evaluation.measures import JERK
 from smoothvla_ros.evaluation.motion import MotionPair, motion_of
 from smoothvla_ros.evaluation.pairing import Pair, Pairing, pair_rows
-from smoothvla_ros.evaluation.replay import replay
+from smoothvla_ros.evaluation.replay import frame_count, replay
 from smoothvla_ros.evaluation.report_page import page
 from smoothvla_ros.evaluation.stored_episode import StoredEpisode
 from smoothvla_ros.evaluation.summary import RunContext, summarise_run, write_summary
 from smoothvla_ros.evaluation.video import (
+    PICTURE,
     BeforeAfterFilm,
     write_animation,
     write_film,
@@ -161,9 +162,9 @@ def _write_video(
     if all(path.exists() for path in paths):
         return
     episodes = _stored(archive, pair)
-    frames = sum(2 + item.trajectory.steps // _FRAME_EVERY_STEPS for item in episodes)
+    frames = sum(frame_count(item, _FRAME_EVERY_STEPS) for item in episodes)
     with tqdm(total=frames, desc='video', unit='frame', disable=None) as bar:
-        replays = [replay(item, every=_FRAME_EVERY_STEPS, progress=bar.update) for item in episodes]
+        replays = replay(episodes, size=PICTURE, every=_FRAME_EVERY_STEPS, progress=bar.update)
     for label, shown in zip(labels, replays, strict=True):
         if not shown.success:
             log.warning(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -16,6 +17,7 @@ from smoothvla_ros.evaluation.findings import findings
 # A longer film is linked instead, to keep the page quick to open and to send.
 _MOST_EMBEDDED_BYTES = 4_000_000
 
+_HYPHEN_AS_MINUS = re.compile(r'(?<![\w.])-(?=\d)')
 _UNITS = {'m/s^3': 'm/s³', 'rad/s^3': 'rad/s³'}
 
 
@@ -35,7 +37,8 @@ def page(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     environment.filters['unit'] = lambda unit: _UNITS.get(unit, unit)
-    environment.filters['percent'] = lambda share: f'{100.0 * share:.0f}'
+    environment.filters['percent'] = lambda share: f'{100.0 * share:.1f}'.removesuffix('.0')
+    environment.filters['minus'] = lambda text: _HYPHEN_AS_MINUS.sub('−', text)
     template = environment.from_string(
         (files('smoothvla_ros.evaluation') / 'report.html.jinja').read_text()
     )

@@ -27,12 +27,12 @@ from smoothvla_ros.evaluation.motion import Motion, MotionPair
 from smoothvla_ros.evaluation.replay import Replay
 
 # Even numbers of pixels: H.264 halves its colour planes.
-_PICTURE = 384
+PICTURE = 384
 _GAP = 8
 _HEADER = 44
 _CURVE = 172
-WIDTH = 2 * _PICTURE + _GAP
-HEIGHT = _HEADER + _PICTURE + _CURVE
+WIDTH = 2 * PICTURE + _GAP
+HEIGHT = _HEADER + PICTURE + _CURVE
 
 _HOLD_S = 1.5
 
@@ -77,12 +77,13 @@ class BeforeAfterFilm:
         canvas = Image.new('RGB', (WIDTH, HEIGHT), 'white')
         draw = ImageDraw.Draw(canvas)
         for index, side in enumerate(self._sides):
-            left = index * (_PICTURE + _GAP)
+            left = index * (PICTURE + _GAP)
             picture = Image.fromarray(_latest(side, time_s))
-            picture = picture.resize((_PICTURE, _PICTURE), Image.Resampling.LANCZOS)
+            if picture.width != PICTURE:
+                picture = picture.resize((PICTURE, PICTURE), Image.Resampling.LANCZOS)
             canvas.paste(picture, (left, _HEADER))
             self._heading(draw, left, side, time_s)
-        canvas.paste(self._curve(time_s), (0, _HEADER + _PICTURE))
+        canvas.paste(self._curve(time_s), (0, _HEADER + PICTURE))
         return np.asarray(canvas)
 
     def frames(self, rate_hz: float) -> Iterator[np.ndarray]:
@@ -94,10 +95,10 @@ class BeforeAfterFilm:
         jerk = float(np.nanmean(side.motion.jerk))
         finished = time_s >= side.motion.times[-1]
         state = f'done in {side.motion.times[-1]:.1f} s' if finished else f'{time_s:.1f} s'
-        draw.rectangle((left, 0, left + _PICTURE - 1, 3), fill=side.colour)
+        draw.rectangle((left, 0, left + PICTURE - 1, 3), fill=side.colour)
         draw.text((left + 4, 14), side.label, side.colour, self._font)
         text = f'mean jerk {jerk:.2f} m/s³   {state}'
-        end = left + _PICTURE - 4
+        end = left + PICTURE - 4
         draw.text((end, 16), text, ImageColor.getrgb(INK), self._small, anchor='ra')
 
     def _curve(self, time_s: float) -> Image.Image:

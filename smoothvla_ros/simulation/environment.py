@@ -8,10 +8,10 @@ import numpy as np
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.records import EpisodeName, Observation, Trajectory
 from smoothvla_ros.simulation import libero_scene, tasks
+from smoothvla_ros.simulation.compiled_scene import SceneLibrary
 from smoothvla_ros.simulation.control_step import ControlStep
 from smoothvla_ros.simulation.episode_recording import EpisodeRecording
 from smoothvla_ros.simulation.rendering import RenderSettings
-from smoothvla_ros.simulation.scene_renderer import SceneRenderer
 from smoothvla_ros.simulation.scene_reset import SceneReset
 from smoothvla_ros.simulation.tasks import Task
 
@@ -28,18 +28,20 @@ class Environment:
     states as ``OffScreenRenderEnv`` would.  An environment belongs to the thread that made it.
     """
 
-    def __init__(self, task: Task, render: RenderSettings) -> None:
-        """Build the scene, which takes seconds; the first image takes a second more.
+    def __init__(
+        self, task: Task, render: RenderSettings, library: SceneLibrary | None = None
+    ) -> None:
+        """Build the scene, which takes seconds; the first image takes a second or two more.
 
-        Raises UserError if LIBERO is not installed.
+        library: share compiled scenes with other environments that are never used in turns
+        within an episode; None shares nothing.  Raises UserError if LIBERO is not installed.
         """
         self.task = task
         self.render_settings = render
         self.horizon = tasks.horizon(task.suite)
-        self._env = libero_scene.build(task)
+        self._env = libero_scene.build(task, library or SceneLibrary())
         self._reset = SceneReset(self._env)
         self._control = ControlStep(self._env)
-        self._renderer: SceneRenderer | None = None
         self._recording: EpisodeRecording | None = None
         self._succeeded = False
 
@@ -123,11 +125,15 @@ class Environment:
 
         Raises UserError for an unknown camera or if this machine cannot render.
         """
-        if self._renderer is None:
-            self._renderer = SceneRenderer(
-                self._env.scene_xml, self._control.model, self.render_settings
-            )
-        return self._renderer.render(self._control.data, camera)
+        renderer = self._env.compiled_scene.renderer(self.render_settings)
+        return renderer.render(self._control.data, camera)
+
+    def prepare_rendering(self) -> None:
+        """Do now what the first image would have to wait for.
+
+        Raises UserError if this machine cannot render.
+        """
+        self._env.compiled_scene.renderer(self.render_settings)
 
     def trajectory(self) -> Trajectory:
         """Return the motion since the reset, cut at the first success.
@@ -161,10 +167,8 @@ class Environment:
         return self._control.gripper_positions()
 
     def close(self) -> None:
-        """Free the renderer; the environment can still be stepped, and renders anew if asked."""
-        if self._renderer is not None:
-            self._renderer.close()
-            self._renderer = None
+        """Let go of the scene and its renderer; the environment cannot be used any more."""
+        del self._env, self._reset, self._control
 
     def _record_state(self, recording: EpisodeRecording) -> None:
         recording.add_state(

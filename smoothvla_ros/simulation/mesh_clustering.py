@@ -53,8 +53,8 @@ def _representatives(vertices: np.ndarray, cell_m: float) -> np.ndarray:
     key = (cells[:, 0] << 2 * _CELL_BITS) | (cells[:, 1] << _CELL_BITS) | cells[:, 2]
     cell_of_vertex = np.unique(key, return_inverse=True)[1].reshape(-1)
     counts = np.bincount(cell_of_vertex)
-    means = np.stack([np.bincount(cell_of_vertex, axis) for axis in vertices.T], axis=1)
-    means /= counts[:, None]
+    sums = np.stack([np.bincount(cell_of_vertex, axis) for axis in vertices.T], axis=1)
+    means = sums / counts[:, None]
     distances = ((vertices - means[cell_of_vertex]) ** 2).sum(axis=1)
     by_cell_then_distance = np.lexsort((distances, cell_of_vertex))
     first_of_cell = np.concatenate([[0], np.cumsum(counts)[:-1]])

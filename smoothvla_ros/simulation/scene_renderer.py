@@ -7,29 +7,38 @@ import numpy as np
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.simulation import graphics
+from smoothvla_ros.simulation.memory import nothing_cached
 from smoothvla_ros.simulation.mesh_clustering import cluster_drawn_meshes
 from smoothvla_ros.simulation.rendering import CAMERAS, RenderSettings
+from smoothvla_ros.simulation.texture_files import with_reduced_textures
 
 _HIDDEN_GEOM_GROUP = 0  # collision geometry, in robosuite's models
 _MAXIMUM_SCENE_GEOMS = 10_000
+# No object fills an image, so texels beyond this many an image's pixel are never seen.
+_TEXELS_PER_PIXEL = 4
 
 
 class SceneRenderer:
     """Draws the states of one scene with this process's OpenGL context.
 
-    The model that is drawn (textures, meshes) is compiled apart from the model that is simulated,
-    uploaded and freed, so that profile `fast` cannot touch the physics.
+    The model that is drawn is not the one that is simulated, so that profile `fast` cannot touch
+    the physics; once uploaded it is not needed any more.
     """
 
     def __init__(self, scene_xml: str, simulated: mujoco.MjModel, settings: RenderSettings) -> None:
-        """scene_xml: with textures, otherwise the same as the simulated model's.
+        """Compile and upload meshes and textures, which takes a second or two.
 
-        Takes a second or two.  Raises UserError if this machine cannot render.
+        scene_xml: what `simulated` was compiled from, with textures.
+        Raises UserError if this machine cannot render.
         """
         self._model = simulated
         self._settings = settings
         self._context = graphics.shared_context()
-        self._resources: mujoco.MjrContext | None = self._upload(scene_xml)
+        self._context.make_current()
+        self._resources = mujoco.MjrContext(
+            _drawn_model(scene_xml, settings), mujoco.mjtFontScale.mjFONTSCALE_100
+        )
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._resources)
         self._scene = mujoco.MjvScene(simulated, _MAXIMUM_SCENE_GEOMS)
         if settings.profile == 'fast':
             for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
@@ -43,8 +52,6 @@ class SceneRenderer:
         """Return uint8 [size, size, 3], RGB, upright.  Raises UserError for an unknown camera."""
         if camera not in self._cameras:
             raise UserError(f'camera {camera!r} is unknown; choose from {", ".join(CAMERAS)}')
-        if self._resources is None:
-            raise RuntimeError('render was called after close')
         self._context.make_current()
         mujoco.mjv_updateScene(
             self._model,
@@ -60,29 +67,26 @@ class SceneRenderer:
         mujoco.mjr_readPixels(image, None, self._viewport, self._resources)
         return image[::-1].copy()  # OpenGL's first row is the lowest
 
-    def close(self) -> None:
-        """Free what this renderer holds in the OpenGL context."""
-        if self._resources is not None:
-            self._context.make_current()
-            self._resources.free()
-            self._resources = None
-
-    def _upload(self, scene_xml: str) -> mujoco.MjrContext:
-        drawn = mujoco.MjModel.from_xml_string(scene_xml)
-        mujoco.mj_clearCache(mujoco.mj_getCache())
-        buffer = drawn.vis.global_
-        buffer.offwidth = max(buffer.offwidth, self._settings.size)
-        buffer.offheight = max(buffer.offheight, self._settings.size)
-        if self._settings.profile == 'fast':
-            drawn.vis.quality.offsamples = 0
-            cluster_drawn_meshes(drawn)
-        self._context.make_current()
-        resources = mujoco.MjrContext(drawn, mujoco.mjtFontScale.mjFONTSCALE_100)
-        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, resources)
-        return resources
-
     def _camera(self, libero_name: str) -> mujoco.MjvCamera:
         camera = mujoco.MjvCamera()
         camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
         camera.fixedcamid = mujoco.mj_name2id(self._model, mujoco.mjtObj.mjOBJ_CAMERA, libero_name)
         return camera
+
+
+def _drawn_model(scene_xml: str, settings: RenderSettings) -> mujoco.MjModel:
+    """Compile what is drawn; in profile `fast` without what costs time or memory."""
+    assets: dict[str, bytes] = {}
+    fast = settings.profile == 'fast'
+    if fast:
+        scene_xml, assets = with_reduced_textures(scene_xml, _TEXELS_PER_PIXEL * settings.size)
+    with nothing_cached():
+        drawn = mujoco.MjModel.from_xml_string(scene_xml, assets)
+    buffer = drawn.vis.global_
+    buffer.offwidth = max(buffer.offwidth, settings.size)
+    buffer.offheight = max(buffer.offheight, settings.size)
+    if fast:
+        drawn.vis.quality.offsamples = 0
+        drawn.vis.quality.shadowsize = 0  # the shadow map alone would be 64 MB
+        cluster_drawn_meshes(drawn)
+    return drawn

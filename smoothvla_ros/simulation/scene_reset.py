@@ -69,9 +69,7 @@ class SceneReset:
     def _undo_last_episode(self) -> None:
         """Give the model, the data and the gripper the values of a newly loaded scene."""
         env = self._env
-        model = env.sim.model._model
-        for name, compiled in env.compiled_arrays.items():
-            getattr(model, name)[:] = compiled
+        env.compiled_scene.restore()
         env.sim.reset()
         env.sim.forward()
         gripper = env.robots[0].gripper

@@ -14,6 +14,7 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.records import EpisodeName, Observation, Trajectory
 from smoothvla_ros.simulation.environment import Environment
 from smoothvla_ros.simulation.environment_cache import EnvironmentCache
+from smoothvla_ros.simulation.memory import keep_allocator_lean
 from smoothvla_ros.simulation.rendering import RenderSettings
 
 _KINDS_SENT = (UserError, ValueError, RuntimeError, MemoryError)
@@ -115,6 +116,7 @@ def serve(connection: Connection, render: RenderSettings, memory_limit_mb: float
     An interrupt from the keyboard reaches all processes of a terminal; it is for the owner.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_allocator_lean()
     runner = EpisodeRunner(EnvironmentCache(render, memory_limit_mb))
     while True:
         try:

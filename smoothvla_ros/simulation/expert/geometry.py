@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 
 # Surfaces without vertices of their own (boxes, cylinders) are sampled this densely, in metres.
-SAMPLE_PITCH = 0.02
+SAMPLE_PITCH = 0.01
 MESH_POINTS = 600
 
 

@@ -15,14 +15,15 @@ from smoothvla_ros.simulation.expert.geometry import distance_to_box
 
 RIM_CATEGORIES = ('bowl', 'plate', 'mug', 'ramekin', 'frypan')
 WIDEST = 0.074  # the fingers open to 0.08 m
-FINGER_ROOM = 0.006  # clearance that an open finger needs, m
-HAND_ROOM = 0.01
-PALM_DEPTH = 0.034  # how far an object may reach up between the fingers, m
+FINGER_ROOM = 0.004  # clearance that an open finger needs, m
+HAND_ROOM = 0.006
+SIMILAR_ROOM = 0.004  # differences below this do not decide, m
+PALM_DEPTH = 0.028  # how far an object may reach up between the fingers, m
 
-# The open gripper at yaw 0 around the point between its fingertips, m: x across, y along the finger
-# axis, z up. A finger's lowest point is 8 mm below that point.
-FINGER_LOW, FINGER_HIGH = np.array([-0.012, 0.038, -0.010]), np.array([0.012, 0.062, 0.055])
-HAND_LOW, HAND_HIGH = np.array([-0.035, -0.105, 0.045]), np.array([0.035, 0.105, 0.16])
+# The open gripper (robosuite's Panda) at yaw 0 around the point between its fingertips, m: x across,
+# y along the finger axis, z up.
+FINGER_LOW, FINGER_HIGH = np.array([-0.0105, 0.0386, -0.0093]), np.array([0.0105, 0.0651, 0.0445])
+HAND_LOW, HAND_HIGH = np.array([-0.032, -0.104, 0.031]), np.array([0.032, 0.104, 0.13])
 
 
 @dataclass(frozen=True)
@@ -60,29 +61,34 @@ def room(position: np.ndarray, yaw: float, obstacles: np.ndarray) -> float:
 
 
 def first_with_room(candidates: list[Grasp], obstacles: np.ndarray) -> Grasp:
-    """Return the first grasp that has room, or the one that has most."""
+    """Return the first grasp that has room; if none has, the first that has about the most."""
     rooms = [room(grasp.position, grasp.yaw, obstacles) for grasp in candidates]
-    for grasp, space in zip(candidates, rooms, strict=True):
-        if space >= 0.0:
-            return grasp
-    return candidates[int(np.argmax(rooms))]
+    enough = min(0.0, max(rooms) - SIMILAR_ROOM)
+    return next(grasp for grasp, space in zip(candidates, rooms, strict=True) if space >= enough)
 
 
-def rim_grasps(points: np.ndarray, depth: float) -> list[Grasp]:
-    """Grasps round the rim of a vessel [n, 3], the side on the robot's left first.
+def rim_grasps(points: np.ndarray, rotation: np.ndarray, depth: float) -> list[Grasp]:
+    """Grasps round the rim of a vessel, the side on the robot's left first.
 
-    depth: how far below the rim the fingertips reach, m.
+    points: surface [n, 3] m.  rotation: of the vessel [3, 3], its z axis points out of the mouth;
+    it may lean.  depth: how far below the rim the fingertips reach, m.
     """
-    top = float(points[:, 2].max())
-    centre = (points.max(axis=0) + points.min(axis=0))[:2] / 2.0
-    rim = points[points[:, 2] > top - 0.012]
+    local = points @ rotation
+    mouth = float(local[:, 2].max())
+    centre = (local.max(axis=0) + local.min(axis=0))[:2] / 2.0
+    rim = local[local[:, 2] > mouth - 0.012]
     radius = float(np.median(np.linalg.norm(rim[:, :2] - centre, axis=1)))
+    angles = np.linspace(0.0, 2.0 * np.pi, 73)[:-1]
+    spokes = np.stack([np.cos(angles), np.sin(angles), np.zeros_like(angles)], axis=1) @ rotation.T
+    middle = rotation @ np.array([*centre, mouth])
+    flat = spokes[:, :2] / np.maximum(np.linalg.norm(spokes[:, :2], axis=1, keepdims=True), 1e-6)
     grasps = []
     for turn in _turns(np.pi / 8, 4):
         for side in (1.0, -1.0):
             direction = side * np.array([-np.sin(turn), np.cos(turn)])
-            position = np.array([*(centre + direction * (radius - 0.004)), top - depth])
-            grasps.append(Grasp(position, turn, top))
+            spoke = spokes[int(np.argmax(flat @ direction))]
+            position = middle + spoke * (radius - 0.004) - np.array([0.0, 0.0, depth])
+            grasps.append(Grasp(position, turn, float(points[:, 2].max())))
     return grasps
 
 
@@ -102,7 +108,7 @@ def width_grasps(points: np.ndarray) -> list[Grasp]:
         if width <= min(enough, max(WIDEST, narrowest)):
             across = np.array([np.cos(turn), np.sin(turn)])
             # Long objects may be taken off their middle where something stands in the way.
-            for shift in (0.0, 0.4, -0.4) if length > 1.5 * width else (0.0,):
+            for shift in (0.0, 0.4, -0.4, 0.8, -0.8) if length > 1.5 * width else (0.0,):
                 position = middle + across * shift * (length - 0.02) / 2.0
                 grasps.append(Grasp(np.array([*position, grip]), turn, top))
     return grasps
@@ -126,12 +132,15 @@ def _span(points: np.ndarray, yaw: float) -> tuple[float, float, np.ndarray]:
     return float(np.ptp(a)), float(np.ptp(c)), middle
 
 
-def plan_grasp(points: np.ndarray, category: str, obstacles: np.ndarray) -> Grasp:
+def plan_grasp(
+    points: np.ndarray, rotation: np.ndarray, category: str, obstacles: np.ndarray
+) -> Grasp:
     """Choose the grasp of an object.
 
-    points: its surface [n, 3] m.  obstacles: the surfaces of everything else [m, 3] m.
+    points: its surface [n, 3] m.  rotation: of its body [3, 3].  obstacles: the surfaces of
+    everything else [m, 3] m.
     """
     if is_taken_by_rim(category):
         depth = 0.012 if 'plate' in category else 0.022
-        return first_with_room(rim_grasps(points, depth), obstacles)
+        return first_with_room(rim_grasps(points, rotation, depth), obstacles)
     return first_with_room(width_grasps(points), obstacles)

@@ -114,7 +114,9 @@ class PickAndPlace:
                 return
         obstacles = scene.obstacles([self.subject])
         category = scene.problem.categories[self.subject]
-        self._grasp = plan_grasp(scene.points(self.subject), category, obstacles)
+        self._grasp = plan_grasp(
+            scene.points(self.subject), scene.rotation(self.subject), category, obstacles
+        )
         self._planned_for = origin
         self._reach_height = HeightProfile(
             scene.tool_position[:2],
@@ -140,7 +142,7 @@ class PickAndPlace:
         hover = grasp.top + 0.012
         over = max(hover, profile.travel(aside))
         if aside > 0.022:
-            height = max(over, hover + 1.2 * (aside - 0.022) if aside < 0.15 else 0.0)
+            height = max(over, min(float(tool[2]), hover + 1.2 * (aside - 0.022)))
             required = max(hover, profile.required(aside))
         else:
             height = interpolate(aside, 0.006, 0.022, float(position[2]), over)

@@ -104,6 +104,11 @@ class Scene:
         """Position of an object, fixture or body, [3]."""
         return self._to_base(self._data.xpos[self.geometry(name).root])
 
+    def rotation(self, name: str) -> np.ndarray:
+        """Orientation of an object, fixture or body, [3, 3]."""
+        body = self.geometry(name).root
+        return self._base_rotation.T @ self._data.xmat[body].reshape(3, 3)
+
     def points(self, name: str) -> np.ndarray:
         """Surface points of an object, fixture or body, [n, 3]."""
         return self._to_base(self.geometry(name).points(self._data))

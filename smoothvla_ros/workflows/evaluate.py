@@ -175,15 +175,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             parser.add_argument(option, metavar=field.name.upper(), help=help_text)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Evaluate, print the table and say where the report is."""
+def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what the command line sets, by the name of the setting."""
     names = {field.name for field in dataclasses.fields(EvaluationConfig)}
-    given = {
+    return {
         name: value
         for name, value in vars(arguments).items()
         if name in names and value is not None
     }
-    config = load(EvaluationConfig, arguments.config, given)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Evaluate, print the table and say where the report is."""
+    config = load(EvaluationConfig, arguments.config, given_settings(arguments))
     summary = run_evaluation(config)
     print_comparison(summary)
     print(f'\nreport: {config.out / REPORT}')

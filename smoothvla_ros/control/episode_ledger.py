@@ -15,7 +15,7 @@ from smoothvla_ros.records import ChunkRecord, Episode, EpisodeRequest
 class LedgerSettings:
     """How patient the trainer is, seconds of wall time."""
 
-    attempts: int = setting(
+    request_attempts: int = setting(
         3, 'Give an episode up after asking for it this many times', minimum=1, maximum=100
     )
     episode_deadline_s: float = setting(
@@ -35,7 +35,7 @@ class LedgerSettings:
         validate(self, 'rollouts')
 
 
-@dataclass
+@dataclass(eq=False)
 class _Entry:
     request: EpisodeRequest
     attempt: int = 0
@@ -45,6 +45,10 @@ class _Entry:
     report: EpisodeReport | None = None
     reported_at: float = 0.0
     decisions: dict[tuple[int, int, int], Decision] = field(default_factory=dict)
+
+
+def _task(entry: _Entry) -> tuple[str, int]:
+    return entry.request.name.suite, entry.request.name.task
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ class EpisodeLedger:
         self._waiting = deque(_Entry(request) for request in requests)
         self._asked: dict[str, _Entry] = {}
         self._idle = deque(robots)
+        self._loaded: dict[str, tuple[str, int]] = {}
         self._complete: deque[Episode] = deque()
         self.lost: list[tuple[EpisodeRequest, str]] = []
 
@@ -89,8 +94,7 @@ class EpisodeLedger:
             self._expire(entry, now)
         out = []
         while self._waiting and self._idle:
-            entry = self._waiting.popleft()
-            entry.robot = self._idle.popleft()
+            entry = self._next_for(self._idle.popleft())
             entry.asked_at = entry.sent_at = now
             self._asked[entry.request.episode_id] = entry
             out.append(self._assignment(entry))
@@ -132,6 +136,16 @@ class EpisodeLedger:
         """Return a complete episode that was not taken yet."""
         return self._complete.popleft() if self._complete else None
 
+    def _next_for(self, robot: str) -> _Entry:
+        """Choose an episode of the task that the robot has loaded, or else the first."""
+        entry = next(
+            (e for e in self._waiting if _task(e) == self._loaded.get(robot)), self._waiting[0]
+        )
+        self._waiting.remove(entry)
+        self._loaded[robot] = _task(entry)
+        entry.robot = robot
+        return entry
+
     def _assignment(self, entry: _Entry) -> Assignment:
         return Assignment(entry.robot, replace(entry.request, attempt=self._wire_attempt(entry)))
 
@@ -158,7 +172,7 @@ class EpisodeLedger:
         del self._asked[entry.request.episode_id]
         if entry.report is None:
             self._idle.append(entry.robot)
-        if entry.attempt + 1 >= self._settings.attempts:
+        if entry.attempt + 1 >= self._settings.request_attempts:
             self.lost.append((entry.request, reason))
         else:
             self._waiting.appendleft(_Entry(entry.request, entry.attempt + 1))
@@ -187,10 +201,5 @@ class EpisodeLedger:
             return
         del self._asked[entry.request.episode_id]
         self._complete.append(
-            Episode(
-                replace(entry.request, attempt=entry.attempt),
-                report.success,
-                report.trajectory,
-                chunks,
-            )
+            Episode(entry.request, report.success, report.trajectory, chunks)
         )

@@ -33,7 +33,7 @@ class Answer:
     """One chunk as the policy sent it.
 
     epoch, seq: the policy's activation, and the chunk's number within it for this robot.
-    actions: float32 [chunk, dimension]; tokens: int64, log_probs: float32 of the same shape.
+    actions: float64 [chunk, dimension]; tokens: int64, log_probs: float32 of the same shape.
     refusal: why the question is not answered; the arrays are then empty.
     """
 

@@ -27,13 +27,21 @@ class ObservationSlot:
     the running episode has begun by then. A part may be any payload: nothing here looks inside.
     """
 
-    def __init__(self, cameras: Sequence[str], chunk_period_ns: int) -> None:
-        """chunk_period_ns: simulated time between two questions of one episode."""
+    def __init__(self, cameras: Sequence[str]) -> None:
+        """Expect one image of each camera and one joint state an observation."""
         self._names = (*cameras, JOINTS)
-        self._chunk_period_ns = chunk_period_ns
+        self._chunk_period_ns = 0
         self._fresh: dict[str, tuple[int, Any]] = {}
         self._state: EpisodeState | None = None
         self._answer: Answer | None = None
+
+    def expect_chunks(self, chunk_period_ns: int) -> None:
+        """Take the simulated time between two questions; nothing is pending before."""
+        self._chunk_period_ns = chunk_period_ns
+
+    def forget_answer(self) -> None:
+        """Answer the next observation anew, whichever it is."""
+        self._answer = None
 
     def add(self, name: str, stamp_ns: int, payload: Any) -> None:
         """Take one part; the newest arrival of each name counts."""
@@ -46,7 +54,7 @@ class ObservationSlot:
     def pending(self) -> PendingObservation | None:
         """Return the complete observation, if there is one that has not been settled."""
         state = self._state
-        if state is None or state.phase is not Phase.RUNNING:
+        if state is None or state.phase is not Phase.RUNNING or not self._chunk_period_ns:
             return None
         stamps = {self._fresh[name][0] for name in self._names if name in self._fresh}
         if len(stamps) != 1 or len(self._fresh) != len(self._names):

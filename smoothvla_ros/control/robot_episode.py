@@ -144,9 +144,9 @@ class RobotEpisode:
         steps, success = 0, False
         while not success and steps < horizon:
             answer = self._ask(request, len(chunks), stamp, observation, joints, deadline)
+            actions = np.asarray(answer.actions)[: horizon - steps]
             result = self.worker.execute(
-                np.asarray(answer.actions, dtype=np.float64)[: horizon - steps],
-                self.settings.step_timeout_s,
+                actions, self.settings.step_timeout_s, observe=steps + len(actions) < horizon
             )
             if result.executed == 0:
                 raise EpisodeFailed(f'the worker executed nothing of chunk {len(chunks)}')

@@ -1,0 +1,72 @@
+"""The jerk of every robot, live and per episode, by the estimator of the reward and the report."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+from smoothvla_ros.configuration import setting
+from smoothvla_ros.kinematics.arm import Arm
+from smoothvla_ros.nodes.diagnostics import Diagnostics
+from smoothvla_ros.nodes.lifecycle import AutostartNode
+from smoothvla_ros.nodes.monitored_robot import MonitoredRobot
+from smoothvla_ros.nodes.parameters import declare
+from smoothvla_ros.nodes.quality_of_service import GRAPHS, profiles
+from smoothvla_ros.nodes.robot_names import PANDA_JOINTS, robot_names
+from smoothvla_ros.nodes.running import run_node
+from smoothvla_ros.smoothness import EstimatorSettings
+
+
+@dataclass(frozen=True)
+class JerkMonitorConfig(EstimatorSettings):
+    """Whom the monitor hears, and when it raises its voice."""
+
+    graph: str = setting('lock_step', 'Graph that the node runs in', choices=GRAPHS)
+    robots: int = setting(2, 'Robots that are heard', minimum=1, maximum=64)
+    arm_joints: tuple[str, ...] = setting(PANDA_JOINTS, "The arm's joints in joint_states")
+    period_s: float = setting(
+        0.05, 'Time between two looks at the queues, s', minimum=0.001, maximum=1.0
+    )
+    warning: float = setting(20.0, 'Tool jerk of a warning, m/s^3', minimum=0.0)
+    alarm: float = setting(50.0, 'Tool jerk of an alarm, m/s^3', minimum=0.0)
+    encoder_step: float = setting(
+        1e-5, 'Smallest step of a joint position, rad: the noise floor follows', minimum=0.0
+    )
+
+
+class JerkMonitor(AutostartNode):
+    """Publishes JerkState for every robot: each look at its queue, and at the end of an episode."""
+
+    def __init__(self) -> None:
+        super().__init__('jerk_monitor')
+        self._robots: list[MonitoredRobot] = []
+
+    def configure(self) -> None:
+        config = declare(self, JerkMonitorConfig)
+        arm = Arm.panda()
+        quality = profiles(config.graph)
+        diagnostics = Diagnostics(self)
+        self._robots = [
+            MonitoredRobot(self, name, config, arm, quality, diagnostics)
+            for name in robot_names(config.robots)
+        ]
+        self._timer = self.create_timer(config.period_s, self._drain, autostart=False)
+
+    def activate(self) -> None:
+        self._timer.reset()
+
+    def deactivate(self) -> None:
+        self._timer.cancel()
+
+    def _drain(self) -> None:
+        for robot in self._robots:
+            robot.drain()
+
+
+def main() -> int:
+    """Run the node; returns the exit status."""
+    return run_node(JerkMonitor)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

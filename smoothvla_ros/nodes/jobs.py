@@ -1,0 +1,69 @@
+"""Jobs: nodes that do one piece of work over the graph and end."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import TypeVar
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+from smoothvla_ros.control.episode_ledger import LedgerSettings
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.nodes.parameters import declare
+from smoothvla_ros.nodes.running import exit_status
+from smoothvla_ros.nodes.topic_rollouts import TopicRolloutSource
+
+Config = TypeVar('Config')
+
+Work = Callable[[Node, Config, TopicRolloutSource], None]
+
+EXIT_INTERRUPTED = 130
+
+
+def run_job(name: str, config_class: type[Config], work: Work[Config]) -> int:
+    """Do `work` in the main thread while another spins the node; return the exit status.
+
+    config_class: becomes the node's parameters, with those of the rollouts; it has `robots`.
+    0 when the work is done, 2 for a user's error (a node that died is one), 1 for any other error,
+    130 after SIGINT or SIGTERM.
+    """
+    # The work ends at a signal like any Python program, not only when it next waits for ROS.
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    signal.signal(signal.SIGTERM, _interrupt)
+    node = Node(name)
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    spinning = threading.Thread(target=_spin, args=(executor,), name='executor')
+    try:
+        config = declare(node, config_class)
+        source = TopicRolloutSource(node, config.robots, declare(node, LedgerSettings))
+        spinning.start()
+        work(node, config, source)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except UserError as error:
+        return exit_status(error)
+    finally:
+        rclpy.try_shutdown()
+        if spinning.ident is not None:
+            spinning.join()
+        executor.shutdown()
+        node.destroy_node()
+    return 0
+
+
+def _spin(executor: SingleThreadedExecutor) -> None:
+    try:
+        executor.spin()
+    except ExternalShutdownException:
+        pass
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

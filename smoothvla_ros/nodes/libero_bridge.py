@@ -1,0 +1,105 @@
+"""LIBERO on topics: simulated robots that look to the graph like any other robot."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+
+from smoothvla_ros import msg
+from smoothvla_ros.configuration import setting
+from smoothvla_ros.control.lock_step import EpisodeReport, SimulationClock
+from smoothvla_ros.control.robot_episode import LockStepSettings, RobotEpisode
+from smoothvla_ros.nodes.diagnostics import Diagnostics
+from smoothvla_ros.nodes.lifecycle import AutostartNode
+from smoothvla_ros.nodes.messages import to_episode_result
+from smoothvla_ros.nodes.parameters import declare
+from smoothvla_ros.nodes.quality_of_service import profiles
+from smoothvla_ros.nodes.robot_driver import RobotDriver
+from smoothvla_ros.nodes.robot_link import RobotLink
+from smoothvla_ros.nodes.robot_names import PANDA_GRIPPER_JOINTS, PANDA_JOINTS, robot_names
+from smoothvla_ros.nodes.running import run_node
+from smoothvla_ros.simulation.rendering import RenderSettings
+from smoothvla_ros.simulation.worker_pool import WorkerPool
+
+CONTROL_PERIOD_S = 0.05
+
+
+@dataclass(frozen=True)
+class LiberoBridgeConfig(LockStepSettings):
+    """What is simulated."""
+
+    robots: int = setting(2, 'Simulated robots, one process each', minimum=1, maximum=64)
+    render_profile: str = setting(
+        'fast', 'How images are drawn', choices=('stock', 'fast')
+    )
+    image_size: int = setting(
+        128, 'Height and width of an image, pixels', minimum=8, maximum=2048
+    )
+    cameras: tuple[str, ...] = setting(('agentview', 'wrist'), 'Cameras that are published')
+
+
+class LiberoBridge(AutostartNode):
+    """Runs requested episodes on simulation workers, in lock-step with a policy.
+
+    One thread (the executor's) only fills queues; one plain thread a robot does everything else.
+    """
+
+    def __init__(self) -> None:
+        super().__init__('libero_bridge')
+        self._pool: WorkerPool | None = None
+        self._drivers: dict[str, RobotDriver] = {}
+
+    def configure(self) -> None:
+        config = declare(self, LiberoBridgeConfig)
+        quality = profiles('lock_step')
+        diagnostics = Diagnostics(self)
+        self._results = self.create_publisher(msg.EpisodeResult, 'episode_result', quality.result)
+        self._pool = WorkerPool(
+            config.robots,
+            RenderSettings(config.render_profile, config.image_size, config.cameras),
+        )
+        start_ns = time.time_ns()
+        for robot, worker in zip(robot_names(config.robots), self._pool.workers, strict=True):
+            joints = (*PANDA_JOINTS, *PANDA_GRIPPER_JOINTS)
+            link = RobotLink(self, robot, config.cameras, joints, quality)
+            clock = SimulationClock(start_ns, CONTROL_PERIOD_S)
+            episode = RobotEpisode(robot, worker, link, clock, config)
+            self._drivers[robot] = RobotDriver(
+                robot, episode, worker, link, diagnostics, self._publish_result
+            )
+        self._requests = self.create_subscription(
+            msg.EpisodeRequest, 'episode_request', self._on_request, quality.request
+        )
+
+    def activate(self) -> None:
+        for driver in self._drivers.values():
+            driver.start()
+
+    def deactivate(self) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        for driver in self._drivers.values():
+            driver.stop()
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+
+    def _on_request(self, message: msg.EpisodeRequest) -> None:
+        if message.robot in self._drivers:
+            self._drivers[message.robot].request(message)
+
+    def _publish_result(self, report: EpisodeReport) -> None:
+        if self.context.ok():
+            now = self.get_clock().now().nanoseconds
+            self._results.publish(to_episode_result(report, now))
+
+
+def main() -> int:
+    """Run the node; returns the exit status."""
+    return run_node(LiberoBridge)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

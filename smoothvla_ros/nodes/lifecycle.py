@@ -1,0 +1,73 @@
+"""A lifecycle node that can bring itself up and that says why it could not."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+
+from smoothvla_ros.errors import UserError
+
+
+class AutostartNode(LifecycleNode):
+    """Base of the graph's nodes: implement `configure`, `activate`, `deactivate` and `stop`.
+
+    With the parameter `autostart` the node configures and activates itself; without it, it waits
+    for the transitions, as any lifecycle node.
+    """
+
+    def __init__(self, name: str, **arguments: Any) -> None:
+        super().__init__(name, **arguments)
+        self.declare_parameter(
+            'autostart',
+            True,
+            ParameterDescriptor(description='Configure and activate without being asked'),
+        )
+        self._error: UserError | None = None
+
+    def autostart(self) -> None:
+        """Configure and activate, if the parameter says so; raise UserError if that fails."""
+        if not self.get_parameter('autostart').value:
+            return
+        for transition in (self.trigger_configure, self.trigger_activate):
+            if transition() != TransitionCallbackReturn.SUCCESS:
+                raise self._error or UserError(f'{self.get_name()} did not start; see above')
+
+    def configure(self) -> None:
+        """Read the parameters and create what the node needs."""
+
+    def activate(self) -> None:
+        """Begin to work."""
+
+    def deactivate(self) -> None:
+        """Stop working, before this returns."""
+
+    def stop(self) -> None:
+        """Release everything, whatever the state; called once at the end of the process."""
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._transition(self.configure)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        super().on_activate(state)
+        return self._transition(self.activate)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        result = self._transition(self.deactivate)
+        super().on_deactivate(state)
+        return result
+
+    def _transition(self, work: Any) -> TransitionCallbackReturn:
+        """Do the work of a transition; rclpy itself would swallow the reason of a failure."""
+        try:
+            work()
+        except UserError as error:
+            self._error = error
+            self.get_logger().error(str(error))
+            return TransitionCallbackReturn.FAILURE
+        except BaseException:
+            self.get_logger().fatal(traceback.format_exc())
+            raise
+        return TransitionCallbackReturn.SUCCESS

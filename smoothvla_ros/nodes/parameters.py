@@ -1,0 +1,84 @@
+"""A configuration dataclass as a node's parameters: declared, described, ranged, validated."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from typing import Any, TypeVar
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.node import Node
+
+from smoothvla_ros.configuration import from_mapping, to_mapping
+
+Config = TypeVar('Config')
+
+_LARGEST_INTEGER = 2**63 - 1
+_LARGEST_DOUBLE = 1.7976931348623157e308
+
+
+def declare(node: Node, config_class: type[Config]) -> Config:
+    """Declare every field of `config_class` on `node` and return the validated configuration.
+
+    A field's metadata (`configuration.setting`) gives description, range and choices. A whole
+    number is taken for a double, and one value or a comma-separated string for a list, which ROS
+    itself refuses. Settings are read once: the parameters cannot be changed afterwards.
+    Raises UserError for an unknown choice, a value out of range or of a wrong type.
+    """
+    given = {}
+    fields = dataclasses.fields(config_class)  # type: ignore[arg-type]
+    for field in fields:
+        value = _override(node, field.name)
+        if value is not None:
+            given[field.name] = value
+    place = f'parameters of {node.get_fully_qualified_name()}'
+    config = from_mapping(config_class, given, place)
+    plain = to_mapping(config)
+    hints = typing.get_type_hints(config_class)
+    for field in fields:
+        node.declare_parameter(
+            field.name,
+            plain[field.name],
+            _descriptor(field, hints[field.name], plain[field.name]),
+            ignore_override=True,
+        )
+    return config
+
+
+def _override(node: Node, name: str) -> Any:
+    """Return what the command line or a parameter file says, of whatever type; None if nothing."""
+    node.declare_parameter(name, None, ParameterDescriptor(dynamic_typing=True))
+    value = node.get_parameter(name).value
+    node.undeclare_parameter(name)
+    return list(value) if hasattr(value, 'typecode') else value
+
+
+def _descriptor(field: dataclasses.Field[Any], hint: Any, value: Any) -> ParameterDescriptor:
+    metadata = field.metadata
+    description = metadata.get('description', '')
+    choices = metadata.get('choices')
+    descriptor = ParameterDescriptor(
+        description=description,
+        additional_constraints=f'one of {", ".join(choices)}' if choices else '',
+        read_only=True,
+        # None and an empty list have no type that ROS could fix.
+        dynamic_typing=value is None or value == [],
+    )
+    low, high = metadata.get('minimum'), metadata.get('maximum')
+    if low is None and high is None:
+        return descriptor
+    if hint is float:
+        descriptor.floating_point_range = [
+            FloatingPointRange(
+                from_value=float(-_LARGEST_DOUBLE if low is None else low),
+                to_value=float(_LARGEST_DOUBLE if high is None else high),
+            )
+        ]
+    elif hint is int:
+        descriptor.integer_range = [
+            IntegerRange(
+                from_value=int(-_LARGEST_INTEGER if low is None else low),
+                to_value=int(_LARGEST_INTEGER if high is None else high),
+            )
+        ]
+    return descriptor

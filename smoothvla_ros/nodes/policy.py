@@ -1,0 +1,225 @@
+"""The policy on topics: one node answers every robot, simulated or real."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from smoothvla_ros import msg
+from smoothvla_ros.configuration import setting, validate
+from smoothvla_ros.control.lock_step import NANOSECONDS, Answer, Decision
+from smoothvla_ros.control.observation_slot import PendingObservation
+from smoothvla_ros.control.policy_desk import Decide, PolicyDesk, Refuse, Repeat, Work
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.nodes.diagnostics import ERROR, OK, WARNING, Diagnostics
+from smoothvla_ros.nodes.lifecycle import AutostartNode
+from smoothvla_ros.nodes.messages import to_rollout_step
+from smoothvla_ros.nodes.parameters import declare
+from smoothvla_ros.nodes.policy_robot import PolicyRobot
+from smoothvla_ros.nodes.policy_weights import PolicyWeights
+from smoothvla_ros.nodes.quality_of_service import GRAPHS, profiles
+from smoothvla_ros.nodes.robot_names import PANDA_GRIPPER_JOINTS, PANDA_JOINTS, robot_names
+from smoothvla_ros.nodes.running import run_node
+from smoothvla_ros.policies.policy import ActionChunks
+from smoothvla_ros.policies.seeds import chunk_seed
+from smoothvla_ros.records import Observation
+
+
+@dataclass(frozen=True)
+class PolicyConfig:
+    """Whom the policy serves, and how."""
+
+    graph: str = setting('lock_step', 'Graph that the node runs in', choices=GRAPHS)
+    robots: int = setting(2, 'Robots that are served', minimum=1, maximum=64)
+    cameras: tuple[str, ...] = setting(('agentview', 'wrist'), 'Cameras of an observation')
+    arm_joints: tuple[str, ...] = setting(PANDA_JOINTS, "The arm's joints in joint_states")
+    gripper_joints: tuple[str, ...] = setting(
+        PANDA_GRIPPER_JOINTS, "The gripper's joints in joint_states"
+    )
+    control_period_s: float = setting(
+        0.05, 'Time between two actions of a chunk, s', minimum=0.001, maximum=10.0
+    )
+    policy: str = setting(
+        '', "Weights to start with: a folder or 'default'; empty waits for policy_update"
+    )
+    device: str = setting('cpu', 'Torch device of the inference')
+    threads: int = setting(1, 'Threads of one inference', minimum=1, maximum=256)
+    deterministic: bool = setting(
+        True, 'One robot an inference: what is batched together changes the last bits'
+    )
+    record_rollouts: bool = setting(
+        True, 'Publish on rollout_step what a trainer learns from'
+    )
+
+    def __post_init__(self) -> None:
+        validate(self, 'policy node')
+
+
+class PolicyNode(AutostartNode):
+    """Answers every observation once, and the same observation always with the same answer.
+
+    The executor's thread only fills slots; one thread loads weights and infers, so that weights
+    change between two inferences and never within one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__('policy')
+        self._changed = threading.Condition()
+        self._robots: dict[str, PolicyRobot] = {}
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+
+    def configure(self) -> None:
+        self._config = config = declare(self, PolicyConfig)
+        torch.set_num_threads(config.threads)
+        quality = profiles(config.graph)
+        self._diagnostics = Diagnostics(self)
+        self._weights = PolicyWeights(config.device, config.cameras)
+        self._robots = {
+            name: PolicyRobot(self, name, config, quality, self._changed)
+            for name in robot_names(config.robots)
+        }
+        slots = {name: robot.slot for name, robot in self._robots.items()}
+        self._desk = PolicyDesk(slots, config.deterministic)
+        self._rollout_steps = self.create_publisher(
+            msg.RolloutStep, 'rollout_step', quality.rollout_step
+        )
+        self._updates = self.create_subscription(
+            msg.PolicyUpdate, 'policy_update', self._on_update, quality.state
+        )
+        if config.policy:
+            self._weights.load_initial(config.policy)
+            self._expect_chunks()
+
+    def activate(self) -> None:
+        self._stopping = False
+        epoch = time.time_ns()
+        for robot in self._robots.values():
+            robot.begin_epoch(epoch)
+        self._thread = threading.Thread(target=self._serve, name='inference')
+        self._thread.start()
+
+    def deactivate(self) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _on_update(self, message: msg.PolicyUpdate) -> None:
+        with self._changed:
+            self._weights.announce(message.version, message.path, message.sha256)
+            self._changed.notify_all()
+
+    def _serve(self) -> None:
+        """Load, repeat, refuse or infer, whatever comes next, until the node stops."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(self._has_work)
+                if self._stopping:
+                    return
+                update, work = self._weights.take_announced(), self._work
+            if update is not None:
+                self._load(*update)
+            elif work is not None:
+                self._do(work)
+
+    def _has_work(self) -> bool:
+        self._work: Work | None = None
+        if self._stopping or self._weights.announced:
+            return True
+        self._work = self._desk.next(self._weights.version)
+        return self._work is not None
+
+    def _load(self, version: int, path: str, sha256: str) -> None:
+        try:
+            self._weights.load(version, path, sha256)
+        except UserError as error:
+            reason = f'policy version {version} is refused: {error}'
+            self._diagnostics.report('weights', ERROR, reason)
+            with self._changed:
+                self._desk.refused_versions[version] = reason
+            return
+        self._diagnostics.report('weights', OK, f'version {version} loaded')
+        self._expect_chunks()
+
+    def _expect_chunks(self) -> None:
+        period_ns = round(self._config.control_period_s * NANOSECONDS)
+        with self._changed:
+            self._desk.refused_versions.pop(self._weights.version, None)
+            for robot in self._robots.values():
+                robot.slot.expect_chunks(period_ns * self._weights.policy.spec.chunk)
+
+    def _do(self, work: Work) -> None:
+        if isinstance(work, Repeat):
+            self._robots[work.robot].send(work.answer, self._weights.action_space)
+        elif isinstance(work, Refuse):
+            self._refuse(work.robot, work.pending, work.reason)
+        elif isinstance(work, Decide):
+            self._decide(work.batch)
+
+    def _decide(self, batch: Mapping[str, PendingObservation]) -> None:
+        """Infer for a batch; one that cannot be used is refused and does not spoil the others."""
+        try:
+            observations = {
+                name: self._robots[name].observation(pending) for name, pending in batch.items()
+            }
+            chunks = self._act(batch.values(), list(observations.values()))
+        except UserError as error:
+            for name, pending in batch.items():
+                if len(batch) == 1:
+                    self._refuse(name, pending, str(error))
+                else:
+                    self._decide({name: pending})
+            return
+        for row, (name, pending) in enumerate(batch.items()):
+            answer = self._robots[name].answer(
+                pending.question, chunks.actions[row], chunks.tokens[row], chunks.log_probs[row]
+            )
+            self._robots[name].send(answer, self._weights.action_space)
+            if self._config.record_rollouts:
+                self._record(name, answer, observations[name])
+            with self._changed:
+                self._desk.settle(name, pending, answer)
+
+    def _act(
+        self, batch: Collection[PendingObservation], observations: Sequence[Observation]
+    ) -> ActionChunks:
+        states = [pending.state for pending in batch]
+        seeds = [
+            chunk_seed(state.seed, state.episode_id, pending.question.chunk_index)
+            for state, pending in zip(states, batch, strict=True)
+        ]
+        return self._weights.policy.act(
+            observations, temperature=states[0].temperature, seeds=seeds
+        )
+
+    def _record(self, name: str, answer: Answer, observation: Observation) -> None:
+        decision = Decision(
+            name, answer.question, answer.epoch, observation, answer.tokens, answer.log_probs
+        )
+        self._rollout_steps.publish(to_rollout_step(decision, self._config.arm_joints))
+
+    def _refuse(self, name: str, pending: PendingObservation, reason: str) -> None:
+        self._diagnostics.report(name, WARNING, f'{pending.question.episode_id}: {reason}')
+        self._robots[name].refuse(pending.question, reason)
+        with self._changed:
+            self._desk.settle(name, pending, None)
+
+
+def main() -> int:
+    """Run the node; returns the exit status."""
+    return run_node(PolicyNode)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

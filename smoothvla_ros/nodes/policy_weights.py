@@ -1,0 +1,78 @@
+"""The weights of the policy node: announced by topic, read from disk, checked by hash."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.policies.policy import Policy, load_policy
+from smoothvla_ros.training.checkpoints import folder_sha256
+
+
+class PolicyWeights:
+    """The loaded policy with its version, and what was announced since. Not thread-safe."""
+
+    def __init__(self, device: str, cameras: Sequence[str]) -> None:
+        """cameras: what the node subscribes to; a policy that needs another is refused."""
+        self._device = device
+        self._cameras = tuple(cameras)
+        self._policy: Policy | None = None
+        self._announced: tuple[int, str, str] | None = None
+        self.version = -1
+
+    @property
+    def policy(self) -> Policy:
+        """The loaded policy; an error before the first `load`."""
+        if self._policy is None:
+            raise RuntimeError('no policy is loaded')
+        return self._policy
+
+    @property
+    def action_space(self) -> str:
+        """What the loaded policy's actions mean; empty while there is none."""
+        return self._policy.spec.action_space if self._policy is not None else ''
+
+    @property
+    def announced(self) -> bool:
+        """Whether there is an announcement that nobody took."""
+        return self._announced is not None
+
+    def announce(self, version: int, path: str, sha256: str) -> None:
+        """Note newer weights; only the latest announcement counts."""
+        self._announced = (version, path, sha256)
+
+    def take_announced(self) -> tuple[int, str, str] | None:
+        """Return the latest announcement, once."""
+        announced, self._announced = self._announced, None
+        return announced
+
+    def load_initial(self, path_or_name: str) -> None:
+        """Load the weights that the node starts with, as version 0."""
+        self._use(load_policy(path_or_name, self._device), 0, path_or_name)
+
+    def load(self, version: int, path: str, sha256: str) -> None:
+        """Load announced weights; the former ones stay where this raises.
+
+        Raises UserError if the files are not those that were announced, or are no policy.
+        """
+        folder = Path(path)
+        if not folder.is_dir():
+            raise UserError(f'{path} is not a folder on this machine; share it with the trainer')
+        found = folder_sha256(folder)
+        if found != sha256:
+            raise UserError(
+                f'{path} has sha256 {found[:12]}…, announced was {sha256[:12]}…; '
+                'the files changed since or are damaged'
+            )
+        self._use(load_policy(path, self._device), version, path)
+
+    def _use(self, policy: Policy, version: int, path: str) -> None:
+        missing = [name for name in policy.spec.cameras if name not in self._cameras]
+        if missing:
+            raise UserError(
+                f'policy {path} needs camera {missing[0]!r}; add it to the parameter cameras '
+                f'({", ".join(self._cameras)})'
+            )
+        policy.module.eval()
+        self._policy, self.version = policy, version

@@ -8,6 +8,7 @@ import re
 import subprocess
 import tomllib
 import xml.etree.ElementTree as ElementTree
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -77,7 +78,7 @@ def test_each_pinned_version_satisfies_its_range() -> None:
     lines = (ROOT / 'constraints.txt').read_text().splitlines()
     pinned = dict(line.split('==') for line in lines if '==' in line)
     pinned = {canonicalize_name(name): version for name, version in pinned.items()}
-    declared = [*project['dependencies'], *sum(project['optional-dependencies'].values(), [])]
+    declared = [*project['dependencies'], *chain(*project['optional-dependencies'].values())]
     for requirement in map(Requirement, declared):
         assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), (
             requirement

@@ -73,6 +73,8 @@ class SmallVLAModel(PreTrainedModel):
             nn.GELU(),
             nn.Linear(size, config.goal_dimension),
         )
+        # Points of a camera and the tool's place map almost linearly to relative positions.
+        self.goal_direct = nn.Linear(coordinates + config.proprioception_size, config.goal_dimension)
         self.goal_feature = nn.Sequential(
             nn.Linear(config.goal_dimension + coordinates, size), nn.GELU(), nn.Linear(size, size)
         )
@@ -81,7 +83,9 @@ class SmallVLAModel(PreTrainedModel):
         self.head = nn.Linear(size, config.action_dimension * 3 * config.mixture)
         self.register_buffer('body_mean', torch.zeros(config.proprioception_size))
         self.register_buffer('body_scale', torch.ones(config.proprioception_size))
-        self.register_buffer('centres', torch.linspace(-1, 1, config.bins), persistent=False)
+        # In the file although it could be computed: from_pretrained fills what a file lacks with
+        # nothing in particular.
+        self.register_buffer('centres', torch.linspace(-1.0, 1.0, config.bins))
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -101,7 +105,8 @@ class SmallVLAModel(PreTrainedModel):
         present = words != PADDING
         text = self._encode_words(words, present)
         sentence = (text * present.unsqueeze(-1)).sum(1) / present.sum(1, keepdim=True)
-        body = self.body((body - self.body_mean) / self.body_scale)
+        state = (body - self.body_mean) / self.body_scale
+        body = self.body(state)
         condition = self.condition(torch.cat([sentence, body], dim=-1))
 
         coordinates, points = [], []
@@ -111,7 +116,9 @@ class SmallVLAModel(PreTrainedModel):
             features = self.point_features[camera](torch.cat([features, places], dim=-1))
             points.append(features + self.point_places[camera])
         where = torch.cat(coordinates, dim=-1)
-        goal = self.goal(torch.cat([where, body, condition], dim=-1)).float()
+        with torch.autocast(images.device.type, enabled=False):
+            goal = self.goal_direct(torch.cat([where, state], dim=-1))
+        goal = goal + self.goal(torch.cat([where, body, condition], dim=-1)).float()
         heading = self.goal_feature(torch.cat([goal, where], dim=-1))
 
         singles = torch.stack([heading, body, condition], dim=1)

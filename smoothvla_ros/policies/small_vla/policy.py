@@ -17,6 +17,7 @@ from smoothvla_ros.policies.policy import ActionChunks, PolicySpec, TokenStatist
 from smoothvla_ros.policies.proprioception import proprioception
 from smoothvla_ros.policies.small_vla.configuration import SmallVLAConfig
 from smoothvla_ros.policies.small_vla.modeling import SmallVLAModel
+from smoothvla_ros.policies.small_vla.quiet import quiet_transformers
 from smoothvla_ros.policies.weights_folder import check_files, write_atomically
 
 _VOCABULARY = 'vocabulary.json'
@@ -43,9 +44,10 @@ class SmallVLAPolicy:
         depend on who shares its batch.
         """
         config = model.config
-        self.module = model.float().eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model = model.float().eval()
+        self.module = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._vocabulary = vocabulary
-        self._arm = arm if arm is not None else Arm.panda()
+        self.arm = arm if arm is not None else Arm.panda()
         self._deterministic = deterministic
         self._bins = ActionBins(config.bins)
         self.spec = PolicySpec(
@@ -67,10 +69,20 @@ class SmallVLAPolicy:
         vocabulary = Vocabulary.read(folder / _VOCABULARY)
         try:
             config = SmallVLAConfig.from_pretrained(folder)
-            model = SmallVLAModel.from_pretrained(folder, config=config, dtype=torch.float32)
+            with quiet_transformers():
+                model, report = SmallVLAModel.from_pretrained(
+                    folder, config=config, dtype=torch.float32, output_loading_info=True
+                )
         except (OSError, ValueError, TypeError, RuntimeError) as error:
             line = ' '.join(str(error).split())[:200]
             raise UserError(f'policy {folder} cannot be loaded: {line}; copy it again') from error
+        # The file is mapped into memory wherever its header ends; matrix products round
+        # differently for other alignments, and a loaded policy must equal the saved one.
+        for tensor in (*model.parameters(), *model.buffers()):
+            tensor.data = tensor.data.clone()
+        absent = sorted(report['missing_keys'])
+        if absent:
+            raise UserError(f'policy {folder}: {_WEIGHTS} lacks {absent[0]}; copy it again')
         if len(vocabulary) != model.config.vocabulary_size:
             raise UserError(
                 f'policy {folder}: {_VOCABULARY} has {len(vocabulary)} words, the weights '
@@ -122,14 +134,15 @@ class SmallVLAPolicy:
     def save(self, folder: Path) -> None:
         """Write configuration, weights, vocabulary and their hashes."""
         with write_atomically(folder) as temporary:
-            self.module.save_pretrained(temporary)
+            with quiet_transformers():
+                self.module.save_pretrained(temporary)
             self._vocabulary.write(temporary / _VOCABULARY)
 
     def _logits(self, observations: Sequence[Observation]) -> torch.Tensor:
         length = self.module.config.instruction_length
         images = np.stack([self._images(observation) for observation in observations])
         words = np.stack([self._vocabulary.encode(o.instruction, length) for o in observations])
-        bodies = np.stack([proprioception(self._arm, observation) for observation in observations])
+        bodies = np.stack([proprioception(self.arm, observation) for observation in observations])
         device = self.module.device
         output = self.module(
             torch.from_numpy(images).to(device),

@@ -10,6 +10,8 @@ from transformers.models.resnet.modeling_resnet import ResNetConvLayer, ResNetSt
 from smoothvla_ros.policies.small_vla.configuration import SmallVLAConfig
 
 _PATCH = 4
+# Fresh weights would look everywhere at once, and no point would move enough to be learned from.
+_SHARPNESS = 4.0
 
 
 class Modulation(nn.Module):
@@ -53,9 +55,7 @@ class CameraEncoder(nn.Module):
         side = config.image_size // (_PATCH * 2 ** (len(widths) - 2))
         ticks = (torch.arange(side) + 0.5) / side * 2.0 - 1.0
         rows, columns = torch.meshgrid(ticks, ticks, indexing='ij')
-        self.register_buffer(
-            'grid', torch.stack([columns, rows], dim=-1).reshape(-1, 2), persistent=False
-        )
+        self.register_buffer('grid', torch.stack([columns, rows], dim=-1).reshape(-1, 2))
 
     def forward(
         self, images: torch.Tensor, condition: torch.Tensor
@@ -70,7 +70,8 @@ class CameraEncoder(nn.Module):
             finer, maps = maps, modulation(stage(maps), condition)
         top = nn.functional.interpolate(self.lateral(maps), scale_factor=2.0, mode='nearest')
         maps = self.fuse(finer + top)
-        weights = torch.softmax(self.attend(maps).flatten(2).float(), dim=-1)
+        scores = _SHARPNESS * self.attend(maps).flatten(2).float()
+        weights = torch.softmax(scores, dim=-1)
         with torch.autocast(images.device.type, enabled=False):
             coordinates = weights @ self.grid
         features = weights.to(maps.dtype) @ maps.flatten(2).transpose(1, 2)

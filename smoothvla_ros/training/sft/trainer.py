@@ -23,6 +23,7 @@ from smoothvla_ros.training.sft.validation import held_out_rows, validate_model
 
 Report = Callable[[int, dict[str, float]], None]
 
+_BAR = '{l_bar}{bar}| {elapsed}<{remaining}{postfix}'
 _SMALLEST_BODY_SCALE = 1e-2
 
 
@@ -58,7 +59,7 @@ class SFTTrainer:
         """Train until the steps or the minutes of the configuration are over."""
         started = time.monotonic() - self._seconds
         saved = time.monotonic()
-        progress = tqdm(total=100.0, unit='%', bar_format='{l_bar}{bar}| {elapsed}<{remaining}{postfix}')
+        progress = tqdm(total=100.0, bar_format=_BAR, mininterval=1.0)
         rows_done, window = 0, time.monotonic()
         while (done := self._progress()) < 1.0:
             loss = self._train_step(done)
@@ -67,10 +68,10 @@ class SFTTrainer:
             rows_done += self.config.batch_size
             if self.step % 50 == 0:
                 figures = {
-                    'loss': float(loss.total),
-                    'action': float(loss.action),
-                    'goal': float(loss.goal),
-                    'tokens_within_1': float(loss.close_tokens),
+                    'loss': loss.total.item(),
+                    'action': loss.action.item(),
+                    'goal': loss.goal.item(),
+                    'tokens_within_1': loss.close_tokens.item(),
                     'samples_per_s': rows_done / (time.monotonic() - window),
                 }
                 rows_done, window = 0, time.monotonic()

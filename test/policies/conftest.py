@@ -1,0 +1,64 @@
+"""A policy small enough to build in a test, and observations for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from smoothvla_ros.kinematics.arm import Arm
+from smoothvla_ros.policies.instructions import Vocabulary
+from smoothvla_ros.policies.small_vla.configuration import SmallVLAConfig
+from smoothvla_ros.policies.small_vla.modeling import SmallVLAModel
+from smoothvla_ros.policies.small_vla.policy import SmallVLAPolicy
+from smoothvla_ros.records import Observation
+
+INSTRUCTION = 'pick up the black bowl and place it on the plate'
+
+
+@pytest.fixture(scope='session')
+def arm() -> Arm:
+    """Return the Panda."""
+    return Arm.panda()
+
+
+@pytest.fixture
+def policy(arm: Arm) -> SmallVLAPolicy:
+    """Return a policy of random weights whose head is far from uniform."""
+    torch.manual_seed(0)
+    vocabulary = Vocabulary.of([INSTRUCTION])
+    config = SmallVLAConfig(
+        image_size=32,
+        stem_channels=8,
+        stage_channels=(8, 8),
+        stage_depths=(1, 1),
+        keypoints=4,
+        hidden_size=16,
+        feedforward_size=16,
+        attention_heads=2,
+        decoder_layers=1,
+        vocabulary_size=len(vocabulary),
+    )
+    model = SmallVLAModel(config)
+    torch.nn.init.normal_(model.head.weight, std=0.2)
+    return SmallVLAPolicy(model, vocabulary, arm)
+
+
+@pytest.fixture
+def observe() -> Callable[..., Observation]:
+    """Return a maker of different observations by number."""
+
+    def make(number: int, instruction: str = INSTRUCTION, size: int = 32) -> Observation:
+        rng = np.random.default_rng(number)
+        shape = (size, size, 3)
+        return Observation(
+            images={c: rng.integers(0, 256, shape, dtype=np.uint8) for c in ('agentview', 'wrist')},
+            joint_positions=np.array([0.0, -0.2, 0.0, -2.0, 0.0, 2.0, 0.8]) + rng.normal(size=7) / 9,
+            joint_velocities=rng.normal(size=7) / 9,
+            gripper_positions=np.array([0.04, -0.04]),
+            instruction=instruction,
+        )
+
+    return make

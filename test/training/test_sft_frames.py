@@ -1,0 +1,92 @@
+"""Rows of training: the right actions, labels and masks for each image."""
+
+import numpy as np
+import pytest
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.kinematics.arm import Arm
+from smoothvla_ros.training.sft.augmentation import augment
+from smoothvla_ros.training.sft.config import SFTConfig
+from smoothvla_ros.training.sft.frames import FrameSet
+from smoothvla_ros.training.sft.goal_labels import (
+    LENGTH_UNIT_M,
+    next_gripper_change,
+    rotation_vector,
+)
+from smoothvla_ros.training.sft.validation import held_out_rows
+
+from sft_data import episode
+
+
+def frame_set(episodes) -> FrameSet:
+    """Return rows of both cameras at 32 pixels."""
+    return FrameSet(
+        episodes, arm=Arm.panda(), cameras=('agentview', 'wrist'), image_size=32, chunk=8
+    )
+
+
+def test_rows_hold_the_actions_that_follow_their_image():
+    """A chunk starts at its image's step; what lies beyond the end is masked."""
+    demonstration = episode(steps=20)
+    batch = frame_set([demonstration]).batch(np.arange(5))
+    assert np.array_equal(batch.actions[1], demonstration.actions[4:12])
+    assert batch.valid.sum(dim=1).tolist() == [8, 8, 8, 8, 4]
+    assert np.array_equal(batch.images[2, 1], demonstration.images['wrist'][2])
+
+
+def test_goal_labels_are_relative_to_the_tool():
+    """Label plus tool position is the labelled point; without labels only the key pose counts."""
+    demonstration = episode()
+    arm = Arm.panda()
+    batch = frame_set([demonstration]).batch(np.array([2]))
+    tool, _ = arm.tool_pose(demonstration.joint_positions[8])
+    point = batch.goal[0, 3:6].numpy() * LENGTH_UNIT_M + tool
+    assert np.allclose(point, demonstration.labels['object_position'][8], atol=1e-6)
+    key, _ = arm.tool_pose(demonstration.joint_positions[10])
+    assert np.allclose(batch.goal[0, -6:-3].numpy() * LENGTH_UNIT_M + tool, key, atol=1e-6)
+    bare = frame_set([episode(labelled=False)]).batch(np.array([2]))
+    assert bare.goal_valid[0].tolist() == [False] * 9 + [True] * 6
+
+
+def test_next_gripper_change_is_always_ahead():
+    """Open, closed, open: each step points to the next change, the last ones to the end."""
+    actions = np.zeros((6, 7))
+    actions[:, 6] = [-1, -1, 1, 1, -1, -1]
+    assert next_gripper_change(actions).tolist() == [2, 2, 4, 4, 5, 5]
+
+
+def test_rotation_vector_is_axis_times_angle():
+    """A turn of 0.7 rad about z, and none at all."""
+    c, s = np.cos(0.7), np.sin(0.7)
+    turn = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+    assert np.allclose(rotation_vector(turn), [0.0, 0.0, 0.7])
+    assert np.allclose(rotation_vector(np.eye(3)), 0.0)
+
+
+def test_augmentation_keeps_labels_and_source():
+    """Images and body change, actions and goals do not, and the frames in memory stay as they were."""
+    frames = frame_set([episode()])
+    before = frames.batch(np.arange(5))
+    images = before.images.clone()
+    body = before.body.clone()
+    after = augment(before, SFTConfig(steps=1, shift_pixels=2), np.random.default_rng(0))
+    assert np.array_equal(before.images, images)
+    assert np.array_equal(before.body, body)
+    assert not np.array_equal(after.images, images)
+    assert after.images.shape == images.shape
+    assert np.array_equal(after.actions, before.actions)
+    assert np.array_equal(after.goal, before.goal)
+    assert (after.body - body).abs().max() < 0.5
+
+
+def test_validation_never_shares_an_episode():
+    """A row of a held-out episode is no training row."""
+    numbers = np.repeat(np.arange(20), 7)
+    kept, held_out = held_out_rows(numbers, 0.1, seed=0)
+    assert len(held_out) == 14
+    assert not set(numbers[kept]) & set(numbers[held_out])
+
+
+def test_no_demonstrations_is_one_clear_line():
+    """An empty folder must not become an empty policy."""
+    with pytest.raises(UserError, match='no demonstrations'):
+        frame_set([])

@@ -1,0 +1,102 @@
+"""The loop learns, and goes on after a cut as if nothing had happened."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.kinematics.arm import Arm
+from smoothvla_ros.policies.instructions import Vocabulary
+from smoothvla_ros.policies.small_vla.modeling import SmallVLAModel
+from smoothvla_ros.training.sft.config import SFTConfig
+from smoothvla_ros.training.sft.frames import FrameSet
+from smoothvla_ros.training.sft.trainer import SFTTrainer, set_body_statistics
+
+from sft_data import episode, tiny_shape
+
+PLAIN = {'batch_size': 15, 'warmup_steps': 5, 'threads': 1, 'bfloat16': False}
+
+
+@pytest.fixture(scope='module')
+def frames() -> FrameSet:
+    """Return 15 rows of three demonstrations."""
+    return FrameSet(
+        [episode(i) for i in range(3)],
+        arm=Arm.panda(),
+        cameras=('agentview', 'wrist'),
+        image_size=32,
+        chunk=8,
+    )
+
+
+def trainer(frames: FrameSet, folder: Path, **settings) -> SFTTrainer:
+    """Return a trainer of a tiny model."""
+    vocabulary = Vocabulary.of(frames.instructions)
+    torch.manual_seed(0)
+    shape = tiny_shape()
+    shape.vocabulary_size = len(vocabulary)
+    model = SmallVLAModel(shape)
+    set_body_statistics(model, frames)
+    return SFTTrainer(model, vocabulary, frames, SFTConfig(**PLAIN, **settings), folder)
+
+
+def test_overfits_a_small_set(frames: FrameSet, tmp_path: Path):
+    """Some hundred steps on 15 rows: greedy actions within a few bins of the demonstrated ones."""
+    learner = trainer(
+        frames, tmp_path / 'state', steps=250, learning_rate=5e-3, held_out_share=0.0,
+        average_decay=0.9, shift_pixels=0, brightness=0.0, tint=0.0,
+    )  # fmt: skip
+    learner.run()
+    model = learner.averaged_model()
+    batch = frames.batch(np.arange(15))
+    words = [learner.vocabulary.encode(frames.instructions[s], 24) for s in batch.sentences]
+    with torch.no_grad():
+        output = model(batch.images, torch.from_numpy(np.stack(words)), batch.body)
+    greedy = torch.linspace(-1, 1, 256)[output.logits.argmax(-1)]
+    errors = (greedy - batch.actions)[batch.valid].abs()
+    assert errors.median() < 0.03
+    assert (output.goal - batch.goal)[batch.goal_valid].abs().median() < 0.3
+
+
+def test_resumed_equals_uninterrupted(frames: FrameSet, tmp_path: Path):
+    """Cut after 5 of 12 steps and started again in a new trainer: the same weights, bit for bit."""
+    whole = trainer(frames, tmp_path / 'whole', steps=12, held_out_share=0.3)
+    whole.run()
+    first = trainer(frames, tmp_path / 'cut', steps=12, held_out_share=0.3)
+    original = first._train_step
+
+    def cut_after_five(done: float):
+        if first.step == 5:
+            first.save_state()
+            raise KeyboardInterrupt
+        return original(done)
+
+    first._train_step = cut_after_five
+    with pytest.raises(KeyboardInterrupt):
+        first.run()
+    second = trainer(frames, tmp_path / 'cut', steps=12, held_out_share=0.3)
+    assert second.step == 5
+    second.run()
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, second.model.state_dict()[name]), name
+        assert torch.equal(whole.average[name], second.average[name]), name
+
+
+def test_a_damaged_state_is_named(frames: FrameSet, tmp_path: Path):
+    """Half a file: one line that names the folder, and nothing is overwritten."""
+    trainer(frames, tmp_path / 'state', steps=1).run()
+    path = tmp_path / 'state' / 'state.safetensors'
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(UserError, match='state'):
+        trainer(frames, tmp_path / 'state', steps=1)
+    assert path.stat().st_size == 100
+
+
+@pytest.mark.parametrize(
+    'bad', [{'steps': 0}, {'steps': -1}, {'minutes': float('nan')}, {'steps': 1, 'batch_size': 0}]
+)
+def test_settings_that_train_nothing_are_refused(bad: dict):
+    """Zero, negative and no-number durations and counts."""
+    with pytest.raises(UserError, match='sft'):
+        SFTConfig(**bad)

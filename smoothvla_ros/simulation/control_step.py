@@ -8,12 +8,12 @@ same to the bit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import mujoco
 import numpy as np
+
+from smoothvla_ros.simulation.arm_control import ArmControl
 
 _BASE_BODY = 'robot0_link0'
 _HAND_BODY = 'robot0_right_hand'
@@ -31,6 +31,7 @@ class ControlStep:
         self.control_period_s: float = env.control_timestep
         self.substep_period_s: float = env.model_timestep
         self._substeps = int(env.control_timestep / env.model_timestep)
+        self._arm = ArmControl(env)
         robot = env.robots[0]
         self._joint_addresses = np.array(robot._ref_joint_pos_indexes)
         self._velocity_addresses = np.array(robot._ref_joint_vel_indexes)
@@ -41,25 +42,17 @@ class ControlStep:
         # Poses in `data` are those of the last substep's start; this copy's are of its end.
         self._kinematics = mujoco.MjData(self.model)
 
-    def begin_episode(self) -> None:
-        """Forget the counters of the last episode."""
-        self._env.timestep = 0
-        self._env.done = False
-
     def run(self, action: np.ndarray) -> np.ndarray:
         """Execute an action [7] for one control period.
 
         Returns the joint positions after each substep, [substeps, 7] rad.
         """
-        env = self._env
         joints = np.empty((self._substeps, len(self._joint_addresses)))
-        with self._without_forward_passes():
-            for substep in range(self._substeps):
-                mujoco.mj_step1(self.model, self.data)
-                env._pre_action(action, substep == 0)
-                mujoco.mj_step2(self.model, self.data)
-                joints[substep] = self.data.qpos[self._joint_addresses]
-        env.timestep += 1
+        for substep in range(self._substeps):
+            mujoco.mj_step1(self.model, self.data)
+            self._arm.command(action, is_new=substep == 0)
+            mujoco.mj_step2(self.model, self.data)
+            joints[substep] = self.data.qpos[self._joint_addresses]
         return joints
 
     def succeeded(self) -> bool:
@@ -95,13 +88,3 @@ class ControlStep:
             self.data.xpos[self._base].copy(),
             self.data.xmat[self._base].reshape(3, 3).copy(),
         )
-
-    @contextmanager
-    def _without_forward_passes(self) -> Iterator[None]:
-        """Let robosuite's controller read the state that is there instead of computing it again."""
-        sim = self._env.sim
-        sim.forward = lambda: None
-        try:
-            yield
-        finally:
-            del sim.forward

@@ -68,7 +68,6 @@ class Environment:
         self._require_known(name)
         self._reset.place_fixtures(name.scene_seed)
         self._reset.set_init_state(tasks.init_states(self.task)[name.init_state])
-        self._control.begin_episode()
         for _ in range(SETTLE_STEPS):
             self._control.run(_SETTLE_ACTION)
         self._succeeded = False

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.compiled_scene import SceneLibrary
 from smoothvla_ros.simulation.environment import Environment
-from smoothvla_ros.simulation.memory import release_free_memory, resident_mb
+from smoothvla_ros.simulation.memory import proportional_mb, release_free_memory
 from smoothvla_ros.simulation.rendering import RenderSettings
 
 # What a scene with its renderer takes in profile `fast`, until a larger one is seen.
@@ -47,15 +47,15 @@ class EnvironmentCache:
 
     def _make_room(self) -> None:
         room_needed_mb = self._largest_scene_mb
-        while self._environments and resident_mb() + room_needed_mb > self._memory_limit_mb:
+        while self._environments and proportional_mb() + room_needed_mb > self._memory_limit_mb:
             self._environments.popitem(last=False)[1].close()
             release_free_memory()
 
     def _build(self, task: tasks.Task) -> Environment:
-        before_mb = resident_mb()
+        before_mb = proportional_mb()
         environment = Environment(task, self._render, self._library)
         environment.prepare_rendering()
         release_free_memory()
         if self._environments:  # the first one also brought the libraries
-            self._largest_scene_mb = max(self._largest_scene_mb, resident_mb() - before_mb)
+            self._largest_scene_mb = max(self._largest_scene_mb, proportional_mb() - before_mb)
         return environment

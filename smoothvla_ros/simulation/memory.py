@@ -10,19 +10,19 @@ from pathlib import Path
 
 import mujoco
 
-_STATUS = Path('/proc/self/status')
+_MEMORY = Path('/proc/self/smaps_rollup')
 # From malloc.h of the GNU C library.
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
 _LARGE_BLOCK_BYTES = 1 << 20
 
 
-def resident_mb() -> float:
-    """Return the memory that this process holds, MB; 0 where the system does not tell."""
-    if not _STATUS.exists():
+def proportional_mb() -> float:
+    """Return the memory of this process, MB, shared libraries by its share; 0 where not told."""
+    if not _MEMORY.exists():
         return 0.0
-    for line in _STATUS.read_text().splitlines():
-        if line.startswith('VmRSS:'):
+    for line in _MEMORY.read_text().splitlines():
+        if line.startswith('Pss:'):
             return int(line.split()[1]) / 1024
     return 0.0
 

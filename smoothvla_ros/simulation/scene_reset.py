@@ -40,7 +40,6 @@ class SceneReset:
             self._reset_until_placed()
         finally:
             np.random.set_state(before)  # noqa: NPY002
-        env.sim.forward()
         env.visualize(vis_settings=dict.fromkeys(env._visualizations, False))
 
     def set_init_state(self, init_state: np.ndarray) -> None:
@@ -71,6 +70,5 @@ class SceneReset:
         env = self._env
         env.compiled_scene.restore()
         env.sim.reset()
-        env.sim.forward()
         gripper = env.robots[0].gripper
         gripper.current_action = np.zeros(gripper.dof)

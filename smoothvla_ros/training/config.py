@@ -41,6 +41,9 @@ class GrpoConfig(RewardSettings):
     reference_successes: int = setting(
         4, 'Successes a task that the reference jerk is averaged over at least', minimum=1
     )
+    threads: int = setting(
+        2, 'Threads of the update; part of what makes a run repeatable', minimum=1
+    )
     seed: int = setting(0, 'Seed of the run; everything that is drawn follows from it', minimum=0)
 
     def __post_init__(self) -> None:
@@ -67,10 +70,8 @@ class TrainConfig(GrpoConfig):
     render_profile: str = setting(
         'fast', 'Rendering: stock is what LIBERO draws', choices=('stock', 'fast')
     )
+    video: bool = setting(True, 'Replay one episode before and after into a video')
     keep_checkpoints: int = setting(2, 'Latest checkpoints to keep beside the first', minimum=2)
-    threads: int = setting(
-        2, 'Threads of the update; part of what makes a run repeatable', minimum=1
-    )
     device: str = setting('cpu', 'Torch device of the update and, in process, of inference')
     deterministic: bool = setting(
         True, 'Bit-identical runs of one seed: one request an inference, deterministic kernels'

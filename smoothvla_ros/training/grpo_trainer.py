@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from smoothvla_ros.policies.seeds import chunk_seed
 from smoothvla_ros.records import Episode
@@ -113,7 +115,8 @@ class GrpoTrainer:
             advantages = [a for item in kept for a in item.credit.advantages]
             batch = chunk_batch(episodes, advantages, config.temperature)
             seed = chunk_seed(config.seed, f'update-{iteration:04d}', 0)
-            figures |= asdict(self._learner.update(batch, seed))
+            with _threads(config.threads):
+                figures |= asdict(self._learner.update(batch, seed))
         if self._on_rollouts is not None:
             self._on_rollouts(iteration, [e for item in judged for e in item.group.episodes])
         rollout_seconds = sampled_at - started
@@ -196,6 +199,17 @@ class GrpoTrainer:
         return measure_jerk_reference(
             self._tasks, rollouts, more, self._config.reference_successes, self._estimator
         )
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Let torch use that many threads for a while: rollouts and update want different numbers."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class _Progress:

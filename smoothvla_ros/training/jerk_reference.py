@@ -48,7 +48,7 @@ def measure_jerk_reference(
     successes: int,
     estimator: EstimatorSettings,
 ) -> JerkReference:
-    """Average the successful rollouts of each task.
+    """Average the successful rollouts of each task that are long enough to have a jerk.
 
     rollouts: what has been collected anyway.  more: called at most once, with the number of extra
     episodes for each task that has fewer than `successes`.
@@ -59,7 +59,7 @@ def measure_jerk_reference(
 
     def keep(items: Rollouts) -> None:
         for task, rollout in items:
-            if rollout.success:
+            if rollout.success and rollout.mean_jerk > 0.0:
                 solved[task].append(rollout)
 
     keep(rollouts)

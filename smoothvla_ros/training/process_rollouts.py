@@ -15,15 +15,11 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.policy import ActionChunks, Policy
 from smoothvla_ros.records import Episode, EpisodeRequest, Observation
 from smoothvla_ros.simulation.rendering import RenderSettings
+from smoothvla_ros.simulation.worker import EXECUTE_TIMEOUT_S, RESET_TIMEOUT_S
 from smoothvla_ros.simulation.worker_pool import Worker, WorkerDied, WorkerPool, WorkerTimeout
 from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.robot_loop import run_episode
 from smoothvla_ros.training.rollouts import LostEpisode
-
-RESET_TIMEOUT_S = 120.0
-"""Building the environment of a new task takes seconds; on a busy machine many."""
-
-STEP_TIMEOUT_S = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +123,7 @@ class ProcessRolloutSource:
         reason = ''
         for _ in range(self._attempts):
             try:
-                return run_episode(worker, self._act, request, RESET_TIMEOUT_S, STEP_TIMEOUT_S)
+                return run_episode(worker, self._act, request, RESET_TIMEOUT_S, EXECUTE_TIMEOUT_S)
             except (WorkerDied, WorkerTimeout) as error:
                 reason = str(error)
                 log.warning('%s; it is started again for episode %s', reason, request.episode_id)

@@ -29,9 +29,14 @@ class Execution(Protocol):
     observation: None if none was asked for or the episode ended.  executed: steps that were run.
     """
 
-    observation: Observation | None
-    executed: int
-    success: bool
+    @property
+    def observation(self) -> Observation | None: ...
+
+    @property
+    def executed(self) -> int: ...
+
+    @property
+    def success(self) -> bool: ...
 
 
 class Robot(Protocol):

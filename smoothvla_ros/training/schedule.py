@@ -39,12 +39,14 @@ class Schedule:
     def groups(self, iteration: int) -> list[GroupPlan]:
         """Return the groups of an iteration (from 1), then those that may replace some.
 
-        A resumed run and one that lost episodes ask for the same scenes as any other.
+        A resumed run and one that lost episodes ask for the same scenes as any other. The last
+        iteration returns to the scenes of the first, so that sampled motion can be compared, scene
+        by scene, at no extra cost.
         """
         config = self._config
         slots = config.groups + config.refill_groups
         plans = []
-        for slot, (task, index) in enumerate(self._slots(iteration)):
+        for slot, (task, index) in enumerate(self._slots(self._scenes_of(iteration))):
             name = self._name(task, index)
             requests = tuple(
                 EpisodeRequest(
@@ -75,6 +77,9 @@ class Schedule:
             )
             for index, name in enumerate(names)
         ]
+
+    def _scenes_of(self, iteration: int) -> int:
+        return 1 if iteration == self._config.iterations else iteration
 
     def _slots(self, iteration: int) -> list[tuple[int, int]]:
         """Return (task, how many earlier slots had this task) of every slot of an iteration."""

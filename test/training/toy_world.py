@@ -23,10 +23,11 @@ from smoothvla_ros.training.robot_loop import run_episode
 from smoothvla_ros.training.rollouts import LostEpisode
 
 CHUNK, JOINTS, BINS = 4, 7, 5
-HORIZON = 24
-GOAL_RAD = 0.08
+HORIZON = 32
+GOAL_RAD = 0.16
 START = np.array([0.0, -0.2, 0.0, -2.2, 0.0, 2.2, 0.8])
 PERIOD_S = 0.05
+SUBSTEPS = 25
 
 
 class ToyPolicy:
@@ -131,13 +132,19 @@ class ToyRobot:
             joint_velocities=np.gradient(positions, PERIOD_S, axis=0),
             tool_positions=positions[:, :3],
             tool_rotations=np.repeat(np.eye(3)[None], steps, axis=0),
-            substep_joint_positions=positions.astype(np.float32),
+            substep_joint_positions=_substeps(positions),
             control_period_s=PERIOD_S,
-            substep_period_s=PERIOD_S,
+            substep_period_s=PERIOD_S / SUBSTEPS,
         )
 
     def _observe(self) -> Observation:
         return Observation({}, self._positions[-1], np.zeros(JOINTS), np.zeros(2), 'go')
+
+
+def _substeps(positions: np.ndarray) -> np.ndarray:
+    times = np.arange((len(positions) - 1) * SUBSTEPS + 1) / SUBSTEPS
+    columns = [np.interp(times, np.arange(len(positions)), column) for column in positions.T]
+    return np.stack(columns, axis=1).astype(np.float32)
 
 
 @dataclass
@@ -145,13 +152,13 @@ class ToySource:
     """One toy robot behind the `RolloutSource` protocol.
 
     shuffle: seed of the order in which episodes come back; None keeps that of the requests.
-    losses: episode id -> how often it is lost before it comes.  kill_after: episodes after which
-    this process kills itself, as the out-of-memory killer would.
+    losses: episode id -> how often it is lost before it comes.  kill_at: the episode at which this
+    process kills itself, as the out-of-memory killer would.
     """
 
     shuffle: int | None = None
     losses: dict[str, int] = field(default_factory=dict)
-    kill_after: int | None = None
+    kill_at: str | None = None
     collected: list[EpisodeRequest] = field(default_factory=list)
     closed: bool = False
 
@@ -173,7 +180,7 @@ class ToySource:
                 self._lost.append(LostEpisode(request, 'the test said so'))
                 continue
             self.collected.append(request)
-            if self.kill_after is not None and len(self.collected) > self.kill_after:
+            if request.episode_id == self.kill_at:
                 os.kill(os.getpid(), signal.SIGKILL)
             if request.horizon is None:
                 request_of_loop = EpisodeRequest(**{**vars(request), 'horizon': HORIZON})

@@ -1,0 +1,117 @@
+"""The folder that a run owns: one run, one writer, nothing of another's overwritten."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from smoothvla_ros.configuration import to_mapping
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.training.config import TrainConfig
+
+_RECORD = 'run.json'
+_LOCK = '.lock'
+
+# What may differ when a run goes on: it changes where and how fast, not what comes out.
+_FREE = ('output', 'resume', 'robots', 'keep_checkpoints')
+
+
+class RunFolder:
+    """Claim an output folder for a run; a context manager that holds it until the end."""
+
+    def __init__(self, config: TrainConfig, files: Iterable[str]) -> None:
+        """Check and claim `config.output`. files: names that the run will write into it.
+
+        Raises UserError, before anything is changed, if the folder cannot be written, is in use, or
+        holds something that is not an unfinished or finished run of these very settings.
+        """
+        self.path = config.output
+        self._config = to_mapping(config)
+        self._record = self.path / _RECORD
+        check_folder(config, files)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.path / _LOCK).open('w')
+        except OSError as error:
+            raise UserError(
+                f'output={self.path} cannot be written: {error.strerror}; choose another folder'
+            ) from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._lock.close()
+            raise UserError(
+                f'output={self.path} is in use by another process; wait or choose another folder'
+            ) from error
+        if not self._record.exists():
+            self._write({'config': self._config, 'finished': False})
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._lock.close()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run was completed."""
+        return bool(_read(self._record)['finished'])
+
+    def finish(self) -> None:
+        """Remember that the run is complete."""
+        self._write({'config': self._config, 'finished': True})
+
+    def _write(self, record: dict[str, Any]) -> None:
+        temporary = self._record.with_name(f'.{_RECORD}.{os.getpid()}')
+        temporary.write_text(json.dumps(record, indent=1) + '\n')
+        os.replace(temporary, self._record)
+
+
+def check_folder(config: TrainConfig, files: Iterable[str]) -> None:
+    """Raise UserError if the run of `config` may not be written to its output folder."""
+    folder, record = config.output, config.output / _RECORD
+    existing = next((path for path in (folder, *folder.parents) if path.exists()), folder)
+    if not existing.is_dir():
+        raise UserError(f'output={folder}: {existing} is not a folder; choose another one')
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise UserError(f'output={folder}: {existing} is not writable; choose another folder')
+    if not record.exists():
+        for name in files:
+            if (folder / name).exists():
+                raise UserError(
+                    f'output={folder} holds {name} of something else, which would be overwritten; '
+                    'choose another folder'
+                )
+        return
+    if not config.resume:
+        raise UserError(
+            f'output={folder} holds the results of a run; choose another folder, or resume=true to '
+            'go on with it'
+        )
+    stored, wanted = _read(record)['config'], to_mapping(config)
+    for name in wanted:
+        if name not in _FREE and stored.get(name) != wanted[name]:
+            raise UserError(
+                f'output={folder} holds a run with {name}={stored.get(name)}, not {wanted[name]}; '
+                'choose another folder, or the same settings to go on with it'
+            )
+
+
+def _read(record: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(record.read_text())
+        return {'config': dict(content['config']), 'finished': content['finished']}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(
+            f'{record} cannot be read ({error}); choose another output folder'
+        ) from error

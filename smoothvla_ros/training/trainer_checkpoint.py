@@ -1,0 +1,75 @@
+"""What a GRPO run saves after every iteration, and how it goes on from there, bit for bit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from smoothvla_ros.training.checkpoints import Checkpoint, CheckpointStore
+from smoothvla_ros.training.grpo_trainer import TrainerState
+from smoothvla_ros.training.learner import GrpoLearner
+from smoothvla_ros.training.random_states import random_states, restore_random_states
+
+_LEARNER = 'learner'
+_RANDOM = 'random_states'
+_WEIGHT = 'weight.'
+
+
+def save_trainer(
+    store: CheckpointStore,
+    state: TrainerState,
+    learner: GrpoLearner,
+    config: dict[str, Any],
+    wall_seconds: float,
+) -> Checkpoint:
+    """Write the checkpoint of `state.iteration`."""
+    moments = {
+        f'{key}.{name}': value
+        for name, parameter in learner.parameters.items()
+        for key, value in learner.optimiser.state.get(parameter, {}).items()
+    }
+    # The policy's own files may round (half precision, merged adapters); the learner's may not.
+    weights = {f'{_WEIGHT}{name}': value for name, value in learner.parameters.items()}
+    random_tensors, random_values = random_states()
+    groups = learner.optimiser.state_dict()['param_groups']
+    return store.save(
+        state.iteration,
+        learner.policy.save,
+        {_LEARNER: {**weights, **moments}, _RANDOM: random_tensors},
+        {
+            **state.to_plain(),
+            'config': config,
+            'wall_seconds': wall_seconds,
+            'optimiser': [
+                {name: value for name, value in group.items() if name != 'params'}
+                for group in groups
+            ],
+            'random': random_values,
+        },
+    )
+
+
+def restore_trainer(checkpoint: Checkpoint, learner: GrpoLearner) -> tuple[TrainerState, float]:
+    """Put weights, optimiser and random generators back; return the state and the seconds so far.
+
+    learner: on the policy loaded from `checkpoint.policy_folder`.
+    """
+    values, tensors = checkpoint.read_state(), checkpoint.read_tensors(_LEARNER)
+    with torch.no_grad():
+        for name, parameter in learner.parameters.items():
+            parameter.copy_(tensors[f'{_WEIGHT}{name}'])
+    optimiser = learner.optimiser
+    keys = {name.split('.', 1)[0] for name in tensors if not name.startswith(_WEIGHT)}
+    for name, parameter in learner.parameters.items():
+        # The step counter lives on the CPU wherever the parameter is.
+        moments = {
+            key: tensors[f'{key}.{name}'].to('cpu' if key == 'step' else parameter.device)
+            for key in sorted(keys)
+        }
+        if moments:
+            optimiser.state[parameter] = moments
+    for group, stored in zip(optimiser.param_groups, values['optimiser'], strict=True):
+        group.update({k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()})
+    restore_random_states(checkpoint.read_tensors(_RANDOM), values['random'])
+    return TrainerState.from_plain(values), float(values['wall_seconds'])

@@ -1,0 +1,297 @@
+"""`smoothvla train`: measure a policy, fine-tune it with GRPO, measure it again."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from smoothvla_ros.configuration import load, to_mapping
+from smoothvla_ros.evaluation.archive import TABLE, TRAJECTORIES, EpisodeArchive
+from smoothvla_ros.evaluation.episode_table import EpisodeRow
+from smoothvla_ros.evaluation.report import FIGURES, REPORT, write_report
+from smoothvla_ros.evaluation.summary import SUMMARY, RunContext, read_summary
+from smoothvla_ros.kinematics import Arm
+from smoothvla_ros.policies import Policy, load_policy
+from smoothvla_ros.records import Episode
+from smoothvla_ros.simulation.rendering import RenderSettings
+from smoothvla_ros.simulation.splits import Split
+from smoothvla_ros.simulation.tasks import task, tasks
+from smoothvla_ros.smoothness import EstimatorSettings
+from smoothvla_ros.training.checkpoints import Checkpoint, CheckpointStore, folder_sha256
+from smoothvla_ros.training.config import TrainConfig
+from smoothvla_ros.training.grpo_trainer import GrpoTrainer, TrainerState
+from smoothvla_ros.training.learner import GrpoLearner
+from smoothvla_ros.training.metrics_log import METRICS, TENSORBOARD, MetricsLog
+from smoothvla_ros.training.motion import rollout_outcome
+from smoothvla_ros.training.process_rollouts import ProcessRolloutSource
+from smoothvla_ros.training.progress import Phase, Report, TrainStatus
+from smoothvla_ros.training.rollouts import RolloutSource
+from smoothvla_ros.training.run_folder import RunFolder, check_folder
+from smoothvla_ros.training.schedule import Schedule
+from smoothvla_ros.training.trainer_checkpoint import restore_trainer, save_trainer
+from smoothvla_ros.workflows.evaluate import evaluate, print_comparison
+from smoothvla_ros.workflows.train_progress import ProgressBar
+
+BEFORE, AFTER = 'before', 'after'
+CHECKPOINTS = 'checkpoints'
+POLICY = 'policy'
+_FILES = (
+    SUMMARY,
+    TABLE,
+    TRAJECTORIES,
+    METRICS,
+    TENSORBOARD,
+    CHECKPOINTS,
+    POLICY,
+    REPORT,
+    FIGURES,
+)
+
+Loader = Callable[[str | Path, str], Policy]
+
+
+def train(
+    config: TrainConfig,
+    source: RolloutSource,
+    *,
+    load: Loader = load_policy,
+    report: Report | None = None,
+) -> dict[str, Any]:
+    """Run a training job, or go on where one with these settings stopped; return its summary.
+
+    source: where every episode comes from, those of the evaluations included; not closed here.
+    load: folder and device to a policy.  report: told of every change; the progress bar if None.
+    A finished job is not run again. Everything is written below `config.output`.
+    Raises UserError for settings, files or folders that cannot be used; nothing is overwritten.
+    """
+    chosen = chosen_tasks(config)
+    with RunFolder(config, _FILES) as folder, _deterministic(config.deterministic):
+        if folder.finished:
+            return read_summary(folder.path)
+        job = _Job(config, chosen, source, load, report or ProgressBar())
+        summary = job.run()
+        folder.finish()
+    return summary
+
+
+def chosen_tasks(config: TrainConfig) -> tuple[int, ...]:
+    """Return the tasks of a job.  Raises UserError for a suite or a task that does not exist."""
+    known = tuple(item.index for item in tasks(config.suite))
+    for index in config.tasks:
+        task(config.suite, index)
+    return config.tasks or known
+
+
+class _Job:
+    """One training job from its first episode to its report."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        chosen: Sequence[int],
+        source: RolloutSource,
+        load: Loader,
+        report: Report,
+    ) -> None:
+        self._started = time.monotonic()
+        self._config = config
+        self._tasks = tuple(chosen)
+        self._source = source
+        self._load = load
+        self._report = report
+        self._arm = Arm.panda()
+        self._estimator = EstimatorSettings()
+        self._archive = EpisodeArchive(config.output, self._arm, self._estimator)
+        self._store = CheckpointStore(config.output / CHECKPOINTS, config.keep_checkpoints)
+        self._earlier_seconds = 0.0
+        self._state, self._learner, self._checkpoint = self._begin()
+
+    def run(self) -> dict[str, Any]:
+        """Evaluate, train, evaluate, report."""
+        if self._state.iteration == 0:
+            self._serve()
+            self._evaluate(BEFORE, Phase.EVALUATE_BEFORE)
+        self._train()
+        self._serve()
+        self._evaluate(AFTER, Phase.EVALUATE_AFTER)
+        self._tell(Phase.REPORT)
+        self._learner.policy.save(self._config.output / POLICY)
+        context = RunContext(
+            suite=self._config.suite,
+            seed=self._config.seed,
+            reward=self._config.reward,
+            iterations=self._config.iterations,
+            wall_seconds=self._wall_seconds(),
+            before=BEFORE,
+            after=AFTER,
+            languages={index: task(self._config.suite, index).language for index in self._tasks},
+        )
+        summary = write_report(self._archive, context, video=self._config.video)
+        self._tell(Phase.FINISHED)
+        return summary
+
+    def _begin(self) -> tuple[TrainerState, GrpoLearner, Checkpoint]:
+        """Load the newest intact checkpoint; without any, make the starting policy the first."""
+        config = self._config
+        checkpoint = self._store.latest()
+        folder: Path | str = checkpoint.policy_folder if checkpoint is not None else config.policy
+        policy = self._load(folder, config.device)
+        reference = None
+        if config.kl_coefficient > 0.0:
+            first: Path | str = config.policy
+            if checkpoint is not None:
+                self._store.at(0).verify()
+                first = self._store.at(0).policy_folder
+            reference = self._load(first, config.device)
+            reference.module.requires_grad_(False)
+        learner = GrpoLearner(policy, config, reference)
+        if checkpoint is None:
+            torch.manual_seed(config.seed)
+            state = TrainerState()
+            return state, learner, self._save(state, learner)
+        state, self._earlier_seconds = restore_trainer(checkpoint, learner)
+        return state, learner, checkpoint
+
+    def _train(self) -> None:
+        config, state = self._config, self._state
+        trainer = GrpoTrainer(
+            config,
+            self._tasks,
+            Schedule(config, self._tasks),
+            self._source,
+            self._learner,
+            partial(rollout_outcome, jacobian=self._arm.jacobian, estimator=self._estimator),
+            state,
+            self._estimator,
+            self._report,
+            self._keep_sampled,
+        )
+        with MetricsLog(config.output, state.history) as log:
+            while state.iteration < config.iterations:
+                self._serve()
+                figures = trainer.iterate()
+                self._checkpoint = self._save(state, self._learner)
+                log.add(figures)
+
+    def _evaluate(self, label: str, phase: Phase) -> None:
+        """Run the greedy held-out episodes that are not on disk yet."""
+        config = self._config
+        status = TrainStatus(
+            phase,
+            self._state.iteration,
+            config.iterations,
+            episodes_planned=config.evaluation_episodes * len(self._tasks),
+        )
+        self._report(status)
+        done: list[EpisodeRow] = []
+
+        def tell(row: EpisodeRow) -> None:
+            done.append(row)
+            solved = [item.jerk for item in done if item.success]
+            self._report(
+                dataclasses.replace(
+                    status,
+                    episodes_done=len(done),
+                    success=len(solved) / len(done),
+                    jerk=sum(solved) / len(solved) if solved else float('nan'),
+                )
+            )
+
+        evaluate(
+            self._source,
+            label,
+            config.suite,
+            self._tasks,
+            Split.HELD_OUT,
+            config.evaluation_episodes,
+            config.evaluation_seed,
+            0.0,
+            archive=self._archive,
+            policy_version=self._state.iteration,
+            on_row=tell,
+        )
+
+    def _serve(self) -> None:
+        """Let the source answer with the policy of the latest checkpoint."""
+        folder = self._checkpoint.policy_folder
+        self._source.update_policy(self._state.iteration, folder, folder_sha256(folder))
+
+    def _keep_sampled(self, iteration: int, episodes: Sequence[Episode]) -> None:
+        """Keep the sampled rollouts of the first and the last iteration for the report."""
+        if iteration not in (1, self._config.iterations):
+            return
+        label = BEFORE if iteration == 1 else AFTER
+        for episode in episodes:
+            if self._archive.row(label, episode.request.episode_id) is None:
+                self._archive.add(episode, label)
+
+    def _save(self, state: TrainerState, learner: GrpoLearner) -> Checkpoint:
+        return save_trainer(
+            self._store, state, learner, to_mapping(self._config), self._wall_seconds()
+        )
+
+    def _wall_seconds(self) -> float:
+        return self._earlier_seconds + time.monotonic() - self._started
+
+    def _tell(self, phase: Phase) -> None:
+        self._report(TrainStatus(phase, self._state.iteration, self._config.iterations))
+
+
+def print_result(summary: Mapping[str, Any], config: TrainConfig) -> None:
+    """Print the tables before and after, and where everything lies."""
+    print_comparison(summary)
+    print(f'\nreport: {config.output / REPORT}\npolicy: {config.output / POLICY}')
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments; every setting of `TrainConfig` is one."""
+    parser.add_argument('--config', type=Path, help='YAML file of the settings below')
+    for field in dataclasses.fields(TrainConfig):
+        default = field.default
+        if isinstance(default, tuple):
+            default = ','.join(map(str, default)) or 'all'
+        parser.add_argument(
+            '--' + field.name.replace('_', '-'),
+            dest=field.name,
+            metavar='VALUE',
+            help=f'{field.metadata["description"]} (default: {default})'.replace('%', '%%'),
+        )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train in this process, print the table and say where the report is."""
+    names = {field.name for field in dataclasses.fields(TrainConfig)}
+    given = {
+        name: value
+        for name, value in vars(arguments).items()
+        if name in names and value is not None
+    }
+    config = load(TrainConfig, arguments.config, given)
+    chosen_tasks(config)
+    check_folder(config, _FILES)
+    # A policy that cannot be loaded is named before anything is started.
+    spec = load_policy(config.policy, config.device).spec
+    render = RenderSettings(config.render_profile, spec.image_size, spec.cameras)
+    loader = partial(load_policy, device=config.device)
+    with ProcessRolloutSource(loader, config.robots, render) as source:
+        print_result(train(config, source), config)
+    return 0
+
+
+@contextmanager
+def _deterministic(enabled: bool) -> Iterator[None]:
+    """Use torch's deterministic kernels for a while."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(before or enabled, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)

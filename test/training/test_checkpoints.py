@@ -1,0 +1,120 @@
+"""Checkpoints: complete or absent, exact, and honest about damage."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from toy_world import ToyPolicy, load_toy
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.smoothness import EstimatorSettings
+from smoothvla_ros.training.checkpoints import CheckpointStore, DamagedCheckpoint, folder_sha256
+from smoothvla_ros.training.config import GrpoConfig
+from smoothvla_ros.training.grpo_trainer import TrainerState
+from smoothvla_ros.training.jerk_reference import JerkReference
+from smoothvla_ros.training.learner import GrpoLearner
+from smoothvla_ros.training.outcomes import TaskReference
+from smoothvla_ros.training.trainer_checkpoint import restore_trainer, save_trainer
+
+
+def write(store: CheckpointStore, iteration: int, learner: GrpoLearner | None = None):
+    """A checkpoint of a toy run."""
+    reference = JerkReference(EstimatorSettings(), {3: TaskReference(1.0 / 3.0, 20.5, 7)})
+    state = TrainerState(iteration, reference, [{'iteration': iteration, 'success': 0.1}])
+    learner = learner or GrpoLearner(ToyPolicy(), GrpoConfig())
+    return save_trainer(store, state, learner, {'seed': 0}, wall_seconds=12.5)
+
+
+def step(learner: GrpoLearner) -> torch.Tensor:
+    """One optimiser step on a fixed loss; returns the weights."""
+    learner.optimiser.zero_grad()
+    sum((p**2).sum() for p in learner.parameters.values()).backward()
+    learner.optimiser.step()
+    return torch.nn.utils.parameters_to_vector(learner.parameters.values()).detach()
+
+
+def test_everything_comes_back_bit_for_bit(tmp_path):
+    """Weights, optimiser, state and every random generator go on as if nothing had happened."""
+    store = CheckpointStore(tmp_path, keep=2)
+    learner = GrpoLearner(ToyPolicy(), GrpoConfig(learning_rate=0.01))
+    step(learner)
+    write(store, 4, learner)
+    expected = (step(learner), torch.rand(3), np.random.random(3), random.random())  # noqa: NPY002
+
+    torch.manual_seed(99), np.random.seed(99), random.seed(99)  # noqa: NPY002
+    checkpoint = store.latest()
+    again = GrpoLearner(load_toy(checkpoint.policy_folder), GrpoConfig(learning_rate=0.01))
+    state, seconds = restore_trainer(checkpoint, again)
+
+    assert torch.equal(step(again), expected[0])
+    assert torch.equal(torch.rand(3), expected[1])
+    assert (np.random.random(3) == expected[2]).all()  # noqa: NPY002
+    assert random.random() == expected[3]
+    assert (state.iteration, seconds) == (4, 12.5)
+    assert state.reference.tasks[3] == TaskReference(1.0 / 3.0, 20.5, 7)
+    assert state.reference.estimator == EstimatorSettings()
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(tmp_path, caplog):
+    """One flipped byte in the optimiser's file is found."""
+    store = CheckpointStore(tmp_path, keep=3)
+    write(store, 1)
+    damaged = write(store, 2).folder / 'learner.safetensors'
+    content = bytearray(damaged.read_bytes())
+    content[-1] ^= 1
+    damaged.write_bytes(content)
+    assert store.latest().iteration == 1
+    assert 'iteration_0002: learner.safetensors does not match its hash' in caplog.text
+
+
+@pytest.mark.parametrize('victim', ['policy/model.safetensors', 'manifest.json', 'state.json'])
+def test_a_missing_file_is_damage(tmp_path, victim):
+    """Without any of its files a checkpoint is not used."""
+    store = CheckpointStore(tmp_path, keep=2)
+    checkpoint = write(store, 1)
+    (checkpoint.folder / victim).unlink()
+    with pytest.raises(DamagedCheckpoint, match='iteration_0001'):
+        checkpoint.verify()
+    with pytest.raises(UserError, match='every checkpoint is damaged'):
+        store.latest()
+
+
+def test_no_checkpoint_is_not_an_error(tmp_path):
+    """A fresh run starts from its policy."""
+    assert CheckpointStore(tmp_path / 'nothing', keep=2).latest() is None
+
+
+def test_the_first_and_the_last_few_are_kept(tmp_path):
+    """Iteration 0 is the reference; of the others `keep`."""
+    store = CheckpointStore(tmp_path, keep=2)
+    for iteration in range(5):
+        write(store, iteration)
+    assert store.iterations() == [0, 3, 4]
+
+
+def test_a_half_written_checkpoint_does_not_count(tmp_path):
+    """What a kill leaves behind has no checkpoint's name, and the next save removes it."""
+    store = CheckpointStore(tmp_path, keep=2)
+
+    def killed(folder):
+        folder.mkdir()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.save(1, killed, {}, {})
+    assert store.latest() is None
+    write(store, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ['iteration_0001']
+
+
+def test_the_hash_of_a_folder_depends_on_names_and_contents(tmp_path):
+    """The hash that is announced with a policy."""
+    (tmp_path / 'a').write_text('1')
+    first = folder_sha256(tmp_path)
+    (tmp_path / 'a').rename(tmp_path / 'b')
+    second = folder_sha256(tmp_path)
+    (tmp_path / 'b').write_text('2')
+    assert len({first, second, folder_sha256(tmp_path)}) == 3

@@ -1,0 +1,223 @@
+"""The whole job on a toy policy: before, iterations, after, files, refusals, and a real kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import load_file
+
+TRAINING_TESTS = Path(__file__).parents[1] / 'training'
+sys.path.insert(0, str(TRAINING_TESTS))
+
+from toy_world import ToyPolicy, ToySource, load_toy  # noqa: E402
+
+from smoothvla_ros import cli  # noqa: E402
+from smoothvla_ros.errors import UserError  # noqa: E402
+from smoothvla_ros.training.checkpoints import CheckpointStore  # noqa: E402
+from smoothvla_ros.training.config import TrainConfig  # noqa: E402
+from smoothvla_ros.workflows.train import print_result, train  # noqa: E402
+
+TIMING = ('rollout_seconds', 'update_seconds', 'episodes_per_minute')
+
+
+def config_of(folder: Path, **settings) -> TrainConfig:
+    """A job of seconds: one task, three iterations, four held-out episodes."""
+    policy = folder / 'start'
+    if not policy.exists():
+        ToyPolicy().save(policy)
+    values = {
+        'iterations': 3,
+        'groups': 2,
+        'group_size': 4,
+        'tasks': (0,),
+        'evaluation_episodes': 4,
+        'learning_rate': 1e-2,
+        'threads': 1,
+        'video': False,
+        'policy': str(policy),
+        'output': folder / 'out',
+    }
+    return TrainConfig(**{**values, **settings})
+
+
+def outcome(folder: Path) -> dict:
+    """Everything that a run computed: weights, figures, reference, episodes; no times."""
+    store = CheckpointStore(folder / 'checkpoints', keep=2)
+    state = store.latest().read_state()
+    history = [{k: v for k, v in f.items() if k not in TIMING} for f in state['history']]
+    weights = load_file(folder / 'policy' / 'model.safetensors')
+    return {
+        'weights': {name: value.tobytes() for name, value in weights.items()},
+        'history': repr(history),
+        'reference': state['jerk_reference'],
+        'episodes': (folder / 'episodes.csv').read_text(),
+    }
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+    """One uninterrupted run."""
+    folder = tmp_path_factory.mktemp('finished')
+    config = config_of(folder)
+    source = ToySource()
+    summary = train(config, source, load=load_toy)
+    return config, summary, source
+
+
+def test_a_job_leaves_everything_the_issue_names(finished, capsys):
+    """Summary with greedy and sampled pairs, episodes, metrics, report and policy."""
+    config, summary, _ = finished
+    for name in ('summary.json', 'episodes.csv', 'metrics.csv', 'report.html', 'policy'):
+        assert (config.output / name).exists(), name
+    assert any((config.output / 'tensorboard').iterdir())
+    assert json.loads((config.output / 'summary.json').read_text()) == summary
+    assert summary['before']['success']['episodes'] == 4
+    assert summary['paired'] is not None
+    assert summary['sampled']['paired']['common'] >= 1
+    assert (summary['reward'], summary['iterations'], summary['seed']) == ('decoupled', 3, 0)
+    assert len((config.output / 'metrics.csv').read_text().splitlines()) == 1 + 3
+    print_result(summary, config)
+    assert 'before' in capsys.readouterr().out
+
+
+def test_evaluation_is_held_out_and_greedy(finished):
+    """No evaluated scene is a trained one."""
+    from smoothvla_ros.simulation.splits import Split, split_of
+
+    _, _, source = finished
+    splits = {(r.temperature == 0.0, split_of(r.name)) for r in source.collected}
+    assert splits == {(True, Split.HELD_OUT), (False, Split.TRAIN)}
+
+
+def test_a_finished_job_is_not_run_again(finished):
+    """The second call returns the same summary and asks for no episode."""
+    config, summary, _ = finished
+    again = ToySource()
+    assert train(config, again, load=load_toy) == summary
+    assert again.collected == []
+
+
+@pytest.mark.parametrize(
+    ('settings', 'named'),
+    [({'seed': 7}, 'seed=0, not 7'), ({'resume': False}, 'results of a run')],
+)
+def test_another_runs_results_are_not_overwritten(finished, settings, named):
+    """Other settings, or resume=false: one line, and not a byte changes."""
+    config, _, _ = finished
+    before = outcome(config.output)
+    with pytest.raises(UserError, match=named):
+        train(config_of(config.output.parent, **settings), ToySource(), load=load_toy)
+    assert outcome(config.output) == before
+
+
+def test_files_of_something_else_are_not_overwritten(tmp_path):
+    """A folder with a summary.json but no run of ours is refused."""
+    config = config_of(tmp_path)
+    config.output.mkdir()
+    (config.output / 'summary.json').write_text('mine')
+    with pytest.raises(UserError, match=r'summary\.json of something else'):
+        train(config, ToySource(), load=load_toy)
+    assert [path.name for path in config.output.iterdir()] == ['summary.json']
+
+
+def test_a_folder_in_use_is_refused(tmp_path):
+    """Two writers would mix their episodes."""
+    from smoothvla_ros.training.run_folder import RunFolder
+
+    config = config_of(tmp_path)
+    with RunFolder(config, ()), pytest.raises(UserError, match='in use'):
+        train(config, ToySource(), load=load_toy)
+
+
+def test_an_output_that_cannot_be_written_is_named(tmp_path):
+    """A file in the way, and a file system that takes no folders."""
+    (tmp_path / 'file').write_text('')
+    for output in (tmp_path / 'file' / 'below', Path('/proc/smoothvla')):
+        with pytest.raises(UserError, match=f'output={output}'):
+            train(config_of(tmp_path, output=output), ToySource(), load=load_toy)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'named'),
+    [
+        (['--suite', 'libero_spatal'], 'libero_spatal'),
+        (['--tasks', '0,10'], 'task 10'),
+        (['--reward', 'fast'], 'fast'),
+        (['--iterations', '-1'], 'iterations=-1'),
+        (['--group-size', '0'], 'group_size=0'),
+        (['--evaluation-episodes', '0'], 'evaluation_episodes=0'),
+        (['--policy', 'nowhere'], 'nowhere'),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_status_2(tmp_path, capsys, arguments, named):
+    """Through the command line, before any worker is started; the output folder stays absent."""
+    output = tmp_path / 'out'
+    assert cli.main(['train', '--output', str(output), *arguments]) == 2
+    error = capsys.readouterr().err.strip()
+    assert named in error
+    assert error.count('\n') == 0
+    assert not output.exists()
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from test_train_job import config_of
+from toy_world import ToySource, load_toy
+from smoothvla_ros.workflows.train import train
+config = config_of(Path(sys.argv[1]), policy=sys.argv[2])
+train(config, ToySource(kill_at=sys.argv[3]), load=load_toy)
+"""
+
+
+def test_a_killed_run_goes_on_to_the_same_numbers(finished, tmp_path):
+    """kill -9 in the first iteration, in the last and in the second evaluation: weights, figures,
+    reference and episodes are those of the run that was not killed."""
+    config, _, source = finished
+    total = len(source.collected)
+    environment = {
+        **os.environ,
+        'PYTHONPATH': os.pathsep.join([str(TRAINING_TESTS), str(Path(__file__).parent), *sys.path]),
+        'OMP_NUM_THREADS': '1',
+    }
+    for victim in ('i0001-g001-r002', 'i0003-g000-r003', 'after-t0-task00-0002'):
+        process = subprocess.run(
+            [sys.executable, '-c', KILLED, str(tmp_path), config.policy, victim],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert process.returncode == -signal.SIGKILL, process.stderr
+    final = ToySource()
+    train(config_of(tmp_path, policy=config.policy), final, load=load_toy)
+    assert 0 < len(final.collected) < total
+    assert outcome(tmp_path / 'out') == outcome(config.output)
+
+
+def test_a_damaged_checkpoint_costs_one_iteration_and_no_number(finished, tmp_path, caplog):
+    """The one before it is used; the run ends with the same weights."""
+    config, _, _ = finished
+    config_here = config_of(tmp_path, policy=config.policy)
+
+    class Stop(Exception):
+        pass
+
+    def stop(status):
+        if status.phase == 'evaluate_after':
+            raise Stop
+
+    with pytest.raises(Stop):
+        train(config_here, ToySource(), load=load_toy, report=stop)
+    latest = CheckpointStore(config_here.output / 'checkpoints', keep=2).latest()
+    (latest.folder / 'state.json').write_text('{}')
+    train(config_here, ToySource(), load=load_toy)
+    assert 'iteration_0003: state.json does not match its hash' in caplog.text
+    assert outcome(config_here.output) == outcome(config.output)

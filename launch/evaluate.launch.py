@@ -1,0 +1,93 @@
+"""Measure a policy's success and jerk on LIBERO over the graph: bridge, policy and evaluator.
+
+When the evaluator is done, or any node ends, everything ends.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
+from launch_ros.actions import Node
+
+from smoothvla_ros.nodes.launch_arguments import declare_arguments, given
+from smoothvla_ros.workflows.evaluation_config import EvaluationConfig
+
+CONFIG = Path(__file__).resolve().parents[1] / 'config'
+
+# Arguments by the node that they go to; those of several nodes have one value.
+BRIDGE = ('robots', 'render_profile')
+POLICY = ('robots',)
+EVALUATOR = (
+    'policy',
+    'compare',
+    'suite',
+    'tasks',
+    'episodes',
+    'split',
+    'seed',
+    'temperatures',
+    'robots',
+    'render_profile',
+    'video',
+    'out',
+)
+
+
+def graph(context: LaunchContext) -> list[Node]:
+    """Return the nodes, with the arguments that were given on top of the parameter files."""
+    arguments = context.launch_configurations
+    namespace = arguments['namespace']
+    config = arguments['config']
+    # An evaluation needs no observations back, only the motion.
+    no_rollouts = {'record_rollouts': False}
+    policy = {'graph': 'lock_step'} | no_rollouts | given(arguments, POLICY)
+    return [
+        Node(
+            package='smoothvla_ros',
+            executable='libero_bridge',
+            name='libero_bridge',
+            namespace=namespace,
+            parameters=[config, given(arguments, BRIDGE)],
+            output='screen',
+            on_exit=Shutdown(reason='libero_bridge ended'),
+        ),
+        Node(
+            package='smoothvla_ros',
+            executable='policy',
+            name='policy',
+            namespace=namespace,
+            parameters=[str(CONFIG / 'policy.yaml'), config, policy],
+            output='screen',
+            on_exit=Shutdown(reason='policy ended'),
+        ),
+        Node(
+            package='smoothvla_ros',
+            executable='evaluator',
+            name='evaluator',
+            namespace=namespace,
+            parameters=[config, no_rollouts | given(arguments, EVALUATOR)],
+            output='screen',
+            emulate_tty=True,
+            on_exit=Shutdown(reason='evaluator ended'),
+        ),
+    ]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Return the description of the evaluation graph."""
+    return LaunchDescription(
+        [
+            DeclareLaunchArgument(
+                'config',
+                default_value=str(CONFIG / 'evaluate.yaml'),
+                description='Parameter file of the whole graph; other arguments override it',
+            ),
+            DeclareLaunchArgument(
+                'namespace', default_value='', description='Namespace of every node and topic'
+            ),
+            *declare_arguments(EvaluationConfig, EVALUATOR, 'the file `config`'),
+            OpaqueFunction(function=graph),
+        ]
+    )

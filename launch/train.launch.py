@@ -1,0 +1,117 @@
+"""Fine-tune a policy in LIBERO with GRPO: bridge, policy, jerk monitor and trainer.
+
+When the trainer is done, or any node ends, everything ends.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
+from launch.conditions import IfCondition
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+from smoothvla_ros.nodes.launch_arguments import declare_arguments, given
+from smoothvla_ros.training.config import TrainConfig
+
+CONFIG = Path(__file__).resolve().parents[1] / 'config'
+
+# Arguments by the node that they go to; those of several nodes have one value.
+BRIDGE = ('robots', 'render_profile')
+POLICY = ('robots', 'deterministic')
+MONITOR = ('robots',)
+TRAINER = (
+    'suite',
+    'tasks',
+    'policy',
+    'reward',
+    'iterations',
+    'groups',
+    'group_size',
+    'temperature',
+    'evaluation_episodes',
+    'robots',
+    'render_profile',
+    'deterministic',
+    'seed',
+    'output',
+    'resume',
+)
+
+
+def graph(context: LaunchContext) -> list[Node]:
+    """Return the nodes, with the arguments that were given on top of the parameter files."""
+    arguments = context.launch_configurations
+    namespace = arguments['namespace']
+    config = arguments['config']
+    lock_step = {'graph': 'lock_step'}
+    return [
+        Node(
+            package='smoothvla_ros',
+            executable='libero_bridge',
+            name='libero_bridge',
+            namespace=namespace,
+            parameters=[config, given(arguments, BRIDGE)],
+            output='screen',
+            on_exit=Shutdown(reason='libero_bridge ended'),
+        ),
+        Node(
+            package='smoothvla_ros',
+            executable='policy',
+            name='policy',
+            namespace=namespace,
+            parameters=[str(CONFIG / 'policy.yaml'), config, lock_step | given(arguments, POLICY)],
+            output='screen',
+            on_exit=Shutdown(reason='policy ended'),
+        ),
+        Node(
+            package='smoothvla_ros',
+            executable='jerk_monitor',
+            name='jerk_monitor',
+            namespace=namespace,
+            parameters=[
+                str(CONFIG / 'jerk_monitor.yaml'),
+                config,
+                lock_step | given(arguments, MONITOR),
+            ],
+            output='screen',
+            condition=IfCondition(LaunchConfiguration('monitor')),
+            on_exit=Shutdown(reason='jerk_monitor ended'),
+        ),
+        Node(
+            package='smoothvla_ros',
+            executable='grpo_trainer',
+            name='grpo_trainer',
+            namespace=namespace,
+            parameters=[config, given(arguments, TRAINER)],
+            output='screen',
+            emulate_tty=True,
+            on_exit=Shutdown(reason='grpo_trainer ended'),
+        ),
+    ]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Return the description of the training graph."""
+    return LaunchDescription(
+        [
+            DeclareLaunchArgument(
+                'config',
+                default_value=str(CONFIG / 'train.yaml'),
+                description='Parameter file of the whole graph; other arguments override it',
+            ),
+            DeclareLaunchArgument(
+                'namespace', default_value='', description='Namespace of every node and topic'
+            ),
+            DeclareLaunchArgument(
+                'monitor',
+                default_value='true',
+                choices=['true', 'false'],
+                description='Whether to run the jerk monitor',
+            ),
+            *declare_arguments(TrainConfig, TRAINER, 'the file `config`'),
+            OpaqueFunction(function=graph),
+        ]
+    )

@@ -1,0 +1,47 @@
+"""The command line of a planned node, as launch_ros writes it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import yaml
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.nodes.launch_runner.plan import PlannedNode
+
+_OWN_PACKAGE = 'smoothvla_ros'
+
+
+def node_command(node: PlannedNode, folder: Path) -> list[str]:
+    """Return the command; parameters that are no files yet are written into `folder`."""
+    command = [*_executable(node), *node.arguments, '--ros-args']
+    if node.name is not None:
+        command += ['-r', f'__node:={node.name}']
+    if node.namespace is not None:
+        command += ['-r', f'__ns:={node.namespace}']
+    for number, item in enumerate(node.parameters):
+        path = item
+        if isinstance(item, dict):
+            if not item:
+                continue
+            path = folder / f'{node.label}_{number}.yaml'
+            path.write_text(yaml.dump({node.full_name: {'ros__parameters': item}}))
+        command += ['--params-file', str(path)]
+    for source, target in node.remappings:
+        command += ['-r', f'{source}:={target}']
+    return command
+
+
+def _executable(node: PlannedNode) -> list[str]:
+    for prefix in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep):
+        path = Path(prefix) / 'lib' / node.package / node.executable
+        if prefix and path.is_file():
+            return [str(path)]
+    if node.package == _OWN_PACKAGE:
+        return [sys.executable, '-m', f'{_OWN_PACKAGE}.nodes.{node.executable}']
+    raise UserError(
+        f'executable {node.executable!r} of package {node.package!r} not found; install the '
+        'package and source its setup file'
+    )

@@ -1,0 +1,212 @@
+"""Each kind of demonstration on disk comes in upright, complete and with its instruction."""
+
+import io
+import json
+from pathlib import Path
+
+import h5py
+import imageio.v3 as iio
+import imageio_ffmpeg
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.training.sft.lerobot_dataset import LeRobotNames
+from smoothvla_ros.training.sft.read_demonstrations import read_episodes
+
+from sft_data import episode
+
+RATE_HZ = 20
+STEPS = 20
+
+
+def red_top(count: int = STEPS, size: int = 32) -> np.ndarray:
+    """Return images whose upper half is red and whose brightness counts the steps."""
+    images = np.zeros((count, size, size, 3), np.uint8)
+    images[:, : size // 2, :, 0] = 255
+    images[:, size // 2 :, :, 2] = 10 * np.arange(count)[:, None, None]
+    return images
+
+
+def check_upright(images: np.ndarray, steps: np.ndarray) -> None:
+    """Raise unless the images are those of `red_top` at the given steps."""
+    assert images.shape[1:] == (32, 32, 3)
+    assert (images[:, 4, :, 0] > 200).all()
+    assert (images[:, 28, :, 0] < 60).all()
+    blue = images[:, 28, 16, 2].astype(int)
+    assert np.abs(blue - 10 * steps).max() < 5
+
+
+def read(path: Path, names: LeRobotNames | None = None) -> list:
+    """Return all demonstrations at a path, every fourth image of them."""
+    return list(read_episodes([path], names or LeRobotNames(), 4))
+
+
+def write_hdf5(path: Path, **left_out: bool) -> None:
+    """Write two demonstrations as LIBERO does: images upside down."""
+    source = episode(steps=STEPS)
+    with h5py.File(path, 'w') as file:
+        data = file.create_group('data')
+        data.attrs['problem_info'] = json.dumps({'language_instruction': ['open', 'the drawer']})
+        for name in ('demo_0', 'demo_1'):
+            demo = data.create_group(name)
+            demo['actions'] = source.actions.astype(np.float64)
+            for camera in ('agentview_rgb', 'eye_in_hand_rgb'):
+                if not left_out.get(camera):
+                    demo[f'obs/{camera}'] = red_top()[:, ::-1]
+            demo['obs/joint_states'] = source.joint_positions[:STEPS]
+            demo['obs/gripper_states'] = source.gripper_positions[:STEPS]
+
+
+def test_libero_hdf5(tmp_path: Path):
+    """LIBERO's upside-down images are turned, velocities derived, words joined."""
+    write_hdf5(tmp_path / 'OPEN_SCENE1_open_the_drawer_demo.hdf5')
+    demonstrations = read(tmp_path)
+    assert len(demonstrations) == 2
+    demonstration = demonstrations[0]
+    assert demonstration.instruction == 'open the drawer'
+    assert demonstration.image_steps.tolist() == [0, 4, 8, 12, 16]
+    check_upright(demonstration.images['agentview'], demonstration.image_steps)
+    check_upright(demonstration.images['wrist'], demonstration.image_steps)
+    moved = demonstration.joint_velocities[1:] * 0.05
+    assert np.allclose(moved, np.diff(demonstration.joint_positions, axis=0))
+
+
+def test_hdf5_without_images_is_named(tmp_path: Path):
+    """The array that is missing, in one line."""
+    write_hdf5(tmp_path / 'a_demo.hdf5', eye_in_hand_rgb=True)
+    with pytest.raises(UserError, match='eye_in_hand_rgb'):
+        read(tmp_path)
+
+
+def write_lerobot(folder: Path, version: int, video: bool, state_names: list[str]) -> None:
+    """Write two episodes in LeRobot's layout; in version 3 both share one file."""
+    features = {
+        'observation.state': {'dtype': 'float32', 'shape': [9], 'names': state_names},
+        'action': {'dtype': 'float32', 'shape': [7], 'names': None},
+    }
+    cameras = ('observation.images.image', 'observation.images.wrist_image')
+    for camera in cameras:
+        kind = 'video' if video else 'image'
+        features[camera] = {'dtype': kind, 'shape': [32, 32, 3], 'names': None}
+    packed = version == 3
+    info = {
+        'codebase_version': f'v{version}.0',
+        'fps': RATE_HZ,
+        'total_episodes': 2,
+        'chunks_size': 1000,
+        'features': features,
+        'data_path': 'data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet'
+        if packed
+        else 'data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet',
+        'video_path': 'videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4'
+        if packed
+        else 'videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4',
+    }
+    (folder / 'meta').mkdir(parents=True)
+    (folder / 'meta' / 'info.json').write_text(json.dumps(info))
+    tables = [lerobot_table(index, cameras if not video else ()) for index in range(2)]
+    if packed:
+        write_table(folder / 'data/chunk-000/file-000.parquet', pa.concat_tables(tables))
+        entries = [{'episode_index': index} for index in range(2)]
+        for index, entry in enumerate(entries):
+            for camera in cameras:
+                entry[f'videos/{camera}/from_timestamp'] = index * STEPS / RATE_HZ
+        write_table(folder / 'meta/episodes/chunk-000/file-000.parquet', pa.table(columns(entries)))
+        write_table(
+            folder / 'meta/tasks.parquet',
+            pa.table({'task_index': [0], '__index_level_0__': ['open the drawer']}),
+        )
+    else:
+        for index, table in enumerate(tables):
+            write_table(folder / f'data/chunk-000/episode_{index:06d}.parquet', table)
+        (folder / 'meta' / 'tasks.jsonl').write_text('{"task_index": 0, "task": "open the drawer"}')
+    for camera in cameras if video else ():
+        if packed:
+            write_video(folder / f'videos/{camera}/chunk-000/file-000.mp4', 2)
+        else:
+            for index in range(2):
+                write_video(folder / f'videos/chunk-000/{camera}/episode_{index:06d}.mp4', 1)
+
+
+def lerobot_table(index: int, image_cameras: tuple[str, ...]) -> pa.Table:
+    """Return one episode's rows: state is 7 joints and 2 fingers."""
+    source = episode(index, steps=STEPS)
+    state = np.hstack([source.joint_positions, source.gripper_positions])[:STEPS]
+    rows = {
+        'observation.state': state.astype(np.float32).tolist(),
+        'action': source.actions.tolist(),
+        'episode_index': [index] * STEPS,
+        'task_index': [0] * STEPS,
+    }
+    for camera in image_cameras:
+        rows[camera] = [{'bytes': encode_png(image), 'path': None} for image in red_top()]
+    return pa.table(rows)
+
+
+def encode_png(image: np.ndarray) -> bytes:
+    """Return a PNG file's content."""
+    buffer = io.BytesIO()
+    iio.imwrite(buffer, image, extension='.png')
+    return buffer.getvalue()
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write a parquet file and the folders above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, path)
+
+
+def write_video(path: Path, repeats: int) -> None:
+    """Write `red_top` some times over as a nearly lossless video."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = imageio_ffmpeg.write_frames(
+        str(path), (32, 32), fps=RATE_HZ, codec='libx264', output_params=['-crf', '1', '-g', '7']
+    )
+    writer.send(None)
+    for image in np.tile(red_top(), (repeats, 1, 1, 1)):
+        writer.send(np.ascontiguousarray(image))
+    writer.close()
+
+
+def columns(rows: list[dict]) -> dict[str, list]:
+    """Return rows as columns."""
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+JOINT_NAMES = [f'joint_{i}' for i in range(7)] + ['finger_left', 'finger_right']
+
+
+@pytest.mark.parametrize(('version', 'video'), [(2, False), (2, True), (3, False), (3, True)])
+def test_lerobot(tmp_path: Path, version: int, video: bool):
+    """Versions 2 and 3, with images in the table and as video: the second episode is its own."""
+    write_lerobot(tmp_path, version, video, JOINT_NAMES)
+    demonstrations = read(tmp_path)
+    assert len(demonstrations) == 2
+    demonstration, source = demonstrations[1], episode(1, steps=STEPS)
+    assert demonstration.instruction == 'open the drawer'
+    assert np.allclose(demonstration.actions, source.actions)
+    assert np.allclose(demonstration.joint_positions, source.joint_positions[:STEPS], atol=1e-6)
+    assert np.allclose(demonstration.gripper_positions[0], [0.04, -0.04])
+    for images in demonstration.images.values():
+        check_upright(images, demonstration.image_steps)
+
+
+def test_lerobot_with_a_tool_pose_says_what_is_missing(tmp_path: Path):
+    """A data set without joints is refused with the remedy, and can be overruled by name."""
+    names = ['x', 'y', 'z', 'rx', 'ry', 'rz', 'g', 'h', 'i']
+    write_lerobot(tmp_path, 2, False, names)
+    with pytest.raises(UserError, match='--joint-feature'):
+        read(tmp_path)
+    assert len(read(tmp_path, LeRobotNames(joint_feature='observation.state'))) == 2
+
+
+@pytest.mark.parametrize('content', [None, 'empty'])
+def test_a_path_without_demonstrations_is_named(tmp_path: Path, content: str | None):
+    """A path that is not there, and a folder with nothing in it."""
+    path = tmp_path / 'data'
+    if content == 'empty':
+        path.mkdir()
+    with pytest.raises(UserError, match='data'):
+        read(path)

@@ -1,0 +1,87 @@
+"""`smoothvla sft` from files to a policy that loads, and on from there."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from smoothvla_ros.cli import main
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.policies import load_policy
+from smoothvla_ros.policies.small_vla.policy import SmallVLAPolicy
+from smoothvla_ros.training.sft.config import SFTConfig
+from smoothvla_ros.workflows.sft import train_sft
+
+from sft_data import episode, tiny_shape
+
+
+def write_demonstrations(folder: Path, numbers: range) -> Path:
+    """Write demonstrations of ours, one file each."""
+    for number in numbers:
+        source = episode(number)
+        path = folder / 'libero_goal' / 'task_00' / f'init{number:02d}_seed00000_a0.npz'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(
+            path,
+            images_agentview=source.images['agentview'],
+            images_wrist=source.images['wrist'],
+            image_steps=source.image_steps,
+            joint_positions=source.joint_positions,
+            joint_velocities=source.joint_velocities,
+            gripper_positions=source.gripper_positions,
+            actions=source.actions,
+            executed_actions=source.actions,
+            **source.labels,
+            instruction=source.instruction,
+            suite='libero_goal',
+            task=0,
+            init_state=number,
+            scene_seed=0,
+            success=True,
+        )
+    return folder
+
+
+def test_trains_saves_and_goes_on_with_new_words(tmp_path: Path):
+    """Two instructions first, a third with --init: the vocabulary grows and keeps its numbers."""
+    data = write_demonstrations(tmp_path / 'two', range(2))
+    config = SFTConfig(steps=2, batch_size=4, threads=1, held_out_share=0.5)
+    folder = train_sft([data], tmp_path / 'first', config, model_config=tiny_shape())
+    first = load_policy(folder)
+    assert isinstance(first, SmallVLAPolicy)
+    assert first.vocabulary.words[2:] == ('a', 'b', 'object', 'pick', 'up')
+    assert (tmp_path / 'first' / 'metrics.jsonl').read_text().count('held_out/action_loss') == 1
+    more = write_demonstrations(tmp_path / 'three', range(3))
+    second = load_policy(train_sft([more], tmp_path / 'second', config, init=str(folder)))
+    assert isinstance(second, SmallVLAPolicy)
+    assert second.vocabulary.words == (*first.vocabulary.words, 'c')
+    assert np.array_equal(second.module.body_mean, first.module.body_mean)
+
+
+def test_one_output_folder_serves_one_training(tmp_path: Path):
+    """Other instructions in the same folder would mix two trainings: refused, nothing changed."""
+    config = SFTConfig(steps=1, batch_size=4, threads=1)
+    data = write_demonstrations(tmp_path / 'one', range(1))
+    train_sft([data], tmp_path / 'out', config, model_config=tiny_shape())
+    other = write_demonstrations(tmp_path / 'other', range(1, 2))
+    with pytest.raises(UserError, match='choose another --out'):
+        train_sft([other], tmp_path / 'out', config, model_config=tiny_shape())
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'named'),
+    [
+        (['--data', 'nowhere', '--steps', '1'], 'nowhere'),
+        (['--data', '.', '--steps', '0'], 'minutes'),
+        (['--data', '.', '--steps', '-3'], 'steps=-3'),
+        (['--data', '.', '--steps', 'many'], 'many'),
+        (['--data', '.', '--steps', '1', '--init', 'no_such_policy'], 'no_such_policy'),
+        (['--data', '.', '--steps', '1', '--out', '/proc/nothing'], '/proc/nothing'),
+    ],
+)
+def test_bad_arguments_get_one_line(arguments, named, tmp_path, monkeypatch, capsys):
+    """Exit status 2 and one line that names the value."""
+    monkeypatch.chdir(tmp_path)
+    assert main(['sft', '--out', 'out', *arguments]) == 2
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message.startswith('smoothvla:')
+    assert named in message

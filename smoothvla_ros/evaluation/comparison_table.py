@@ -22,9 +22,17 @@ class TableLine:
     change: str
     note: str = ''
 
+    @property
+    def empty(self) -> bool:
+        """Whether the line says nothing."""
+        return self.before == self.after == NOTHING
 
-def comparison_lines(figures: Mapping[str, Any]) -> list[TableLine]:
-    """Return the lines of one comparison (the top level of summary.json, or its 'sampled')."""
+
+def comparison_lines(figures: Mapping[str, Any], short: bool = False) -> list[TableLine]:
+    """Return the lines of one comparison (the top level of summary.json, or its 'sampled').
+
+    short: success and the headline measures only.
+    """
     before, after, paired = figures['before'], figures['after'], figures['paired']
     lines = [
         TableLine(
@@ -36,6 +44,8 @@ def comparison_lines(figures: Mapping[str, Any]) -> list[TableLine]:
         )
     ]
     for measure in MEASURES:
+        if short and not measure.headline:
+            continue
         change = paired and paired['changes'][measure.column]
         lines.append(
             TableLine(
@@ -99,7 +109,10 @@ def caption(figures: Mapping[str, Any]) -> str:
 
 
 def format_comparison(
-    title: str, figures: Mapping[str, Any], policies: Mapping[str, str | None] | None = None
+    title: str,
+    figures: Mapping[str, Any],
+    policies: Mapping[str, str | None] | None = None,
+    short: bool = False,
 ) -> str:
     """Return the table as aligned text, 95 % intervals in brackets.
 
@@ -110,7 +123,8 @@ def format_comparison(
         for side, label in (policies or {'before': 'before', 'after': 'after'}).items()
     }
     heading = TableLine('', '', labels['before'], labels['after'], 'change')
-    lines = [heading, *comparison_lines(figures)]
+    measured = [line for line in comparison_lines(figures, short) if not line.empty]
+    lines = [heading, *measured]
     if figures['before'] is None:
         lines = [TableLine(line.label, line.unit, '', line.after, '') for line in lines]
         lines[0] = TableLine('', '', '', labels['after'], '')
@@ -131,10 +145,11 @@ def format_comparison(
 
 
 def print_comparison(summary: Mapping[str, Any]) -> None:
-    """Print the tables of a summary: greedy, and sampled where there is one."""
-    for figures in (summary, summary['sampled']):
+    """Print the tables of a summary: greedy in full, and sampled in short where there is one."""
+    for figures, short in ((summary, False), (summary['sampled'], True)):
         if figures and figures['after'] is not None:
-            print('\n' + format_comparison(summary['suite'], figures, summary['policies']))
+            print()
+            print(format_comparison(summary['suite'], figures, summary['policies'], short))
 
 
 def _with_unit(line: TableLine) -> str:

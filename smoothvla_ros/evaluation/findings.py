@@ -108,7 +108,7 @@ def _shape(paired: Mapping[str, Any]) -> list[Finding]:
     if change['mean'] is None:
         return []
     bounds = f'{change["mean"]:+.2f} ({change["low"]:+.2f} to {change["high"]:+.2f})'
-    text = f'Log dimensionless jerk, which no change of speed improves: {bounds}'
+    text = f'Log dimensionless jerk, which slowing down alone does not improve: {bounds}'
     if change['low'] > 0.0:
         return [Finding(Verdict.SHOWN, f'{text}, smoother.')]
     if change['high'] < 0.0:

@@ -191,6 +191,7 @@ def _policy_handles(labels: Labels) -> list[Line2D]:
     return [
         Line2D([], [], color=colour, marker='o', ms=5, label=label)
         for colour, label in zip((BEFORE_COLOUR, AFTER_COLOUR), labels, strict=True)
+        if label
     ]
 
 

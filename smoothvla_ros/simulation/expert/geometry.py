@@ -93,6 +93,7 @@ def _box_surface(half: Sequence[float]) -> np.ndarray:
 
 
 def distance_to_box(points: np.ndarray, low: Sequence[float], high: Sequence[float]) -> np.ndarray:
-    """Distance of each point [n, 3] to an axis-aligned box, 0 inside, in m."""
-    outside = np.maximum(np.maximum(np.asarray(low) - points, points - np.asarray(high)), 0.0)
-    return np.linalg.norm(outside, axis=1)
+    """Signed distance of each point [n, 3] to an axis-aligned box, negative inside, in m."""
+    beyond = np.maximum(np.asarray(low) - points, points - np.asarray(high))
+    outside = np.linalg.norm(np.maximum(beyond, 0.0), axis=1)
+    return outside + np.minimum(beyond.max(axis=1), 0.0)

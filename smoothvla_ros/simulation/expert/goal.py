@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from libero.libero.envs.bddl_utils import robosuite_parse_problem
-
 
 @dataclass(frozen=True)
 class Goal:
@@ -49,6 +47,8 @@ class Problem:
 
 def read_problem(bddl_file: Path) -> Problem:
     """Parse a BDDL file."""
+    from libero.libero.envs.bddl_utils import robosuite_parse_problem  # slow to import
+
     parsed = robosuite_parse_problem(str(bddl_file))
     categories = {
         name: category

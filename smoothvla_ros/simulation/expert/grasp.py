@@ -16,8 +16,12 @@ from smoothvla_ros.simulation.expert.geometry import distance_to_box
 RIM_CATEGORIES = ('bowl', 'plate', 'mug', 'ramekin', 'frypan')
 WIDEST = 0.074  # the fingers open to 0.08 m
 FINGER_ROOM = 0.004  # clearance that an open finger needs, m
-HAND_ROOM = 0.006
+HAND_ROOM = 0.004
 SIMILAR_ROOM = 0.004  # differences below this do not decide, m
+# How far inside the rim the fingertips are centred, m: more, only to keep off something outside.
+RIM_INSETS = (0.004, 0.014, 0.024)
+STEEPEST_SPOKE = 0.25  # of a leaning vessel only those parts of the rim are taken that are level
+UPRIGHT_REACH, LEANING_REACH = 0.74, 0.08  # from the base's axis, m
 PALM_DEPTH = 0.028  # how far an object may reach up between the fingers, m
 
 # The open gripper (robosuite's Panda) at yaw 0 around the point between its fingertips, m: x across,
@@ -60,9 +64,17 @@ def room(position: np.ndarray, yaw: float, obstacles: np.ndarray) -> float:
     return float(min(fingers - FINGER_ROOM, hand - HAND_ROOM))
 
 
+def reach_left(grasp: Grasp) -> float:
+    """Return by how much (m) a grasp lies within reach; a tool that may lean reaches further."""
+    farthest = UPRIGHT_REACH + LEANING_REACH * abs(np.cos(grasp.yaw))
+    return float(farthest - np.linalg.norm(grasp.position[:2]))
+
+
 def first_with_room(candidates: list[Grasp], obstacles: np.ndarray) -> Grasp:
     """Return the first grasp that has room; if none has, the first that has about the most."""
-    rooms = [room(grasp.position, grasp.yaw, obstacles) for grasp in candidates]
+    rooms = [
+        min(room(grasp.position, grasp.yaw, obstacles), reach_left(grasp)) for grasp in candidates
+    ]
     enough = min(0.0, max(rooms) - SIMILAR_ROOM)
     return next(grasp for grasp, space in zip(candidates, rooms, strict=True) if space >= enough)
 
@@ -82,13 +94,16 @@ def rim_grasps(points: np.ndarray, rotation: np.ndarray, depth: float) -> list[G
     spokes = np.stack([np.cos(angles), np.sin(angles), np.zeros_like(angles)], axis=1) @ rotation.T
     middle = rotation @ np.array([*centre, mouth])
     flat = spokes[:, :2] / np.maximum(np.linalg.norm(spokes[:, :2], axis=1, keepdims=True), 1e-6)
+    top = float(points[:, 2].max())
     grasps = []
-    for turn in _turns(np.pi / 8, 4):
-        for side in (1.0, -1.0):
-            direction = side * np.array([-np.sin(turn), np.cos(turn)])
-            spoke = spokes[int(np.argmax(flat @ direction))]
-            position = middle + spoke * (radius - 0.004) - np.array([0.0, 0.0, depth])
-            grasps.append(Grasp(position, turn, float(points[:, 2].max())))
+    for inset in RIM_INSETS:
+        for turn in _turns(np.pi / 8, 4):
+            for side in (1.0, -1.0):
+                direction = side * np.array([-np.sin(turn), np.cos(turn)])
+                spoke = spokes[int(np.argmax(flat @ direction))]
+                if abs(spoke[2]) < STEEPEST_SPOKE:
+                    position = middle + spoke * (radius - inset) - np.array([0.0, 0.0, depth])
+                    grasps.append(Grasp(position, turn, top))
     return grasps
 
 
@@ -141,6 +156,6 @@ def plan_grasp(
     everything else [m, 3] m.
     """
     if is_taken_by_rim(category):
-        depth = 0.012 if 'plate' in category else 0.022
+        depth = 0.012 if 'plate' in category else 0.018
         return first_with_room(rim_grasps(points, rotation, depth), obstacles)
     return first_with_room(width_grasps(points), obstacles)

@@ -12,6 +12,8 @@ import numpy as np
 
 # One control step with a constant command of 1.0 moves the tool this far (OSC_POSE, kp 150), m.
 METRES_PER_STEP = 0.013
+# Between these distances from the base's axis (m) the tool begins to lean outward, up to LEAN (rad).
+LEAN_RADII, LEAN = (0.66, 0.80), 0.35
 # Share of the way to a new command that is made in one step: it rounds the speed profile's corners.
 SMOOTHING = 0.65
 # The orientation of the tool at the start of every LIBERO episode: it points down, tilted by 3.3
@@ -77,10 +79,26 @@ def velocity_towards(error: np.ndarray, fastest: float = 1.0) -> np.ndarray:
     return error / distance * speed_for_distance(distance, fastest)
 
 
-def yaw_rotation(yaw: float) -> np.ndarray:
-    """Return the start orientation of the tool turned by `yaw` (rad) about the vertical."""
-    cosine, sine = np.cos(yaw), np.sin(yaw)
-    return np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]]) @ START_TOOL_ROTATION
+def tool_rotation(yaw: float, position: np.ndarray, level: bool = True) -> np.ndarray:
+    """Return the orientation of the tool for a grasp turned by `yaw` (rad), at a `position` [3] m.
+
+    Far from the base the tool leans outward: a vertical one would stretch the elbow, and a
+    stretched arm is singular.  level: lean only as far as both fingers stay at one height.
+    """
+    lean = interpolate(float(np.linalg.norm(position[:2])), *LEAN_RADII, 0.0, LEAN)
+    if level:
+        return rotation_about(2, yaw) @ rotation_about(1, -lean * np.cos(yaw)) @ START_TOOL_ROTATION
+    return rotation_about(1, -lean) @ rotation_about(2, yaw) @ START_TOOL_ROTATION
+
+
+def rotation_about(axis: int, angle: float) -> np.ndarray:
+    """Return the rotation by `angle` (rad) about base axis 0, 1 or 2, [3, 3]."""
+    rotation = np.eye(3)
+    first, second = (axis + 1) % 3, (axis + 2) % 3
+    rotation[first, first] = rotation[second, second] = np.cos(angle)
+    rotation[second, first] = np.sin(angle)
+    rotation[first, second] = -np.sin(angle)
+    return rotation
 
 
 def rotation_vector(rotation: np.ndarray) -> np.ndarray:

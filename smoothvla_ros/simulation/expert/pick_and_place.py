@@ -14,8 +14,8 @@ from smoothvla_ros.simulation.expert.motion import (
     interpolate,
     rotation_vector,
     speed_for_distance,
+    tool_rotation,
     velocity_towards,
-    yaw_rotation,
 )
 from smoothvla_ros.simulation.expert.scene import Scene
 
@@ -74,6 +74,8 @@ class PickAndPlace:
     def __init__(self, goal: Goal):
         self._goal = goal
         self._in_hand = False
+        self._held_offset = np.zeros(3)
+        self._held_opening = 0.0
         self._grasp: Grasp | None = None
         self._planned_for = np.zeros(3)
         self._reach_height: HeightProfile | None = None
@@ -95,12 +97,15 @@ class PickAndPlace:
 
     def _update_in_hand(self, scene: Scene) -> None:
         contacts = scene.finger_contacts(self.subject)
+        offset = scene.position(self.subject) - scene.tool_position
         if self._in_hand:
-            self._in_hand = contacts > 0
-        else:
-            self._in_hand = contacts == 2 and scene.opening < GRIPPING and scene.opening_rate < 0.02
-            if self._in_hand:
-                self._carry_height = None
+            slipped = float(np.linalg.norm(offset - self._held_offset))
+            opened = scene.opening - self._held_opening
+            self._in_hand = contacts > 0 or (slipped < 0.02 and opened < 0.008)
+        elif contacts == 2 and scene.opening < GRIPPING and scene.opening_rate < 0.02:
+            self._in_hand = True
+            self._held_offset, self._held_opening = offset, scene.opening
+            self._carry_height = None
         if not self._in_hand and contacts == 0:
             self._plan_reach(scene)
 
@@ -133,7 +138,7 @@ class PickAndPlace:
         position = grasp.position + scene.position(self.subject) - self._planned_for
         error = position - tool
         aside = float(np.linalg.norm(error[:2]))
-        rotation = yaw_rotation(grasp.yaw)
+        rotation = tool_rotation(grasp.yaw, tool)
         turned = float(np.linalg.norm(rotation_vector(rotation @ scene.tool_rotation.T)))
         closing = scene.opening < FULLY_OPEN
         slack = 2.0 if closing else 1.0
@@ -191,7 +196,7 @@ class PickAndPlace:
         assert grasp is not None
         return Command(
             velocity=_blend(error, height - float(tool[2]), required - float(tool[2]), 0.7),
-            rotation=yaw_rotation(grasp.yaw),
+            rotation=tool_rotation(grasp.yaw, tool, level=False),
             gripper=OPEN if arrived or scene.satisfied(self._goal) else CLOSED,
             waypoint=np.array([*(tool[:2] + error), release]),
             target=placement.position,

@@ -1,0 +1,178 @@
+"""`smoothvla demos`: let the scripted expert record demonstrations, in several processes."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import tqdm
+
+from smoothvla_ros.configuration import load, setting, validate
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.records import EpisodeName
+from smoothvla_ros.simulation import tasks
+from smoothvla_ros.simulation.demonstrations import demonstration_path
+from smoothvla_ros.simulation.expert.noise import NoiseSettings
+from smoothvla_ros.simulation.expert.recorder import Recorder, RecordingJob, RecordingResult
+from smoothvla_ros.simulation.rendering import RenderSettings
+from smoothvla_ros.simulation.splits import Split, episode_names, require_train
+from smoothvla_ros.workflows.expert_report import ExpertReport
+
+# Episodes of one task that a process takes at once: another task may have to be built first.
+BLOCK = 5
+
+
+@dataclass(frozen=True)
+class DemosConfig:
+    """Which demonstrations are recorded."""
+
+    suite: str = setting('libero_spatial', 'LIBERO suite', choices=tasks.SUITES)
+    tasks: tuple[int, ...] = setting((), 'tasks of the suite, by number; none means all')
+    episodes: int = setting(40, 'episodes a task', minimum=1)
+    workers: int = setting(2, 'recording processes', minimum=1, maximum=256)
+    seed: int = setting(0, 'of the choice of episodes and of the noise', minimum=0)
+    image_size: int = setting(128, 'height and width of the images, pixels', minimum=16)
+    image_stride: int = setting(4, 'control steps from one image to the next', minimum=1)
+    noise: float = setting(
+        0.2, 'noise on the executed actions (never on the labels)', minimum=0.0, maximum=1.0
+    )
+    attempts: int = setting(2, 'tries an episode, each with half the noise', minimum=1, maximum=10)
+    render_profile: str = setting('fast', 'how images are drawn', choices=('stock', 'fast'))
+
+    def __post_init__(self) -> None:
+        validate(self, 'demos')
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments: the settings of `DemosConfig`, and where to write."""
+    parser.add_argument('--out', type=Path, required=True, help='folder for the demonstrations')
+    parser.add_argument(
+        '--measure',
+        action='store_true',
+        help="write only the report: the expert's success and motion, without noise and images",
+    )
+    parser.add_argument('--config', type=Path, help='YAML file of the settings below')
+    for field in dataclasses.fields(DemosConfig):
+        default = field.default if field.default != () else 'all'
+        parser.add_argument(
+            f'--{field.name.replace("_", "-")}',
+            dest=field.name,
+            help=f'{field.metadata["description"]} (default: {default})',
+        )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Record, print the table of success, and write it as JSON."""
+    names = [field.name for field in dataclasses.fields(DemosConfig)]
+    given = {name: getattr(arguments, name) for name in names}
+    overrides = {name: value for name, value in given.items() if value is not None}
+    config = load(DemosConfig, arguments.config, overrides)
+    report = record_demonstrations(config, arguments.out, arguments.measure)
+    print(report.table())
+    print(f'report: {report.path}')
+    return 0
+
+
+def record_demonstrations(config: DemosConfig, out: Path, measure: bool = False) -> ExpertReport:
+    """Record what is missing of the demonstrations that `config` asks for.
+
+    Files that exist are kept.  measure: no noise, no images and no files but the report.
+    Raises UserError for bad settings, an unwritable folder, or when a recording process died.
+    """
+    names = _episodes(config)
+    missing = names if measure else [name for name in names if not _recorded(out, name)]
+    report = ExpertReport(out, config.suite, already_recorded=len(names) - len(missing))
+    report.write()
+    job = RecordingJob(
+        folder=None if measure else out,
+        noise=NoiseSettings(scale=0.0 if measure else config.noise),
+        seed=config.seed,
+        image_stride=0 if measure else config.image_stride,
+        attempts=1 if measure else config.attempts,
+    )
+    render = RenderSettings(profile=config.render_profile, size=config.image_size)
+    with tqdm.tqdm(total=len(missing), unit='episode', desc=config.suite, smoothing=0.05) as bar:
+        for result in _results(missing, render, job, config.workers):
+            report.add(result)
+            bar.set_postfix_str(report.progress())
+            bar.update()
+    report.write()
+    return report
+
+
+def _episodes(config: DemosConfig) -> list[EpisodeName]:
+    chosen = config.tasks or tuple(range(len(tasks.tasks(config.suite))))
+    names = [
+        name
+        for task in chosen
+        for name in episode_names(config.suite, task, Split.TRAIN, config.episodes, config.seed)
+    ]
+    for name in names:
+        require_train(name)
+    return names
+
+
+def _recorded(out: Path, name: EpisodeName) -> bool:
+    first = demonstration_path(out, name, 0)
+    return any(first.parent.glob(first.name.replace('_a0.npz', '_a*.npz')))
+
+
+def _results(
+    names: list[EpisodeName], render: RenderSettings, job: RecordingJob, workers: int
+) -> Iterator[RecordingResult]:
+    """Yield the results of `names` as their blocks finish."""
+    # The processes share the cores already; more threads in each would only get in the way.
+    os.environ.setdefault('OMP_NUM_THREADS', '1')
+    blocks = _blocks(names)
+    with ProcessPoolExecutor(
+        max_workers=max(1, min(workers, len(blocks))),
+        mp_context=get_context('spawn'),
+        initializer=_start,
+        initargs=(render, job),
+    ) as pool:
+        pending: set[Future[list[RecordingResult]]] = {pool.submit(_run, block) for block in blocks}
+        try:
+            while pending:
+                finished, pending = wait(pending, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    yield from future.result()
+        except BrokenProcessPool as error:
+            raise UserError(
+                'a recording process died (memory?); run the same command again: what is recorded '
+                'is kept'
+            ) from error
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def _blocks(names: list[EpisodeName]) -> list[list[EpisodeName]]:
+    by_task: dict[int, list[EpisodeName]] = {}
+    for name in names:
+        by_task.setdefault(name.task, []).append(name)
+    return [
+        group[start : start + BLOCK]
+        for group in by_task.values()
+        for start in range(0, len(group), BLOCK)
+    ]
+
+
+_recorder: Recorder | None = None
+
+
+def _start(render: RenderSettings, job: RecordingJob) -> None:
+    """Prepare a recording process; it has one recorder for all its blocks."""
+    global _recorder
+    _recorder = Recorder(render, job)
+
+
+def _run(names: list[EpisodeName]) -> list[RecordingResult]:
+    assert _recorder is not None
+    return [_recorder.run(name) for name in names]

@@ -68,8 +68,9 @@ def evaluate(
     source: must already serve `policy_version`.  policy_label: a plain name, 'before' for example;
     the same seed gives every label the same scenes.  temperature: 0 is greedy.
     archive: keeps each episode as it finishes; those that it holds already are not run again.
-    on_row: called with every new row, instead of a progress bar.  An episode that stays lost after `attempts` is logged and
-    has no row. Raises UserError if none came, or if the archive holds them from another scene.
+    on_row: called with every new row, instead of a progress bar.
+    An episode that stays lost after `attempts` is logged and has no row. Raises UserError if none
+    came, or if the archive holds them from another scene.
     """
     requests = [
         EpisodeRequest(

@@ -22,13 +22,25 @@ python := $(venv)/bin/python
 
 # A sourced Jazzy is used with its own Python and none of the wheels.
 ifeq ($(ROS_DISTRO),jazzy)
+ros := jazzy
 extras := dev
 venv_options := --system-site-packages
-cmake := cmake
+cmake := CMAKE_PREFIX_PATH="$$AMENT_PREFIX_PATH:$$CMAKE_PREFIX_PATH" cmake
 else
+ros := wheels
 extras := dev ros-wheels
 venv_options :=
 cmake := env -u PYTHONPATH AMENT_PREFIX_PATH='$(venv)' CMAKE_PREFIX_PATH='$(venv)' cmake
+endif
+
+ifneq ($(MAKECMDGOALS),clean)
+ifeq ($(filter jazzy,$(or $(ROS_DISTRO),jazzy)),)
+$(error ROS_DISTRO=$(ROS_DISTRO) is sourced; use a shell that sources Jazzy, or none for the wheels)
+endif
+made_for := $(shell cat '$(stamps)/ros' 2>/dev/null)
+ifneq ($(or $(made_for),$(ros)),$(ros))
+$(error .venv was made for ROS 2 from "$(made_for)", this shell has "$(ros)"; run `make clean` first)
+endif
 endif
 
 # The sources come first, so that an edit needs no installation. The default range of discovery
@@ -77,6 +89,7 @@ $(stamps)/system:
 	'$(PYTHON)' -m venv $(venv_options) '$(venv)'
 	'$(python)' -m pip install --quiet --upgrade 'pip>=25'
 	mkdir -p '$(stamps)'
+	echo '$(ros)' > '$(stamps)/ros'
 	touch '$@'
 
 $(stamps)/torch: constraints.txt | $(stamps)/system

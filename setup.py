@@ -30,7 +30,8 @@ def cmake_environment() -> dict[str, str]:
     """Return the environment in which CMake finds ROS 2: the sourced one, else the wheels'."""
     environment = dict(os.environ)
     if ros_is_sourced():
-        return environment
+        known = [environment['AMENT_PREFIX_PATH'], environment.get('CMAKE_PREFIX_PATH', '')]
+        return environment | {'CMAKE_PREFIX_PATH': os.pathsep.join(filter(None, known))}
     wheels = importlib.util.find_spec('ament_package')
     if wheels is None or wheels.origin is None:
         sys.exit(

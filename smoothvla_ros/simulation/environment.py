@@ -72,7 +72,7 @@ class Environment:
             self._control.run(_SETTLE_ACTION)
         self._succeeded = False
         self._recording = EpisodeRecording(
-            self._control.control_period_s, self._control.substep_period_s
+            ACTION_DIMENSION, self._control.control_period_s, self._control.substep_period_s
         )
         self._record_state(self._recording)
 

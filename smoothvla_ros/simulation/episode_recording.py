@@ -10,8 +10,11 @@ from smoothvla_ros.records import Trajectory
 class EpisodeRecording:
     """Collects what `Trajectory` holds, from a reset to the first success."""
 
-    def __init__(self, control_period_s: float, substep_period_s: float) -> None:
+    def __init__(
+        self, action_dimension: int, control_period_s: float, substep_period_s: float
+    ) -> None:
         """Begin an episode; `add_state` must follow with the state before the first step."""
+        self._action_dimension = action_dimension
         self._control_period_s = control_period_s
         self._substep_period_s = substep_period_s
         self._actions: list[np.ndarray] = []
@@ -22,7 +25,7 @@ class EpisodeRecording:
         self._substeps: list[np.ndarray] = []
 
     def add_step(self, action: np.ndarray, substep_joint_positions: np.ndarray) -> None:
-        """Add an executed action [7] and the joints after each of its substeps [substeps, n]."""
+        """Add an executed action and the joints after each of its substeps [substeps, n]."""
         self._actions.append(action)
         self._substeps.append(substep_joint_positions.astype(np.float32))
 
@@ -42,7 +45,7 @@ class EpisodeRecording:
         """Return the motion so far."""
         first = self._joint_positions[0].astype(np.float32)[None]
         return Trajectory(
-            actions=np.array(self._actions, dtype=np.float64).reshape(len(self._actions), -1),
+            actions=np.array(self._actions).reshape(-1, self._action_dimension),
             joint_positions=np.array(self._joint_positions),
             joint_velocities=np.array(self._joint_velocities),
             tool_positions=np.array(self._tool_positions),

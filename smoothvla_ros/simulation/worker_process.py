@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import traceback
 from dataclasses import dataclass
@@ -116,6 +117,8 @@ def serve(connection: Connection, render: RenderSettings, memory_limit_mb: float
     An interrupt from the keyboard reaches all processes of a terminal; it is for the owner.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Mesa draws small images no faster with threads, and they wait for each other on a busy machine.
+    os.environ.setdefault('LP_NUM_THREADS', '0')
     keep_allocator_lean()
     runner = EpisodeRunner(EnvironmentCache(render, memory_limit_mb))
     while True:

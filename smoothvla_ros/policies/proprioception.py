@@ -36,7 +36,7 @@ def proprioception(arm: Arm, observation: Observation) -> np.ndarray:
             )
         if not np.isfinite(values).all():
             raise UserError(
-                f'observation: {name}={values.tolist()} is not finite; check this joint\'s driver'
+                f"observation: {name}={values.tolist()} is not finite; check this joint's driver"
             )
     position, rotation = arm.tool_pose(observation.joint_positions)
     twist = arm.tool_twist(observation.joint_positions, observation.joint_velocities)

@@ -27,7 +27,7 @@ def write_atomically(folder: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
     except OSError as error:
-        raise UserError(f'cannot write {folder}: {error.strerror}; choose another folder') from error
+        raise UserError(f'{folder}: {error.strerror}; choose another folder') from error
     try:
         yield temporary
         names = sorted(path.name for path in temporary.iterdir())

@@ -85,7 +85,8 @@ def train_sft(
         image_size=shape.image_size,
         chunk=shape.chunk,
     )
-    print(f'{frames.episodes} demonstrations, {len(frames)} images, {len(frames.instructions)} tasks')
+    tasks = len(frames.instructions)
+    print(f'{frames.episodes} demonstrations, {len(frames)} images, {tasks} tasks', flush=True)
     torch.manual_seed(config.seed)
     model, vocabulary = _model(start, shape, frames)
     state = out / 'state'
@@ -118,7 +119,8 @@ def _model(
 
 
 def _of(owner: type, values: dict[str, object]) -> dict[str, object]:
-    return {field.name: values[field.name] for field in dataclasses.fields(owner) if field.name in values}
+    names = [field.name for field in dataclasses.fields(owner)]
+    return {name: values[name] for name in names if name in values}
 
 
 def _check_writable(folder: Path) -> None:

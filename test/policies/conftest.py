@@ -15,6 +15,7 @@ from smoothvla_ros.policies.small_vla.modeling import SmallVLAModel
 from smoothvla_ros.policies.small_vla.policy import SmallVLAPolicy
 from smoothvla_ros.records import Observation
 
+READY = np.array([0.0, -0.2, 0.0, -2.0, 0.0, 2.0, 0.8])
 INSTRUCTION = 'pick up the black bowl and place it on the plate'
 
 
@@ -55,7 +56,7 @@ def observe() -> Callable[..., Observation]:
         shape = (size, size, 3)
         return Observation(
             images={c: rng.integers(0, 256, shape, dtype=np.uint8) for c in ('agentview', 'wrist')},
-            joint_positions=np.array([0.0, -0.2, 0.0, -2.0, 0.0, 2.0, 0.8]) + rng.normal(size=7) / 9,
+            joint_positions=READY + rng.normal(size=7) / 9,
             joint_velocities=rng.normal(size=7) / 9,
             gripper_positions=np.array([0.04, -0.04]),
             instruction=instruction,

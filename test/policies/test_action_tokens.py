@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.action_tokens import ActionBins, choose_tokens
 from smoothvla_ros.policies.seeds import chunk_seed

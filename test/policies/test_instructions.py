@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.instructions import PADDING, UNKNOWN, Vocabulary
 

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from transformers import AutoModel
+
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.small_vla.modeling import SmallVLAModel
 from smoothvla_ros.policies.small_vla.policy import SmallVLAPolicy
-from transformers import AutoModel
 
 SEEDS = [11, 12, 13, 14]
 

@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sft_data import episode
+
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.training.sft.lerobot_dataset import LeRobotNames
 from smoothvla_ros.training.sft.read_demonstrations import read_episodes
-
-from sft_data import episode
 
 RATE_HZ = 20
 STEPS = 20

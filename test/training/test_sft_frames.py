@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from sft_data import episode
+
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.training.sft.augmentation import augment
@@ -13,8 +15,6 @@ from smoothvla_ros.training.sft.goal_labels import (
     rotation_vector,
 )
 from smoothvla_ros.training.sft.validation import held_out_rows
-
-from sft_data import episode
 
 
 def frame_set(episodes) -> FrameSet:
@@ -63,7 +63,7 @@ def test_rotation_vector_is_axis_times_angle():
 
 
 def test_augmentation_keeps_labels_and_source():
-    """Images and body change, actions and goals do not, and the frames in memory stay as they were."""
+    """Images and body change; actions, goals and the frames in memory do not."""
     frames = frame_set([episode()])
     before = frames.batch(np.arange(5))
     images = before.images.clone()

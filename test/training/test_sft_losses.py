@@ -1,6 +1,7 @@
 """The loss of supervised fine-tuning, against numbers worked by hand."""
 
 import torch
+
 from smoothvla_ros.training.sft.losses import action_loss, goal_loss
 
 
@@ -11,7 +12,7 @@ def gaussian_logits(action: float, bins: int = 256, deviation_bins: float = 2.0)
 
 
 def test_the_demonstrated_action_minimises_the_loss():
-    """Of Gaussians with the target's width, the one at the action has the least loss: its entropy."""
+    """Of Gaussians as wide as the target, the one at the action is best: its entropy."""
     action = torch.full((1, 1, 1), 0.123)
     valid = torch.ones(1, 1, dtype=torch.bool)
     losses = {

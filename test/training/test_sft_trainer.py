@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sft_data import episode, tiny_shape
+
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.policies.instructions import Vocabulary
@@ -12,8 +14,6 @@ from smoothvla_ros.policies.small_vla.modeling import SmallVLAModel
 from smoothvla_ros.training.sft.config import SFTConfig
 from smoothvla_ros.training.sft.frames import FrameSet
 from smoothvla_ros.training.sft.trainer import SFTTrainer, set_body_statistics
-
-from sft_data import episode, tiny_shape
 
 PLAIN = {'batch_size': 15, 'warmup_steps': 5, 'threads': 1, 'bfloat16': False}
 

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sft_data import episode, tiny_shape
+
 from smoothvla_ros.cli import main
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.small_vla.policy import SmallVLAPolicy
 from smoothvla_ros.training.sft.config import SFTConfig
 from smoothvla_ros.workflows.sft import train_sft
-
-from sft_data import episode, tiny_shape
 
 
 def write_demonstrations(folder: Path, numbers: range) -> Path:
@@ -71,7 +71,7 @@ def test_one_output_folder_serves_one_training(tmp_path: Path):
     ('arguments', 'named'),
     [
         (['--data', 'nowhere', '--steps', '1'], 'nowhere'),
-        (['--data', '.', '--steps', '0'], 'minutes'),
+        (['--data', '.', '--steps', '0'], 'minutes=0'),
         (['--data', '.', '--steps', '-3'], 'steps=-3'),
         (['--data', '.', '--steps', 'many'], 'many'),
         (['--data', '.', '--steps', '1', '--init', 'no_such_policy'], 'no_such_policy'),

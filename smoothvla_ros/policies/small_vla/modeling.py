@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModel, DetrConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModel, DetrConfig, PreTrainedModel, ResNetConfig
 from transformers.models.detr.modeling_detr import DetrDecoderLayer, DetrEncoderLayer
 
 from smoothvla_ros.policies.instructions import PADDING, UNKNOWN
@@ -38,6 +37,11 @@ class SmallVLAModel(PreTrainedModel):
     base_model_prefix = 'smoothvla_small'
     main_input_name = 'images'
 
+    config: SmallVLAConfig
+    body_mean: torch.Tensor
+    body_scale: torch.Tensor
+    centres: torch.Tensor
+
     def __init__(self, config: SmallVLAConfig) -> None:
         super().__init__(config)
         size = config.hidden_size
@@ -49,8 +53,7 @@ class SmallVLAModel(PreTrainedModel):
             decoder_attention_heads=config.attention_heads,
             dropout=0.0,
             activation_function='gelu',
-            use_timm_backbone=False,
-            backbone_config=None,
+            backbone_config=ResNetConfig(),
         )
         # A few dozen tokens: on a CPU the plain products are twice as fast as the fused kernel.
         layers._attn_implementation = 'eager'
@@ -62,7 +65,7 @@ class SmallVLAModel(PreTrainedModel):
         )
         self.condition = nn.Sequential(nn.Linear(2 * size, size), nn.GELU())
         self.cameras = nn.ModuleList(CameraEncoder(config, size) for _ in config.cameras)
-        read = self.cameras[0].read_channels
+        read = config.stage_channels[-2]
         self.point_features = nn.ModuleList(nn.Linear(read + 2, size) for _ in config.cameras)
         self.point_places = nn.Parameter(torch.zeros(len(config.cameras), config.keypoints, size))
         coordinates = 2 * config.keypoints * len(config.cameras)
@@ -74,7 +77,8 @@ class SmallVLAModel(PreTrainedModel):
             nn.Linear(size, config.goal_dimension),
         )
         # Points of a camera and the tool's place map almost linearly to relative positions.
-        self.goal_direct = nn.Linear(coordinates + config.proprioception_size, config.goal_dimension)
+        direct = coordinates + config.proprioception_size
+        self.goal_direct = nn.Linear(direct, config.goal_dimension)
         self.goal_feature = nn.Sequential(
             nn.Linear(config.goal_dimension + coordinates, size), nn.GELU(), nn.Linear(size, size)
         )
@@ -123,8 +127,8 @@ class SmallVLAModel(PreTrainedModel):
 
         singles = torch.stack([heading, body, condition], dim=1)
         memory = torch.cat([*points, singles, text], dim=1)
-        visible = torch.cat([present.new_ones(len(words), memory.shape[1] - words.shape[1]), present], 1)
-        mask = _attention_mask(visible, memory.dtype)
+        others = present.new_ones(len(words), memory.shape[1] - words.shape[1])
+        mask = _attention_mask(torch.cat([others, present], dim=1), memory.dtype)
         queries = self.steps.expand(len(words), -1, -1)
         hidden = (heading + body + condition).unsqueeze(1) + queries
         for layer in self.decoder:
@@ -137,7 +141,7 @@ class SmallVLAModel(PreTrainedModel):
         return SmallVLAOutput(logits=self._logits(hidden), goal=goal)
 
     def resize_vocabulary(self, size: int) -> None:
-        """Grow the word table to `size`; known words keep their vectors, new ones start as unknown."""
+        """Grow the word table; known words keep their vectors, new ones start as unknown."""
         old = self.words.weight.data
         if size < len(old):
             raise ValueError(f'{len(old)} words cannot shrink to {size}')
@@ -165,6 +169,15 @@ class SmallVLAModel(PreTrainedModel):
             heights = (torch.log_softmax(weights, dim=-1) - deviations.log()).unsqueeze(-1)
             precision = deviations.unsqueeze(-1).pow(-2)
             return torch.logsumexp(heights - 0.5 * precision * distance.square(), dim=-2)
+
+
+def to_channels_last(model: SmallVLAModel) -> SmallVLAModel:
+    """Lay the convolutions' weights out as a CPU computes them; returns the same model."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            weight = module.weight
+            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+    return model
 
 
 def _attention_mask(visible: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
@@ -16,9 +18,10 @@ from smoothvla_ros.policies.instructions import Vocabulary
 from smoothvla_ros.policies.policy import ActionChunks, PolicySpec, TokenStatistics
 from smoothvla_ros.policies.proprioception import proprioception
 from smoothvla_ros.policies.small_vla.configuration import SmallVLAConfig
-from smoothvla_ros.policies.small_vla.modeling import SmallVLAModel
+from smoothvla_ros.policies.small_vla.modeling import SmallVLAModel, to_channels_last
 from smoothvla_ros.policies.small_vla.quiet import quiet_transformers
 from smoothvla_ros.policies.weights_folder import check_files, write_atomically
+from smoothvla_ros.records import Observation
 
 _VOCABULARY = 'vocabulary.json'
 _CONFIGURATION = 'config.json'
@@ -44,8 +47,7 @@ class SmallVLAPolicy:
         depend on who shares its batch.
         """
         config = model.config
-        model = model.float().eval()
-        self.module = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.module = to_channels_last(model.float().eval())
         self._vocabulary = vocabulary
         self.arm = arm if arm is not None else Arm.panda()
         self._deterministic = deterministic
@@ -69,26 +71,20 @@ class SmallVLAPolicy:
         vocabulary = Vocabulary.read(folder / _VOCABULARY)
         try:
             config = SmallVLAConfig.from_pretrained(folder)
-            with quiet_transformers():
-                model, report = SmallVLAModel.from_pretrained(
-                    folder, config=config, dtype=torch.float32, output_loading_info=True
-                )
-        except (OSError, ValueError, TypeError, RuntimeError) as error:
+            # Not from_pretrained: it leaves parameters where the file happens to be mapped, and
+            # matrix products round differently for other alignments. This copies, and is strict.
+            model = SmallVLAModel(config)
+            model.load_state_dict(load_file(folder / _WEIGHTS))
+        except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
             line = ' '.join(str(error).split())[:200]
             raise UserError(f'policy {folder} cannot be loaded: {line}; copy it again') from error
-        # The file is mapped into memory wherever its header ends; matrix products round
-        # differently for other alignments, and a loaded policy must equal the saved one.
-        for tensor in (*model.parameters(), *model.buffers()):
-            tensor.data = tensor.data.clone()
-        absent = sorted(report['missing_keys'])
-        if absent:
-            raise UserError(f'policy {folder}: {_WEIGHTS} lacks {absent[0]}; copy it again')
         if len(vocabulary) != model.config.vocabulary_size:
             raise UserError(
                 f'policy {folder}: {_VOCABULARY} has {len(vocabulary)} words, the weights '
                 f'{model.config.vocabulary_size}; copy both from one place'
             )
-        return cls(model.to(device), vocabulary, arm)
+        model.to(device=torch.device(device))  # type: ignore[call-arg]
+        return cls(model, vocabulary, arm)
 
     @property
     def vocabulary(self) -> Vocabulary:

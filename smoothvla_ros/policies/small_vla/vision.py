@@ -35,6 +35,8 @@ class CameraEncoder(nn.Module):
     pixels a cell is centimetres on the table, and a grasp needs one centimetre.
     """
 
+    grid: torch.Tensor
+
     def __init__(self, config: SmallVLAConfig, condition_size: int) -> None:
         super().__init__()
         widths, depths = list(config.stage_channels), list(config.stage_depths)
@@ -51,7 +53,6 @@ class CameraEncoder(nn.Module):
         self.lateral = nn.Conv2d(widths[-1], read_channels, kernel_size=1)
         self.fuse = ResNetConvLayer(read_channels, read_channels, kernel_size=3)
         self.attend = nn.Conv2d(read_channels, config.keypoints, kernel_size=1)
-        self.read_channels = read_channels
         side = config.image_size // (_PATCH * 2 ** (len(widths) - 2))
         ticks = (torch.arange(side) + 0.5) / side * 2.0 - 1.0
         rows, columns = torch.meshgrid(ticks, ticks, indexing='ij')

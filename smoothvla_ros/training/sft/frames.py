@@ -13,7 +13,7 @@ from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.policies.images import fit_images
 from smoothvla_ros.policies.proprioception import proprioception
 from smoothvla_ros.records import Observation
-from smoothvla_ros.training.sft.demonstration_episode import LABEL_NAMES, DemonstrationEpisode
+from smoothvla_ros.training.sft.demonstration_episode import DemonstrationEpisode
 from smoothvla_ros.training.sft.goal_labels import GOAL_SIZE, goal_labels
 
 
@@ -126,6 +126,3 @@ def _rows(
         goal.reshape(-1, GOAL_SIZE),
         goal_valid.reshape(-1, GOAL_SIZE),
     )
-
-
-__all__ = ['FrameBatch', 'FrameSet', 'LABEL_NAMES']

@@ -43,7 +43,9 @@ class LeRobotNames:
         validate(self, 'LeRobot names')
 
 
-def read_lerobot(folder: Path, names: LeRobotNames, image_stride: int) -> Iterator[DemonstrationEpisode]:
+def read_lerobot(
+    folder: Path, names: LeRobotNames, image_stride: int
+) -> Iterator[DemonstrationEpisode]:
     """Yield the episodes of a dataset, an image every `image_stride` steps.
 
     Raises UserError naming the feature that is missing; joint positions cannot be replaced by a

@@ -40,9 +40,7 @@ def action_loss(
     return (losses * valid).sum() / valid.sum().clamp(min=1)
 
 
-def goal_loss(
-    estimate: torch.Tensor, goal: torch.Tensor, valid: torch.Tensor
-) -> torch.Tensor:
+def goal_loss(estimate: torch.Tensor, goal: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
     """Smooth absolute error of the goal estimate over its valid entries, all [B, size].
 
     Quadratic below one tenth of the unit (1 cm), linear above it.

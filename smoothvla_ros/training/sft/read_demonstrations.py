@@ -25,7 +25,8 @@ def read_episodes(
     Raises UserError for a path that is none of these.
     """
     for path in paths:
-        yield from tqdm(_read_one(path, lerobot_names, image_stride), desc=str(path), unit=' episodes')
+        episodes = _read_one(path, lerobot_names, image_stride)
+        yield from tqdm(episodes, desc=str(path), unit=' episodes')
 
 
 def _read_one(

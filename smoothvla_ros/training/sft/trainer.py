@@ -13,11 +13,15 @@ import torch
 from tqdm import tqdm
 
 from smoothvla_ros.policies.instructions import Vocabulary
-from smoothvla_ros.policies.small_vla.modeling import SmallVLAModel, SmallVLAOutput
+from smoothvla_ros.policies.small_vla.modeling import (
+    SmallVLAModel,
+    SmallVLAOutput,
+    to_channels_last,
+)
 from smoothvla_ros.training.sft.augmentation import augment, drop_words
 from smoothvla_ros.training.sft.checkpoint import TrainingState, read_state, write_state
 from smoothvla_ros.training.sft.config import SFTConfig
-from smoothvla_ros.training.sft.frames import FrameBatch, FrameSet
+from smoothvla_ros.training.sft.frames import FrameSet
 from smoothvla_ros.training.sft.losses import SFTLoss, sft_loss
 from smoothvla_ros.training.sft.validation import held_out_rows, validate_model
 
@@ -40,13 +44,13 @@ class SFTTrainer:
     ) -> None:
         """Continue from the state in `state_folder` if there is one."""
         self.config, self.frames, self.vocabulary = config, frames, vocabulary
-        self.model = model.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        self.model = to_channels_last(model).train()
         self._state_folder = state_folder
-        self._sentences = np.stack(
-            [vocabulary.encode(text, model.config.instruction_length) for text in frames.instructions]
-        )
+        length = model.config.instruction_length
+        self._sentences = np.stack([vocabulary.encode(i, length) for i in frames.instructions])
         kept, self.held_out = held_out_rows(frames.episode, config.held_out_share, config.seed)
         self._rows = kept
+        self._cached_order: tuple[int, np.ndarray] | None = None
         self._parameters = dict(self.model.named_parameters())
         self._optimiser = _optimiser(self._parameters, config)
         self.average = {name: value.clone() for name, value in self.model.state_dict().items()}
@@ -163,11 +167,10 @@ class SFTTrainer:
         return rows
 
     def _order(self, epoch: int) -> np.ndarray:
-        cached: tuple[int, np.ndarray] | None = getattr(self, '_cached_order', None)
-        if cached is None or cached[0] != epoch:
-            order = np.random.default_rng((self.config.seed, 1 << 32, epoch)).permutation(self._rows)
-            cached = self._cached_order = (epoch, order)
-        return cached[1]
+        if self._cached_order is None or self._cached_order[0] != epoch:
+            rng = np.random.default_rng((self.config.seed, 1 << 32, epoch))
+            self._cached_order = (epoch, rng.permutation(self._rows))
+        return self._cached_order[1]
 
     def _learning_rate(self, done: float) -> float:
         warm = min(1.0, (self.step + 1) / max(self.config.warmup_steps, 1))
@@ -199,6 +202,3 @@ def _optimiser(parameters: dict[str, torch.nn.Parameter], config: SFTConfig) -> 
         {'params': plain, 'weight_decay': 0.0},
     ]
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98), fused=True)
-
-
-__all__ = ['FrameBatch', 'SFTTrainer', 'set_body_statistics']

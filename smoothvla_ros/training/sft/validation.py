@@ -15,9 +15,7 @@ _BATCH = 64
 _NEAR_M = 0.06
 
 
-def held_out_rows(
-    episode: np.ndarray, share: float, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
+def held_out_rows(episode: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Split row numbers by whole episodes into (training, held-out).
 
     episode: int [rows], the episode each row belongs to. One episode's rows are nearly alike, so

@@ -29,6 +29,8 @@ from smoothvla_ros.policies.policy import ActionChunks
 from smoothvla_ros.policies.seeds import chunk_seed
 from smoothvla_ros.records import Observation
 
+STOP_TIMEOUT_S = 2.0
+
 
 @dataclass(frozen=True)
 class PolicyConfig:
@@ -101,7 +103,8 @@ class PolicyNode(AutostartNode):
         epoch = time.time_ns()
         for robot in self._robots.values():
             robot.begin_epoch(epoch)
-        self._thread = threading.Thread(target=self._serve, name='inference')
+        # A daemon: importing and loading a model can outlast every patience with a node that stops.
+        self._thread = threading.Thread(target=self._serve, name='inference', daemon=True)
         self._thread.start()
 
     def deactivate(self) -> None:
@@ -112,7 +115,7 @@ class PolicyNode(AutostartNode):
             self._stopping = True
             self._changed.notify_all()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(STOP_TIMEOUT_S)
             self._thread = None
 
     def _on_update(self, message: msg.PolicyUpdate) -> None:

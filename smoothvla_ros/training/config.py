@@ -26,6 +26,10 @@ class GrpoConfig(RewardSettings):
     temperature: float = setting(1.0, 'Sampling temperature of training', minimum=0.01, maximum=5.0)
     learning_rate: float = setting(2e-5, 'Learning rate of AdamW', minimum=0.0, maximum=1.0)
     weight_decay: float = setting(0.0, 'Weight decay of AdamW', minimum=0.0, maximum=1.0)
+    frozen: tuple[str, ...] = setting(
+        (),
+        'Parameters that are not trained, by the first parts of their names: cameras, for example',
+    )
     epochs: int = setting(1, 'Passes over the rollouts of an iteration', minimum=1)
     minibatches: int = setting(4, 'Optimiser steps a pass', minimum=1)
     micro_batch: int = setting(16, 'Chunks a forward pass; only memory depends on it', minimum=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,17 +39,23 @@ class GrpoLearner:
     """Minimise the GRPO loss of batches with AdamW."""
 
     def __init__(self, policy: Policy, config: GrpoConfig, reference: Policy | None = None) -> None:
-        """Learn on `policy`; `reference` is frozen and needed only with a KL coefficient."""
+        """Learn on `policy`; `reference` is frozen and needed only with a KL coefficient.
+
+        Raises UserError if `config.frozen` names no parameter, or leaves none to train.
+        """
         if config.kl_coefficient > 0.0 and reference is None:
             raise ValueError('a KL coefficient needs a reference policy')
         self.policy = policy
         self._config = config
         self._reference = reference if config.kl_coefficient > 0.0 else None
+        _freeze(policy.module, config.frozen)
         self.parameters = {
             name: parameter
             for name, parameter in policy.module.named_parameters()
             if parameter.requires_grad
         }
+        if not self.parameters:
+            raise UserError(f'training: frozen={list(config.frozen)} leaves nothing to train')
         self.optimiser = torch.optim.AdamW(
             list(self.parameters.values()),
             lr=config.learning_rate,
@@ -141,3 +148,19 @@ class GrpoLearner:
                 f'learning_rate={self._config.learning_rate}; lower it and resume'
             )
         return norm
+
+
+def _freeze(module: torch.nn.Module, prefixes: Sequence[str]) -> None:
+    """Take the parameters below the named parts of a network out of the gradient.
+
+    A backward pass ends where nothing before needs one: with the images' part frozen, an update
+    costs little more than inference.
+    """
+    names = [name for name, _ in module.named_parameters()]
+    for prefix in prefixes:
+        below = [name for name in names if name == prefix or name.startswith(f'{prefix}.')]
+        if not below:
+            parts = ', '.join(dict.fromkeys(name.split('.')[0] for name in names))
+            raise UserError(f'training: frozen={prefix!r} names no parameter; choose from {parts}')
+        for name in below:
+            module.get_parameter(name).requires_grad_(False)

@@ -64,7 +64,7 @@ def restore_trainer(checkpoint: Checkpoint, learner: GrpoLearner) -> tuple[Train
     for name, parameter in learner.parameters.items():
         # The step counter lives on the CPU wherever the parameter is.
         moments = {
-            key: tensors[f'{key}.{name}'].to('cpu' if key == 'step' else parameter.device)
+            key: _own(tensors[f'{key}.{name}'], 'cpu' if key == 'step' else parameter.device)
             for key in sorted(keys)
         }
         if moments:
@@ -73,3 +73,8 @@ def restore_trainer(checkpoint: Checkpoint, learner: GrpoLearner) -> tuple[Train
         group.update({k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()})
     restore_random_states(checkpoint.read_tensors(_RANDOM), values['random'])
     return TrainerState.from_plain(values), float(values['wall_seconds'])
+
+
+def _own(tensor: torch.Tensor, device: torch.device | str) -> torch.Tensor:
+    """Copy a tensor out of the mapped file, to where its parameter is."""
+    return tensor.clone().to(device)

@@ -210,6 +210,20 @@ def test_a_reference_holds_the_policy_back():
     assert 0.0 < divergence[10.0] < 0.5 * divergence[1e-9]
 
 
+def test_frozen_parameters_stay():
+    """Only what is left moves, only that is saved, and an unknown name is refused."""
+    policy = ToyPolicy()
+    before = {name: value.clone() for name, value in policy.module.named_parameters()}
+    learner = GrpoLearner(policy, GrpoConfig(frozen=('0',), learning_rate=1e-2))
+    learner.update(batch_of(policy), seed=0)
+    moved = {n for n, v in policy.module.named_parameters() if not torch.equal(v, before[n])}
+    assert moved == set(learner.parameters) == {'2.weight', '2.bias'}
+    with pytest.raises(UserError, match='choose from 0, 2'):
+        GrpoLearner(policy, GrpoConfig(frozen=('cameras',)))
+    with pytest.raises(UserError, match='nothing to train'):
+        GrpoLearner(policy, GrpoConfig(frozen=('0', '2')))
+
+
 def test_seeds_of_chunks_are_those_of_the_graph():
     """A rollout samples what chunk_seed(run, episode, chunk) says, and nothing else."""
     policy = ToyPolicy()

@@ -24,7 +24,7 @@ def build(task: Task, library: SceneLibrary) -> Any:
     ``compiled_scene``.  Takes a second or two.
     Raises UserError if LIBERO is not installed.
     """
-    logging.getLogger('robosuite_logs').setLevel(logging.ERROR)
+    silence()
     with contextlib.redirect_stdout(io.StringIO()):
         try:
             import robosuite
@@ -46,6 +46,11 @@ def build(task: Task, library: SceneLibrary) -> Any:
             has_offscreen_renderer=False,
             use_camera_obs=False,
         )
+
+
+def silence() -> None:
+    """Keep robosuite's logger from remarking on each import that it has no macro file."""
+    logging.getLogger('robosuite_logs').setLevel(logging.ERROR)
 
 
 def _with_library(domain: type, library: SceneLibrary) -> type:

@@ -84,16 +84,10 @@ class Worker:
             self._process, self._connection = self._start()
 
     def close(self) -> None:
-        """End the process: at once if it is busy, else when it sees its connection close."""
-        if not self._calls.acquire(blocking=False):
-            self._process.kill()
-            self._calls.acquire()
-        try:
-            self._connection.close()
-            self._process.join(_EXIT_TIMEOUT_S)
+        """End the process, whatever it is doing; it keeps nothing that is worth a farewell."""
+        self._process.kill()
+        with self._calls:
             self._end()
-        finally:
-            self._calls.release()
 
     def _start(self) -> tuple[SpawnProcess, Connection]:
         # Spawned, not forked: a fork would share OpenGL, numba and ROS threads with the owner.
@@ -110,8 +104,6 @@ class Worker:
         return process, ours
 
     def _end(self) -> None:
-        if self._process.is_alive():
-            self._process.kill()
         self._process.join()
         self._connection.close()
 
@@ -122,9 +114,9 @@ class Worker:
             try:
                 self._connection.send(Request(self._number, method, arguments))
                 reply = self._reply(method, deadline, timeout_s)
+            except WorkerTimeout:
+                raise
             except (EOFError, OSError) as error:
-                if isinstance(error, WorkerTimeout):
-                    raise
                 raise self._died(method) from error
         if reply.error is not None:
             raise reply.error

@@ -1,0 +1,183 @@
+"""Worker processes: the protocol, their deaths, and that every worker gives the same episodes."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.records import EpisodeName, Trajectory
+from smoothvla_ros.simulation.rendering import RenderSettings
+from smoothvla_ros.simulation.worker_pool import WorkerDied, WorkerPool, WorkerTimeout
+
+# Two tasks of one suite share a compiled scene, which is where one could disturb the other.
+ONE_TASK = EpisodeName('libero_spatial', 2, init_state=4, scene_seed=21)
+OTHER_TASK = EpisodeName('libero_spatial', 5, init_state=5, scene_seed=22)
+HORIZON = 220
+PATIENCE_S = 150.0
+
+
+@pytest.fixture(scope='module')
+def pool():
+    """Two workers for all tests that leave them alive."""
+    with WorkerPool(2, RenderSettings(size=64)) as pool:
+        yield pool
+
+
+@pytest.fixture
+def idle_worker():
+    """A worker that has built nothing and may be killed."""
+    with WorkerPool(1, RenderSettings(size=64)) as pool:
+        yield pool.workers[0]
+
+
+def wait_for_end(pid, timeout_s):
+    """Return whether a process that is not our child ended in time."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([handle], [], [], timeout_s)[0])
+    finally:
+        os.close(handle)
+
+
+def test_every_worker_gives_the_same_episode_in_any_order(pool, pushing_actions):
+    """Pins that tasks interleaved in two workers in two orders end in equal bits and pixels."""
+    actions = pushing_actions(8)
+
+    def run(worker, name):
+        first = worker.reset(name, PATIENCE_S)
+        result = worker.execute(actions, PATIENCE_S)
+        return first, result, worker.trajectory(PATIENCE_S)
+
+    one, other = pool.workers
+    runs = {ONE_TASK: [], OTHER_TASK: []}
+    order = [(one, ONE_TASK), (one, OTHER_TASK), (one, ONE_TASK)]
+    for worker, name in [*order, (other, OTHER_TASK), (other, ONE_TASK)]:
+        runs[name].append(run(worker, name))
+    for (first, result, trajectory), *repeats in runs.values():
+        assert result.executed == len(actions)
+        for first_again, result_again, trajectory_again in repeats:
+            for camera, image in first.images.items():
+                np.testing.assert_array_equal(first_again.images[camera], image)
+                np.testing.assert_array_equal(
+                    result_again.observation.images[camera], result.observation.images[camera]
+                )
+            np.testing.assert_array_equal(
+                trajectory_again.substep_joint_positions, trajectory.substep_joint_positions
+            )
+    assert runs[ONE_TASK][0][0].instruction != runs[OTHER_TASK][0][0].instruction
+
+
+def test_a_chunk_stops_at_the_horizon_and_reports_each_executed_step(pool):
+    """Pins the counts of a chunk that does not fit, and that nothing follows it."""
+    worker = pool.workers[0]
+    worker.reset(OTHER_TASK, PATIENCE_S)
+    executed = worker.execute(np.zeros((HORIZON - 3, 7)), PATIENCE_S, observe=False)
+    assert executed.observation is None
+    assert executed.executed == HORIZON - 3
+    last = worker.execute(np.zeros((8, 7)), PATIENCE_S)
+    assert last.executed == 3
+    assert last.joint_positions.shape == last.joint_velocities.shape == (3, 7)
+    assert last.gripper_positions.shape == (3, 2)
+    np.testing.assert_array_equal(last.joint_positions[-1], last.observation.joint_positions)
+    assert worker.execute(np.zeros((8, 7)), PATIENCE_S).executed == 0
+    assert worker.trajectory(PATIENCE_S).steps == HORIZON
+
+
+def test_errors_in_a_worker_are_raised_where_it_was_asked(pool):
+    """Pins kind and text of user errors, and that no row of a bad chunk is executed."""
+    worker = pool.workers[1]
+    with pytest.raises(UserError, match='libero_gaol'):
+        worker.reset(EpisodeName('libero_gaol', 0, 0, 0), PATIENCE_S)
+    worker.reset(ONE_TASK, PATIENCE_S)
+    actions = np.zeros((4, 7))
+    actions[2, 1] = np.nan
+    with pytest.raises(UserError, match='row 2'):
+        worker.execute(actions, PATIENCE_S)
+    with pytest.raises(UserError, match='shape'):
+        worker.execute(np.zeros((4, 6)), PATIENCE_S)
+    assert worker.trajectory(PATIENCE_S).steps == 0
+
+
+def test_a_late_answer_is_never_taken_for_the_next_one(pool):
+    """Pins the reply numbers: after a timeout the next call gets its own answer."""
+    worker = pool.workers[0]
+    worker.reset(ONE_TASK, PATIENCE_S)
+    with pytest.raises(WorkerTimeout, match=f'pid {worker.pid}.*execute'):
+        worker.execute(np.zeros((20, 7)), timeout_s=0.001)
+    trajectory = worker.trajectory(PATIENCE_S)
+    assert isinstance(trajectory, Trajectory)
+    assert trajectory.steps == 20
+
+
+def test_a_worker_that_is_killed_in_the_middle_of_a_call_is_named_and_can_be_restarted(
+    idle_worker,
+):
+    """Pins WorkerDied with the pid, long before the timeout, and a working successor."""
+    raised = []
+
+    def ask():
+        try:
+            idle_worker.reset(ONE_TASK, timeout_s=PATIENCE_S)
+        except WorkerDied as error:
+            raised.append(error)
+
+    caller = threading.Thread(target=ask)
+    pid = idle_worker.pid
+    caller.start()
+    os.kill(pid, signal.SIGKILL)
+    caller.join(PATIENCE_S / 2)
+    assert len(raised) == 1
+    assert str(pid) in str(raised[0])
+    with pytest.raises(WorkerDied, match=str(pid)):
+        idle_worker.trajectory(PATIENCE_S)
+    idle_worker.restart()
+    assert idle_worker.pid != pid
+    with pytest.raises(RuntimeError, match='before an episode'):
+        idle_worker.trajectory(PATIENCE_S)
+
+
+def test_an_interrupt_from_the_keyboard_does_not_end_a_worker(idle_worker):
+    """Pins that Ctrl-C, which reaches the whole process group, is left to the owner."""
+    with pytest.raises(RuntimeError, match='before an episode'):
+        idle_worker.trajectory(PATIENCE_S)  # it serves by now
+    os.kill(idle_worker.pid, signal.SIGINT)
+    with pytest.raises(RuntimeError, match='before an episode'):
+        idle_worker.trajectory(PATIENCE_S)
+
+
+def test_a_worker_whose_owner_was_killed_ends_by_itself():
+    """Pins that no process is left behind by kill -9."""
+    program = (
+        'from smoothvla_ros.simulation.rendering import RenderSettings\n'
+        'from smoothvla_ros.simulation.worker_pool import WorkerPool\n'
+        'if __name__ == "__main__":\n'
+        '    pool = WorkerPool(1, RenderSettings())\n'
+        '    print(pool.workers[0].pid, flush=True)\n'
+        '    input()\n'
+    )
+    owner = subprocess.Popen(
+        [sys.executable, '-c', program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        pid = int(owner.stdout.readline())
+        owner.kill()
+        owner.wait()
+        assert wait_for_end(pid, PATIENCE_S / 2)
+    finally:
+        owner.kill()
+        owner.communicate()
+
+
+def test_no_workers_is_a_user_error():
+    """Pins that a count below one is refused before a process is started."""
+    with pytest.raises(UserError, match='at least 1'):
+        WorkerPool(0, RenderSettings())

@@ -57,7 +57,10 @@ def test_saved_and_loaded_is_identical(policy, observe, tmp_path: Path):
     after = loaded.act(observations, temperature=1.0, seeds=SEEDS[:2])
     assert np.array_equal(before.log_probs, after.log_probs)
     assert loaded.spec == policy.spec
-    assert isinstance(AutoModel.from_pretrained(tmp_path / 'saved'), SmallVLAModel)
+    automatic = AutoModel.from_pretrained(tmp_path / 'saved')
+    assert isinstance(automatic, SmallVLAModel)
+    for name, value in policy.module.state_dict().items():
+        assert torch.equal(automatic.state_dict()[name], value), name
 
 
 def test_the_instruction_changes_the_answer(policy, observe):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +12,7 @@ from transformers.models.detr.modeling_detr import DetrDecoderLayer, DetrEncoder
 
 from smoothvla_ros.policies.instructions import PADDING, UNKNOWN
 from smoothvla_ros.policies.small_vla.configuration import SmallVLAConfig
-from smoothvla_ros.policies.small_vla.vision import CameraEncoder
+from smoothvla_ros.policies.small_vla.vision import CameraEncoder, Modulation
 
 _SMALLEST_SCALE_BINS = 1.0
 
@@ -93,8 +94,19 @@ class SmallVLAModel(PreTrainedModel):
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
-        super()._init_weights(module)
-        if isinstance(module, SmallVLAModel):
+        """Initialise as torch does, by fan-in: transformers' 0.02 is made for far wider layers.
+
+        Written with `nn.init`, which transformers guards while it loads weights.
+        """
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            nn.init.kaiming_uniform_(module.weight, a=math.sqrt(5.0))
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, std=0.5)
+        elif isinstance(module, Modulation):
+            nn.init.zeros_(module.project.weight)
+        elif isinstance(module, SmallVLAModel):
             for places in (module.word_places, module.point_places, module.steps):
                 nn.init.normal_(places, std=0.2)
 
@@ -115,7 +127,8 @@ class SmallVLAModel(PreTrainedModel):
 
         coordinates, points = [], []
         for camera, encoder in enumerate(self.cameras):
-            places, features = encoder(images[:, camera], condition)
+            with torch.set_grad_enabled(torch.is_grad_enabled() and self._learns_to_see()):
+                places, features = encoder(images[:, camera], condition)
             coordinates.append(places.flatten(1))
             features = self.point_features[camera](torch.cat([features, places], dim=-1))
             points.append(features + self.point_places[camera])
@@ -149,6 +162,10 @@ class SmallVLAModel(PreTrainedModel):
         self.words.weight.data[:] = old[UNKNOWN]
         self.words.weight.data[: len(old)] = old
         self.config.vocabulary_size = size
+
+    def _learns_to_see(self) -> bool:
+        """Whether the trunks are trained; if not, their condition is not trained through them."""
+        return any(parameter.requires_grad for parameter in self.cameras.parameters())
 
     def _encode_words(self, words: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
         embedded = self.words(words) + self.word_places

@@ -17,7 +17,7 @@ class SFTConfig:
     seed: int = setting(0, 'of initial weights, order of the data and augmentation', minimum=0)
     batch_size: int = setting(64, 'rows an optimiser step', minimum=1)
     learning_rate: float = setting(1e-3, 'after the warm-up; falls to zero as a cosine', minimum=0)
-    warmup_steps: int = setting(200, 'steps of linear warm-up', minimum=0)
+    warmup_steps: int = setting(100, 'steps of linear warm-up', minimum=0)
     weight_decay: float = setting(0.05, 'of AdamW, on matrices and convolutions', minimum=0)
     gradient_norm: float = setting(1.0, 'gradients are scaled down to this norm', minimum=0)
     average_decay: float = setting(0.998, 'of the saved average of weights', minimum=0, maximum=1)

@@ -12,7 +12,7 @@ from transformers.models.detr.modeling_detr import DetrDecoderLayer, DetrEncoder
 
 from smoothvla_ros.policies.instructions import PADDING, UNKNOWN
 from smoothvla_ros.policies.small_vla.configuration import SmallVLAConfig
-from smoothvla_ros.policies.small_vla.vision import CameraEncoder, Modulation
+from smoothvla_ros.policies.small_vla.vision import CameraEncoder
 
 _SMALLEST_SCALE_BINS = 1.0
 
@@ -104,8 +104,6 @@ class SmallVLAModel(PreTrainedModel):
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight, std=0.5)
-        elif isinstance(module, Modulation):
-            nn.init.zeros_(module.project.weight)
         elif isinstance(module, SmallVLAModel):
             for places in (module.word_places, module.point_places, module.steps):
                 nn.init.normal_(places, std=0.2)

@@ -15,7 +15,7 @@ _SHARPNESS = 4.0
 
 
 class Modulation(nn.Module):
-    """Scale and shift feature channels by a condition (FiLM, Perez et al. 2018); starts as none."""
+    """Scale and shift feature channels by a condition (FiLM, Perez et al. 2018)."""
 
     def __init__(self, condition_size: int, channels: int) -> None:
         super().__init__()

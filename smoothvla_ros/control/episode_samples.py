@@ -42,7 +42,8 @@ Event = Begun | Sample | Closed
 class EpisodeSamples:
     """Sorts one robot's samples; an episode closes only after its last sample was seen.
 
-    If that never comes, it closes when the next one begins, with what is missing.
+    Announcements may overtake samples. So the next episode begins only when the one before is
+    closed, or when a sample of the next one shows that the rest will not come.
     """
 
     def __init__(self) -> None:
@@ -50,27 +51,12 @@ class EpisodeSamples:
         self._seen = 0
         self._newest = 0
         self._early: deque[tuple[int, Any]] = deque(maxlen=_EARLY)
+        self._next: deque[EpisodeState] = deque()
 
     def announce(self, state: EpisodeState) -> list[Event]:
         """Take the robot's episode state and return what follows from it."""
-        known = self._state
-        if known is not None and (state.episode_id, state.attempt) == (
-            known.episode_id,
-            known.attempt,
-        ):
-            return self._update(state)
-        events: list[Event] = []
-        if known is not None and known.phase is Phase.FINISHED:
-            events.append(self._close(known))
-        self._state = None
-        if state.phase is Phase.RUNNING and state.first_stamp_ns > 0:
-            self._state, self._seen, self._newest = state, 0, 0
-            events.append(Begun(state))
-            early, self._early = self._early, deque(maxlen=_EARLY)
-            for stamp, payload in early:
-                if stamp >= state.first_stamp_ns:
-                    events += self.add(stamp, payload)
-        return events
+        self._next.append(state)
+        return self._advance()
 
     def add(self, stamp_ns: int, payload: Any) -> list[Event]:
         """Take one sample and return what follows from it."""
@@ -82,28 +68,55 @@ class EpisodeSamples:
             return []
         if state.last_stamp_ns and stamp_ns > state.last_stamp_ns:
             self._early.append((stamp_ns, payload))
-            return []
+            return [*self._close(), *self._advance()]
         self._seen += 1
         self._newest = stamp_ns
-        return [Sample(state, stamp_ns, payload), *self._close_if_over()]
+        events: list[Event] = [Sample(state, stamp_ns, payload)]
+        if self._over():
+            events += [*self._close(), *self._advance()]
+        return events
 
-    def _update(self, state: EpisodeState) -> list[Event]:
+    def _advance(self) -> list[Event]:
+        """Apply announcements in order, as far as the open episode allows."""
+        events: list[Event] = []
+        while self._next and (self._state is None or self._state.phase is Phase.RUNNING):
+            events += self._apply(self._next.popleft())
+        return events
+
+    def _apply(self, state: EpisodeState) -> list[Event]:
+        known = self._state
+        if known is None or _identity(known) != _identity(state):
+            self._state = None
+            return self._begin(state) if state.phase is Phase.RUNNING else []
         if state.phase is Phase.ABORTED:
             self._state = None
-            return []
-        if state.phase is Phase.FINISHED:
+        elif state.phase is Phase.FINISHED:
             self._state = state
-            return self._close_if_over()
+            if self._over():
+                return [*self._close()]
         return []
 
-    def _close_if_over(self) -> list[Event]:
-        state = self._state
-        if state is None or state.phase is not Phase.FINISHED:
-            return []
-        if self._newest < state.last_stamp_ns:
-            return []
-        self._state = None
-        return [self._close(state)]
+    def _begin(self, state: EpisodeState) -> list[Event]:
+        self._state, self._seen, self._newest = state, 0, 0
+        events: list[Event] = [Begun(state)]
+        early, self._early = self._early, deque(maxlen=_EARLY)
+        for stamp, payload in early:
+            if stamp >= state.first_stamp_ns:
+                events += self.add(stamp, payload)
+        return events
 
-    def _close(self, state: EpisodeState) -> Closed:
-        return Closed(state, missing=max(0, state.samples - self._seen))
+    def _over(self) -> bool:
+        state = self._state
+        return (
+            state is not None
+            and state.phase is Phase.FINISHED
+            and self._newest >= state.last_stamp_ns
+        )
+
+    def _close(self) -> list[Event]:
+        state, self._state = self._state, None
+        return [] if state is None else [Closed(state, max(0, state.samples - self._seen))]
+
+
+def _identity(state: EpisodeState) -> tuple[str, int]:
+    return state.episode_id, state.attempt

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 from smoothvla_ros.configuration import setting
 from smoothvla_ros.kinematics.arm import Arm
@@ -37,8 +38,8 @@ class JerkMonitorConfig(EstimatorSettings):
 class JerkMonitor(AutostartNode):
     """Publishes JerkState for every robot: each look at its queue, and at the end of an episode."""
 
-    def __init__(self) -> None:
-        super().__init__('jerk_monitor')
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__('jerk_monitor', **arguments)
         self._robots: list[MonitoredRobot] = []
 
     def configure(self) -> None:

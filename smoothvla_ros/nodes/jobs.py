@@ -43,6 +43,8 @@ def run_job(name: str, config_class: type[Config], work: Work[Config]) -> int:
     try:
         config = declare(node, config_class)
         source = TopicRolloutSource(node, config.robots, declare(node, LedgerSettings))
+        # The work waits for what the executor's thread brings, so it must hear of its end.
+        threading.excepthook = lambda arguments: source.fail(arguments.exc_value)
         spinning.start()
         work(node, config, source)
     except KeyboardInterrupt:

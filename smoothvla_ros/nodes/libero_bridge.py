@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from smoothvla_ros import msg
 from smoothvla_ros.configuration import setting
@@ -45,8 +46,8 @@ class LiberoBridge(AutostartNode):
     One thread (the executor's) only fills queues; one plain thread a robot does everything else.
     """
 
-    def __init__(self) -> None:
-        super().__init__('libero_bridge')
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__('libero_bridge', **arguments)
         self._pool: WorkerPool | None = None
         self._drivers: dict[str, RobotDriver] = {}
 

@@ -15,7 +15,7 @@ from smoothvla_ros.nodes.quality_of_service import LEASE_S
 # A restarted node is back within this time; together with the lease well within ten seconds.
 GRACE_S = 4.0
 # Importing torch on a busy machine takes its time.
-START_TIMEOUT_S = 120.0
+START_TIMEOUT_S = 300.0
 
 
 @dataclass

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -69,8 +70,8 @@ class PolicyNode(AutostartNode):
     change between two inferences and never within one.
     """
 
-    def __init__(self) -> None:
-        super().__init__('policy')
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__('policy', **arguments)
         self._changed = threading.Condition()
         self._robots: dict[str, PolicyRobot] = {}
         self._thread: threading.Thread | None = None

@@ -44,6 +44,7 @@ class TopicRolloutSource:
         self._bridge_matched = False
         self._first_attempt = 0
         self._closed = False
+        self._error: BaseException | None = None
         quality = profiles('lock_step')
         self._peers = PeerWatch(
             {'libero_bridge': 'episode_result', 'policy': 'rollout_step'}, self._changed
@@ -118,9 +119,17 @@ class TopicRolloutSource:
             self._closed = True
             self._changed.notify_all()
 
+    def fail(self, error: BaseException) -> None:
+        """End a `collect` that is under way with an error of another thread."""
+        with self._changed:
+            self._error = error
+            self._changed.notify_all()
+
     def _next(self, ledger: EpisodeLedger) -> Episode | None:
         """Wait a little for an episode, and ask, repeat and give up what is due."""
         with self._changed:
+            if self._error is not None:
+                raise self._error
             if self._closed:
                 raise UserError('the rollouts were closed while episodes were under way')
             now = time.monotonic()

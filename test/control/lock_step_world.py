@@ -61,7 +61,7 @@ class FakeWorker:
             success=self.steps >= self.success_at,
             joint_positions=positions,
             joint_velocities=np.zeros((executed, 7)),
-            gripper_positions=np.full((executed, 2), 0.04),
+            gripper_positions=np.tile([0.04, -0.04], (executed, 1)),
         )
 
     def trajectory(self):

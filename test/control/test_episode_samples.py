@@ -60,15 +60,31 @@ def test_repeated_sample_counts_once():
     assert closed(samples.announce(FINISHED)) == [0]
 
 
+NEXT = EpisodeState('robot_0', 'e1', 0, Phase.RUNNING, 50)
+
+
 def test_lost_end_is_reported_when_the_next_episode_begins():
     """An episode whose last sample never comes still closes, with what is missing."""
     samples = EpisodeSamples()
     samples.announce(RUNNING)
     feed(samples, [10, 11])
     samples.announce(FINISHED)
-    events = samples.announce(EpisodeState('robot_0', 'e1', 0, Phase.RUNNING, 50))
+    assert samples.announce(NEXT) == []
+    events = samples.add(50, None)
     assert closed(events) == [2]
-    assert isinstance(events[-1], Begun)
+    assert events[1:] == [Begun(NEXT), Sample(NEXT, 50, None)]
+
+
+def test_next_announcement_does_not_cut_an_episode_short():
+    """Two announcements may overtake the last samples of the first: those still count."""
+    samples = EpisodeSamples()
+    samples.announce(RUNNING)
+    feed(samples, [10, 11])
+    samples.announce(FINISHED)
+    samples.announce(NEXT)
+    events = feed(samples, [12, 13])
+    assert closed(events) == [0]
+    assert events[-1] == Begun(NEXT)
 
 
 def test_aborted_episode_has_no_numbers():

@@ -117,7 +117,7 @@ def serve(connection: Connection, render: RenderSettings, memory_limit_mb: float
     An interrupt from the keyboard reaches all processes of a terminal; it is for the owner.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Mesa draws small images no faster with threads, and they wait for each other on a busy machine.
+    # Threads draw small images no faster, and wait for each other on a busy machine (Mesa).
     os.environ.setdefault('LP_NUM_THREADS', '0')
     keep_allocator_lean()
     runner = EpisodeRunner(EnvironmentCache(render, memory_limit_mb))

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
 from launch_ros.actions import Node
 
+from launch import LaunchContext, LaunchDescription
 from smoothvla_ros.nodes.launch_arguments import declare_arguments, given
 from smoothvla_ros.workflows.evaluation_config import EvaluationConfig
 

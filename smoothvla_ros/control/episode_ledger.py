@@ -200,6 +200,4 @@ class EpisodeLedger:
         if self._settings.record_rollouts and len(chunks) != len(report.chunks):
             return
         del self._asked[entry.request.episode_id]
-        self._complete.append(
-            Episode(entry.request, report.success, report.trajectory, chunks)
-        )
+        self._complete.append(Episode(entry.request, report.success, report.trajectory, chunks))

@@ -19,9 +19,7 @@ from smoothvla_ros.workflows.train_progress import ProgressBar
 def run_training(node: Node, config: TrainConfig, source: TopicRolloutSource) -> None:
     """Train, showing progress on the terminal and on train_status, and print the result."""
     progress = ProgressBar()
-    publisher = node.create_publisher(
-        msg.TrainStatus, 'train_status', profiles('lock_step').status
-    )
+    publisher = node.create_publisher(msg.TrainStatus, 'train_status', profiles('lock_step').status)
 
     def report(status: TrainStatus) -> None:
         progress(status)

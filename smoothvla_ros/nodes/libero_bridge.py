@@ -31,12 +31,8 @@ class LiberoBridgeConfig(LockStepSettings):
     """What is simulated."""
 
     robots: int = setting(2, 'Simulated robots, one process each', minimum=1, maximum=64)
-    render_profile: str = setting(
-        'fast', 'How images are drawn', choices=('stock', 'fast')
-    )
-    image_size: int = setting(
-        128, 'Height and width of an image, pixels', minimum=8, maximum=2048
-    )
+    render_profile: str = setting('fast', 'How images are drawn', choices=('stock', 'fast'))
+    image_size: int = setting(128, 'Height and width of an image, pixels', minimum=8, maximum=2048)
     cameras: tuple[str, ...] = setting(('agentview', 'wrist'), 'Cameras that are published')
 
 

@@ -55,9 +55,7 @@ class PolicyConfig:
     deterministic: bool = setting(
         True, 'One robot an inference: what is batched together changes the last bits'
     )
-    record_rollouts: bool = setting(
-        True, 'Publish on rollout_step what a trainer learns from'
-    )
+    record_rollouts: bool = setting(True, 'Publish on rollout_step what a trainer learns from')
 
     def __post_init__(self) -> None:
         validate(self, 'policy node')

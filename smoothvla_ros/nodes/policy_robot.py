@@ -132,4 +132,3 @@ class PolicyRobot:
         with self._changed:
             self.slot.announce(from_episode_state(message))
             self._changed.notify_all()
-

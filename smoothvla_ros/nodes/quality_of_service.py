@@ -11,8 +11,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from rclpy.duration import Duration
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, LivelinessPolicy, QoSProfile
-from rclpy.qos import ReliabilityPolicy
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    LivelinessPolicy,
+    QoSProfile,
+    ReliabilityPolicy,
+)
 
 LEASE_S = 2.0
 # Joint samples of one chunk come in a burst; several chunks fit, so that none is overwritten.

@@ -7,7 +7,8 @@ import dataclasses
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -120,9 +121,12 @@ def evaluate(
     return rows
 
 
-def run_evaluation(config: EvaluationConfig) -> dict[str, Any]:
+def run_evaluation(
+    config: EvaluationConfig, source: RolloutSource | None = None
+) -> dict[str, Any]:
     """Evaluate as configured, write everything into `config.out` and return the summary.
 
+    source: where the episodes come from, not closed here; None is this process's own workers.
     A run that was killed goes on where it stopped. Raises UserError if `config.out` holds another
     evaluation, and for everything a user can put right.
     """
@@ -131,14 +135,10 @@ def run_evaluation(config: EvaluationConfig) -> dict[str, Any]:
     earlier_seconds = _claim(config, contestants)
     archive = EpisodeArchive(config.out, Arm.panda())
     for version, contestant in enumerate(contestants):
-        spec = contestant.spec
-        render = RenderSettings(config.render_profile, spec.image_size, spec.cameras)
-        loader = partial(_load, rewording=contestant.rewording, device=config.device)
-        with ProcessRolloutSource(loader, config.robots, render) as source:
-            source.update_policy(version, contestant.folder, contestant.sha256)
+        with _serving(config, version, contestant, source) as serving:
             for temperature in config.temperatures:
                 evaluate(
-                    source,
+                    serving,
                     contestant.label,
                     config.suite,
                     config.task_indices,
@@ -221,6 +221,28 @@ class _Contestant:
     sha256: str
     spec: PolicySpec
     rewording: Mapping[str, str] | None
+
+
+@contextmanager
+def _serving(
+    config: EvaluationConfig, version: int, contestant: _Contestant, source: RolloutSource | None
+) -> Iterator[RolloutSource]:
+    """Yield a source that answers with a contestant's policy."""
+    if source is not None:
+        if contestant.rewording is not None:
+            raise UserError(
+                'evaluation: instruction and wrong_instruction need the policy in this process; '
+                'use `smoothvla eval`'
+            )
+        source.update_policy(version, contestant.folder, contestant.sha256)
+        yield source
+        return
+    spec = contestant.spec
+    render = RenderSettings(config.render_profile, spec.image_size, spec.cameras)
+    loader = partial(_load, rewording=contestant.rewording, device=config.device)
+    with ProcessRolloutSource(loader, config.robots, render) as own:
+        own.update_policy(version, contestant.folder, contestant.sha256)
+        yield own
 
 
 def _load(folder: Path, rewording: Mapping[str, str] | None, device: str) -> Policy:

@@ -10,7 +10,7 @@ import pytest
 
 from smoothvla_ros.ros_domain import free_domain
 
-sys.path.insert(0, str(Path(__file__).parents[1] / 'control'))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / 'control')]
 
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 

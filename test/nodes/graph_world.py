@@ -119,7 +119,10 @@ class Graph:
         self.jerk_states: list[msg.JerkState] = []
         for robot in ('robot_0', 'robot_1'):
             self.trainer.create_subscription(
-                msg.JerkState, f'{robot}/jerk', self.jerk_states.append, profiles('lock_step').result
+                msg.JerkState,
+                f'{robot}/jerk',
+                self.jerk_states.append,
+                profiles('lock_step').result,
             )
         self.executor = SingleThreadedExecutor()
         for node in (self.bridge, self.policy_node, self.monitor, self.trainer):

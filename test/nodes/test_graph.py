@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
+from graph_world import Graph, SeededPolicy, SwayingWorker, request
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from graph_world import Graph, SeededPolicy, SwayingWorker, request  # noqa: E402
-
-from smoothvla_ros import msg  # noqa: E402
-from smoothvla_ros.errors import UserError  # noqa: E402
-from smoothvla_ros.kinematics import Arm  # noqa: E402
-from smoothvla_ros.simulation.worker_pool import WorkerDied  # noqa: E402
-from smoothvla_ros.smoothness import EstimatorSettings, mean_jerk, tool_jerk  # noqa: E402
-from smoothvla_ros.training.checkpoints import folder_sha256  # noqa: E402
-from smoothvla_ros.training.robot_loop import run_episode  # noqa: E402
+from smoothvla_ros import msg
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.kinematics import Arm
+from smoothvla_ros.simulation.worker_pool import WorkerDied
+from smoothvla_ros.smoothness import EstimatorSettings, mean_jerk, tool_jerk
+from smoothvla_ros.training.checkpoints import folder_sha256
+from smoothvla_ros.training.robot_loop import run_episode
 
 
 @pytest.fixture(scope='module')

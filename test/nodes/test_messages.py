@@ -113,7 +113,20 @@ def test_request_and_state_round_trip():
         messages.from_request(over_the_wire(messages.to_request(wanted, 'robot_0', 1, 5))), wanted
     )
     state = EpisodeState(
-        'robot_0', 'e7', 5, Phase.FINISHED, STAMP_NS, STAMP_NS + 9, 3, 1.6, -4, 2, 'put', 's', 1, True
+        robot='robot_0',
+        episode_id='e7',
+        attempt=5,
+        phase=Phase.FINISHED,
+        first_stamp_ns=STAMP_NS,
+        last_stamp_ns=STAMP_NS + 9,
+        samples=3,
+        temperature=1.6,
+        seed=-4,
+        policy_version=2,
+        instruction='put',
+        suite='s',
+        task=1,
+        success=True,
     )
     assert same(
         messages.from_episode_state(over_the_wire(messages.to_episode_state(state, 5))), state
@@ -122,9 +135,9 @@ def test_request_and_state_round_trip():
 
 def test_joints_are_found_by_name_in_any_order():
     """Another driver may order its joints otherwise; a missing one is named."""
-    message = messages.to_joint_state(
-        STAMP_NS, ['b', 'a', 'finger'], np.array([2.0, 1.0]), np.array([20.0, 10.0]), np.array([0.04])
-    )
+    names = ['b', 'a', 'finger']
+    arm = np.array([2.0, 1.0])
+    message = messages.to_joint_state(STAMP_NS, names, arm, 10 * arm, np.array([0.04]))
     positions, velocities, gripper = messages.joint_values(message, ['a', 'b'], ['finger'])
     assert positions.tolist() == [1.0, 2.0]
     assert velocities.tolist() == [10.0, 20.0]

@@ -50,9 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     plan = make_plan(path, values)
     with _environment(), tempfile.TemporaryDirectory(prefix='smoothvla_launch_') as folder:
         specs = [
-            ProcessSpec(
-                node.label, node_command(node, Path(folder)), node.terminal, node.ends_all
-            )
+            ProcessSpec(node.label, node_command(node, Path(folder)), node.terminal, node.ends_all)
             for node in plan.nodes
         ]
         return ProcessGroup(specs, os.environ).run()

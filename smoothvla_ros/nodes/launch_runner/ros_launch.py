@@ -8,9 +8,10 @@ from pathlib import Path
 
 def run_ros_launch(path: Path, values: Mapping[str, str], *, show_arguments: bool) -> int:
     """Run a launch file in ROS 2's LaunchService; return 0, or 1 where launch itself failed."""
-    from launch import LaunchDescription, LaunchService
     from launch.actions import IncludeLaunchDescription
     from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+    from launch import LaunchDescription, LaunchService
 
     source = PythonLaunchDescriptionSource(str(path))
     include = IncludeLaunchDescription(source, launch_arguments=list(values.items()))

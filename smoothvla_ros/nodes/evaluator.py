@@ -1,0 +1,29 @@
+"""Evaluation over the graph: the job of `workflows.evaluate`, its episodes over topics."""
+
+from __future__ import annotations
+
+import sys
+
+from rclpy.node import Node
+
+from smoothvla_ros.evaluation.comparison_table import print_comparison
+from smoothvla_ros.evaluation.report import REPORT
+from smoothvla_ros.nodes.jobs import run_job
+from smoothvla_ros.nodes.topic_rollouts import TopicRolloutSource
+from smoothvla_ros.workflows.evaluate import run_evaluation
+from smoothvla_ros.workflows.evaluation_config import EvaluationConfig
+
+
+def evaluate_over_topics(node: Node, config: EvaluationConfig, source: TopicRolloutSource) -> None:
+    """Evaluate as configured, print the table and say where the report is."""
+    print_comparison(run_evaluation(config, source))
+    print(f'\nreport: {config.out / REPORT}')
+
+
+def main() -> int:
+    """Run the job; returns the exit status."""
+    return run_job('evaluator', EvaluationConfig, evaluate_over_topics)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -70,7 +70,8 @@ def from_mapping(cls: type[Config], values: Mapping[str, Any], place: str) -> Co
     known = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - known)
     if unknown:
-        raise UserError(f'{place}: unknown setting {unknown[0]!r}; known: {", ".join(sorted(known))}')
+        names = ', '.join(sorted(known))
+        raise UserError(f'{place}: unknown setting {unknown[0]!r}; known: {names}')
     converted = {
         name: _convert(value, hints[name], f'{place}: {name}') for name, value in values.items()
     }
@@ -89,7 +90,9 @@ def load(
         try:
             content = yaml.safe_load(Path(path).read_text())
         except OSError as error:
-            raise UserError(f'configuration {path}: {error.strerror}; give a readable file') from error
+            raise UserError(
+                f'configuration {path}: {error.strerror}; give a readable file'
+            ) from error
         except yaml.YAMLError as error:
             line = ' '.join(str(error).split())
             raise UserError(f'configuration {path} is not valid YAML: {line}') from error

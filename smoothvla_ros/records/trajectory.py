@@ -11,7 +11,7 @@ import numpy as np
 class Trajectory:
     """The motion of one episode of T control steps, settle steps left out, cut at first success.
 
-    actions: float64 [T, 7], what was commanded: tool-pose delta (6) and gripper (1), each in [-1, 1].
+    actions: float64 [T, 7], as commanded: tool-pose delta (6) and gripper (1), each in [-1, 1].
     joint_positions: float64 [T + 1, n] rad, before the first step and after each.
     joint_velocities: float64 [T + 1, n] rad/s.
     tool_positions: float64 [T + 1, 3] m.  tool_rotations: float64 [T + 1, 3, 3]. Robot base frame.

@@ -24,8 +24,6 @@ def node_command(node: PlannedNode, folder: Path) -> list[str]:
     for number, item in enumerate(node.parameters):
         path = item
         if isinstance(item, dict):
-            if not item:
-                continue
             path = folder / f'{node.label}_{number}.yaml'
             path.write_text(yaml.dump({node.full_name: {'ros__parameters': item}}))
         command += ['--params-file', str(path)]

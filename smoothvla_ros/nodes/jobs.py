@@ -53,6 +53,9 @@ def run_job(name: str, config_class: type[Config], work: Work[Config]) -> int:
     except UserError as error:
         return exit_status(error)
     finally:
+        # The status is known: the runner's signal to everyone must not change it any more.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         rclpy.try_shutdown()
         if spinning.ident is not None:
             spinning.join()

@@ -74,14 +74,20 @@ class LiberoBridge(AutostartNode):
             driver.start()
 
     def deactivate(self) -> None:
-        self.stop()
+        for driver in self._drivers.values():
+            driver.interrupt()
+        for driver in self._drivers.values():
+            driver.join()
 
     def stop(self) -> None:
         for driver in self._drivers.values():
-            driver.stop()
+            driver.interrupt()
+        # A robot may be waiting for its worker, for minutes: the end of the worker ends that too.
         if self._pool is not None:
             self._pool.close()
             self._pool = None
+        for driver in self._drivers.values():
+            driver.join()
 
     def _on_request(self, message: msg.EpisodeRequest) -> None:
         if message.robot in self._drivers:

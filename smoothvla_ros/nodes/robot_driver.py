@@ -49,20 +49,27 @@ class RobotDriver:
         self._last: EpisodeReport | None = None
         self._stopping = False
         episode.dropped = self._on_dropped
-        self._thread = threading.Thread(target=self._run, name=robot)
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin to take requests."""
+        self._stopping = False
+        self._link.interrupt('')
+        self._thread = threading.Thread(target=self._run, name=self.robot)
         self._thread.start()
 
-    def stop(self) -> None:
-        """Abort the running episode and end the thread."""
+    def interrupt(self) -> None:
+        """Abort the running episode and take no more requests."""
         with self._changed:
             self._stopping = True
             self._link.interrupt('the bridge was stopped')
             self._changed.notify_all()
-        if self._thread.ident is not None:
+
+    def join(self) -> None:
+        """Wait until the robot's thread has ended."""
+        if self._thread is not None:
             self._thread.join()
+            self._thread = None
 
     def request(self, message: msg.EpisodeRequest) -> None:
         """Take a request from the topic; called in the executor's thread."""

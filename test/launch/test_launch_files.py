@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -23,7 +24,7 @@ REAL = json.loads((Path(__file__).parent / 'data' / 'real_launch.json').read_tex
 def parameters(node: PlannedNode, folder: Path):
     """The parameters on the command line, as files of the package or as written values."""
     words = node_command(node, folder)
-    for word, path in zip(words, words[1:], strict=False):
+    for word, path in itertools.pairwise(words):
         if word == '--params-file':
             if Path(path).is_relative_to(ROOT):
                 yield {'file': str(Path(path).relative_to(ROOT))}
@@ -64,7 +65,7 @@ def test_bad_arguments_are_user_errors():
         make_plan(train, {'render_profile': 'nice'})
     with pytest.raises(UserError, match='not of the form key:=value'):
         parse_values(['suite=x'])
-    with pytest.raises(UserError, match='there are evaluate.launch.py, train.launch.py'):
+    with pytest.raises(UserError, match=r'there are evaluate\.launch\.py, train\.launch\.py'):
         find_launch_file('tain.launch.py')
 
 

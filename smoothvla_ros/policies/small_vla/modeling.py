@@ -12,6 +12,7 @@ from transformers.models.detr.modeling_detr import DetrDecoderLayer, DetrEncoder
 
 from smoothvla_ros.policies.instructions import PADDING, UNKNOWN
 from smoothvla_ros.policies.small_vla.configuration import SmallVLAConfig
+from smoothvla_ros.policies.small_vla.row_linear import RowLinear
 from smoothvla_ros.policies.small_vla.vision import CameraEncoder
 
 _SMALLEST_SCALE_BINS = 1.0
@@ -56,32 +57,31 @@ class SmallVLAModel(PreTrainedModel):
             activation_function='gelu',
             backbone_config=ResNetConfig(),
         )
-        # A few dozen tokens: on a CPU the plain products are twice as fast as the fused kernel.
-        layers._attn_implementation = 'eager'
+        self._attention = layers
         self.words = nn.Embedding(config.vocabulary_size, size, padding_idx=PADDING)
         self.word_places = nn.Parameter(torch.zeros(config.instruction_length, size))
         self.word_encoder = DetrEncoderLayer(layers)
         self.body = nn.Sequential(
-            nn.Linear(config.proprioception_size, size), nn.GELU(), nn.Linear(size, size)
+            RowLinear(config.proprioception_size, size), nn.GELU(), RowLinear(size, size)
         )
-        self.condition = nn.Sequential(nn.Linear(2 * size, size), nn.GELU())
+        self.condition = nn.Sequential(RowLinear(2 * size, size), nn.GELU())
         self.cameras = nn.ModuleList(CameraEncoder(config, size) for _ in config.cameras)
         read = config.stage_channels[-2]
         self.point_features = nn.ModuleList(nn.Linear(read + 2, size) for _ in config.cameras)
         self.point_places = nn.Parameter(torch.zeros(len(config.cameras), config.keypoints, size))
         coordinates = 2 * config.keypoints * len(config.cameras)
         self.goal = nn.Sequential(
-            nn.Linear(coordinates + 2 * size, 2 * size),
+            RowLinear(coordinates + 2 * size, 2 * size),
             nn.GELU(),
-            nn.Linear(2 * size, size),
+            RowLinear(2 * size, size),
             nn.GELU(),
-            nn.Linear(size, config.goal_dimension),
+            RowLinear(size, config.goal_dimension),
         )
         # Points of a camera and the tool's place map almost linearly to relative positions.
         direct = coordinates + config.proprioception_size
-        self.goal_direct = nn.Linear(direct, config.goal_dimension)
+        self.goal_direct = RowLinear(direct, config.goal_dimension)
         self.goal_feature = nn.Sequential(
-            nn.Linear(config.goal_dimension + coordinates, size), nn.GELU(), nn.Linear(size, size)
+            RowLinear(config.goal_dimension + coordinates, size), nn.GELU(), RowLinear(size, size)
         )
         self.steps = nn.Parameter(torch.zeros(config.chunk, size))
         self.decoder = nn.ModuleList(DetrDecoderLayer(layers) for _ in range(config.decoder_layers))
@@ -126,7 +126,7 @@ class SmallVLAModel(PreTrainedModel):
         coordinates, points = [], []
         for camera, encoder in enumerate(self.cameras):
             with torch.set_grad_enabled(torch.is_grad_enabled() and self._learns_to_see()):
-                places, features = encoder(images[:, camera], condition)
+                places, features = self._look(encoder, images[:, camera], condition)
             coordinates.append(places.flatten(1))
             features = self.point_features[camera](torch.cat([features, places], dim=-1))
             points.append(features + self.point_places[camera])
@@ -160,6 +160,30 @@ class SmallVLAModel(PreTrainedModel):
         self.words.weight.data[:] = old[UNKNOWN]
         self.words.weight.data[: len(old)] = old
         self.config.vocabulary_size = size
+
+    def train(self, mode: bool = True) -> SmallVLAModel:
+        """Choose the mode, and with it how attention is computed.
+
+        Plain products train faster: there are a few dozen tokens. The fused kernel rounds each
+        row alike in every batch, which `evaluate` owes to `act`.
+        """
+        self._attention._attn_implementation = 'eager' if mode else 'sdpa'
+        return super().train(mode)
+
+    def _look(
+        self, encoder: nn.Module, images: torch.Tensor, condition: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Encode a batch at once in supervised training, and row by row in eval mode.
+
+        The convolutions' algorithm depends on the size of the batch, and with it the last bits;
+        row by row, a learner finds the very log-probabilities that were sampled. Forward it costs
+        nothing; backward through the trunks it doubles the time.
+        """
+        if self.training or len(images) == 1:
+            return encoder(images, condition)
+        rows = [encoder(images[i : i + 1], condition[i : i + 1]) for i in range(len(images))]
+        places, features = zip(*rows, strict=True)
+        return torch.cat(places), torch.cat(features)
 
     def _learns_to_see(self) -> bool:
         """Whether the trunks are trained; if not, their condition is not trained through them."""

@@ -8,6 +8,7 @@ from transformers.models.resnet.configuration_resnet import ResNetConfig
 from transformers.models.resnet.modeling_resnet import ResNetConvLayer, ResNetStage
 
 from smoothvla_ros.policies.small_vla.configuration import SmallVLAConfig
+from smoothvla_ros.policies.small_vla.row_linear import RowLinear
 
 _PATCH = 4
 # Fresh weights would look everywhere at once, and no point would move enough to be learned from.
@@ -19,7 +20,7 @@ class Modulation(nn.Module):
 
     def __init__(self, condition_size: int, channels: int) -> None:
         super().__init__()
-        self.project = nn.Linear(condition_size, 2 * channels)
+        self.project = RowLinear(condition_size, 2 * channels)
 
     def forward(self, features: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
         """Modulate `features` [B, C, H, W] by `condition` [B, condition_size]."""

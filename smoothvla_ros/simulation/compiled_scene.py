@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import mujoco
 
-from smoothvla_ros.simulation.memory import nothing_cached
+from smoothvla_ros.simulation.memory import bound_asset_cache
 from smoothvla_ros.simulation.rendering import RenderSettings
 from smoothvla_ros.simulation.scene_renderer import SceneRenderer
 
@@ -26,8 +26,8 @@ class CompiledScene:
     def __init__(self, scene_xml: str) -> None:
         """Compile a scene.  scene_xml: MJCF, file names absolute."""
         self._scene_xml = scene_xml
-        with nothing_cached():
-            self.model = mujoco.MjModel.from_xml_string(_without_textures(scene_xml))
+        bound_asset_cache()
+        self.model = mujoco.MjModel.from_xml_string(_without_textures(scene_xml))
         self._compiled = {name: getattr(self.model, name).copy() for name in _CHANGED_MODEL_ARRAYS}
         self._renderers: dict[RenderSettings, SceneRenderer] = {}
 

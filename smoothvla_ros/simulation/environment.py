@@ -70,6 +70,7 @@ class Environment:
         self._reset.set_init_state(tasks.init_states(self.task)[name.init_state])
         for _ in range(SETTLE_STEPS):
             self._control.run(_SETTLE_ACTION)
+        self._control.succeeded()  # the indicators that the first image shows
         self._succeeded = False
         self._recording = EpisodeRecording(
             ACTION_DIMENSION, self._control.control_period_s, self._control.substep_period_s

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from collections import OrderedDict
 
 from smoothvla_ros.simulation import tasks
@@ -10,8 +12,10 @@ from smoothvla_ros.simulation.environment import Environment
 from smoothvla_ros.simulation.memory import proportional_mb, release_free_memory
 from smoothvla_ros.simulation.rendering import RenderSettings
 
-# What a scene with its renderer takes in profile `fast`, until a larger one is seen.
+# What a scene with its renderer takes in profile `fast`, until a larger one is seen, and what
+# another environment of a scene that is there already takes.
 _USUAL_SCENE_MB = 190.0
+_SHARED_SCENE_MB = 20.0
 
 
 class EnvironmentCache:
@@ -40,16 +44,22 @@ class EnvironmentCache:
         key = (suite, task)
         if key not in self._environments:
             found = tasks.task(suite, task)
-            self._make_room()
+            self._make_room(found)
             self._environments[key] = self._build(found)
         self._environments.move_to_end(key)
         return self._environments[key]
 
-    def _make_room(self) -> None:
-        room_needed_mb = self._largest_scene_mb
-        while self._environments and proportional_mb() + room_needed_mb > self._memory_limit_mb:
+    def _make_room(self, task: tasks.Task) -> None:
+        while (
+            self._environments
+            and proportional_mb() + self._expected_mb(task) > self._memory_limit_mb
+        ):
             self._environments.popitem(last=False)[1].close()
             release_free_memory()
+
+    def _expected_mb(self, task: tasks.Task) -> float:
+        built = {_objects_of(environment.task) for environment in self._environments.values()}
+        return _SHARED_SCENE_MB if _objects_of(task) in built else self._largest_scene_mb
 
     def _build(self, task: tasks.Task) -> Environment:
         before_mb = proportional_mb()
@@ -59,3 +69,9 @@ class EnvironmentCache:
         if self._environments:  # the first one also brought the libraries
             self._largest_scene_mb = max(self._largest_scene_mb, proportional_mb() - before_mb)
         return environment
+
+
+@functools.cache
+def _objects_of(task: tasks.Task) -> tuple[str, ...]:
+    """Return what stands in a task's scene; tasks with the same objects share a compiled scene."""
+    return tuple(re.findall(r'\(:(?:fixtures|objects)([^)]*)\)', task.bddl_file.read_text()))

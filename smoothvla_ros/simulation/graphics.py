@@ -32,19 +32,24 @@ def shared_context() -> Any:
 
     Raises UserError if this machine cannot render.
     """
-    backend = choose_backend()
+    choose_backend()
     try:
         from mujoco.rendering.classic import gl_context
 
         context = gl_context.GLContext(1, 1)
         context.make_current()
     except (AttributeError, ImportError, OSError, RuntimeError) as error:
-        raise UserError(
-            f'cannot render with MUJOCO_GL={backend}: {error}; install libegl1 and '
-            'libgl1-mesa-dri, or libosmesa6 with MUJOCO_GL=osmesa'
-        ) from error
+        raise cannot_render(error) from error
     atexit.register(context.free)  # at interpreter exit its own finaliser comes too late
     return context
+
+
+def cannot_render(error: Exception) -> UserError:
+    """Return what to tell a user whose machine has no OpenGL that MuJoCo can use."""
+    return UserError(
+        f'cannot render with MUJOCO_GL={choose_backend()} ({error}); install libegl1 and '
+        'libgl1-mesa-dri, or libosmesa6 and set MUJOCO_GL=osmesa'
+    )
 
 
 def _can_load(library: str) -> bool:

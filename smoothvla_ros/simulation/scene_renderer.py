@@ -7,7 +7,6 @@ import numpy as np
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.simulation import graphics
-from smoothvla_ros.simulation.memory import nothing_cached
 from smoothvla_ros.simulation.mesh_clustering import cluster_drawn_meshes
 from smoothvla_ros.simulation.rendering import CAMERAS, RenderSettings
 from smoothvla_ros.simulation.texture_files import with_reduced_textures
@@ -35,10 +34,11 @@ class SceneRenderer:
         self._settings = settings
         self._context = graphics.shared_context()
         self._context.make_current()
-        self._resources = mujoco.MjrContext(
-            _drawn_model(scene_xml, settings), mujoco.mjtFontScale.mjFONTSCALE_100
-        )
-        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._resources)
+        drawn = _drawn_model(scene_xml, settings)
+        try:
+            self._resources = mujoco.MjrContext(drawn, mujoco.mjtFontScale.mjFONTSCALE_100)
+        except mujoco.FatalError as error:
+            raise graphics.cannot_render(error) from error
         self._scene = mujoco.MjvScene(simulated, _MAXIMUM_SCENE_GEOMS)
         if settings.profile == 'fast':
             for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
@@ -62,6 +62,8 @@ class SceneRenderer:
             mujoco.mjtCatBit.mjCAT_ALL,
             self._scene,
         )
+        # Another renderer's frame buffer may be bound, or none since that renderer is gone.
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._resources)
         mujoco.mjr_render(self._viewport, self._scene, self._resources)
         image = np.empty((self._settings.size, self._settings.size, 3), dtype=np.uint8)
         mujoco.mjr_readPixels(image, None, self._viewport, self._resources)
@@ -80,8 +82,7 @@ def _drawn_model(scene_xml: str, settings: RenderSettings) -> mujoco.MjModel:
     fast = settings.profile == 'fast'
     if fast:
         scene_xml, assets = with_reduced_textures(scene_xml, _TEXELS_PER_PIXEL * settings.size)
-    with nothing_cached():
-        drawn = mujoco.MjModel.from_xml_string(scene_xml, assets)
+    drawn = mujoco.MjModel.from_xml_string(scene_xml, assets)
     buffer = drawn.vis.global_
     buffer.offwidth = max(buffer.offwidth, settings.size)
     buffer.offheight = max(buffer.offheight, settings.size)

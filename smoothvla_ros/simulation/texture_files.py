@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import io
 from pathlib import Path
 from xml.etree import ElementTree
@@ -29,7 +30,8 @@ def with_reduced_textures(scene_xml: str, largest_edge: int) -> tuple[str, dict[
             continue
         content = _reduced(Path(file), largest_edge)
         if content is not None:
-            name = f'texture_{len(assets)}.png'
+            # MuJoCo caches decoded files by name: another content needs another name.
+            name = f'{hashlib.sha256(content).hexdigest()}.png'
             texture.set('file', name)
             assets[name] = content
     return ElementTree.tostring(root, encoding='unicode'), assets

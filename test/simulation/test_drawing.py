@@ -1,5 +1,7 @@
 """What profile `fast` changes, and that it changes nothing else."""
 
+import gc
+
 import mujoco
 import numpy as np
 import pytest
@@ -102,6 +104,22 @@ def test_the_fast_profile_changes_pixels_a_little_and_the_physics_not_at_all(
     upside_down = np.abs(fast_image - stock_image[::-1]).mean()
     assert 0 < difference < 15
     assert upside_down > 2 * difference
+
+
+def test_renderers_of_one_process_do_not_disturb_each_other(spatial_environment):
+    """Pins a scene's pixels while another one is drawn in between, and after that one is gone."""
+    name = EpisodeName('libero_spatial', 0, init_state=1, scene_seed=2)
+    spatial_environment.reset(name)
+    alone = spatial_environment.render('agentview')
+    other = Environment(spatial_environment.task, RenderSettings(profile='stock', size=32))
+    other.reset(name)
+    other_alone = other.render('wrist')
+    np.testing.assert_array_equal(spatial_environment.render('agentview'), alone)
+    np.testing.assert_array_equal(other.render('wrist'), other_alone)
+    other.close()
+    del other
+    gc.collect()
+    np.testing.assert_array_equal(spatial_environment.render('agentview'), alone)
 
 
 def test_an_unknown_camera_or_profile_is_a_user_error(spatial_environment):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import threading
 from collections.abc import Callable
@@ -10,14 +9,13 @@ from types import FrameType
 from typing import TypeVar
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from smoothvla_ros.control.episode_ledger import LedgerSettings
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.parameters import declare
-from smoothvla_ros.nodes.running import exit_status
+from smoothvla_ros.nodes.running import exit_status, spinning
 from smoothvla_ros.nodes.topic_rollouts import TopicRolloutSource
 
 Config = TypeVar('Config')
@@ -25,6 +23,7 @@ Config = TypeVar('Config')
 Work = Callable[[Node, Config, TopicRolloutSource], None]
 
 EXIT_INTERRUPTED = 130
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def run_job(name: str, config_class: type[Config], work: Work[Config]) -> int:
@@ -36,38 +35,33 @@ def run_job(name: str, config_class: type[Config], work: Work[Config]) -> int:
     """
     # The work ends at a signal like any Python program, not only when it next waits for ROS.
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in _SIGNALS:
+        signal.signal(number, _interrupt)
     node = Node(name)
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    spinning = threading.Thread(target=_spin, args=(executor,), name='executor')
     try:
         config = declare(node, config_class)
         source = TopicRolloutSource(node, config.robots, declare(node, LedgerSettings))
         # The work waits for what the executor's thread brings, so it must hear of its end.
         threading.excepthook = lambda arguments: source.fail(arguments.exc_value)
-        spinning.start()
-        work(node, config, source)
+        with spinning(node):
+            work(node, config, source)
+            _settle()
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except UserError as error:
         return exit_status(error)
     finally:
-        # The status is known: the runner's signal to everyone must not change it any more.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        rclpy.try_shutdown()
-        if spinning.ident is not None:
-            spinning.join()
-        executor.shutdown()
+        _settle()
         node.destroy_node()
+        rclpy.try_shutdown()
     return 0
-
-
-def _spin(executor: SingleThreadedExecutor) -> None:
-    with contextlib.suppress(ExternalShutdownException):
-        executor.spin()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _settle() -> None:
+    """Let no signal change the status any more: the launch sends one to all when a node ends."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

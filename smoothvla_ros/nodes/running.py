@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.lifecycle import AutostartNode
@@ -24,34 +27,53 @@ def run_node(make_node: Callable[[], AutostartNode]) -> int:
     0 after SIGINT or SIGTERM, 2 for a user's error, 1 for anything else. An error in any thread of
     the process ends it: a node that is half dead would only be noticed by its silence.
     """
-    rclpy.init()
+    ended = threading.Event()
     failures: list[BaseException] = []
 
-    def on_thread_error(arguments: Any) -> None:
-        failures.append(arguments.exc_value)
-        rclpy.try_shutdown()
+    def on_thread_error(arguments: threading.ExceptHookArgs) -> None:
+        if arguments.exc_value is not None:
+            failures.append(arguments.exc_value)
+        ended.set()
 
     threading.excepthook = on_thread_error
+    # rclpy's own handlers shut the context down at once, and a node could not say goodbye.
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
     node: AutostartNode | None = None
-    executor = SingleThreadedExecutor()
     try:
         node = make_node()
-        executor.add_node(node)
         node.autostart()
-        while rclpy.ok():
-            executor.spin_once()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+        with spinning(node):
+            ended.wait()
+            node.stop()
     except UserError as error:
         failures.append(error)
     finally:
         if node is not None:
             node.stop()
-        executor.shutdown()
-        if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
     return exit_status(failures[0]) if failures else 0
+
+
+@contextlib.contextmanager
+def spinning(node: Node) -> Iterator[None]:
+    """Spin a node in another thread for as long as the block runs."""
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+
+    def spin() -> None:
+        with contextlib.suppress(ExternalShutdownException):
+            executor.spin()
+
+    thread = threading.Thread(target=spin, name='executor')
+    thread.start()
+    try:
+        yield
+    finally:
+        executor.shutdown()
+        thread.join()
 
 
 def exit_status(error: BaseException) -> int:

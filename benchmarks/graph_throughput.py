@@ -9,7 +9,6 @@ tokens, as in training.
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -69,18 +68,6 @@ def measure(policy: str = 'default', rounds: int = 2, episodes: int = 8) -> dict
         **{f'{side}_episodes_per_minute': float(np.mean(r)) for side, r in rates.items()},
         **{f'{side}_standard_deviation': float(np.std(r)) for side, r in rates.items()},
     }
-
-
-def main() -> None:
-    """Measure, print a line a figure, and say which bars are missed."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--policy', default='default', help='a folder, or the shipped policy')
-    parser.add_argument('--rounds', type=int, default=2)
-    parser.add_argument('--episodes', type=int, default=8)
-    for key, value in measure(**vars(parser.parse_args())).items():
-        bar = AT_LEAST.get(key)
-        verdict = '' if bar is None else f'at least {bar:g}: {"met" if value >= bar else "MISSED"}'
-        print(f'{key:40s}{value:10.3f}  {verdict}'.rstrip())
 
 
 def _requests(label: str, count: int) -> list[EpisodeRequest]:
@@ -153,7 +140,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-if __name__ == '__main__':
-    main()

@@ -109,21 +109,6 @@ def measure(episodes: int = 2) -> dict[str, float]:
     }
 
 
-def main() -> None:
-    """Measure, print a line a figure, and say which bars are missed."""
-    for key, value in measure().items():
-        verdict = ''
-        if key in AT_LEAST:
-            verdict = f'at least {AT_LEAST[key]:g}: {_verdict(value >= AT_LEAST[key])}'
-        elif key in AT_MOST:
-            verdict = f'at most {AT_MOST[key]:g}: {_verdict(value <= AT_MOST[key])}'
-        print(f'{key:40s}{value:10.2f}  {verdict}'.rstrip())
-
-
-def _verdict(met: bool) -> str:
-    return 'met' if met else 'MISSED'
-
-
 class _OurEpisode:
     """An episode in a worker process."""
 
@@ -236,7 +221,3 @@ def _status_mb(pid: int | None, file: str, field: str) -> float:
         if line.startswith(field):
             return int(line.split()[1]) / 1024
     raise RuntimeError(f'/proc/{pid}/{file} has no {field}')
-
-
-if __name__ == '__main__':
-    main()

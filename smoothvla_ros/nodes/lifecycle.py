@@ -7,6 +7,9 @@ from typing import Any
 
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.publisher import Publisher
+from rclpy.subscription import Subscription
+from rclpy.timer import Timer
 
 from smoothvla_ros.errors import UserError
 
@@ -26,6 +29,7 @@ class AutostartNode(LifecycleNode):
             ParameterDescriptor(description='Configure and activate without being asked'),
         )
         self._error: UserError | None = None
+        self._own: set[Publisher | Subscription | Timer] = set()
 
     def autostart(self) -> None:
         """Configure and activate, if the parameter says so; raise UserError if that fails."""
@@ -45,10 +49,17 @@ class AutostartNode(LifecycleNode):
         """Stop working, before this returns."""
 
     def stop(self) -> None:
-        """Release everything, whatever the state; called once at the end of the process."""
+        """Release everything, whatever the state; may be called more than once."""
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._own = set(self._entities())
         return self._transition(self.configure)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._transition(self._clean_up)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._transition(self.stop)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         super().on_activate(state)
@@ -58,6 +69,20 @@ class AutostartNode(LifecycleNode):
         result = self._transition(self.deactivate)
         super().on_deactivate(state)
         return result
+
+    def _clean_up(self) -> None:
+        """Undo `configure`, so that the node can be configured again."""
+        self.stop()
+        destroy = {
+            Publisher: self.destroy_publisher,
+            Subscription: self.destroy_subscription,
+            Timer: self.destroy_timer,
+        }
+        for entity in [entity for entity in self._entities() if entity not in self._own]:
+            destroy[type(entity)](entity)
+
+    def _entities(self) -> list[Publisher | Subscription | Timer]:
+        return [*self.publishers, *self.subscriptions, *self.timers]
 
     def _transition(self, work: Any) -> TransitionCallbackReturn:
         """Do the work of a transition; rclpy itself would swallow the reason of a failure."""

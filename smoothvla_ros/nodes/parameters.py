@@ -25,10 +25,12 @@ def declare(node: Node, config_class: type[Config]) -> Config:
     itself refuses. Settings are read once: the parameters cannot be changed afterwards.
     Raises UserError for an unknown choice, a value out of range or of a wrong type.
     """
-    given = {}
     fields = dataclasses.fields(config_class)  # type: ignore[arg-type]
+    given = {}
     for field in fields:
-        value = _override(node, field.name)
+        # Declared already: the node was configured before, and its values are fixed.
+        known = node.has_parameter(field.name)
+        value = node.get_parameter(field.name).value if known else _override(node, field.name)
         if value is not None:
             given[field.name] = value
     place = f'parameters of {node.get_fully_qualified_name()}'
@@ -36,6 +38,8 @@ def declare(node: Node, config_class: type[Config]) -> Config:
     plain = to_mapping(config)
     hints = typing.get_type_hints(config_class)
     for field in fields:
+        if node.has_parameter(field.name):
+            continue
         node.declare_parameter(
             field.name,
             plain[field.name],

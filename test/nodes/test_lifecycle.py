@@ -1,0 +1,73 @@
+"""Nodes come up by themselves, or say why not, and can be brought down and up again."""
+
+from __future__ import annotations
+
+import pytest
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.nodes.jerk_monitor import JerkMonitor
+from smoothvla_ros.nodes.lifecycle import AutostartNode
+
+SUCCESS = TransitionCallbackReturn.SUCCESS
+
+
+class Faulty(AutostartNode):
+    """Cannot be configured."""
+
+    def __init__(self, error):
+        super().__init__('faulty')
+        self.error = error
+
+    def configure(self):
+        raise self.error
+
+
+def state_of(node):
+    return node._state_machine.current_state[1]
+
+
+def test_node_configures_and_activates_itself(ros):
+    """With autostart, the default, a node needs nobody."""
+    node = JerkMonitor()
+    try:
+        node.autostart()
+        assert state_of(node) == 'active'
+    finally:
+        node.destroy_node()
+
+
+def test_without_autostart_a_node_waits_and_can_be_configured_again(ros):
+    """After a cleanup nothing is left of the first configuration, and a second one works."""
+    node = JerkMonitor(parameter_overrides=[Parameter('autostart', value=False)])
+    try:
+        node.autostart()
+        assert state_of(node) == 'unconfigured'
+        before = len(list(node.publishers)), len(list(node.subscriptions)), len(list(node.timers))
+        for _ in range(2):
+            assert node.trigger_configure() == SUCCESS
+            assert node.trigger_activate() == SUCCESS
+            assert node.trigger_deactivate() == SUCCESS
+            assert node.trigger_cleanup() == SUCCESS
+        after = len(list(node.publishers)), len(list(node.subscriptions)), len(list(node.timers))
+        assert after == before
+    finally:
+        node.destroy_node()
+
+
+def test_reason_of_a_failed_start_reaches_the_command_line(ros, capfd):
+    """A user's error is raised as it is; any other is logged with its traceback."""
+    node = Faulty(UserError('robots=0 is too small'))
+    try:
+        with pytest.raises(UserError, match='robots=0'):
+            node.autostart()
+    finally:
+        node.destroy_node()
+    node = Faulty(ZeroDivisionError('an error of ours'))
+    try:
+        with pytest.raises(UserError, match='did not start'):
+            node.autostart()
+    finally:
+        node.destroy_node()
+    assert 'ZeroDivisionError: an error of ours' in capfd.readouterr().err

@@ -17,6 +17,7 @@ TASKS = [
     ('libero_10', 3),
     ('libero_90', 10),
 ]
+pytestmark = pytest.mark.timeout(1200)  # stock LIBERO is slow on a busy machine
 SETTLE = [0, 0, 0, 0, 0, 0, -1.0]
 
 

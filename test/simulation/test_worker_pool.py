@@ -20,6 +20,7 @@ ONE_TASK = EpisodeName('libero_spatial', 2, init_state=4, scene_seed=21)
 OTHER_TASK = EpisodeName('libero_spatial', 5, init_state=5, scene_seed=22)
 HORIZON = 220
 PATIENCE_S = 150.0
+pytestmark = pytest.mark.timeout(600)  # two processes that build scenes, on a busy machine
 
 
 @pytest.fixture(scope='module')

@@ -15,7 +15,7 @@ from rclpy.signals import SignalHandlerOptions
 from smoothvla_ros.control.episode_ledger import LedgerSettings
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.parameters import declare
-from smoothvla_ros.nodes.running import exit_status, spinning
+from smoothvla_ros.nodes.running import exit_status, leave_quickly, spinning
 from smoothvla_ros.nodes.topic_rollouts import TopicRolloutSource
 
 Config = TypeVar('Config')
@@ -54,6 +54,7 @@ def run_job(name: str, config_class: type[Config], work: Work[Config]) -> int:
         _settle()
         node.destroy_node()
         rclpy.try_shutdown()
+        leave_quickly()
     return 0
 
 

@@ -83,7 +83,9 @@ class ExpertReport:
 
     def table(self) -> str:
         """Return the rows as text."""
-        lines = [f'{"task":>4}  {"solved":>9}  {"steps":>5}  {"jerk mean":>9}  {"rms":>5}  {"s":>4}']
+        lines = [
+            f'{"task":>4}  {"solved":>9}  {"steps":>5}  {"jerk mean":>9}  {"rms":>5}  {"s":>4}'
+        ]
         for row in self.rows():
             solved = f'{row["solved"]}/{row["episodes"]}'
             lines.append(

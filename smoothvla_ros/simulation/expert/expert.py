@@ -9,8 +9,11 @@ import numpy as np
 
 from smoothvla_ros.simulation.expert.goal import Goal, Problem
 from smoothvla_ros.simulation.expert.motion import LIMITS, Command, MotionLimits, Servo
+from smoothvla_ros.simulation.expert.open_drawer import OpenDrawer, drawer_joint
 from smoothvla_ros.simulation.expert.pick_and_place import PickAndPlace
 from smoothvla_ros.simulation.expert.scene import Scene, Simulated
+from smoothvla_ros.simulation.expert.slide import Slide
+from smoothvla_ros.simulation.expert.turn_knob import TurnKnob
 
 
 @dataclass(frozen=True)
@@ -31,16 +34,33 @@ class ExpertStep:
 class Skill(Protocol):
     """Steers the arm towards one goal."""
 
-    @property
-    def subject(self) -> str: ...
+    def focus(self, scene: Scene) -> np.ndarray: ...
 
     def done(self, scene: Scene) -> bool: ...
 
     def steer(self, scene: Scene) -> Command: ...
 
 
-def skill_for(goal: Goal) -> Skill:
+def skill_for(goal: Goal, problem: Problem) -> Skill:
+    """Return the skill that reaches a goal."""
+    if goal.predicate == 'open':
+        return OpenDrawer(goal)
+    if goal.predicate in ('turnon', 'turnoff'):
+        return TurnKnob(goal)
+    on_table = goal.target not in problem.objects and not problem.owner(goal.target)
+    if on_table and 'plate' in problem.categories[goal.subject]:
+        return Slide(goal)
     return PickAndPlace(goal)
+
+
+def skills_for(problem: Problem, scene: Scene) -> list[Skill]:
+    """Return the skills that reach all goals, in their order; what must be shut is shut last."""
+    skills: list[Skill] = []
+    for goal in sorted(problem.goals, key=lambda goal: goal.predicate == 'close'):
+        if goal.predicate == 'in' and scene.has_joint(drawer_joint(goal.target)):
+            skills.append(OpenDrawer(Goal('open', goal.target)))
+        skills.append(skill_for(goal, problem))
+    return skills
 
 
 class Expert:
@@ -49,7 +69,7 @@ class Expert:
     def __init__(self, environment: Simulated, problem: Problem, limits: MotionLimits = LIMITS):
         self._scene = Scene(environment, problem)
         self._servo = Servo(limits)
-        self._skills = [skill_for(goal) for goal in problem.goals]
+        self._skills = skills_for(problem, self._scene)
 
     @property
     def skill(self) -> Skill:
@@ -66,7 +86,7 @@ class Expert:
         return ExpertStep(
             action=self._servo.action(command, self._scene.tool_rotation),
             waypoint=command.waypoint,
-            object_position=self._scene.position(skill.subject),
+            object_position=skill.focus(self._scene),
             target_position=command.target,
             noise=command.noise,
         )

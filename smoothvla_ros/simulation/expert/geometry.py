@@ -18,7 +18,9 @@ class BodyGeometry:
     def __init__(self, model: mujoco.MjModel, root: int):
         self.root = root
         self.bodies = body_subtree(model, root)
-        self.geoms = frozenset(int(g) for g in np.flatnonzero(np.isin(model.geom_bodyid, self.bodies)))
+        self.geoms = frozenset(
+            int(g) for g in np.flatnonzero(np.isin(model.geom_bodyid, self.bodies))
+        )
         self._parts = [
             (body, np.concatenate(points))
             for body in self.bodies
@@ -28,9 +30,11 @@ class BodyGeometry:
     def points(self, data: mujoco.MjData) -> np.ndarray:
         """Return the surface points now, [n, 3] m, world frame."""
         return np.concatenate(
-            [points @ data.xmat[body].reshape(3, 3).T + data.xpos[body] for body, points in self._parts]
+            [
+                points @ data.xmat[body].reshape(3, 3).T + data.xpos[body]
+                for body, points in self._parts
+            ]
         )
-
 
 
 def body_subtree(model: mujoco.MjModel, root: int) -> list[int]:
@@ -92,8 +96,8 @@ def _box_surface(half: Sequence[float]) -> np.ndarray:
     return grid[on_surface]
 
 
-def distance_to_box(points: np.ndarray, low: Sequence[float], high: Sequence[float]) -> np.ndarray:
+def distance_to_box(points: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Signed distance of each point [n, 3] to an axis-aligned box, negative inside, in m."""
-    beyond = np.maximum(np.asarray(low) - points, points - np.asarray(high))
+    beyond = np.maximum(low - points, points - high)
     outside = np.linalg.norm(np.maximum(beyond, 0.0), axis=1)
     return outside + np.minimum(beyond.max(axis=1), 0.0)

@@ -24,10 +24,10 @@ STEEPEST_SPOKE = 0.25  # of a leaning vessel only those parts of the rim are tak
 UPRIGHT_REACH, LEANING_REACH = 0.74, 0.08  # from the base's axis, m
 PALM_DEPTH = 0.028  # how far an object may reach up between the fingers, m
 
-# The open gripper (robosuite's Panda) at yaw 0 around the point between its fingertips, m: x across,
-# y along the finger axis, z up.
+# The open gripper (robosuite's Panda) at yaw 0 around the point between its fingertips, m:
+# x across, y along the finger axis, z up.
 FINGER_LOW, FINGER_HIGH = np.array([-0.0105, 0.0386, -0.0093]), np.array([0.0105, 0.0651, 0.0445])
-HAND_LOW, HAND_HIGH = np.array([-0.032, -0.104, 0.031]), np.array([0.032, 0.104, 0.13])
+HAND_LOW, HAND_HIGH = np.array([-0.032, -0.104, 0.031]), np.array([0.032, 0.104, 0.25])
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def is_taken_by_rim(category: str) -> bool:
 
 
 def room(position: np.ndarray, yaw: float, obstacles: np.ndarray) -> float:
-    """Return how much space (m) the open gripper has beyond what it needs; negative when blocked."""
+    """Return the space (m) that the open gripper has beyond its need; negative when blocked."""
     if not len(obstacles):
         return np.inf
     near = obstacles[np.linalg.norm(obstacles[:, :2] - position[:2], axis=1) < 0.2] - position

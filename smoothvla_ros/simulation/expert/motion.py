@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+OPEN, CLOSED = -1.0, 1.0  # gripper commands
 # One control step with a constant command of 1.0 moves the tool this far (OSC_POSE, kp 150), m.
 METRES_PER_STEP = 0.013
-# Between these distances from the base's axis (m) the tool begins to lean outward, up to LEAN (rad).
-LEAN_RADII, LEAN = (0.66, 0.80), 0.35
+# How far the tool leans outward (rad) at what distance from the base's axis (m).
+LEAN_RADII, LEANS = (0.30, 0.44, 0.66, 0.80), (-0.30, 0.0, 0.0, 0.35)
 # Share of the way to a new command that is made in one step: it rounds the speed profile's corners.
 SMOOTHING = 0.65
 # The orientation of the tool at the start of every LIBERO episode: it points down, tilted by 3.3
@@ -59,7 +60,9 @@ class Command:
     noise: float = 1.0
 
 
-def speed_for_distance(distance: float, fastest: float = 1.0, limits: MotionLimits = LIMITS) -> float:
+def speed_for_distance(
+    distance: float, fastest: float = 1.0, limits: MotionLimits = LIMITS
+) -> float:
     """Return the speed from which a steady deceleration stops at `distance` (m), in command units.
 
     Square root of the distance far away, linear close by, with one tangent where they meet.
@@ -79,16 +82,40 @@ def velocity_towards(error: np.ndarray, fastest: float = 1.0) -> np.ndarray:
     return error / distance * speed_for_distance(distance, fastest)
 
 
+def blend(error: np.ndarray, rise: float, lack: float, fastest_down: float = 0.8) -> np.ndarray:
+    """Combine going across by `error` [2] m with climbing by `rise` m.
+
+    lack: by how much the tool is too low to go across at all; across waits for it.
+    """
+    across = velocity_towards(error) * interpolate(lack, 0.0, 0.04, 1.0, 0.0)
+    fastest = 1.0 if rise > 0 else fastest_down
+    upward = np.sign(rise) * speed_for_distance(abs(rise), fastest)
+    return np.array([*across, upward])
+
+
 def tool_rotation(yaw: float, position: np.ndarray, level: bool = True) -> np.ndarray:
     """Return the orientation of the tool for a grasp turned by `yaw` (rad), at a `position` [3] m.
 
-    Far from the base the tool leans outward: a vertical one would stretch the elbow, and a
-    stretched arm is singular.  level: lean only as far as both fingers stay at one height.
+    Far from the base the tool leans outward, close to it inward: a vertical one would stretch the
+    elbow until the arm is singular, or fold it to its limit.
+    level: lean only as far as both fingers stay at one height.
     """
-    lean = interpolate(float(np.linalg.norm(position[:2])), *LEAN_RADII, 0.0, LEAN)
+    lean = float(np.interp(np.linalg.norm(position[:2]), LEAN_RADII, LEANS))
     if level:
         return rotation_about(2, yaw) @ rotation_about(1, -lean * np.cos(yaw)) @ START_TOOL_ROTATION
     return rotation_about(1, -lean) @ rotation_about(2, yaw) @ START_TOOL_ROTATION
+
+
+def sideways_rotation(outward: np.ndarray, tilt: float) -> np.ndarray:
+    """Return the orientation that reaches against `outward` (unit, horizontal) from the front.
+
+    The tool points down for a tilt (rad) of 0 and horizontally for pi / 2; the fingers open in the
+    vertical plane that holds `outward`.
+    """
+    yaw = float(np.arctan2(-outward[0], outward[1]))
+    if abs(yaw) > np.pi / 2:
+        yaw, tilt = yaw - np.sign(yaw) * np.pi, -tilt
+    return rotation_about(2, yaw) @ rotation_about(0, -tilt) @ START_TOOL_ROTATION
 
 
 def rotation_about(axis: int, angle: float) -> np.ndarray:
@@ -147,7 +174,7 @@ class HeightProfile:
         return self._highest(np.abs(self._distances - distance))
 
     def travel(self, distance: float) -> float:
-        """Height (m) that clears all that lies ahead, so that the way never dips before it climbs."""
+        """Height (m) that clears all that lies ahead: the way never dips before it climbs."""
         return self._highest(np.maximum(self._distances - distance, 0.0))
 
     def _highest(self, away: np.ndarray) -> float:

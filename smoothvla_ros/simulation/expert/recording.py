@@ -69,7 +69,9 @@ def _demonstration(
     images = {
         camera: np.stack(frames) if frames else no_images for camera, frames in kept.images.items()
     }
-    positions, velocities, grippers = (np.stack(values) for values in zip(*kept.joints, strict=True))
+    positions, velocities, grippers = (
+        np.stack(values) for values in zip(*kept.joints, strict=True)
+    )
     return Demonstration(
         suite=name.suite,
         task=name.task,

@@ -45,7 +45,10 @@ class Scene:
             frozenset(
                 int(geom)
                 for geom in np.flatnonzero(
-                    np.isin(self._model.geom_bodyid, body_subtree(self._model, find_body(self._model, name)))
+                    np.isin(
+                        self._model.geom_bodyid,
+                        body_subtree(self._model, find_body(self._model, name)),
+                    )
                 )
             )
             for name in FINGER_BODIES
@@ -125,6 +128,35 @@ class Scene:
     def joint(self, name: str) -> float:
         """Position of a one-dimensional joint, rad or m."""
         return float(self._data.qpos[int(self._model.jnt_qposadr[self._model.joint(name).id])])
+
+    def has_joint(self, name: str) -> bool:
+        """Whether the scene has a joint of this name."""
+        return mujoco.mj_name2id(self._model, mujoco.mjtObj.mjOBJ_JOINT, name) >= 0
+
+    def joint_axis(self, name: str) -> np.ndarray:
+        """Direction of a hinge or slide, unit vector [3]."""
+        return self._base_rotation.T @ self._data.xaxis[int(self._model.joint(name).id)]
+
+    def joint_anchor(self, name: str) -> np.ndarray:
+        """A point on the axis of a hinge, [3]."""
+        return self._to_base(self._data.xanchor[int(self._model.joint(name).id)])
+
+    def joint_range(self, name: str) -> tuple[float, float]:
+        """Limits of a one-dimensional joint, rad or m."""
+        low, high = self._model.joint(name).range
+        return float(low), float(high)
+
+    def joint_body(self, name: str) -> str:
+        """Name of the body that a joint moves."""
+        return str(self._model.body(int(self._model.joint(name).bodyid[0])).name)
+
+    def joints_of(self, name: str) -> list[str]:
+        """Names of the hinges and slides of a fixture."""
+        return [
+            joint
+            for joint in (self._model.joint(i).name for i in range(self._model.njnt))
+            if joint.startswith(f'{name}_') and not joint.endswith('_joint0')
+        ]
 
     def obstacles(self, exclude: Iterable[str] = ()) -> np.ndarray:
         """Surface points of everything that stands in the scene but the excluded, [n, 3]."""

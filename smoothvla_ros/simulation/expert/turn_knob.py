@@ -1,0 +1,83 @@
+"""Turn a knob on or off: take its grip from above, and turn the hand."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from smoothvla_ros.simulation.expert.goal import Goal
+from smoothvla_ros.simulation.expert.grasp import plan_grasp
+from smoothvla_ros.simulation.expert.motion import (
+    CLOSED,
+    OPEN,
+    Command,
+    rotation_about,
+    tool_rotation,
+    velocity_towards,
+)
+from smoothvla_ros.simulation.expert.reach import Reach
+from smoothvla_ros.simulation.expert.scene import Scene
+
+GRIP_HEIGHT = 0.025  # of the part of the knob that is taken, from its top, m
+HOLDING = 0.05  # opening of the fingers below which they are round the grip, m
+LEAD = 0.8  # the hand aims this far ahead of the knob, rad
+
+
+class TurnKnob:
+    """Steers the arm to a knob that is turned on, or off."""
+
+    def __init__(self, goal: Goal):
+        """goal: ``turnon`` or ``turnoff``, its subject the fixture with the knob."""
+        self._goal = goal
+        self._reach: Reach | None = None
+        self._yaw = 0.0
+        self._turned_at_grasp = 0.0
+        self._holding = False
+
+    def focus(self, scene: Scene) -> np.ndarray:
+        """Where the knob's grip is, [3] m."""
+        points = self._grip(scene)
+        return (points.max(axis=0) + points.min(axis=0)) / 2.0
+
+    def done(self, scene: Scene) -> bool:
+        """Whether the knob is turned and let go."""
+        return scene.satisfied(self._goal) and self._contacts(scene) == 0
+
+    def steer(self, scene: Scene) -> Command:
+        """Return what to do now."""
+        joint, focus = self._joint(scene), self.focus(scene)
+        if self._reach is None:
+            grasp = plan_grasp(self._grip(scene), np.eye(3), 'grip', np.zeros((0, 3)))
+            self._yaw, self._turned_at_grasp = grasp.yaw, scene.joint(joint)
+            self._reach = Reach(scene, grasp, scene.obstacles([self._goal.subject]))
+            self._offset = grasp.position - focus
+        position = focus + self._offset
+        if scene.satisfied(self._goal):
+            away = scene.tool_position + np.array([0.0, 0.0, 0.05])
+            velocity = velocity_towards(away - scene.tool_position, 0.5)
+            return Command(velocity, scene.tool_rotation, OPEN, away, focus, 0.0)
+        self._holding = scene.opening < HOLDING and self._contacts(scene) > (
+            0 if self._holding else 1
+        )
+        if self._holding:
+            turned = scene.joint(joint) - self._turned_at_grasp
+            lead = LEAD if self._goal.predicate == 'turnon' else -LEAD
+            upright = tool_rotation(self._yaw, scene.tool_position)
+            return Command(
+                velocity=velocity_towards(position - scene.tool_position, 0.3),
+                rotation=rotation_about(2, turned + lead) @ upright,
+                gripper=CLOSED,
+                waypoint=position,
+                target=focus,
+                noise=0.0,
+            )
+        return self._reach.steer(scene, position, focus)
+
+    def _joint(self, scene: Scene) -> str:
+        return scene.joints_of(self._goal.subject)[0]
+
+    def _grip(self, scene: Scene) -> np.ndarray:
+        points = scene.points(scene.joint_body(self._joint(scene)))
+        return points[points[:, 2] > points[:, 2].max() - GRIP_HEIGHT]
+
+    def _contacts(self, scene: Scene) -> int:
+        return scene.finger_contacts(scene.joint_body(self._joint(scene)))

@@ -1,5 +1,8 @@
 """Our environment against the stock one, bit by bit."""
 
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
 import mujoco
 import numpy as np
 import pytest
@@ -100,16 +103,24 @@ def test_whole_episodes_are_those_of_the_stock_environment(suite, index, pushing
     assert_equal_episodes(suite, index, pushing_actions(tasks.horizon(suite)))
 
 
+def stock_images(suite, index, name, cameras):
+    """Return what robosuite's own renderer draws at the start of an episode, turned upright."""
+    stock = stock_environment(tasks.task(suite, index), has_offscreen_renderer=True)
+    begin_stock_episode(stock, tasks.task(suite, index), name)
+    images = [stock.sim.render(width=64, height=64, camera_name=c)[::-1].copy() for c in cameras]
+    stock.close()
+    return images
+
+
 def test_stock_profile_draws_the_stock_pixels():
     """Pins images of both cameras, upright, equal to robosuite's (which are upside down)."""
-    task = tasks.task('libero_goal', 7)
     name = EpisodeName('libero_goal', 7, init_state=2, scene_seed=9)
-    ours = Environment(task, RenderSettings(profile='stock', size=64))
+    ours = Environment(tasks.task('libero_goal', 7), RenderSettings(profile='stock', size=64))
     ours.reset(name)
-    stock = stock_environment(task, has_offscreen_renderer=True)
-    begin_stock_episode(stock, task, name)
-    for camera, stock_camera in (('agentview', 'agentview'), ('wrist', 'robot0_eye_in_hand')):
-        theirs = stock.sim.render(width=64, height=64, camera_name=stock_camera)[::-1]
+    # In a process of its own: robosuite's renderer draws black once another context was current.
+    with ProcessPoolExecutor(1, mp_context=get_context('spawn')) as executor:
+        cameras = ('agentview', 'robot0_eye_in_hand')
+        stock = executor.submit(stock_images, 'libero_goal', 7, name, cameras).result()
+    for camera, theirs in zip(('agentview', 'wrist'), stock, strict=True):
         assert theirs.std() > 10
         np.testing.assert_array_equal(ours.render(camera), theirs)
-    stock.close()

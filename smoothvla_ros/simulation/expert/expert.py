@@ -12,7 +12,6 @@ from smoothvla_ros.simulation.expert.motion import LIMITS, Command, MotionLimits
 from smoothvla_ros.simulation.expert.open_drawer import OpenDrawer, drawer_joint
 from smoothvla_ros.simulation.expert.pick_and_place import PickAndPlace
 from smoothvla_ros.simulation.expert.scene import Scene, Simulated
-from smoothvla_ros.simulation.expert.slide import Slide
 from smoothvla_ros.simulation.expert.turn_knob import TurnKnob
 
 
@@ -41,15 +40,12 @@ class Skill(Protocol):
     def steer(self, scene: Scene) -> Command: ...
 
 
-def skill_for(goal: Goal, problem: Problem) -> Skill:
+def skill_for(goal: Goal) -> Skill:
     """Return the skill that reaches a goal."""
     if goal.predicate == 'open':
         return OpenDrawer(goal)
     if goal.predicate in ('turnon', 'turnoff'):
         return TurnKnob(goal)
-    on_table = goal.target not in problem.objects and not problem.owner(goal.target)
-    if on_table and 'plate' in problem.categories[goal.subject]:
-        return Slide(goal)
     return PickAndPlace(goal)
 
 
@@ -59,7 +55,7 @@ def skills_for(problem: Problem, scene: Scene) -> list[Skill]:
     for goal in sorted(problem.goals, key=lambda goal: goal.predicate == 'close'):
         if goal.predicate == 'in' and scene.has_joint(drawer_joint(goal.target)):
             skills.append(OpenDrawer(Goal('open', goal.target)))
-        skills.append(skill_for(goal, problem))
+        skills.append(skill_for(goal))
     return skills
 
 

@@ -156,6 +156,6 @@ def plan_grasp(
     everything else [m, 3] m.
     """
     if is_taken_by_rim(category):
-        depth = 0.012 if 'plate' in category else 0.018
+        depth = 0.007 if 'plate' in category else 0.018
         return first_with_room(rim_grasps(points, rotation, depth), obstacles)
     return first_with_room(width_grasps(points), obstacles)

@@ -82,8 +82,8 @@ class PickAndPlace:
         origin = scene.position(self.subject)
         if self._grasp is not None:
             moved = float(np.linalg.norm(origin - self._planned_for))
-            over_it = np.linalg.norm((self._grasp.position - scene.tool_position)[:2]) < 0.08
-            if moved < (0.02 if over_it else 0.003):
+            over_it = np.linalg.norm((self._grasp.position - scene.tool_position)[:2]) < 0.05
+            if moved < (0.012 if over_it else 0.003):
                 return
         obstacles = scene.obstacles([self.subject])
         category = scene.problem.categories[self.subject]

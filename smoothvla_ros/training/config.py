@@ -23,15 +23,15 @@ class GrpoConfig(RewardSettings):
     attempts: int = setting(
         2, 'How often a lost rollout is asked for before its group is dropped', minimum=1
     )
-    temperature: float = setting(1.0, 'Sampling temperature of training', minimum=0.01, maximum=5.0)
-    learning_rate: float = setting(2e-5, 'Learning rate of AdamW', minimum=0.0, maximum=1.0)
+    temperature: float = setting(0.5, 'Sampling temperature of training', minimum=0.01, maximum=5.0)
+    learning_rate: float = setting(3e-5, 'Learning rate of AdamW', minimum=0.0, maximum=1.0)
     weight_decay: float = setting(0.0, 'Weight decay of AdamW', minimum=0.0, maximum=1.0)
     frozen: tuple[str, ...] = setting(
         (),
         'Parameters that are not trained, by the first parts of their names: cameras, for example',
     )
     epochs: int = setting(1, 'Passes over the rollouts of an iteration', minimum=1)
-    minibatches: int = setting(4, 'Optimiser steps a pass', minimum=1)
+    minibatches: int = setting(2, 'Optimiser steps a pass', minimum=1)
     micro_batch: int = setting(16, 'Chunks a forward pass; only memory depends on it', minimum=1)
     clip_low: float = setting(0.2, 'How far a ratio may fall below 1', minimum=0.0, maximum=1.0)
     clip_high: float = setting(0.28, 'How far a ratio may rise above 1', minimum=0.0)
@@ -65,6 +65,11 @@ class TrainConfig(GrpoConfig):
     output: Path = setting(Path('runs/train'), 'Folder for everything the run leaves behind')
     resume: bool = setting(
         True, 'Go on with an unfinished run of the same settings found in the output folder'
+    )
+    frozen: tuple[str, ...] = setting(
+        ('cameras',),
+        'Parameters that are not trained, by the first parts of their names; empty trains all. The '
+        "small policy's image trunks, say, which cost most of an update",
     )
     evaluation_episodes: int = setting(
         10, 'Held-out episodes a task, before and after each', minimum=1

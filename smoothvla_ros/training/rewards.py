@@ -36,13 +36,13 @@ class RewardSettings:
         0.2, 'smooth: lambda of eq. 5, in units of the reference jerk', minimum=0.0
     )
     smoothness_weight: float = setting(
-        0.3, 'decoupled: weight w of the smoothness score beside success', minimum=0.0
+        0.9, 'decoupled: weight w of the smoothness score beside success', minimum=0.0
     )
     smoothness_clip: float = setting(
         2.0, 'decoupled: largest absolute smoothness score c', minimum=0.0
     )
     smoothness_credit: str = setting(
-        'episode',
+        'chunk',
         'decoupled: what a smoothness score is given to, against the same phase of the group',
         choices=CREDIT,
     )

@@ -23,7 +23,13 @@ from smoothvla_ros.training.schedule import Schedule
 ARM = Arm.panda()
 TASKS = (0, 1)
 SMALL = TrainConfig(
-    iterations=3, groups=2, group_size=4, refill_groups=2, tasks=TASKS, learning_rate=1e-2
+    iterations=3,
+    groups=2,
+    group_size=4,
+    refill_groups=2,
+    tasks=TASKS,
+    learning_rate=1e-2,
+    frozen=(),
 )
 
 

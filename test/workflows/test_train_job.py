@@ -39,6 +39,7 @@ def config_of(folder: Path, **settings) -> TrainConfig:
         'evaluation_episodes': 4,
         'learning_rate': 1e-2,
         'threads': 1,
+        'frozen': (),
         'video': False,
         'policy': str(policy),
         'output': folder / 'out',

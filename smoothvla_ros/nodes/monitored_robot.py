@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
 
 from smoothvla_ros import msg
@@ -17,7 +16,12 @@ from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.nodes.diagnostics import ERROR, OK, WARNING, Diagnostics
 from smoothvla_ros.nodes.drained_subscription import DrainedSubscription
 from smoothvla_ros.nodes.messages import from_episode_state
-from smoothvla_ros.nodes.quality_of_service import DRAINED_DEPTH, SHARED_DEPTH, Profiles
+from smoothvla_ros.nodes.quality_of_service import (
+    DRAINED_DEPTH,
+    SHARED_DEPTH,
+    Profiles,
+    with_depth,
+)
 from smoothvla_ros.nodes.robot_names import PANDA_BASE_FRAME
 from smoothvla_ros.nodes.stamps import to_nanoseconds, to_stamp
 from smoothvla_ros.smoothness import (
@@ -62,10 +66,13 @@ class MonitoredRobot:
         self._noise_floor = math.nan
         self._publisher = node.create_publisher(msg.JerkState, f'{name}/jerk', quality.result)
         self._states = DrainedSubscription(
-            node, msg.EpisodeState, f'{name}/episode_state', _deep(quality.state, SHARED_DEPTH)
+            node, msg.EpisodeState, f'{name}/episode_state', with_depth(quality.state, SHARED_DEPTH)
         )
         self._joint_states = DrainedSubscription(
-            node, JointState, f'{name}/joint_states', _deep(quality.joint_states, DRAINED_DEPTH)
+            node,
+            JointState,
+            f'{name}/joint_states',
+            with_depth(quality.joint_states, DRAINED_DEPTH),
         )
 
     def drain(self) -> None:
@@ -172,20 +179,3 @@ class MonitoredRobot:
                 f'joint_states has no joint {missing[0]!r}; set the parameter arm_joints'
             )
         return np.array(message.position)[[index[name] for name in self._joints]]
-
-
-def _deep(profile: QoSProfile, depth: int) -> QoSProfile:
-    """Return the profile with room for everything that comes between two looks."""
-    copy = QoSProfile(**{slot: getattr(profile, slot) for slot in _POLICIES})
-    copy.depth = depth
-    return copy
-
-
-_POLICIES = (
-    'history',
-    'depth',
-    'reliability',
-    'durability',
-    'liveliness',
-    'liveliness_lease_duration',
-)

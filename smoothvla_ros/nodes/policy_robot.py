@@ -17,7 +17,7 @@ from smoothvla_ros.control.observation_slot import JOINTS, ObservationSlot, Pend
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.image_conversion import to_image_array
 from smoothvla_ros.nodes.messages import from_episode_state, joint_values, to_action_chunk
-from smoothvla_ros.nodes.quality_of_service import Profiles
+from smoothvla_ros.nodes.quality_of_service import Profiles, with_depth
 from smoothvla_ros.nodes.robot_names import PANDA_BASE_FRAME
 from smoothvla_ros.nodes.stamps import to_nanoseconds
 from smoothvla_ros.records import Observation
@@ -62,7 +62,9 @@ class PolicyRobot:
         for camera in config.cameras:
             topic = f'{name}/camera/{camera}/image_raw'
             self._subscribe(Image, topic, camera, quality.image)
-        self._subscribe(JointState, f'{name}/joint_states', JOINTS, quality.joint_states)
+        # Of a burst only the last sample asks: the others need not wake the executor.
+        newest = with_depth(quality.joint_states, 1)
+        self._subscribe(JointState, f'{name}/joint_states', JOINTS, newest)
         node.create_subscription(
             msg.EpisodeState, f'{name}/episode_state', self._on_episode, quality.state
         )

@@ -86,3 +86,20 @@ def profiles(graph: Graph | str) -> Profiles:
         rollout_step=_profile(SHARED_DEPTH, latched=True, lease=lock_step),
         status=latched,
     )
+
+
+def with_depth(profile: QoSProfile, depth: int) -> QoSProfile:
+    """Return a subscription's own depth: how much may wait between two looks at the queue."""
+    copy = QoSProfile(**{policy: getattr(profile, policy) for policy in _POLICIES})
+    copy.depth = depth
+    return copy
+
+
+_POLICIES = (
+    'history',
+    'depth',
+    'reliability',
+    'durability',
+    'liveliness',
+    'liveliness_lease_duration',
+)

@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         options = _parser(arguments[:1]).parse_args(arguments)
-        return options.run(options)
+        return options.subcommand(options)
     except UserError as error:
         print(f'smoothvla: {" ".join(str(error).split())}', file=sys.stderr)
         return 2
@@ -51,7 +51,7 @@ def _parser(chosen: Sequence[str]) -> argparse.ArgumentParser:
         if name in chosen:
             module = _load(name, module_name)
             module.add_arguments(command)
-            command.set_defaults(run=module.run)
+            command.set_defaults(subcommand=module.run)
     return parser
 
 

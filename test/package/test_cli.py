@@ -33,6 +33,15 @@ def test_the_exit_status_and_the_arguments_are_the_owners(command) -> None:
     assert cli.main(['probe', '--count', '7']) == 7
 
 
+@pytest.mark.parametrize('name', sorted(cli.COMMANDS))
+def test_no_argument_of_a_command_hides_its_function(name) -> None:
+    """`smoothvla report RUN` has an argument called run; it still has to find its way."""
+    parser = cli._parser([name])
+    command = parser._subparsers._group_actions[0].choices[name]
+    assert callable(command.get_default('subcommand'))
+    assert 'subcommand' not in {action.dest for action in command._actions}
+
+
 def test_a_user_error_is_one_line_on_stderr_and_status_2(command, capsys) -> None:
     """A user never sees a traceback for something that the user can put right."""
 

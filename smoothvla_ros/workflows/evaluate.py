@@ -121,9 +121,7 @@ def evaluate(
     return rows
 
 
-def run_evaluation(
-    config: EvaluationConfig, source: RolloutSource | None = None
-) -> dict[str, Any]:
+def run_evaluation(config: EvaluationConfig, source: RolloutSource | None = None) -> dict[str, Any]:
     """Evaluate as configured, write everything into `config.out` and return the summary.
 
     source: where the episodes come from, not closed here; None is this process's own workers.

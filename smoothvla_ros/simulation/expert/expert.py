@@ -7,9 +7,12 @@ from typing import Protocol
 
 import numpy as np
 
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.simulation.expert.close_drawer import CloseDrawer
+from smoothvla_ros.simulation.expert.drawer import drawer_joint
 from smoothvla_ros.simulation.expert.goal import Goal, Problem
 from smoothvla_ros.simulation.expert.motion import LIMITS, Command, MotionLimits, Servo
-from smoothvla_ros.simulation.expert.open_drawer import OpenDrawer, drawer_joint
+from smoothvla_ros.simulation.expert.open_drawer import OpenDrawer
 from smoothvla_ros.simulation.expert.pick_and_place import PickAndPlace
 from smoothvla_ros.simulation.expert.scene import Scene, Simulated
 from smoothvla_ros.simulation.expert.turn_knob import TurnKnob
@@ -30,6 +33,9 @@ class ExpertStep:
     noise: float
 
 
+PREDICATES = ('on', 'in', 'open', 'close', 'turnon', 'turnoff')
+
+
 class Skill(Protocol):
     """Steers the arm towards one goal."""
 
@@ -44,19 +50,50 @@ def skill_for(goal: Goal) -> Skill:
     """Return the skill that reaches a goal."""
     if goal.predicate == 'open':
         return OpenDrawer(goal)
+    if goal.predicate == 'close':
+        return CloseDrawer(goal)
     if goal.predicate in ('turnon', 'turnoff'):
         return TurnKnob(goal)
     return PickAndPlace(goal)
 
 
 def skills_for(problem: Problem, scene: Scene) -> list[Skill]:
-    """Return the skills that reach all goals, in their order; what must be shut is shut last."""
+    """Return the skills that reach all goals, in their order; what must be shut is shut last.
+
+    Raises UserError for a goal that no skill reaches.
+    """
     skills: list[Skill] = []
+    for goal in problem.goals:
+        slides = scene.has_joint(drawer_joint(goal.subject))
+        if goal.predicate not in PREDICATES or (goal.predicate in ('open', 'close') and not slides):
+            raise UserError(
+                f'the expert cannot reach the goal {" ".join(goal.expression)}; leave its task out'
+            )
     for goal in sorted(problem.goals, key=lambda goal: goal.predicate == 'close'):
+        skill = skill_for(goal)
         if goal.predicate == 'in' and scene.has_joint(drawer_joint(goal.target)):
-            skills.append(OpenDrawer(Goal('open', goal.target)))
-        skills.append(skill_for(goal))
+            skills.append(Beforehand(OpenDrawer(Goal('open', goal.target)), skill))
+        skills.append(skill)
     return skills
+
+
+class Beforehand:
+    """A skill that only prepares another: there is no need for it once that one is done."""
+
+    def __init__(self, preparing: Skill, prepared: Skill):
+        self._preparing, self._prepared = preparing, prepared
+
+    def focus(self, scene: Scene) -> np.ndarray:
+        """What the preparation is about, [3] m."""
+        return self._preparing.focus(scene)
+
+    def done(self, scene: Scene) -> bool:
+        """Whether nothing is left to prepare."""
+        return self._prepared.done(scene) or self._preparing.done(scene)
+
+    def steer(self, scene: Scene) -> Command:
+        """Return what to do now."""
+        return self._preparing.steer(scene)
 
 
 class Expert:

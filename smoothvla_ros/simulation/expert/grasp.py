@@ -87,8 +87,8 @@ def rim_grasps(points: np.ndarray, rotation: np.ndarray, depth: float) -> list[G
     """
     local = points @ rotation
     mouth = float(local[:, 2].max())
-    centre = (local.max(axis=0) + local.min(axis=0))[:2] / 2.0
     rim = local[local[:, 2] > mouth - 0.012]
+    centre = (rim.max(axis=0) + rim.min(axis=0))[:2] / 2.0
     radius = float(np.median(np.linalg.norm(rim[:, :2] - centre, axis=1)))
     angles = np.linspace(0.0, 2.0 * np.pi, 73)[:-1]
     spokes = np.stack([np.cos(angles), np.sin(angles), np.zeros_like(angles)], axis=1) @ rotation.T

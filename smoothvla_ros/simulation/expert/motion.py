@@ -118,6 +118,14 @@ def sideways_rotation(outward: np.ndarray, tilt: float) -> np.ndarray:
     return rotation_about(2, yaw) @ rotation_about(0, -tilt) @ START_TOOL_ROTATION
 
 
+def pointing_rotation(approach: np.ndarray, fingers: np.ndarray) -> np.ndarray:
+    """Return the orientation whose tool points along `approach` and opens along `fingers`.
+
+    approach, fingers: unit vectors [3], perpendicular to each other.
+    """
+    return np.stack([np.cross(fingers, approach), fingers, approach], axis=1)
+
+
 def rotation_about(axis: int, angle: float) -> np.ndarray:
     """Return the rotation by `angle` (rad) about base axis 0, 1 or 2, [3, 3]."""
     rotation = np.eye(3)

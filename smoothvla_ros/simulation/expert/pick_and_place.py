@@ -19,7 +19,7 @@ from smoothvla_ros.simulation.expert.placement import find_placement
 from smoothvla_ros.simulation.expert.reach import Reach
 from smoothvla_ros.simulation.expert.scene import Scene
 
-GRIPPING = 0.074  # m between the pads; above it nothing is held
+GRIPPING = 0.0765  # m between the pads; above it nothing is held
 CLEARANCE = 0.025  # kept above obstacles, m
 
 
@@ -101,12 +101,11 @@ class PickAndPlace:
         error = placement.position[:2] - origin[:2]
         aside = float(np.linalg.norm(error))
         if self._carry_height is None:
-            reach = float(np.linalg.norm(points[:, :2] - origin[:2], axis=1).max())
             self._carry_height = HeightProfile(
                 origin[:2],
                 placement.position[:2],
                 scene.obstacles([self.subject, placement.owner]) + np.array([0.0, 0.0, CLEARANCE]),
-                radius=reach + 0.03,
+                radius=scene.radius(self.subject) + 0.03,
                 lowest=placement.rim + 0.04,
             )
         release = float(placement.position[2]) + hang - 0.003

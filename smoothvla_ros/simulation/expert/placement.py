@@ -6,8 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from smoothvla_ros.simulation.expert.drawer import drawer_joint, opening_direction
 from smoothvla_ros.simulation.expert.goal import Goal
 from smoothvla_ros.simulation.expert.scene import Scene
+
+SIDE_BY_SIDE = 0.1  # between the middles of things that share a region, m
 
 
 @dataclass(frozen=True)
@@ -37,9 +40,21 @@ def find_placement(scene: Scene, goal: Goal) -> Placement:
         return _inside(scene, goal, centre, points, owner)
     if 'bowl' in problem.categories[owner]:
         return Placement(np.array([*centre[:2], top - 0.01]), top, owner)
+    if goal.target not in problem.objects:
+        centre = centre + _beside_the_others(scene, goal)
     near = points[np.linalg.norm(points[:, :2] - centre[:2], axis=1) < 0.03]
     support = float(near[:, 2].max()) if len(near) else float(centre[2])
     return Placement(np.array([*centre[:2], support]), support, owner)
+
+
+def _beside_the_others(scene: Scene, goal: Goal) -> np.ndarray:
+    """Return how far from a region's middle a subject is put, [3] m, where several share it.
+
+    They stand side by side along x, in the order of the goals.
+    """
+    sharing = [other.subject for other in scene.problem.goals if other.target == goal.target]
+    place = sharing.index(goal.subject) - (len(sharing) - 1) / 2.0
+    return np.array([place * SIDE_BY_SIDE, 0.0, 0.0])
 
 
 def _inside(
@@ -51,4 +66,10 @@ def _inside(
     low = float(centre[2] - half[2])
     if owner in scene.problem.objects:
         return Placement(np.array([*centre[:2], low + 0.03]), float(points[:, 2].max()), owner)
+    joint = drawer_joint(goal.target)
+    if scene.has_joint(joint):
+        # As far out as it fits: the handles of the drawers above stand over the rest.
+        outward = opening_direction(scene, joint)
+        room = float(half @ np.abs(outward)) - scene.radius(goal.subject) - 0.004
+        centre = centre + outward * max(room, 0.0)
     return Placement(np.array([*centre[:2], low + 0.01]), float(beside[:, 2].max()), owner)

@@ -116,6 +116,10 @@ class Scene:
         """Surface points of an object, fixture or body, [n, 3]."""
         return self._to_base(self.geometry(name).points(self._data))
 
+    def radius(self, name: str) -> float:
+        """Largest horizontal distance of an object's surface from its origin, m."""
+        return float(np.linalg.norm((self.points(name) - self.position(name))[:, :2], axis=1).max())
+
     def site(self, name: str) -> np.ndarray:
         """Position of a site, [3]."""
         return self._to_base(self._data.site(name).xpos)

@@ -19,6 +19,8 @@ from smoothvla_ros.simulation.expert.scene import Scene
 
 GRIP_HEIGHT = 0.025  # of the part of the knob that is taken, from its top, m
 HOLDING = 0.05  # opening of the fingers below which they are round the grip, m
+EMPTY = 0.01  # opening below which nothing is between them, m
+NEAR = 0.02  # distance from the grip within which the hand still has it, m
 LEAD = 0.8  # the hand aims this far ahead of the knob, rad
 
 
@@ -55,9 +57,9 @@ class TurnKnob:
             away = scene.tool_position + np.array([0.0, 0.0, 0.05])
             velocity = velocity_towards(away - scene.tool_position, 0.5)
             return Command(velocity, scene.tool_rotation, OPEN, away, focus, 0.0)
-        self._holding = scene.opening < HOLDING and self._contacts(scene) > (
-            0 if self._holding else 1
-        )
+        near = float(np.linalg.norm(position - scene.tool_position)) < NEAR
+        round_it = EMPTY < scene.opening < HOLDING and near
+        self._holding = round_it and (self._holding or self._contacts(scene) == 2)
         if self._holding:
             turned = scene.joint(joint) - self._turned_at_grasp
             lead = LEAD if self._goal.predicate == 'turnon' else -LEAD

@@ -36,6 +36,8 @@ def rollout_outcome(
         success=bool(episode.success),
         mean_jerk=mean,
         step_jerk=steps,
+        step_speed=np.linalg.norm(np.diff(trajectory.tool_positions, axis=0), axis=1)
+        / trajectory.control_period_s,
         chunk_steps=tuple(chunk.executed for chunk in episode.chunks),
     )
 

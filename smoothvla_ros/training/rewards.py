@@ -20,9 +20,10 @@ from smoothvla_ros.training.advantages import (
     UNIFORM,
     group_normalised,
     profile_scores,
-    smoothness_scores,
 )
 from smoothvla_ros.training.outcomes import GroupOutcome, RolloutOutcome
+from smoothvla_ros.training.phases import Profile
+from smoothvla_ros.training.speed_neutral import speed_neutral_jerk
 
 CREDIT = ('episode', 'chunk', 'step')
 
@@ -48,6 +49,9 @@ class RewardSettings:
     )
     jerk_spread_floor: float = setting(
         0.05, 'Spread of jerk that counts as noise, in units of the reference jerk', minimum=1e-6
+    )
+    speed_neutral: bool = setting(
+        True, 'decoupled: take out of the jerk what speed alone explains within the group'
     )
     slow_limit: float = setting(
         1.2,
@@ -133,11 +137,13 @@ def decoupled(group: GroupOutcome, settings: RewardSettings) -> GroupCredit:
     """Reward success, and apart from it the smoothness of a success within its group.
 
     A = A_task + w * s * z: A_task the group-normalised success, s = 1 for a success, z the score of
-    `smoothness_scores` over the successes, in units of the group's own spread. Nothing is divided
+    `profile_scores` over the successes, in units of the group's own spread. Nothing is divided
     by a batch's deviation afterwards: that would erase w.
 
-    The same path at half the speed has an eighth of the jerk. So a success slower than `slow_limit`
-    allows is no yardstick for the others, and its score can lower its advantage but not raise it.
+    The same path at half the speed has an eighth of the jerk. So the jerk is first brought to the
+    speed that the group has in the same phase (`speed_neutral_jerk`), and a success slower than
+    `slow_limit` allows is no yardstick for the others: its score can lower its advantage but not
+    raise it.
     """
     success = group.success
     slow = group.steps > settings.slow_limit * group.reference.steps
@@ -167,23 +173,20 @@ def _scores(
     group: GroupOutcome, compared: np.ndarray, floor: float, settings: RewardSettings
 ) -> list[np.ndarray]:
     """Return the smoothness score of every control step, G arrays [T_i], at the chosen credit."""
-    clip = settings.smoothness_clip
-    if settings.smoothness_credit == 'episode':
-        scores = smoothness_scores(group.jerk, compared, floor, clip)
-        return [np.full(n, score) for n, score in zip(group.steps, scores, strict=True)]
-    if settings.smoothness_credit == 'step':
-        profiles = [rollout.step_jerk for rollout in group.rollouts]
-        return profile_scores(profiles, compared, floor, clip)
-    profiles = [_chunk_means(rollout) for rollout in group.rollouts]
-    scores_of_chunks = profile_scores(profiles, compared, floor, clip)
-    return [
-        np.repeat(scores, rollout.chunk_steps)
-        for scores, rollout in zip(scores_of_chunks, group.rollouts, strict=True)
-    ]
+    blocks = [_blocks(rollout, settings.smoothness_credit) for rollout in group.rollouts]
+    pairs = list(zip(group.rollouts, blocks, strict=True))
+    jerk = [Profile.means(rollout.step_jerk, lengths) for rollout, lengths in pairs]
+    if settings.speed_neutral:
+        speed = [Profile.means(rollout.step_speed, lengths) for rollout, lengths in pairs]
+        jerk = speed_neutral_jerk(jerk, speed, compared, floor)
+    scores = profile_scores(jerk, compared, floor, settings.smoothness_clip)
+    return [np.repeat(score, lengths) for score, lengths in zip(scores, blocks, strict=True)]
 
 
-def _chunk_means(rollout: RolloutOutcome) -> np.ndarray:
-    """Return the mean jerk of each chunk's executed steps, [C] m/s^3; 0 for a chunk without any."""
-    ends = np.cumsum(rollout.chunk_steps)
-    totals = np.diff(np.concatenate([[0.0], np.cumsum(rollout.step_jerk)])[[0, *ends]])
-    return totals / np.maximum(rollout.chunk_steps, 1)
+def _blocks(rollout: RolloutOutcome, credit: str) -> tuple[int, ...]:
+    """Return the lengths, in control steps, of the blocks that get a score each."""
+    if credit == 'episode':
+        return (rollout.steps,)
+    if credit == 'step':
+        return (1,) * rollout.steps
+    return rollout.chunk_steps

@@ -63,6 +63,16 @@ def test_a_leaning_bowl_is_taken_where_its_rim_is_level():
     assert grasp.top > mouth[2] + 0.03
 
 
+@pytest.mark.parametrize('turned', [0.0, 0.2, 0.6])
+def test_a_bowl_that_lies_on_its_side_is_still_taken(turned):
+    """Knocked over, its rim may have no level part within the tool's turns; a grasp is found."""
+    rotation = rotation_about(2, turned) @ rotation_about(1, -1.5)
+    grasp = _bowl_grasp(NOTHING, rotation)
+    lying = _bowl() @ rotation.T + HERE
+    assert (grasp.position >= lying.min(axis=0) - 0.02).all()
+    assert (grasp.position <= lying.max(axis=0) + 0.02).all()
+
+
 @pytest.mark.parametrize('yaw', [0.0, 0.3, -0.4, 1.2])
 def test_a_box_is_taken_across_its_narrow_side(yaw):
     """The fingers close on the narrow side of a box, however it is turned."""

@@ -5,9 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from smoothvla_ros.training.advantages import group_normalised, profile_scores, smoothness_scores
+from smoothvla_ros.training.advantages import group_normalised, profile_scores
+from smoothvla_ros.training.phases import Profile
 
 EVERYONE = np.array([True, True, True])
+
+
+def episode_scores(jerk, compared, spread_floor, clip) -> np.ndarray:
+    """Score one number a rollout: profiles of a single block."""
+    profiles = [Profile(np.array([value]), (8,)) for value in jerk]
+    return np.concatenate(profile_scores(profiles, compared, spread_floor, clip))
 
 
 def test_group_normalised_is_eq_1():
@@ -33,38 +40,45 @@ def test_success_and_failure_are_at_least_two_apart():
 
 def test_smoothness_scores_are_in_units_of_the_spread():
     """J = 1, 2, 3: the smoothest is sqrt(3/2) above, the jerkiest as far below."""
-    scores = smoothness_scores(np.array([1.0, 2.0, 3.0]), EVERYONE, 1e-6, clip=9.0)
+    scores = episode_scores(np.array([1.0, 2.0, 3.0]), EVERYONE, 1e-6, clip=9.0)
     np.testing.assert_allclose(scores, [np.sqrt(1.5), 0.0, -np.sqrt(1.5)], atol=1e-12)
 
 
 def test_spread_below_the_floor_is_not_blown_up():
     """The floor replaces a smaller std, so noise stays small."""
-    scores = smoothness_scores(np.array([1.0, 1.001, 0.999]), EVERYONE, 0.1, clip=2.0)
+    scores = episode_scores(np.array([1.0, 1.001, 0.999]), EVERYONE, 0.1, clip=2.0)
     np.testing.assert_allclose(scores, [0.0, -0.01, 0.01], atol=1e-12)
 
 
 def test_scores_are_clipped():
     """One rollout far off scores -c, not more."""
     jerk = np.array([1.0] * 15 + [100.0])
-    assert smoothness_scores(jerk, np.ones(16, dtype=bool), 0.05, clip=2.0)[-1] == -2.0
+    assert episode_scores(jerk, np.ones(16, dtype=bool), 0.05, clip=2.0)[-1] == -2.0
 
 
 def test_fewer_than_two_compared_rollouts_score_nothing():
     """A single success has nobody to be compared with."""
     one = np.array([True, False, False])
-    assert not smoothness_scores(np.array([1.0, 2.0, 3.0]), one, 0.05, clip=2.0).any()
+    assert not episode_scores(np.array([1.0, 2.0, 3.0]), one, 0.05, clip=2.0).any()
 
 
 def test_profiles_are_compared_at_the_same_phase():
     """Each block is scored against that block of the others, not against the rollout's mean."""
-    profiles = [np.array([1.0, 30.0]), np.array([3.0, 10.0])]
+    profiles = [Profile(np.array(values), (8, 8)) for values in ([1.0, 30.0], [3.0, 10.0])]
     scores = profile_scores(profiles, np.array([True, True]), 1e-6, clip=2.0)
     np.testing.assert_allclose(scores, [[1.0, -1.0], [-1.0, 1.0]])
 
 
 def test_a_longer_rollout_is_read_at_its_own_phase():
-    """The same ramp of jerk sampled in 4 and in 8 blocks scores 0 inside the common phases."""
-    ramps = [(np.arange(n) + 0.5) / n for n in (4, 8)]
-    scores = profile_scores(ramps, np.array([True, True]), 0.05, clip=2.0)
-    np.testing.assert_allclose(scores[0], 0.0, atol=1e-12)
-    np.testing.assert_allclose(scores[1][1:-1], 0.0, atol=1e-12)
+    """The same ramp of jerk in 4 and in 8 blocks, and cut in a block, scores 0 inside."""
+    lengths = [(8,) * 4, (4,) * 8, (8, 8, 8, 3)]
+    ramps = [Profile.means(np.arange(sum(n)) / sum(n), n) for n in lengths]
+    scores = profile_scores(ramps, EVERYONE, 0.05, clip=2.0)
+    for score in scores:
+        np.testing.assert_allclose(score[1:-1], 0.0, atol=0.2)
+
+
+def test_blocks_that_do_not_fill_the_rollout_are_refused():
+    """A profile never leaves steps out unnoticed."""
+    with pytest.raises(ValueError, match='do not fill 9 steps'):
+        Profile.means(np.ones(9), (8,))

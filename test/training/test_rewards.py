@@ -9,19 +9,34 @@ from hypothesis import strategies as st
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.training.outcomes import GroupOutcome, RolloutOutcome, TaskReference
+from smoothvla_ros.training.phases import Profile
 from smoothvla_ros.training.rewards import CREDIT, REWARDS, RewardSettings
+from smoothvla_ros.training.speed_neutral import speed_neutral_jerk
 
 CHUNK = 8
 JERK_REFERENCE = 10.0
 STEPS_REFERENCE = 100
 
 
-def rollout(success: bool, jerk: float, steps: int = 80, profile: np.ndarray | None = None):
-    """One rollout of constant jerk, or of a profile scaled to that mean."""
+PATH_M = 0.8
+PERIOD_S = 0.05
+
+
+def rollout(
+    success: bool,
+    jerk: float,
+    steps: int = 80,
+    profile: np.ndarray | None = None,
+    speed: np.ndarray | None = None,
+):
+    """One rollout of constant jerk, or of a profile scaled to that mean, along a path of 0.8 m."""
     shape = np.ones(steps) if profile is None else np.resize(profile, steps)
     step_jerk = jerk * shape / max(shape.mean(), 1e-12)
     full, rest = divmod(steps, CHUNK)
-    return RolloutOutcome(success, jerk, step_jerk, (CHUNK,) * full + ((rest,) if rest else ()))
+    pace = np.ones(steps) if speed is None else np.resize(speed, steps)
+    step_speed = PATH_M / (PERIOD_S * steps) * pace / pace.mean()
+    chunk_steps = (CHUNK,) * full + ((rest,) if rest else ())
+    return RolloutOutcome(success, jerk, step_jerk, step_speed, chunk_steps)
 
 
 def credit(rollouts, **settings):
@@ -127,10 +142,54 @@ def test_a_slow_success_gains_nothing(credited):
     np.testing.assert_allclose(result.advantages[0], without.advantages[0])
 
 
+@pytest.mark.parametrize('credited', CREDIT)
+def test_a_slower_success_within_the_limit_gains_nothing(credited):
+    """One path at eight speeds, J as v^3: 40 % of jerk apart, and not a hundredth of advantage."""
+    steps = (80, 83, 85, 87, 90, 92, 95, 98)
+    profile, pace = np.linspace(0.5, 1.5, 80), np.linspace(0.7, 1.3, 80)
+    rollouts = [
+        rollout(
+            True,
+            10.0 * (80 / n) ** 3,
+            n,
+            np.interp(np.linspace(0, 79, n), range(80), profile),
+            np.interp(np.linspace(0, 79, n), range(80), pace),
+        )
+        for n in steps
+    ]
+    neutral = mean_advantages(credit(rollouts, smoothness_credit=credited))
+    paid = mean_advantages(credit(rollouts, smoothness_credit=credited, speed_neutral=False))
+    assert paid[-1] - paid[0] > 1.0
+    assert abs(neutral[-1] - neutral[0]) < 0.1
+
+
+@given(seed=st.integers(0, 1000), exponent=st.floats(0.0, 3.0))
+def test_smoothness_has_no_relation_to_speed(seed, exponent):
+    """Whatever a group's speed does to its jerk, what is paid for is what it does not explain."""
+    generator = np.random.default_rng(seed)
+    speed = [np.exp(0.1 * generator.standard_normal(10)) for _ in range(8)]
+    rough = [np.exp(0.2 * generator.standard_normal(10)) for _ in range(8)]
+    jerk = [r * v**exponent for r, v in zip(rough, speed, strict=True)]
+    everyone = np.ones(8, dtype=bool)
+    profiles = [[Profile(values, (8,) * 10) for values in series] for series in (jerk, speed)]
+    neutral = [p.values for p in speed_neutral_jerk(*profiles, everyone, jerk_floor=1e-9)]
+
+    def centred(profiles):
+        logs = np.log(np.stack(profiles))
+        return (logs - logs.mean(axis=0)).ravel()
+
+    before = np.corrcoef(centred(jerk), centred(speed))[0, 1]
+    after = np.corrcoef(centred(neutral), centred(speed))[0, 1]
+    assert abs(after) < 0.02 or (before < 0.0 and after == pytest.approx(before, abs=0.02))
+    smoothest_rough = np.corrcoef(centred(neutral), centred(rough))[0, 1]
+    assert smoothest_rough > 0.9
+
+
 def test_a_success_that_idles_on_its_way_gains_nothing():
-    """Pauses dilute the mean jerk; the steps they cost give them away."""
+    """Pauses dilute the mean jerk; the steps they cost and their stillness give them away."""
     natural = [rollout(True, jerk, steps=100) for jerk in (9.0, 11.0)]
-    idling = rollout(True, 5.0, steps=200, profile=np.r_[np.ones(8), np.zeros(8)])
+    pauses = np.r_[np.ones(8), np.zeros(8)]
+    idling = rollout(True, 5.0, steps=200, profile=pauses, speed=pauses)
     for credited in CREDIT:
         result = credit([*natural, idling], smoothness_credit=credited)
         assert mean_advantages(result)[2] <= 0.0

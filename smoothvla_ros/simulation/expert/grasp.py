@@ -157,5 +157,7 @@ def plan_grasp(
     """
     if is_taken_by_rim(category):
         depth = 0.007 if 'plate' in category else 0.018
-        return first_with_room(rim_grasps(points, rotation, depth), obstacles)
+        # A vessel that was knocked over has no level part of its rim, and is taken like a box.
+        on_its_feet = rim_grasps(points, rotation, depth)
+        return first_with_room(on_its_feet or width_grasps(points), obstacles)
     return first_with_room(width_grasps(points), obstacles)

@@ -40,6 +40,7 @@ from smoothvla_ros.training.group_sampling import collect_episodes
 from smoothvla_ros.training.process_rollouts import ProcessRolloutSource
 from smoothvla_ros.training.rollouts import RolloutSource
 from smoothvla_ros.workflows.evaluation_config import EvaluationConfig
+from smoothvla_ros.workflows.expert_rollouts import EXPERT, ExpertRolloutSource
 
 SETTINGS = 'evaluation.json'
 
@@ -212,12 +213,12 @@ def _sampling(temperature: float) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class _Contestant:
-    """One policy of an evaluation, under the label of its rows."""
+    """One policy of an evaluation, under the label of its rows; the expert has no spec."""
 
     label: str
     folder: Path
     sha256: str
-    spec: PolicySpec
+    spec: PolicySpec | None
     rewording: Mapping[str, str] | None
 
 
@@ -232,10 +233,17 @@ def _serving(
                 'evaluation: instruction and wrong_instruction need the policy in this process; '
                 'use `smoothvla eval`'
             )
+        if contestant.spec is None:
+            raise UserError(
+                'evaluation: the expert plays in processes of its own; use `smoothvla eval`'
+            )
         source.update_policy(version, contestant.folder, contestant.sha256)
         yield source
         return
     spec = contestant.spec
+    if spec is None:
+        yield ExpertRolloutSource(config.robots)
+        return
     render = RenderSettings(config.render_profile, spec.image_size, spec.cameras)
     loader = partial(_load, rewording=contestant.rewording, device=config.device)
     with ProcessRolloutSource(loader, config.robots, render) as own:
@@ -259,12 +267,17 @@ def _contestants(config: EvaluationConfig) -> list[_Contestant]:
             ('right_instruction', config.policy, None),
             ('wrong_instruction', config.policy, wrong),
         ]
+    elif config.compare == EXPERT:
+        plan = [(EXPERT, EXPERT, None), ('policy', config.policy, told)]
     elif config.compare is not None:
         plan = [('before', config.compare, told), ('after', config.policy, told)]
     else:
         plan = [('policy', config.policy, told)]
     contestants = []
     for label, path, rewording in plan:
+        if path == EXPERT:
+            contestants.append(_Contestant(label, Path(EXPERT), EXPERT, None, None))
+            continue
         # Loaded here too, so that a bad one is named before anything is simulated.
         spec = load_policy(path, config.device).spec
         folder = policy_folder(path)

@@ -17,7 +17,9 @@ class EvaluationConfig:
 
     policy: str = setting('default', "Policy: a folder, or 'default' for the shipped one")
     compare: str | None = setting(
-        None, 'Another policy, run first on the same episodes: what `policy` is compared with'
+        None,
+        'Another policy, run first on the same episodes: what `policy` is compared with; '
+        "'expert' is the scripted one, which sees the simulator's state",
     )
     suite: str = setting('libero_spatial', 'Task suite')
     tasks: tuple[int, ...] = setting((), 'Tasks of the suite; empty for all')

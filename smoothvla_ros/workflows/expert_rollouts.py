@@ -1,0 +1,87 @@
+"""The scripted expert in the place of a policy: what a policy's motion is measured against."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.records import Episode, EpisodeRequest
+from smoothvla_ros.simulation.environment_cache import EnvironmentCache
+from smoothvla_ros.simulation.expert.playing import play
+from smoothvla_ros.simulation.memory import keep_allocator_lean
+from smoothvla_ros.simulation.rendering import RenderSettings
+from smoothvla_ros.training.rollouts import LostEpisode
+
+EXPERT = 'expert'
+"""The name under which an evaluation takes the expert for a policy."""
+
+MEMORY_LIMIT_MB = 1200.0
+
+
+class ExpertRolloutSource:
+    """A `RolloutSource` whose episodes the expert plays, without noise and without being recorded.
+
+    It may see held-out scenes, because nothing learns from it: no demonstration is written.
+    """
+
+    def __init__(self, processes: int) -> None:
+        """processes: that play side by side."""
+        self._processes = processes
+
+    def update_policy(self, version: int, folder: Path, sha256: str) -> None:
+        """The expert has no weights: every version is answered alike."""
+
+    def collect(self, requests: Sequence[EpisodeRequest]) -> Iterator[Episode]:
+        """Yield each episode as it finishes.
+
+        Raises UserError if a process dies or the expert has no skill for a task.
+        """
+        # The processes share the cores already; more threads in each would only get in the way.
+        os.environ.setdefault('OMP_NUM_THREADS', '1')
+        by_task = sorted(requests, key=lambda request: request.name.task)
+        with ProcessPoolExecutor(
+            max_workers=max(1, min(self._processes, len(by_task))),
+            mp_context=get_context('spawn'),
+            initializer=_start,
+        ) as pool:
+            pending = [pool.submit(_play, request) for request in by_task]
+            try:
+                for future in as_completed(pending):
+                    yield future.result()
+            except BrokenProcessPool as error:
+                raise UserError(
+                    'a process of the expert died (memory?); run the same command again: what is '
+                    'done is kept'
+                ) from error
+            finally:
+                for future in pending:
+                    future.cancel()
+
+    def lost(self) -> Sequence[LostEpisode]:
+        """Nothing is ever given up here: an episode comes, or an error does."""
+        return ()
+
+    def close(self) -> None:
+        """Nothing outlives `collect`."""
+
+
+_cache: EnvironmentCache | None = None
+
+
+def _start() -> None:
+    """Prepare a process; it keeps its environments from one episode to the next."""
+    global _cache
+    keep_allocator_lean()
+    _cache = EnvironmentCache(RenderSettings(), MEMORY_LIMIT_MB)
+
+
+def _play(request: EpisodeRequest) -> Episode:
+    assert _cache is not None
+    environment = _cache.get(request.name.suite, request.name.task)
+    success = play(environment, request.name)
+    return Episode(request, success, environment.trajectory(), [])

@@ -1,0 +1,31 @@
+"""The expert in the place of a policy."""
+
+from __future__ import annotations
+
+import pytest
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.records import EpisodeRequest
+from smoothvla_ros.simulation.splits import Split, episode_names
+from smoothvla_ros.workflows.evaluate import run_evaluation
+from smoothvla_ros.workflows.evaluation_config import EvaluationConfig
+from smoothvla_ros.workflows.expert_rollouts import ExpertRolloutSource
+
+
+def test_the_expert_plays_the_episodes_that_a_policy_is_measured_on():
+    """Real simulator: a held-out episode comes back solved, whole, and the same a second time."""
+    name = episode_names('libero_object', 0, Split.HELD_OUT, 1, seed=1000)[0]
+    request = EpisodeRequest('expert-0', name, 0, 0.0, 1000, 0)
+    source = ExpertRolloutSource(processes=1)
+    first, second = (next(iter(source.collect([request]))) for _ in range(2))
+    assert first.success
+    assert first.request == request
+    assert 40 < first.trajectory.steps < 280
+    assert (first.trajectory.joint_positions == second.trajectory.joint_positions).all()
+
+
+def test_over_the_topics_the_expert_is_refused(tmp_path):
+    """A policy node cannot be the expert; the message says which command can."""
+    config = EvaluationConfig(compare='expert', out=tmp_path / 'out')
+    with pytest.raises(UserError, match='smoothvla eval'):
+        run_evaluation(config, source=object())

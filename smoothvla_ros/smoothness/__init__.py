@@ -12,16 +12,28 @@ from smoothvla_ros.smoothness.estimator import (
     PolynomialFit,
     TooFewSamplesError,
 )
-from smoothvla_ros.smoothness.live import JerkEstimate, JerkEstimator, StreamHealth
+from smoothvla_ros.smoothness.live import JerkEstimate, JerkEstimator
 from smoothvla_ros.smoothness.magnitude import Part, jerk_norms, mean_jerk, peak_jerk, rms_jerk
-from smoothvla_ros.smoothness.noise import joint_noise_floor, tool_noise_floor
+from smoothvla_ros.smoothness.motion_stream import Motions, MotionStream
+from smoothvla_ros.smoothness.noise import (
+    joint_noise_floor,
+    tool_noise_floor,
+    velocity_weight,
+)
 from smoothvla_ros.smoothness.spectral import spectral_arc_length
+from smoothvla_ros.smoothness.stream_health import StreamHealth
 from smoothvla_ros.smoothness.summary import (
     SmoothnessSummary,
     summarise,
     summarise_trajectory,
 )
-from smoothvla_ros.smoothness.tool_jerk import joint_jerk, screw_jerk, tool_jerk, tool_twists
+from smoothvla_ros.smoothness.tool_jerk import (
+    Jacobian,
+    joint_jerk,
+    screw_jerk,
+    tool_jerk,
+    tool_twists,
+)
 
 __all__ = [
     'Alarm',
@@ -29,8 +41,11 @@ __all__ = [
     'AlarmSettings',
     'EpisodeJerk',
     'EstimatorSettings',
+    'Jacobian',
     'JerkEstimate',
     'JerkEstimator',
+    'MotionStream',
+    'Motions',
     'Part',
     'PolynomialFit',
     'SmoothnessSummary',
@@ -53,4 +68,5 @@ __all__ = [
     'tool_noise_floor',
     'tool_twists',
     'total_variation',
+    'velocity_weight',
 ]

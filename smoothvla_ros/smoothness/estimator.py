@@ -16,6 +16,15 @@ from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.errors import UserError
 
 DERIVATIVES = 4  # position, velocity, acceleration, jerk
+# A stamp this close to its place on the regular grid counts as on it: at 1 rad/s that displaces a
+# joint by 1e-6 rad, a tenth of a fine encoder's step.
+ON_GRID_S = 1e-6
+# A window may last this share of its length more or less before its rate counts as wrong.
+RATE_TOLERANCE = 0.25
+
+_READINGS_PER_WINDOW = 30
+# The fit bridges a hole that is a small part of the window.
+_BRIDGED_SHARE = 0.25
 
 
 class TooFewSamplesError(ValueError):
@@ -59,6 +68,20 @@ class EstimatorSettings:
     def grid_s(self) -> np.ndarray:
         """Times of a regular window's samples relative to its centre: [window_samples] s."""
         return np.arange(-self.half_width, self.half_width + 1) * self.period_s
+
+    @property
+    def read_stride(self) -> int:
+        """Samples from one reading of a fast stream to the next: at least 30 readings a window.
+
+        The fit passes less than a tenth of what changes ten times a window, so its output between
+        two such readings holds nothing new; reading every sample at 1 kHz costs ten times as much.
+        """
+        return max(1, self.window_samples // _READINGS_PER_WINDOW)
+
+    @property
+    def longest_step_s(self) -> float:
+        """Time between two samples above which a stream has a gap that no fit bridges, s."""
+        return max(1.5 * self.period_s, _BRIDGED_SHARE * self.window_s)
 
     def require_period(self, dt: float) -> None:
         """Raise ValueError where samples `dt` seconds apart are not at this estimator's rate."""

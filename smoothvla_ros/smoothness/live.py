@@ -9,16 +9,14 @@ import numpy as np
 
 from smoothvla_ros.smoothness.episode_jerk import EpisodeJerk, JerkAccumulator
 from smoothvla_ros.smoothness.estimator import (
+    ON_GRID_S,
+    RATE_TOLERANCE,
     EstimatorSettings,
     PolynomialFit,
 )
+from smoothvla_ros.smoothness.stream_health import StreamHealth
 from smoothvla_ros.smoothness.tool_jerk import Jacobian, screw_jerk
-
-# A stamp this close to its place on the regular grid counts as on it: at 1 rad/s that displaces a
-# joint by 1e-6 rad, a tenth of a fine encoder's step.
-_ON_GRID_S = 1e-6
-# A window may last this much longer or shorter than it should before its rate counts as wrong.
-_RATE_TOLERANCE = 0.25
+from smoothvla_ros.smoothness.window_fits import window_motions
 
 
 @dataclass(frozen=True)
@@ -42,25 +40,6 @@ class JerkEstimate:
     newest_joint_jerk: np.ndarray
 
 
-@dataclass(frozen=True)
-class StreamHealth:
-    """What happened to the stream since the last `reset`.
-
-    samples: taken into a window.  missing: that should have come between two samples and did not.
-    duplicates: dropped, same stamp as the one before.  rejected: dropped, a value not finite.
-    gaps, backwards: how often a pause or a stamp from the past started the window anew.
-    off_rate: samples without an estimate because the stream is not at the declared rate.
-    """
-
-    samples: int = 0
-    missing: int = 0
-    duplicates: int = 0
-    rejected: int = 0
-    gaps: int = 0
-    backwards: int = 0
-    off_rate: int = 0
-
-
 class JerkEstimator:
     """Jerk of one robot, live, from stamped joint positions.
 
@@ -68,14 +47,25 @@ class JerkEstimator:
     Over samples on a regular grid the mean of an episode equals `mean_jerk` of the same samples.
     """
 
-    def __init__(self, settings: EstimatorSettings, jacobian: Jacobian | None) -> None:
-        """Take the settings and the tool's Jacobian ([n] rad -> [6, n]); None for joints alone."""
+    def __init__(
+        self,
+        settings: EstimatorSettings,
+        jacobian: Jacobian | None,
+        *,
+        stride: int = 1,
+        velocity_weight_s: float = 0.0,
+    ) -> None:
+        """Take the settings and the tool's Jacobian ([n] rad -> [6, n]); None for joints alone.
+
+        stride: samples from one estimate to the next; `settings.read_stride` loses nothing.
+        velocity_weight_s: s, as in `window_motions`; 0 uses positions alone.
+        """
         self._settings = settings
         self._jacobian = jacobian
+        self._stride = stride
+        self._velocity_weight_s = velocity_weight_s
         self._grid = settings.grid_s
         self._regular = self._coefficients(self._grid)
-        # The fit bridges a lost sample that is a small part of the window; else it is a gap.
-        self._longest_step_s = max(1.5 * settings.period_s, 0.25 * settings.window_s)
         self.reset()
 
     def reset(self) -> None:
@@ -99,13 +89,20 @@ class JerkEstimator:
         """Mean, RMS and peak of the centred jerk since `reset`; windows never reach over a gap."""
         return self._accumulator.result()
 
-    def add(self, stamp_s: float, joint_positions: np.ndarray) -> JerkEstimate | None:
+    def add(
+        self,
+        stamp_s: float,
+        joint_positions: np.ndarray,
+        joint_velocities: np.ndarray | None = None,
+    ) -> JerkEstimate | None:
         """Take one sample and return the estimate that it completes, None where there is none.
 
-        None: the window is not full yet, or the sample was a duplicate, was not finite, or the
-        stream is not at the declared rate; `health` says which.
+        None: the window is not full yet or not the next to be read, or the sample was a
+        duplicate, was not finite, or the stream is not at the declared rate; `health` says which.
         stamp_s: s since any origin near the recording (a float of Unix seconds resolves 0.2 us).
         joint_positions: [n] rad, the same n in every call.  Raises ValueError for another shape.
+        joint_velocities: [n] rad/s; used only if the estimator was given their weight. None, or
+        one that is not finite, leaves this sample to its positions.
         """
         positions = np.asarray(joint_positions, dtype=np.float64)
         if positions.ndim != 1 or (self._joints not in (0, len(positions))):
@@ -125,25 +122,24 @@ class JerkEstimator:
                 self._start_window()
             else:
                 self._counts['missing'] += max(0, round(step * self._settings.rate_hz) - 1)
-                if step > self._longest_step_s:
+                if step > self._settings.longest_step_s:
                     self._counts['gaps'] += 1
                     self._start_window()
-        self._push(stamp_s, positions)
+        self._push(stamp_s, positions, joint_velocities)
         if self._filled < self._settings.window_samples:
             return None
-        return self._estimate()
+        self._complete += 1
+        return self._estimate() if (self._complete - 1) % self._stride == 0 else None
 
     def _estimate(self) -> JerkEstimate | None:
-        stamps, positions = self._stamps, self._positions
+        stamps = self._stamps
         centre = stamps[self._settings.half_width]
         offsets = stamps - centre
         too_long = (offsets[-1] - offsets[0]) - (self._grid[-1] - self._grid[0])
-        if abs(too_long) > _RATE_TOLERANCE * self._settings.window_s:
+        if abs(too_long) > RATE_TOLERANCE * self._settings.window_s:
             self._counts['off_rate'] += 1
             return None
-        on_grid = np.abs(offsets - self._grid).max() <= _ON_GRID_S
-        at_centre, at_newest = self._regular if on_grid else self._coefficients(offsets)
-        motion, newest = at_centre @ positions, at_newest @ positions
+        motion, newest = self._motions(offsets)
         twist = tool = newest_tool = np.full(6, np.nan)
         if self._jacobian is not None:
             window_s = self._settings.window_s
@@ -161,6 +157,22 @@ class JerkEstimator:
             newest_joint_jerk=newest[3],
         )
 
+    def _motions(self, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the motion [4, n] at the centre and at the newest sample of the window."""
+        if self._velocity_weight_s > 0.0:
+            both = window_motions(
+                np.broadcast_to(offsets, (2, len(offsets))),
+                self._positions[None],
+                self._settings.order,
+                np.array([0.0, offsets[-1]]),
+                self._velocities[None],
+                self._velocity_weight_s,
+            )
+            return both[0], both[1]
+        on_grid = np.abs(offsets - self._grid).max() <= ON_GRID_S
+        at_centre, at_newest = self._regular if on_grid else self._coefficients(offsets)
+        return at_centre @ self._positions, at_newest @ self._positions
+
     def _coefficients(self, offsets_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return what gives the motion at the centre and at the newest sample."""
         fit = PolynomialFit(offsets_s, self._settings.order)
@@ -169,18 +181,23 @@ class JerkEstimator:
     def _start_window(self) -> None:
         self._joints = 0
         self._filled = 0
+        self._complete = 0
         self._stamps = np.empty(self._settings.window_samples)
-        self._positions = np.empty((self._settings.window_samples, 0))
+        self._positions = self._velocities = np.empty((self._settings.window_samples, 0))
 
-    def _push(self, stamp_s: float, positions: np.ndarray) -> None:
+    def _push(self, stamp_s: float, positions: np.ndarray, velocities: np.ndarray | None) -> None:
+        size = self._settings.window_samples
         if not self._joints:
             self._joints = len(positions)
-            self._positions = np.empty((self._settings.window_samples, self._joints))
-        if self._filled == self._settings.window_samples:
+            self._positions = np.empty((size, self._joints))
+            self._velocities = np.full((size, self._joints), np.nan)
+        if self._filled == size:
             self._stamps[:-1] = self._stamps[1:]
             self._positions[:-1] = self._positions[1:]
+            self._velocities[:-1] = self._velocities[1:]
             self._filled -= 1
         self._stamps[self._filled] = stamp_s
         self._positions[self._filled] = positions
+        self._velocities[self._filled] = np.nan if velocities is None else velocities
         self._filled += 1
         self._counts['samples'] += 1

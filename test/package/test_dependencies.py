@@ -64,7 +64,8 @@ def ros_packages() -> set[str]:
 
 def test_every_import_is_declared() -> None:
     """A module that comes along with another package today may be gone tomorrow."""
-    for folders, extras in ((('smoothvla_ros', 'launch', 'benchmarks'), ()), (('test',), ('dev',))):
+    shipped, in_a_checkout = ('smoothvla_ros', 'launch'), ('benchmarks', 'test')
+    for folders, extras in ((shipped, ()), (in_a_checkout, ('dev',))):
         from_pip = imported_roots(*folders) - ros_packages()
         assert distributions(from_pip) <= declared(*extras), folders
 

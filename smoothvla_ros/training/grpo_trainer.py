@@ -21,7 +21,7 @@ from smoothvla_ros.training.jerk_reference import JerkReference, Rollouts, measu
 from smoothvla_ros.training.learner import GrpoLearner
 from smoothvla_ros.training.outcomes import GroupOutcome, RolloutOutcome
 from smoothvla_ros.training.progress import Phase, Report, TrainStatus, silent
-from smoothvla_ros.training.rewards import REWARDS, GroupCredit
+from smoothvla_ros.training.rewards import GroupCredit, reward_function
 from smoothvla_ros.training.rollouts import RolloutSource
 from smoothvla_ros.training.schedule import Schedule
 
@@ -171,7 +171,9 @@ class GrpoTrainer:
             tuple(progress.outcome(episode) for episode in group.episodes),
             self._state.reference.tasks[group.plan.name.task],
         )
-        return JudgedGroup(group, outcome, REWARDS[self._config.reward](outcome, self._config))
+        return JudgedGroup(
+            group, outcome, reward_function(self._config.reward)(outcome, self._config)
+        )
 
     def _measure_reference(
         self, groups: Sequence[CollectedGroup], progress: _Progress

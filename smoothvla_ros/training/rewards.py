@@ -1,16 +1,17 @@
 """Rewards by name: plain functions from a group's outcome to the credit of every control step.
 
-A reward of your own is one function more::
+A reward of your own is one function more, named as ``my_rewards:short``::
 
-    @reward('short')
     def short(group, settings):
         return credit_from_rewards(group, group.success / group.steps)
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -32,7 +33,10 @@ CREDIT = ('episode', 'chunk', 'step')
 class RewardSettings:
     """What the rewards share."""
 
-    reward: str = setting('decoupled', 'Reward by name: binary, smooth, decoupled, or your own')
+    reward: str = setting(
+        'decoupled',
+        "Reward: binary, smooth, decoupled, or 'module:function' of your own on the Python path",
+    )
     jerk_penalty: float = setting(
         0.2, 'smooth: lambda of eq. 5, in units of the reference jerk', minimum=0.0
     )
@@ -62,10 +66,7 @@ class RewardSettings:
 
     def __post_init__(self) -> None:
         validate(self, 'reward')
-        if self.reward not in REWARDS:
-            raise UserError(
-                f'reward: reward={self.reward!r} is unknown; choose from {", ".join(REWARDS)}'
-            )
+        reward_function(self.reward)
         if self.smoothness_weight * self.smoothness_clip >= 2.0:
             raise UserError(
                 f'reward: smoothness_weight={self.smoothness_weight} times '
@@ -100,6 +101,28 @@ def reward(name: str) -> Callable[[RewardFunction], RewardFunction]:
         return function
 
     return register
+
+
+def reward_function(name: str) -> RewardFunction:
+    """Return a reward by its name, or one's own by ``module:function``.
+
+    Raises UserError for a name that stands for nothing that can be called.
+    """
+    if name in REWARDS:
+        return REWARDS[name]
+    choices = f"choose from {', '.join(REWARDS)}, or give 'module:function' of your own"
+    module_name, separator, function_name = name.partition(':')
+    if not separator:
+        raise UserError(f'reward: reward={name!r} is unknown; {choices}')
+    try:
+        found = getattr(importlib.import_module(module_name), function_name, None)
+    except ImportError as error:
+        raise UserError(
+            f'reward: reward={name!r} cannot be imported: {error}; {choices}'
+        ) from error
+    if not callable(found):
+        raise UserError(f'reward: {module_name} has no function {function_name!r}; {choices}')
+    return cast(RewardFunction, found)
 
 
 def credit_from_rewards(group: GroupOutcome, rewards: np.ndarray) -> GroupCredit:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.training.outcomes import GroupOutcome, RolloutOutcome, TaskReference
 from smoothvla_ros.training.phases import Profile
-from smoothvla_ros.training.rewards import CREDIT, REWARDS, RewardSettings
+from smoothvla_ros.training.rewards import CREDIT, RewardSettings, reward_function
 from smoothvla_ros.training.speed_neutral import speed_neutral_jerk
 
 CHUNK = 8
@@ -43,7 +43,7 @@ def credit(rollouts, **settings):
     """The credit of a group under the named settings."""
     config = RewardSettings(**settings)
     reference = TaskReference(JERK_REFERENCE, STEPS_REFERENCE, 8)
-    return REWARDS[config.reward](GroupOutcome(tuple(rollouts), reference), config)
+    return reward_function(config.reward)(GroupOutcome(tuple(rollouts), reference), config)
 
 
 def first_steps(group_credit) -> np.ndarray:
@@ -239,6 +239,8 @@ def test_which_groups_teach_something(name, jerk, success, informative):
     ('settings', 'named'),
     [
         ({'reward': 'smoooth'}, 'decoupled'),
+        ({'reward': 'no_such_module:short'}, 'no_such_module'),
+        ({'reward': 'json:no_such_reward'}, 'no_such_reward'),
         ({'smoothness_weight': 1.0, 'smoothness_clip': 2.0}, 'below 2'),
         ({'jerk_penalty': -0.1}, 'jerk_penalty'),
         ({'smoothness_credit': 'token'}, 'chunk'),
@@ -249,3 +251,18 @@ def test_bad_settings_are_refused_in_one_line(settings, named):
     with pytest.raises(UserError, match=named) as error:
         RewardSettings(**settings)
     assert '\n' not in str(error.value)
+
+
+def test_a_reward_of_ones_own_is_named_by_module_and_function(tmp_path, monkeypatch):
+    """What docs/training.md promises: a file on the Python path is enough."""
+    (tmp_path / 'my_rewards.py').write_text(
+        'from smoothvla_ros.training.rewards import credit_from_rewards\n'
+        'def short(group, settings):\n'
+        '    return credit_from_rewards(group, group.success / group.steps)\n'
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    config = RewardSettings(reward='my_rewards:short')
+    reference = TaskReference(JERK_REFERENCE, STEPS_REFERENCE, 8)
+    group = GroupOutcome((rollout(True, 9.0, 80), rollout(True, 9.0, 40)), reference)
+    advantages = first_steps(reward_function(config.reward)(group, config))
+    np.testing.assert_allclose(advantages, [-1.0, 1.0])

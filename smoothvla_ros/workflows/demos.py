@@ -21,7 +21,7 @@ from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.demonstrations import demonstration_path
 from smoothvla_ros.simulation.expert.noise import NoiseSettings
 from smoothvla_ros.simulation.expert.recorder import Recorder, RecordingJob, RecordingResult
-from smoothvla_ros.simulation.orphans import end_with_parent
+from smoothvla_ros.simulation.owner import end_with_owner
 from smoothvla_ros.simulation.rendering import RenderSettings
 from smoothvla_ros.simulation.splits import Split, episode_names, require_train
 from smoothvla_ros.workflows.expert_report import ExpertReport
@@ -171,7 +171,7 @@ _recorder: Recorder | None = None
 def _start(render: RenderSettings, job: RecordingJob) -> None:
     """Prepare a recording process; it has one recorder for all its blocks."""
     global _recorder
-    end_with_parent()
+    end_with_owner()
     _recorder = Recorder(render, job)
 
 

@@ -14,7 +14,7 @@ from smoothvla_ros.records import Episode, EpisodeRequest
 from smoothvla_ros.simulation.environment_cache import EnvironmentCache
 from smoothvla_ros.simulation.expert.playing import play
 from smoothvla_ros.simulation.memory import keep_allocator_lean
-from smoothvla_ros.simulation.orphans import end_with_parent
+from smoothvla_ros.simulation.owner import end_with_owner
 from smoothvla_ros.simulation.rendering import RenderSettings
 from smoothvla_ros.training.rollouts import LostEpisode
 
@@ -77,7 +77,7 @@ _cache: EnvironmentCache | None = None
 def _start() -> None:
     """Prepare a process; it keeps its environments from one episode to the next."""
     global _cache
-    end_with_parent()
+    end_with_owner()
     keep_allocator_lean()
     _cache = EnvironmentCache(RenderSettings(), MEMORY_LIMIT_MB)
 

@@ -167,6 +167,45 @@ class Arm:
             jacobian = np.concatenate([axes @ jacobian[:3], axes @ jacobian[3:]])
         return jacobian
 
+    def pose_and_jacobian(
+        self, joint_positions: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return `tool_pose` and `jacobian` of one configuration: [3], [3, 3] and [6, n].
+
+        One pass through the chain: what an iteration of inverse kinematics needs.
+        joint_positions: [n] rad (m for a sliding joint).  Raises UserError as `tool_pose` does.
+        """
+        configuration = self._configuration(joint_positions)
+        with self._lock:
+            jacobian = pin.computeFrameJacobian(
+                self._model, self._data, configuration, self._tool, pin.LOCAL_WORLD_ALIGNED
+            )
+            pose = pin.updateFramePlacement(self._model, self._data, self._tool)
+            position, rotation = pose.translation.copy(), pose.rotation.copy()
+        if not self._in_model_order:
+            jacobian = jacobian[:, self._columns]
+        if self._base is None:
+            return position, rotation, jacobian
+        base_rotation, base_position = self._base
+        axes = base_rotation.T
+        return (
+            axes @ (position - base_position),
+            axes @ rotation,
+            np.concatenate([axes @ jacobian[:3], axes @ jacobian[3:]]),
+        )
+
+    def mass_matrix(self, joint_positions: np.ndarray) -> np.ndarray:
+        """Return the joint-space inertia of the links as the URDF gives it, [n, n].
+
+        kg m^2 between turning joints; rotors and gears are not part of a URDF.
+        joint_positions: [n] rad (m for a sliding joint).  Raises UserError as `tool_pose` does.
+        """
+        configuration = self._configuration(joint_positions)
+        with self._lock:
+            upper = np.triu(pin.crba(self._model, self._data, configuration))
+        columns = self._columns
+        return (upper + np.triu(upper, 1).T)[np.ix_(columns, columns)]
+
     def tool_twist(self, joint_positions: np.ndarray, joint_velocities: np.ndarray) -> np.ndarray:
         """Return [6]: velocity of the tool point in m/s, angular velocity in rad/s, base axes.
 

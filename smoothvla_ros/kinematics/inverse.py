@@ -1,0 +1,158 @@
+"""Inverse kinematics of any arm: damped, inside of the joint limits, calm at singularities.
+
+Damped least squares with a damping that rises only where the smallest singular value of the
+Jacobian falls below a threshold (Nakamura and Hanafusa, 1986). A joint that would leave its range
+is held at the bound and the others take over its share. What is left over of the joints' freedom
+draws the arm towards a posture.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.kinematics.arm import Arm
+from smoothvla_ros.kinematics.rotations import rotation_vector
+
+# Below this singular value the damping sets in, and this is what it reaches at zero.
+_SINGULAR_VALUE = 0.05
+_LARGEST_DAMPING = 0.05
+# Beyond this the linearisation of one iteration says little.
+_LARGEST_STEP_RAD = 0.3
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Joints [n] rad, and how far the tool is from the pose asked for: m and rad."""
+
+    joints: np.ndarray
+    position_error: float
+    rotation_error: float
+
+
+class InverseKinematics:
+    """Finds joints near given ones that bring the tool to a pose."""
+
+    def __init__(
+        self,
+        arm: Arm,
+        lower: np.ndarray,
+        upper: np.ndarray,
+        posture: np.ndarray | None = None,
+        posture_gain: float = 0.5,
+        tolerance_m: float = 1e-5,
+        tolerance_rad: float = 1e-5,
+    ) -> None:
+        """Take the range of the joints and the posture that spare freedom is used for.
+
+        lower, upper: [n] rad.  posture: [n] rad; None is the middle of the range.  posture_gain:
+        1/s.  tolerance_m, tolerance_rad: an iteration that comes this near is the last.
+        Raises UserError where a range is empty or a posture lies outside of it.
+        """
+        self._arm = arm
+        self._lower = np.array(lower, dtype=np.float64)
+        self._upper = np.array(upper, dtype=np.float64)
+        middle = (self._lower + self._upper) / 2
+        self._posture = np.array(posture, dtype=np.float64) if posture is not None else middle
+        self._posture_gain = posture_gain
+        self._tolerance = tolerance_m, tolerance_rad
+        shape = (len(arm.joint_names),)
+        if not self._lower.shape == self._upper.shape == self._posture.shape == shape:
+            raise UserError(f'joint ranges and posture must have {shape[0]} values each')
+        inside = (self._lower <= self._posture) & (self._posture <= self._upper)
+        if not (np.all(self._lower < self._upper) and np.all(inside)):
+            raise UserError(
+                f'posture {self._posture.tolist()} is not inside of the joint ranges '
+                f'{self._lower.tolist()} to {self._upper.tolist()}'
+            )
+
+    def solve(
+        self,
+        start: np.ndarray,
+        position: np.ndarray,
+        rotation: np.ndarray,
+        dt: float = 0.0,
+        iterations: int = 12,
+    ) -> Solution:
+        """Return joints that bring the tool to a pose, the nearest that was found.
+
+        start: [n] rad, where the search begins.  position: [3] m, rotation: [3, 3], in the base
+        frame.  dt: s, for which the arm is drawn towards its posture on the way.
+        """
+        joints = np.clip(start, self._lower, self._upper)
+        if dt > 0.0:
+            drift = self.posture_velocities(joints) * dt
+            joints = np.clip(joints + drift, self._lower, self._upper)
+        best = Solution(joints, math.inf, math.inf)
+        for _ in range(iterations):
+            here, axes, jacobian = self._arm.pose_and_jacobian(joints)
+            error = np.concatenate([position - here, rotation_vector(rotation @ axes.T)])
+            found = Solution(
+                joints, math.hypot(*error[:3].tolist()), math.hypot(*error[3:].tolist())
+            )
+            if _distance(found) < _distance(best):
+                best = found
+            if (
+                found.position_error <= self._tolerance[0]
+                and found.rotation_error <= self._tolerance[1]
+            ):
+                return found
+            joints = self._stepped(joints, jacobian, error)
+        return best
+
+    def velocities(self, joints: np.ndarray, twist: np.ndarray) -> np.ndarray:
+        """Return joint velocities [n] rad/s that move the tool by a twist [6] m/s and rad/s.
+
+        Near a singularity the tool is slower than asked for; no joint at a bound is driven on.
+        """
+        _, _, jacobian = self._arm.pose_and_jacobian(joints)
+        velocities = _damped(jacobian, twist)
+        blocked = ((joints <= self._lower) & (velocities < 0)) | (
+            (joints >= self._upper) & (velocities > 0)
+        )
+        if blocked.any():
+            velocities = _damped(jacobian * ~blocked, twist)
+        return velocities
+
+    def posture_velocities(self, joints: np.ndarray) -> np.ndarray:
+        """Return joint velocities [n] rad/s towards the posture that leave the tool where it is."""
+        _, _, jacobian = self._arm.pose_and_jacobian(joints)
+        wish = self._posture_gain * (self._posture - joints)
+        return wish - _damped(jacobian, jacobian @ wish)
+
+    def _stepped(self, joints: np.ndarray, jacobian: np.ndarray, error: np.ndarray) -> np.ndarray:
+        """Return the joints after one damped Newton step that no joint leaves its range in."""
+        free = np.ones(len(joints), dtype=bool)
+        held = np.zeros(len(joints))
+        while True:
+            step = _damped(jacobian * free, error - jacobian @ held) * free
+            size = float(np.abs(step).max())
+            if size > _LARGEST_STEP_RAD:
+                step *= _LARGEST_STEP_RAD / size
+            target = joints + step + held
+            beyond = free & ((target < self._lower) | (target > self._upper))
+            if not beyond.any():
+                return target
+            bounded = np.clip(target, self._lower, self._upper)
+            held = np.where(beyond, bounded - joints, held)
+            free &= ~beyond
+            if not free.any():
+                return bounded
+
+
+def _damped(jacobian: np.ndarray, twist: np.ndarray) -> np.ndarray:
+    """Return the damped least-squares answer [n] to jacobian [6, n] times x = twist [6]."""
+    square = jacobian @ jacobian.T
+    smallest = math.sqrt(max(float(np.linalg.eigvalsh(square)[0]), 0.0))
+    if smallest < _SINGULAR_VALUE:
+        damping = _LARGEST_DAMPING**2 * (1.0 - (smallest / _SINGULAR_VALUE) ** 2)
+        square = square + damping * np.eye(6)
+    return np.asarray(jacobian.T @ np.linalg.solve(square, twist))
+
+
+def _distance(solution: Solution) -> float:
+    """Return one number to compare solutions by; a radian counts as half a metre."""
+    return solution.position_error + 0.5 * solution.rotation_error

@@ -206,6 +206,16 @@ class Arm:
         columns = self._columns
         return (upper + np.triu(upper, 1).T)[np.ix_(columns, columns)]
 
+    def gravity_torque(self, joint_positions: np.ndarray) -> np.ndarray:
+        """Return the torques [n] N m that hold the links of the URDF against gravity.
+
+        joint_positions: [n] rad (m for a sliding joint).  Raises UserError as `tool_pose` does.
+        """
+        configuration = self._configuration(joint_positions)
+        with self._lock:
+            torques = pin.computeGeneralizedGravity(self._model, self._data, configuration)
+        return torques[self._columns]
+
     def tool_twist(self, joint_positions: np.ndarray, joint_velocities: np.ndarray) -> np.ndarray:
         """Return [6]: velocity of the tool point in m/s, angular velocity in rad/s, base axes.
 

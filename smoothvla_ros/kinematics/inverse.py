@@ -74,18 +74,14 @@ class InverseKinematics:
         start: np.ndarray,
         position: np.ndarray,
         rotation: np.ndarray,
-        dt: float = 0.0,
         iterations: int = 12,
     ) -> Solution:
         """Return joints that bring the tool to a pose, the nearest that was found.
 
         start: [n] rad, where the search begins.  position: [3] m, rotation: [3, 3], in the base
-        frame.  dt: s, for which the arm is drawn towards its posture on the way.
+        frame.
         """
         joints = np.clip(start, self._lower, self._upper)
-        if dt > 0.0:
-            drift = self.posture_velocities(joints) * dt
-            joints = np.clip(joints + drift, self._lower, self._upper)
         best = Solution(joints, math.inf, math.inf)
         for _ in range(iterations):
             here, axes, jacobian = self._arm.pose_and_jacobian(joints)

@@ -1,0 +1,79 @@
+"""What the numbers of an action mean, as a motion of the joints that goes on from step to step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+
+class Unreachable(Exception):
+    """An action leads to where the arm cannot go; the message says where to."""
+
+
+@dataclass(frozen=True)
+class Knot:
+    """Where the joints [n] rad are to be, and how fast, rad/s [n]; an action space adds to it."""
+
+    joints: np.ndarray
+    velocities: np.ndarray
+
+
+class ActionSpace(Protocol):
+    """Turns actions into knots, each from the one before: never from where the arm was measured.
+
+    An error of the arm's own controller is thus not added to the motion at every chunk.
+    """
+
+    @property
+    def name(self) -> str:
+        """The value of ActionChunk.action_space."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """Numbers of an action, the gripper's included, which is the last one."""
+        ...
+
+    def at_rest(self, joints: np.ndarray) -> Knot:
+        """Return the knot of an arm that stands at `joints` [n] rad."""
+        ...
+
+    def require_reachable(self, knot: Knot, actions: np.ndarray) -> None:
+        """Raise Unreachable where actions [k, dimension] from `knot` on lead out of reach."""
+        ...
+
+    def first_target(self, knot: Knot, actions: np.ndarray) -> np.ndarray:
+        """Return the joints [n] rad that actions [k, dimension] from `knot` on begin with."""
+        ...
+
+    def after(self, knot: Knot, action: np.ndarray | None, dt: float) -> Knot:
+        """Return the knot at the end of an action [dimension] of dt seconds.
+
+        None: nothing is commanded any more, and the motion comes to rest by itself.
+        Raises Unreachable.
+        """
+        ...
+
+    def between(self, start: Knot, stop: Knot, fraction: float, dt: float) -> Knot:
+        """Return the knot at `fraction` in [0, 1] of an action of dt seconds."""
+        ...
+
+
+def hermite(
+    start: Knot, stop: Knot, fraction: float, dt: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return joints and velocities [n] on the cubic between two knots that are dt seconds apart."""
+    return cubic(start.joints, start.velocities, stop.joints, stop.velocities, fraction, dt)
+
+
+def cubic(
+    p0: np.ndarray, v0: np.ndarray, p1: np.ndarray, v1: np.ndarray, u: float, dt: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return value and derivative at u in [0, 1] of the cubic with these ends, dt seconds apart."""
+    difference = p1 - p0
+    bend = 3 * difference - dt * (2 * v0 + v1)
+    twist = dt * (v0 + v1) - 2 * difference
+    value = p0 + u * (dt * v0 + u * (bend + u * twist))
+    return value, v0 + u * (2 * bend + 3 * u * twist) / dt

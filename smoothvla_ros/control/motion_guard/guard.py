@@ -1,0 +1,413 @@
+"""The motion guard: what it hears, what it commands, and when it does neither.
+
+Everything that the arm may still do is one `Motion` that ends at rest: what was published. A tick
+extends it; a stop shortens it; and if the guard dies, is late or finds no way on, the arm follows
+what it has and comes to rest inside of its limits. There is no other way out of here, in
+particular none for what a policy sends.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from smoothvla_ros.configuration import setting, validate
+from smoothvla_ros.control.motion_guard.action_space import ActionSpace, Unreachable
+from smoothvla_ros.control.motion_guard.gripper import Gripper, GripperSettings
+from smoothvla_ros.control.motion_guard.motion import POSITION, Motion
+from smoothvla_ros.control.motion_guard.phases import Event, Phase, PhaseMachine
+from smoothvla_ros.control.motion_guard.profile import JointProfile
+from smoothvla_ros.control.motion_guard.refusals import (
+    STOPPING,
+    Chunk,
+    ChunkLimits,
+    Refusal,
+    Situation,
+    judged,
+)
+from smoothvla_ros.control.motion_guard.robot import JointLimits
+from smoothvla_ros.control.motion_guard.schedule import Mode, Schedule
+from smoothvla_ros.control.motion_guard.timeline import Timeline
+from smoothvla_ros.control.motion_guard.watchdogs import (
+    PASSING,
+    Pulse,
+    Trip,
+    WatchdogLimits,
+    tripped,
+)
+from smoothvla_ros.errors import UserError
+
+E_STOP = 'emergency stop'
+
+
+@dataclass(frozen=True)
+class GuardSettings:
+    """How the guard moves the arm."""
+
+    rate_hz: float = setting(250.0, 'Ticks a second', minimum=100.0, maximum=500.0)
+    scheduling: str = setting(
+        Mode.REPLACE.value,
+        'What a chunk does to the one before it',
+        choices=tuple(mode.value for mode in Mode),
+    )
+    overlap: int = setting(
+        2, 'Actions that are a mixture of both chunks when one replaces the other', minimum=0
+    )
+    skip_elapsed: bool = setting(
+        True, 'A replacing chunk begins with the action that is due, not with its first'
+    )
+    horizon_s: float = setting(
+        0.1, 'How far ahead the motion aims: calmer if far, nearer to the chunk if not', minimum=0.0
+    )
+    transport_s: float = setting(
+        0.008, 'In which a command reaches the controller: what is sent before stands', minimum=0.0
+    )
+    follow_ticks: int = setting(
+        3, 'Ticks that the arm goes on for if no new command comes, before it brakes', minimum=1
+    )
+    settle_s: float = setting(
+        0.25, 'In which the arm is taken over when it is armed', minimum=0.0
+    )
+
+    def __post_init__(self) -> None:
+        validate(self, 'motion guard')
+
+
+@dataclass(frozen=True)
+class Command:
+    """What goes to the arm. motion: ends at rest; None: nothing new.
+
+    position: [n] rad, of this tick, for a controller that takes nothing else; None: no motion.
+    open_gripper: None where nothing changes.
+    """
+
+    motion: Motion | None = None
+    start_ns: int = 0
+    position: np.ndarray | None = None
+    open_gripper: bool | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The newest joint state: when it was stamped and received, joints [n] rad."""
+
+    stamp_ns: int
+    received_ns: int
+    joints: np.ndarray
+
+
+class MotionGuard:
+    """One arm. Every method takes the time, now_ns, of one clock; nothing here reads a clock."""
+
+    def __init__(
+        self,
+        settings: GuardSettings,
+        limits: JointLimits,
+        space: ActionSpace,
+        *,
+        chunk_limits: ChunkLimits | None = None,
+        watchdog_limits: WatchdogLimits | None = None,
+        gripper: GripperSettings | None = None,
+        streams_positions: bool = False,
+    ) -> None:
+        """limits: of the joints.  space: what actions mean.
+
+        streams_positions: the controller takes one position a tick and has no interpolation; the
+        motion then advances by one tick a tick, however late it is.
+        """
+        self._settings = settings
+        self._limits = limits
+        self._space = space
+        self._chunk_limits = chunk_limits or ChunkLimits()
+        self._watchdog_limits = watchdog_limits or WatchdogLimits()
+        self._gripper = Gripper(gripper or GripperSettings())
+        self._time = Timeline(settings.rate_hz, settings.transport_s, streams_positions)
+        self._profile = JointProfile(
+            limits, self._time.period_s, settings.follow_ticks, settings.horizon_s
+        )
+        self._machine = PhaseMachine()
+        self._motion = Motion.at_rest(self._time.period_s, (0,), limits.lower)
+        self._takeover_ends = 0
+        self._schedule: Schedule | None = None
+        self._measured: Measured | None = None
+        self._heartbeat_ns: int | None = None
+        self._epoch, self._seq = -1, -1
+        self._changed = False
+        self._lag = 0.0
+        self.reason = ''
+        self.refusals: Counter[Refusal] = Counter()
+        self.late_ticks = self.ticks = self.unextended_ticks = 0
+
+    @property
+    def phase(self) -> Phase:
+        """What the guard does."""
+        return self._machine.phase
+
+    @property
+    def fault_latched(self) -> bool:
+        """Whether only `clear_fault` makes the arm move again."""
+        return self._machine.fault_latched
+
+    @property
+    def epoch(self) -> int:
+        """Of the last chunk taken; -1 before the first."""
+        return self._epoch
+
+    @property
+    def seq(self) -> int:
+        """Of the last chunk taken; -1 before the first."""
+        return self._seq
+
+    @property
+    def lag_rad(self) -> float:
+        """How far the commanded joints are from what the chunk asks for, the largest of a joint."""
+        return self._lag
+
+    def tracking_error_rad(self) -> float:
+        """Return how far the measured joints are from the commanded ones, the largest of a joint.
+
+        Infinite where nothing was measured.
+        """
+        if self._measured is None:
+            return math.inf
+        tick = self._time.tick_of(self._measured.stamp_ns)
+        commanded = self._motion.at(tick)[POSITION]
+        return float(np.abs(commanded - self._measured.joints).max())
+
+    def hear_joints(self, now_ns: int, stamp_ns: int, joints: np.ndarray) -> None:
+        """Take a joint state [n] rad; one that is not finite is not heard."""
+        if joints.shape == self._limits.lower.shape and np.isfinite(joints).all():
+            self._measured = Measured(stamp_ns, now_ns, joints)
+
+    def hear_heartbeat(self, now_ns: int) -> None:
+        """Take a heartbeat of the policy."""
+        self._heartbeat_ns = now_ns
+
+    def arm(self, now_ns: int) -> str:
+        """Take the arm over where it is; return why not, or an empty string."""
+        return self._take_over(now_ns, Event.ARM)
+
+    def clear_fault(self, now_ns: int) -> str:
+        """Take the arm over where it is after a fault; return why not, or an empty string."""
+        return self._take_over(now_ns, Event.CLEAR)
+
+    def disarm(self, now_ns: int) -> str:
+        """Stop and take no more chunks; return why not, or an empty string."""
+        if self.fault_latched:
+            return f'faulted: {self.reason}; clear the fault first'
+        self._stop(now_ns, Event.DISARM, '')
+        return ''
+
+    def e_stop(self, now_ns: int) -> str:
+        """Stop, and stay stopped until the fault is cleared."""
+        self._stop(now_ns, Event.FAULT, E_STOP)
+        return ''
+
+    def offer(self, now_ns: int, chunk: Chunk) -> Refusal | None:
+        """Judge a chunk, and execute it if nothing speaks against it."""
+        refusal = judged(chunk, self._situation(now_ns), self._chunk_limits)
+        detail = chunk.refusal
+        if refusal is None:
+            try:
+                refusal = self._take(now_ns, chunk)
+            except Unreachable as error:
+                refusal, detail = Refusal.UNREACHABLE, str(error)
+        if refusal is None:
+            return None
+        self.refusals[refusal] += 1
+        # The same chunk twice is how a link repeats itself, no news.
+        if refusal is not Refusal.DUPLICATE:
+            reason = f'chunk refused: {refusal}' + (f': {detail}' if detail else '')
+            if refusal in STOPPING and self.phase is Phase.RUNNING:
+                self._stop(now_ns, Event.PAUSE, reason)
+            elif not self.fault_latched:
+                self.reason = reason
+        return refusal
+
+    def tick(self, now_ns: int) -> Command:
+        """Do what is due: watch, extend or end the motion, and return what goes to the arm."""
+        since_last_s, late_s = self._time.advance(now_ns)
+        self.ticks += 1
+        self.late_ticks += late_s > self._time.period_s
+        if self.phase in (Phase.ARMED, Phase.RUNNING):
+            trip = tripped(self._pulse(now_ns, since_last_s, late_s), self._watchdog_limits)
+            if trip is not None:
+                self._trip(now_ns, trip)
+        if self.phase is Phase.RUNNING:
+            self._extend(now_ns)
+        if self.phase is Phase.STOPPING and self._time.now_tick >= self._motion.end:
+            self._machine.handle(Event.AT_REST)
+        return self._command()
+
+    def _situation(self, now_ns: int) -> Situation:
+        return Situation(
+            now_ns=now_ns,
+            ready=self._machine.takes_chunks,
+            heartbeat=self._heartbeat_age_s(now_ns) <= self._watchdog_limits.heartbeat_timeout_s
+            or self._watchdog_limits.heartbeat_timeout_s == 0.0,
+            action_space=self._space.name,
+            dimension=self._space.dimension,
+            epoch=self._epoch,
+            seq=self._seq,
+            moving=self._is_moving(),
+        )
+
+    def _is_moving(self) -> bool:
+        return self._time.now_tick < self._motion.end and self.phase is Phase.RUNNING
+
+    def _take(self, now_ns: int, chunk: Chunk) -> Refusal | None:
+        """Schedule a chunk that passed the rules.  Raises Unreachable."""
+        actions = chunk.rows()
+        time_s = self._first_free_tick(now_ns) * self._time.period_s
+        schedule = self._schedule
+        if schedule is None:
+            at_rest = self._space.at_rest(self._motion.states[-1, POSITION])
+            schedule = Schedule(self._space, at_rest, time_s)
+        replaces = self._settings.scheduling == Mode.REPLACE and schedule is self._schedule
+        if replaces and self._settings.skip_elapsed:
+            elapsed_s = (now_ns - chunk.observation_stamp_ns) * 1e-9
+            actions = actions[int(elapsed_s / chunk.dt) :]
+            if not len(actions):
+                return Refusal.CHUNK_TOO_OLD
+        knot = schedule.knot_at(time_s)
+        measured = self._measured.joints if self._measured is not None else np.inf
+        distance = np.abs(self._space.first_target(knot, actions) - measured).max()
+        if not distance <= self._chunk_limits.max_start_distance_rad:
+            return Refusal.TOO_FAR_FROM_ARM
+        self._space.require_reachable(knot, actions)
+        if replaces:
+            schedule.replace(actions, chunk.dt, time_s, self._settings.overlap)
+        else:
+            schedule.append(actions, chunk.dt, time_s)
+        self._schedule = schedule
+        self._epoch, self._seq = chunk.epoch, chunk.seq
+        self._machine.handle(Event.CHUNK)
+        self.reason = ''
+        return None
+
+    def _take_over(self, now_ns: int, event: Event) -> str:
+        if self.phase is not (Phase.DISARMED if event is Event.ARM else Phase.FAULTED):
+            return f'the guard is {self.phase.name.lower()}'
+        measured = self._measured
+        if measured is None or self._joints_age_s(now_ns) > (
+            self._watchdog_limits.joint_states_timeout_s
+        ):
+            return str(Trip.NO_JOINT_STATES)
+        if ((measured.joints < self._limits.lower) | (measured.joints > self._limits.upper)).any():
+            return f'a joint is outside of its range: {np.round(measured.joints, 3).tolist()}'
+        self._time.begin(now_ns)
+        ends = self._time.ticks(self._settings.settle_s)
+        self._motion = Motion.at_rest(self._time.period_s, (ends,), measured.joints)
+        self._takeover_ends = ends
+        self._schedule = None
+        self._gripper.forget()
+        self._machine.handle(event)
+        self._changed = True
+        self._lag = 0.0
+        self.reason = ''
+        return ''
+
+    def _pulse(self, now_ns: int, since_last_s: float, late_s: float) -> Pulse:
+        running = self.phase is Phase.RUNNING
+        idle_s = 0.0
+        if running and self._schedule is not None:
+            now_s = self._time.now_tick * self._time.period_s
+            idle_s = now_s - self._schedule.commanded_until_s
+        settled = self._time.now_tick >= self._takeover_ends
+        return Pulse(
+            since_last_tick_s=since_last_s,
+            late_s=late_s,
+            joint_states_age_s=self._joints_age_s(now_ns),
+            # A policy that is not there yet, or again, is no fault while nothing moves.
+            heartbeat_age_s=self._heartbeat_age_s(now_ns) if running else 0.0,
+            idle_s=idle_s,
+            tracking_error_rad=self.tracking_error_rad() if settled else 0.0,
+            lag_rad=self._lag if running else 0.0,
+        )
+
+    def _joints_age_s(self, now_ns: int) -> float:
+        if self._measured is None:
+            return math.inf
+        # Whichever is older: a stamp that stands still is as bad as silence.
+        oldest = min(self._measured.stamp_ns, self._measured.received_ns)
+        return (now_ns - oldest) * 1e-9
+
+    def _heartbeat_age_s(self, now_ns: int) -> float:
+        return math.inf if self._heartbeat_ns is None else (now_ns - self._heartbeat_ns) * 1e-9
+
+    def _trip(self, now_ns: int, trip: Trip) -> None:
+        event = Event.PAUSE if trip in PASSING else Event.FAULT
+        if trip is Trip.CLOCK_WENT_BACK:
+            # A stamp of either clock would be wrong for the other: what was sent ends at rest.
+            self.reason = str(trip)
+            self._schedule = None
+            self._machine.handle(event)
+            return
+        self._stop(now_ns, event, str(trip))
+
+    def _stop(self, now_ns: int, event: Event, reason: str) -> None:
+        """Bring what moves to rest as fast as the limits allow, and say why."""
+        was_running = self.phase is Phase.RUNNING
+        if not self._machine.handle(event):
+            return
+        self.reason = reason
+        self._schedule = None
+        if was_running and self._time.now_tick < self._motion.end:
+            self._replace_motion(self._profile.stopped(self._motion, self._first_free_tick(now_ns)))
+
+    def _first_free_tick(self, now_ns: int) -> int:
+        return max(self._time.first_free_tick(now_ns), self._takeover_ends)
+
+    def _extend(self, now_ns: int) -> None:
+        assert self._schedule is not None
+        tick = self._first_free_tick(now_ns)
+        period_s = self._time.period_s
+        try:
+            position, velocity = self._schedule.at(tick * period_s + self._settings.horizon_s)
+            asked, _ = self._schedule.at(tick * period_s)
+        except Unreachable as error:
+            self._stop(now_ns, Event.PAUSE, f'{Refusal.UNREACHABLE}: {error}')
+            return
+        self._schedule.forget(self._time.now_tick * period_s - 1.0)
+        longer = self._profile.extended(self._motion, tick, position, velocity)
+        self.unextended_ticks += longer is None
+        self._replace_motion(longer if longer is not None else self._motion)
+        self._lag = float(np.abs(self._motion.at(tick)[POSITION] - asked).max())
+
+    def _replace_motion(self, motion: Motion) -> None:
+        if motion is not self._motion:
+            self._motion = motion.since(self._time.now_tick - 1)
+            self._changed = True
+
+    def _command(self) -> Command:
+        command = Command(start_ns=self._time.origin_ns)
+        if self._changed:
+            command = replace(command, motion=self._motion.since(self._time.now_tick))
+            self._changed = False
+        if self.phase in (Phase.RUNNING, Phase.STOPPING):
+            command = replace(command, position=self._motion.at(self._time.now_tick)[POSITION])
+        action = self._present_action()
+        if action is not None:
+            command = replace(command, open_gripper=self._gripper.update(float(action[-1])))
+        return command
+
+    def _present_action(self) -> np.ndarray | None:
+        if self.phase is not Phase.RUNNING or self._schedule is None:
+            return None
+        return self._schedule.action_at(self._time.now_tick * self._time.period_s)
+
+
+def require_streamable(rate_hz: float, controller_rate_hz: float) -> None:
+    """Raise UserError where a controller without interpolation is faster than the guard.
+
+    It would hold each position for several of its periods: steps, which no profile can smooth.
+    """
+    if rate_hz < controller_rate_hz:
+        raise UserError(
+            f'rate_hz={rate_hz:g} is below the controller rate of {controller_rate_hz:g} Hz: a '
+            'forward_position_controller would make steps of the motion; raise rate_hz, lower the '
+            "controller manager's update_rate, or use joint_trajectory_controller"
+        )

@@ -1,0 +1,85 @@
+"""The guard's states and what leads from one to another; docs/guard.md holds the table."""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+
+
+class Phase(IntEnum):
+    """What the guard does; the values are those of GuardState.msg."""
+
+    DISARMED = 0
+    ARMED = 1
+    RUNNING = 2
+    STOPPING = 3
+    FAULTED = 4
+
+
+class Event(StrEnum):
+    """What can happen to the guard."""
+
+    ARM = 'arm'
+    DISARM = 'disarm'
+    CHUNK = 'chunk'
+    PAUSE = 'pause'
+    FAULT = 'fault'
+    CLEAR = 'clear'
+    AT_REST = 'at rest'
+
+
+class PhaseMachine:
+    """The present phase, and the one that a stop ends in.
+
+    A stop can only end in a phase that is at least as careful as what was asked for: a fault during
+    a stop makes it end in FAULTED, and nothing but CLEAR leaves FAULTED.
+    """
+
+    def __init__(self) -> None:
+        self.phase = Phase.DISARMED
+        self._after_stop = Phase.DISARMED
+
+    @property
+    def fault_latched(self) -> bool:
+        """Whether only CLEAR makes the arm move again."""
+        return Phase.FAULTED in (self.phase, self._after_stop if self._is_stopping else None)
+
+    @property
+    def takes_chunks(self) -> bool:
+        """Whether a chunk may start or continue a motion."""
+        return self.phase in (Phase.ARMED, Phase.RUNNING)
+
+    def handle(self, event: Event) -> bool:
+        """Go where an event leads; return whether it leads anywhere from here."""
+        if event is Event.AT_REST and self._is_stopping:
+            self.phase = self._after_stop
+            return True
+        if event is Event.FAULT:
+            return self._stop(Phase.FAULTED)
+        if event is Event.DISARM and not self.fault_latched:
+            return self._stop(Phase.DISARMED)
+        if event is Event.PAUSE and self.phase is Phase.RUNNING:
+            return self._stop(Phase.ARMED)
+        following = {
+            (Event.ARM, Phase.DISARMED): Phase.ARMED,
+            (Event.CLEAR, Phase.FAULTED): Phase.ARMED,
+            (Event.CHUNK, Phase.ARMED): Phase.RUNNING,
+            (Event.CHUNK, Phase.RUNNING): Phase.RUNNING,
+        }.get((event, self.phase))
+        if following is None:
+            return False
+        self.phase = following
+        return True
+
+    @property
+    def _is_stopping(self) -> bool:
+        return self.phase is Phase.STOPPING
+
+    def _stop(self, after: Phase) -> bool:
+        """Stop what moves; what stands is where the stop would end."""
+        if self.phase is Phase.RUNNING:
+            self.phase, self._after_stop = Phase.STOPPING, after
+        elif self._is_stopping:
+            self._after_stop = after
+        else:
+            self.phase = after
+        return True

@@ -1,0 +1,149 @@
+"""The joint profile: Ruckig towards a moving target, and a stop behind every step of it.
+
+Ruckig bounds the jerk of its own trajectory. The controller sees that trajectory at knots and draws
+a quintic from knot to knot, whose jerk is the best quadratic approximation of the trajectory's in
+the mean square (Legendre polynomials up to degree 2): the quintic is the curve of least squared
+jerk between two states. Its jerk may exceed the trajectory's by the norm of that projection, its
+acceleration and velocity by amounts that shrink with the distance of the knots. Ruckig therefore
+gets limits that are tighter by exactly that, and `Motion.violation` checks the outcome.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import ruckig
+
+from smoothvla_ros.control.motion_guard.braking import Stop
+from smoothvla_ros.control.motion_guard.motion import (
+    ACCELERATION,
+    POSITION,
+    VELOCITY,
+    Motion,
+)
+from smoothvla_ros.control.motion_guard.robot import JointLimits
+from smoothvla_ros.errors import UserError
+
+# Largest jerk of the quintic over the largest jerk of what it interpolates, and the largest
+# difference of acceleration (times jerk and distance of knots) and of velocity (times its square).
+JERK_NORM = 2.1758
+ACCELERATION_EXCESS = 0.2084
+VELOCITY_EXCESS = 0.0221
+# The hull that velocities are checked with lies outside of them by less than this (same unit).
+_HULL_EXCESS = 0.1
+
+# Between knots of the stop. More of them cost time to send; fewer cost acceleration.
+_STOP_SPACING = 2
+# A range that the target keeps from the ends of the joints' ranges.
+_POSITION_MARGIN_RAD = 1e-3
+# Nearer than this the target is reached, and the stop at the end of the motion does the rest.
+_REACHED = np.array([1e-7, 1e-6, 1e-4])[:, None]
+
+
+class JointProfile:
+    """Extends a motion towards a target so that it can always still stop inside of the limits."""
+
+    def __init__(
+        self, limits: JointLimits, period_s: float, follow_ticks: int, horizon_s: float
+    ) -> None:
+        """Take what the arm may do.
+
+        period_s: of a tick.  follow_ticks: for how many ticks a motion goes on before it stops, if
+        nothing extends it.  horizon_s: in which a target is to be reached; the farther ahead,
+        the calmer the motion.  Raises UserError where the limits leave nothing at this period.
+        """
+        knots_s = _STOP_SPACING * period_s
+        jerk = limits.jerk / JERK_NORM
+        acceleration = limits.acceleration - ACCELERATION_EXCESS * jerk * knots_s
+        velocity = limits.velocity - (VELOCITY_EXCESS + _HULL_EXCESS) * jerk * knots_s**2
+        if not (np.all(acceleration > 0) and np.all(velocity > 0)):
+            raise UserError(
+                f'a period of {period_s:g} s is too long for jerk limits of {limits.jerk.tolist()} '
+                'rad/s^3: within one period they reach the limit of acceleration; raise the rate '
+                'or lower the jerk'
+            )
+        self._limits = limits
+        self._period_s = period_s
+        self._follow_ticks = follow_ticks
+        self._velocity, self._acceleration, self._jerk = velocity, acceleration, jerk
+        self._lower = limits.lower + _POSITION_MARGIN_RAD
+        self._upper = limits.upper - _POSITION_MARGIN_RAD
+        joints = len(jerk)
+        self._ruckig = ruckig.Ruckig(joints)
+        self._trajectory = ruckig.Trajectory(joints)
+        self._input = ruckig.InputParameter(joints)
+        self._input.max_velocity = velocity.tolist()
+        self._input.max_acceleration = acceleration.tolist()
+        self._input.max_jerk = jerk.tolist()
+        self._input.target_acceleration = [0.0] * joints
+        self._input.minimum_duration = horizon_s
+
+    def extended(
+        self, motion: Motion, tick: int, position: np.ndarray, velocity: np.ndarray
+    ) -> Motion | None:
+        """Return the motion that leaves `motion` at `tick` for a target, or None.
+
+        position [n] rad and velocity [n] rad/s: of the target; both are cut to what the limits
+        allow there. None: no such motion keeps every limit, and `motion`, which ends at rest, is
+        to be followed on.
+        """
+        state = motion.at(tick)
+        target = np.clip(position, self._lower, self._upper)
+        moving = self._stoppable(target, velocity)
+        standing = np.zeros_like(moving)
+        reached = np.abs(state - np.stack([target, moving, standing])) <= _REACHED
+        if reached.all() and not moving.any():
+            return motion
+        for wanted in (moving, standing):
+            ahead = self._towards(state, target, wanted)
+            if ahead is None:
+                continue
+            candidate = self._with_stop(motion, tick, state, ahead)
+            if not candidate.since(tick).violation(self._limits):
+                return candidate
+        return None
+
+    def stopped(self, motion: Motion, tick: int) -> Motion:
+        """Return the motion that leaves `motion` at `tick` for rest, as fast as the limits allow."""
+        candidate = self._with_stop(motion, tick, motion.at(tick), np.empty((0, *motion.states.shape[1:])))
+        return motion if candidate.since(tick).violation(self._limits) else candidate
+
+    def _stoppable(self, position: np.ndarray, velocity: np.ndarray) -> np.ndarray:
+        """Return the velocity at a target that half of the acceleration can still bring to rest."""
+        up = np.sqrt(self._acceleration * np.maximum(self._upper - position, 0.0))
+        down = np.sqrt(self._acceleration * np.maximum(position - self._lower, 0.0))
+        velocity = np.clip(velocity, -down, up)
+        return np.clip(velocity, -0.999 * self._velocity, 0.999 * self._velocity)
+
+    def _towards(
+        self, state: np.ndarray, position: np.ndarray, velocity: np.ndarray
+    ) -> np.ndarray | None:
+        """Return the next `follow_ticks` states [m, 3, n] of the way to a target; None: no way."""
+        request = self._input
+        request.current_position = state[POSITION].tolist()
+        request.current_velocity = state[VELOCITY].tolist()
+        request.current_acceleration = state[ACCELERATION].tolist()
+        request.target_position = position.tolist()
+        request.target_velocity = velocity.tolist()
+        try:
+            result = self._ruckig.calculate(request, self._trajectory)
+        except ruckig.RuckigError:
+            return None
+        if result not in (ruckig.Result.Working, ruckig.Result.Finished):
+            return None
+        at_time = self._trajectory.at_time
+        times = [self._period_s * (k + 1) for k in range(self._follow_ticks)]
+        return np.array([at_time(time) for time in times])
+
+    def _with_stop(
+        self, motion: Motion, tick: int, state: np.ndarray, ahead: np.ndarray
+    ) -> Motion:
+        """Return the motion up to `tick`, the states of the ticks after it, and a stop."""
+        last = ahead[-1] if len(ahead) else state
+        stop = Stop(last, self._acceleration, self._jerk)
+        ticks = int(np.ceil(stop.duration_s / self._period_s))
+        knots = np.arange(1, ticks + 2 * _STOP_SPACING, _STOP_SPACING)
+        states = np.concatenate([state[None], ahead, stop.at(knots * self._period_s)])
+        following = np.arange(tick, tick + len(ahead) + 1)
+        return motion.continued(
+            tick, np.concatenate([following, following[-1] + knots]), states
+        )

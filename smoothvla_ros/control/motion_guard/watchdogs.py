@@ -1,0 +1,96 @@
+"""Why a motion is stopped although nothing was refused: one small rule each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from smoothvla_ros.configuration import setting, validate
+
+
+class Trip(StrEnum):
+    """The reason of a stop, as GuardState and /diagnostics say it."""
+
+    CLOCK_WENT_BACK = 'the clock jumped back'
+    OVERRUN = 'the loop is too late'
+    NO_JOINT_STATES = 'no joint states'
+    NO_HEARTBEAT = 'no heartbeat of the policy'
+    NO_CHUNK = 'no chunk'
+    TRACKING = 'the arm is not where it was commanded to be'
+    LAG = 'the motion lags behind what the policy asks for'
+
+
+# A policy that pauses is no fault: the arm stops and waits for it. Everything else is latched.
+PASSING = frozenset({Trip.NO_CHUNK})
+
+
+@dataclass(frozen=True)
+class WatchdogLimits:
+    """How long is too long, and how far is too far."""
+
+    chunk_timeout_s: float = setting(
+        0.5, 'Most time without an action to execute, s', minimum=0.0
+    )
+    joint_states_timeout_s: float = setting(0.1, 'Most age of joint_states, s', minimum=0.001)
+    heartbeat_timeout_s: float = setting(
+        0.5, "Most age of the policy's heartbeat, s; 0 asks for none", minimum=0.0
+    )
+    max_late_s: float = setting(
+        0.05, 'Most that a tick may begin late before it is a fault, s', minimum=0.001
+    )
+    max_tracking_error_rad: float = setting(
+        0.15, 'Most between commanded and measured joints, rad', minimum=0.001
+    )
+    max_lag_rad: float = setting(
+        0.5, 'Most between what the policy asks for and what is commanded, rad', minimum=0.001
+    )
+
+    def __post_init__(self) -> None:
+        validate(self, 'watchdog limits')
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """What the watchdogs look at, once a tick.
+
+    since_last_tick_s: negative where the clock went back.  late_s: of this tick.  The ages are
+    infinite where nothing ever came.  tracking_error_rad, lag_rad: the largest of a joint.
+    """
+
+    since_last_tick_s: float
+    late_s: float
+    joint_states_age_s: float
+    heartbeat_age_s: float
+    idle_s: float
+    tracking_error_rad: float
+    lag_rad: float
+
+
+Rule = Callable[[Pulse, WatchdogLimits], bool]
+
+RULES: dict[Trip, Rule] = {
+    Trip.CLOCK_WENT_BACK: lambda pulse, _: pulse.since_last_tick_s < 0.0,
+    Trip.OVERRUN: lambda pulse, limits: pulse.late_s > limits.max_late_s,
+    # Written so that a NaN trips.
+    Trip.NO_JOINT_STATES: lambda pulse, limits: (
+        not pulse.joint_states_age_s <= limits.joint_states_timeout_s
+    ),
+    Trip.NO_HEARTBEAT: lambda pulse, limits: (
+        limits.heartbeat_timeout_s > 0.0
+        and not pulse.heartbeat_age_s <= limits.heartbeat_timeout_s
+    ),
+    Trip.TRACKING: lambda pulse, limits: (
+        not pulse.tracking_error_rad <= limits.max_tracking_error_rad
+    ),
+    Trip.LAG: lambda pulse, limits: not pulse.lag_rad <= limits.max_lag_rad,
+    Trip.NO_CHUNK: lambda pulse, limits: pulse.idle_s > limits.chunk_timeout_s,
+}
+
+
+def tripped(pulse: Pulse, limits: WatchdogLimits) -> Trip | None:
+    """Return the first reason to stop, or None."""
+    for trip, breaks in RULES.items():
+        if breaks(pulse, limits):
+            return trip
+    return None

@@ -61,9 +61,7 @@ class ActionSpace(Protocol):
         ...
 
 
-def hermite(
-    start: Knot, stop: Knot, fraction: float, dt: float
-) -> tuple[np.ndarray, np.ndarray]:
+def hermite(start: Knot, stop: Knot, fraction: float, dt: float) -> tuple[np.ndarray, np.ndarray]:
     """Return joints and velocities [n] on the cubic between two knots that are dt seconds apart."""
     return cubic(start.joints, start.velocities, stop.joints, stop.velocities, fraction, dt)
 

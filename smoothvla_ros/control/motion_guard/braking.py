@@ -35,9 +35,7 @@ class Stop:
     def at(self, times_s: np.ndarray) -> np.ndarray:
         """Return the states [K, 3, n] at times [K] after the start; at rest from duration_s on."""
         position, velocity, acceleration = self._start
-        elapsed = np.broadcast_to(
-            times_s[:, None], (len(times_s), len(position))
-        )
+        elapsed = np.broadcast_to(times_s[:, None], (len(times_s), len(position)))
         states = np.empty((len(times_s), 3, len(position)))
         p, v, a = position, velocity, acceleration
         result_p = np.broadcast_to(p, elapsed.shape).copy()
@@ -46,9 +44,7 @@ class Stop:
         for duration, jerk in zip(self._times, self._jerks, strict=True):
             t = np.clip(elapsed - begin, 0.0, duration)
             inside = elapsed >= begin
-            result_p = np.where(
-                inside, p + t * (v + t * (a / 2 + t * jerk / 6)), result_p
-            )
+            result_p = np.where(inside, p + t * (v + t * (a / 2 + t * jerk / 6)), result_p)
             result_v = np.where(inside, v + t * (a + t * jerk / 2), result_v)
             result_a = np.where(inside, a + t * jerk, result_a)
             p = p + duration * (v + duration * (a / 2 + duration * jerk / 6))

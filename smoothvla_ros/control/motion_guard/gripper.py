@@ -23,7 +23,7 @@ class GripperSettings:
 
 
 class Gripper:
-    """Open or closed by the sign of the command, as LIBERO's gripper is; small ones change nothing."""
+    """Open or closed by the sign of the command, as in LIBERO; a small one changes nothing."""
 
     def __init__(self, settings: GripperSettings) -> None:
         self._settings = settings

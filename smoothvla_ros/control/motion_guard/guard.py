@@ -68,9 +68,7 @@ class GuardSettings:
     follow_ticks: int = setting(
         3, 'Ticks that the arm goes on for if no new command comes, before it brakes', minimum=1
     )
-    settle_s: float = setting(
-        0.25, 'In which the arm is taken over when it is armed', minimum=0.0
-    )
+    settle_s: float = setting(0.25, 'In which the arm is taken over when it is armed', minimum=0.0)
 
     def __post_init__(self) -> None:
         validate(self, 'motion guard')

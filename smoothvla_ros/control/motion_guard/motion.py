@@ -161,7 +161,9 @@ def _extrema(accelerations: np.ndarray, jerks: np.ndarray) -> tuple[np.ndarray, 
         half = slope + np.copysign(root, slope)
         crossings = [np.nan_to_num(half / curvature), np.nan_to_num(first / half)]
     largest_jerk = np.maximum(np.abs(first), np.abs(last))
-    largest_jerk = np.maximum(largest_jerk, np.abs(first - 2 * slope * vertex + curvature * vertex**2))
+    largest_jerk = np.maximum(
+        largest_jerk, np.abs(first - 2 * slope * vertex + curvature * vertex**2)
+    )
     largest = np.maximum(np.abs(accelerations[:, 0]), np.abs(accelerations[:, 3]))
     for crossing in crossings:
         u = np.clip(crossing, 0.0, 1.0)

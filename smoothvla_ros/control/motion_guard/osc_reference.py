@@ -8,7 +8,7 @@ part of the model because leaving it out costs centimetres a chunk:
 - robosuite decouples position and orientation each with its own inertia, although the arm couples
   them: a translation turns the hand. Hence the joint-space inertia, of which the largest part are
   the simulated rotors.
-- the torques are cut at their limits, gravity included: a large rotation is slower than a small one.
+- the torques are cut at their limits, gravity included: a large rotation is slow.
 - the hand's rotation is slowed by a drag with the square of its speed.
 
 The model goes on from the last pose that it commanded. In a simulator and on an arm it is a
@@ -162,9 +162,7 @@ class OscReference:
             start.position, start.twist[:3], stop.position, stop.twist[:3], fraction, dt
         )
         turn = rotation_vector(stop.rotation @ start.rotation.T)
-        vector, angular = cubic(
-            np.zeros(3), start.twist[3:], turn, stop.twist[3:], fraction, dt
-        )
+        vector, angular = cubic(np.zeros(3), start.twist[3:], turn, stop.twist[3:], fraction, dt)
         rotation = rotation_matrix(vector) @ start.rotation
         twist = np.concatenate([linear, angular])
         return ToolKnot(joints, velocities, position, rotation, twist, stop.goal_rotation)

@@ -103,8 +103,10 @@ class JointProfile:
         return None
 
     def stopped(self, motion: Motion, tick: int) -> Motion:
-        """Return the motion that leaves `motion` at `tick` for rest, as fast as the limits allow."""
-        candidate = self._with_stop(motion, tick, motion.at(tick), np.empty((0, *motion.states.shape[1:])))
+        """Return the motion that leaves `motion` at `tick` for rest, without delay."""
+        candidate = self._with_stop(
+            motion, tick, motion.at(tick), np.empty((0, *motion.states.shape[1:]))
+        )
         return motion if candidate.since(tick).violation(self._limits) else candidate
 
     def _stoppable(self, position: np.ndarray, velocity: np.ndarray) -> np.ndarray:
@@ -134,9 +136,7 @@ class JointProfile:
         times = [self._period_s * (k + 1) for k in range(self._follow_ticks)]
         return np.array([at_time(time) for time in times])
 
-    def _with_stop(
-        self, motion: Motion, tick: int, state: np.ndarray, ahead: np.ndarray
-    ) -> Motion:
+    def _with_stop(self, motion: Motion, tick: int, state: np.ndarray, ahead: np.ndarray) -> Motion:
         """Return the motion up to `tick`, the states of the ticks after it, and a stop."""
         last = ahead[-1] if len(ahead) else state
         stop = Stop(last, self._acceleration, self._jerk)
@@ -144,6 +144,4 @@ class JointProfile:
         knots = np.arange(1, ticks + 2 * _STOP_SPACING, _STOP_SPACING)
         states = np.concatenate([state[None], ahead, stop.at(knots * self._period_s)])
         following = np.arange(tick, tick + len(ahead) + 1)
-        return motion.continued(
-            tick, np.concatenate([following, following[-1] + knots]), states
-        )
+        return motion.continued(tick, np.concatenate([following, following[-1] + knots]), states)

@@ -29,9 +29,7 @@ PASSING = frozenset({Trip.NO_CHUNK})
 class WatchdogLimits:
     """How long is too long, and how far is too far."""
 
-    chunk_timeout_s: float = setting(
-        0.5, 'Most time without an action to execute, s', minimum=0.0
-    )
+    chunk_timeout_s: float = setting(0.5, 'Most time without an action to execute, s', minimum=0.0)
     joint_states_timeout_s: float = setting(0.1, 'Most age of joint_states, s', minimum=0.001)
     heartbeat_timeout_s: float = setting(
         0.5, "Most age of the policy's heartbeat, s; 0 asks for none", minimum=0.0
@@ -77,8 +75,7 @@ RULES: dict[Trip, Rule] = {
         not pulse.joint_states_age_s <= limits.joint_states_timeout_s
     ),
     Trip.NO_HEARTBEAT: lambda pulse, limits: (
-        limits.heartbeat_timeout_s > 0.0
-        and not pulse.heartbeat_age_s <= limits.heartbeat_timeout_s
+        limits.heartbeat_timeout_s > 0.0 and not pulse.heartbeat_age_s <= limits.heartbeat_timeout_s
     ),
     Trip.TRACKING: lambda pulse, limits: (
         not pulse.tracking_error_rad <= limits.max_tracking_error_rad

@@ -13,6 +13,7 @@ import torch
 
 from smoothvla_ros import msg
 from smoothvla_ros.configuration import setting, validate
+from smoothvla_ros.control.live_observation_slot import TRIGGERS, Trigger
 from smoothvla_ros.control.lock_step import NANOSECONDS, Answer, Decision
 from smoothvla_ros.control.observation_slot import PendingObservation
 from smoothvla_ros.control.policy_desk import Decide, PolicyDesk, Refuse, Repeat, Work
@@ -24,13 +25,19 @@ from smoothvla_ros.nodes.parameters import declare
 from smoothvla_ros.nodes.policy_robot import PolicyRobot
 from smoothvla_ros.nodes.policy_weights import PolicyWeights
 from smoothvla_ros.nodes.quality_of_service import GRAPHS, profiles
-from smoothvla_ros.nodes.robot_names import PANDA_GRIPPER_JOINTS, PANDA_JOINTS, robot_names
+from smoothvla_ros.nodes.robot_names import (
+    LIBERO_FINGER_SIGNS,
+    PANDA_GRIPPER_JOINTS,
+    PANDA_JOINTS,
+    robot_names,
+)
 from smoothvla_ros.nodes.running import run_node
 from smoothvla_ros.policies.policy import ActionChunks
 from smoothvla_ros.policies.seeds import chunk_seed
 from smoothvla_ros.records import Observation
 
 STOP_TIMEOUT_S = 2.0
+REPORT_PERIOD_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,12 @@ class PolicyConfig:
     gripper_joints: tuple[str, ...] = setting(
         PANDA_GRIPPER_JOINTS, "The gripper's joints in joint_states"
     )
+    gripper_scale: tuple[float, ...] = setting(
+        LIBERO_FINGER_SIGNS, "The policy's finger position for each unit of the gripper's joint"
+    )
+    gripper_offset: tuple[float, ...] = setting(
+        (0.0, 0.0), "The policy's finger position where the gripper's joint is at 0, m"
+    )
     control_period_s: float = setting(
         0.05, 'Time between two actions of a chunk, s', minimum=0.001, maximum=10.0
     )
@@ -56,9 +69,38 @@ class PolicyConfig:
         True, 'One robot an inference: what is batched together changes the last bits'
     )
     record_rollouts: bool = setting(True, 'Publish on rollout_step what a trainer learns from')
+    trigger: str = setting(
+        Trigger.BEFORE_CHUNK_END.value,
+        'Real arm: which observations are answered',
+        choices=TRIGGERS,
+    )
+    lead_s: float = setting(
+        0.1,
+        'Real arm: how long before the end of a chunk the next is decided, s',
+        minimum=0.0,
+        maximum=10.0,
+    )
+    max_skew_s: float = setting(
+        0.04, 'Real arm: most time between the parts of an observation, s', minimum=0.0, maximum=1.0
+    )
+    max_age_s: float = setting(
+        0.3, 'Real arm: most age of an observation, s', minimum=0.001, maximum=10.0
+    )
+    instruction: str = setting('', 'Real arm: what to do, until the topic task says otherwise')
+    temperature: float = setting(
+        0.0, 'Real arm: sampling temperature, 0 is greedy', minimum=0.0, maximum=10.0
+    )
+    seed: int = setting(0, 'Real arm: seed of the sampling', minimum=0)
 
     def __post_init__(self) -> None:
         validate(self, 'policy node')
+        for name in ('gripper_scale', 'gripper_offset'):
+            count, wanted = len(getattr(self, name)), len(self.gripper_joints)
+            if count != wanted:
+                raise UserError(
+                    f'policy node: {name} has {count} numbers for {wanted} gripper_joints; '
+                    'give one a joint'
+                )
 
 
 class PolicyNode(AutostartNode):
@@ -82,7 +124,7 @@ class PolicyNode(AutostartNode):
         self._diagnostics = Diagnostics(self)
         self._weights = PolicyWeights(config.device, config.cameras)
         self._robots = {
-            name: PolicyRobot(self, name, config, quality, self._changed)
+            name: PolicyRobot(self, name, config, quality, self._changed, self._diagnostics)
             for name in robot_names(config.robots)
         }
         slots = {name: robot.slot for name, robot in self._robots.items()}
@@ -93,6 +135,7 @@ class PolicyNode(AutostartNode):
         self._updates = self.create_subscription(
             msg.PolicyUpdate, 'policy_update', self._on_update, quality.state
         )
+        self._reports = self.create_timer(REPORT_PERIOD_S, self._report)
         if config.policy:
             self._weights.load_initial(config.policy)
             self._expect_chunks()
@@ -116,6 +159,10 @@ class PolicyNode(AutostartNode):
         if self._thread is not None:
             self._thread.join(STOP_TIMEOUT_S)
             self._thread = None
+
+    def _report(self) -> None:
+        for robot in self._robots.values():
+            robot.report()
 
     def _on_update(self, message: msg.PolicyUpdate) -> None:
         with self._changed:
@@ -159,7 +206,9 @@ class PolicyNode(AutostartNode):
         with self._changed:
             self._desk.refused_versions.pop(self._weights.version, None)
             for robot in self._robots.values():
-                robot.slot.expect_chunks(period_ns * self._weights.policy.spec.chunk)
+                robot.expect_chunks(
+                    period_ns * self._weights.policy.spec.chunk, self._weights.version
+                )
 
     def _do(self, work: Work) -> None:
         if isinstance(work, Repeat):
@@ -220,6 +269,8 @@ class PolicyNode(AutostartNode):
 
 def main() -> int:
     """Run the node; returns the exit status."""
+    # Threads between operations, beside those within one, which the parameter `threads` bounds.
+    torch.set_num_interop_threads(1)
     return run_node(PolicyNode)
 
 

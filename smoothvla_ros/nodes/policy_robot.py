@@ -10,14 +10,18 @@ import numpy as np
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image, JointState
+from std_msgs.msg import String
 
 from smoothvla_ros import msg
-from smoothvla_ros.control.lock_step import Answer, Question
+from smoothvla_ros.control.live_observation_slot import LiveObservationSlot, LiveSettings, Trigger
+from smoothvla_ros.control.lock_step import NANOSECONDS, Answer, Question
 from smoothvla_ros.control.observation_slot import JOINTS, ObservationSlot, PendingObservation
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.nodes.diagnostics import OK, WARNING, Diagnostics
+from smoothvla_ros.nodes.drained_subscription import DrainedSubscription
 from smoothvla_ros.nodes.image_conversion import to_image_array
 from smoothvla_ros.nodes.messages import from_episode_state, joint_values, to_action_chunk
-from smoothvla_ros.nodes.quality_of_service import Profiles, with_depth
+from smoothvla_ros.nodes.quality_of_service import Graph, Profiles, with_depth
 from smoothvla_ros.nodes.robot_names import PANDA_BASE_FRAME
 from smoothvla_ros.nodes.stamps import to_nanoseconds
 from smoothvla_ros.records import Observation
@@ -27,13 +31,33 @@ class RobotConfig(Protocol):
     """What of the node's configuration concerns one robot."""
 
     @property
+    def graph(self) -> str: ...
+    @property
     def cameras(self) -> tuple[str, ...]: ...
     @property
     def arm_joints(self) -> tuple[str, ...]: ...
     @property
     def gripper_joints(self) -> tuple[str, ...]: ...
     @property
+    def gripper_scale(self) -> tuple[float, ...]: ...
+    @property
+    def gripper_offset(self) -> tuple[float, ...]: ...
+    @property
     def control_period_s(self) -> float: ...
+    @property
+    def trigger(self) -> str: ...
+    @property
+    def max_skew_s(self) -> float: ...
+    @property
+    def max_age_s(self) -> float: ...
+    @property
+    def lead_s(self) -> float: ...
+    @property
+    def instruction(self) -> str: ...
+    @property
+    def temperature(self) -> float: ...
+    @property
+    def seed(self) -> int: ...
 
 
 class PolicyRobot:
@@ -49,9 +73,12 @@ class PolicyRobot:
         config: RobotConfig,
         quality: Profiles,
         changed: threading.Condition,
+        diagnostics: Diagnostics,
     ) -> None:
-        self.slot = ObservationSlot(config.cameras)
+        self._live: LiveObservationSlot | None = None
         self._node = node
+        self._name = name
+        self._diagnostics = diagnostics
         self._config = config
         self._changed = changed
         self._epoch = 0
@@ -62,11 +89,36 @@ class PolicyRobot:
         for camera in config.cameras:
             topic = f'{name}/camera/{camera}/image_raw'
             self._subscribe(Image, topic, camera, quality.image)
+        if Graph(config.graph) is Graph.REAL_ARM:
+            self.slot = self._live = self._live_slot(config)
+            # A 1 kHz arm must not wake the executor: its samples wait for the next image.
+            self._joint_states = DrainedSubscription(
+                node, JointState, f'{name}/joint_states', quality.joint_states
+            )
+            node.create_subscription(String, f'{name}/task', self._on_task, quality.state)
+            return
+        self.slot = ObservationSlot(config.cameras)
         # Of a burst only the last sample asks: the others need not wake the executor.
         newest = with_depth(quality.joint_states, 1)
         self._subscribe(JointState, f'{name}/joint_states', JOINTS, newest)
         node.create_subscription(
             msg.EpisodeState, f'{name}/episode_state', self._on_episode, quality.state
+        )
+
+    def expect_chunks(self, chunk_period_ns: int, version: int) -> None:
+        """Take what the loaded policy answers with; the caller holds the lock."""
+        self.slot.expect_chunks(chunk_period_ns)
+        if self._live is not None:
+            self._live.policy_version = version
+
+    def report(self) -> None:
+        """Say on /diagnostics what a real arm's observation lacks."""
+        if self._live is None:
+            return
+        with self._changed:
+            reason = self._live.waiting_for()
+        self._diagnostics.report(
+            f'{self._name}/observation', WARNING if reason else OK, reason or 'complete and fresh'
         )
 
     def begin_epoch(self, epoch: int) -> None:
@@ -97,7 +149,8 @@ class PolicyRobot:
             },
             joint_positions=positions,
             joint_velocities=velocities,
-            gripper_positions=gripper,
+            # joint_states has the joints of the robot description; the policy, its training's.
+            gripper_positions=gripper * self._config.gripper_scale + self._config.gripper_offset,
             instruction=pending.state.instruction,
         )
 
@@ -127,8 +180,42 @@ class PolicyRobot:
 
     def _on_part(self, part: str, message: Image | JointState) -> None:
         with self._changed:
-            self.slot.add(part, to_nanoseconds(message.header.stamp), message)
+            if self._live is not None:
+                for joints in self._joint_states.take_all():
+                    self._add(JOINTS, joints)
+            self._add(part, message)
             self._changed.notify_all()
+
+    def _add(self, part: str, message: Image | JointState) -> None:
+        try:
+            self.slot.add(part, to_nanoseconds(message.header.stamp), message)
+        except UserError as error:
+            self._diagnostics.report(f'{self._name}/{part}', WARNING, str(error))
+
+    def _on_task(self, message: String) -> None:
+        with self._changed:
+            try:
+                self._live.instruct(message.data)
+            except UserError as error:
+                self._diagnostics.report(f'{self._name}/task', WARNING, str(error))
+            self._changed.notify_all()
+
+    def _live_slot(self, config: RobotConfig) -> LiveObservationSlot:
+        settings = LiveSettings(
+            trigger=Trigger(config.trigger),
+            max_skew_ns=round(config.max_skew_s * NANOSECONDS),
+            max_age_ns=round(config.max_age_s * NANOSECONDS),
+            lead_ns=round(config.lead_s * NANOSECONDS),
+            temperature=config.temperature,
+            seed=config.seed,
+        )
+        clock = self._node.get_clock()
+        slot = LiveObservationSlot(
+            self._name, config.cameras, settings, lambda: clock.now().nanoseconds
+        )
+        if config.instruction:
+            slot.instruct(config.instruction)
+        return slot
 
     def _on_episode(self, message: msg.EpisodeState) -> None:
         with self._changed:

@@ -17,6 +17,7 @@ from smoothvla_ros.control.lock_step import Answer, EpisodeState
 from smoothvla_ros.nodes.image_conversion import to_image_message
 from smoothvla_ros.nodes.messages import from_action_chunk, to_episode_state, to_joint_state
 from smoothvla_ros.nodes.quality_of_service import Profiles
+from smoothvla_ros.nodes.robot_names import LIBERO_FINGER_SIGNS
 from smoothvla_ros.nodes.stamps import to_stamp
 from smoothvla_ros.records import Observation
 
@@ -92,8 +93,12 @@ class RobotLink:
         velocities: np.ndarray,
         gripper: np.ndarray,
     ) -> None:
-        """Publish one joint state a stamp, in one burst."""
-        for stamp, *sample in zip(stamps_ns, positions, velocities, gripper, strict=True):
+        """Publish one joint state a stamp, in one burst; the fingers as the description has them.
+
+        gripper: [samples, 2] m, as LIBERO counts them.
+        """
+        fingers = gripper * np.array(LIBERO_FINGER_SIGNS)
+        for stamp, *sample in zip(stamps_ns, positions, velocities, fingers, strict=True):
             self._joint_states.publish(to_joint_state(stamp, self._joint_names, *sample))
 
     def send_images(self, stamp_ns: int, observation: Observation) -> None:

@@ -1,0 +1,202 @@
+"""The policy node on a real arm's topics: images and joints that share no stamp and no episode."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from graph_world import SeededPolicy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import Image, JointState
+from std_msgs.msg import String
+
+from smoothvla_ros import msg
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.nodes import policy_weights
+from smoothvla_ros.nodes.image_conversion import to_image_message
+from smoothvla_ros.nodes.messages import to_joint_state
+from smoothvla_ros.nodes.policy import PolicyNode
+from smoothvla_ros.nodes.quality_of_service import profiles
+from smoothvla_ros.nodes.robot_names import PANDA_GRIPPER_JOINTS, PANDA_JOINTS
+from smoothvla_ros.nodes.stamps import to_nanoseconds, to_stamp
+
+JOINTS = np.array([0.0, -0.2, 0.0, -2.2, 0.0, 2.2, 0.8])
+MS = 1_000_000
+
+
+class RecordingPolicy(SeededPolicy):
+    """Remembers what it was shown."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def act(self, observations, *, temperature, seeds):
+        self.seen += observations
+        return super().act(observations, temperature=temperature, seeds=seeds)
+
+
+class ArmWorld:
+    """The node under test and a driver that speaks for cameras, arm and operator."""
+
+    def __init__(self, monkeypatch, **parameters):
+        self.policy = RecordingPolicy()
+        monkeypatch.setattr(policy_weights, 'load_policy', lambda *arguments: self.policy)
+        values = {'graph': 'real_arm', 'robots': 1, 'policy': 'x', 'instruction': 'first'}
+        values |= {'trigger': 'every_observation', 'max_age_s': 10.0} | parameters
+        self.node = PolicyNode(
+            parameter_overrides=[Parameter(name, value=value) for name, value in values.items()]
+        )
+        self.driver = driver = Node('driver')
+        quality = profiles('real_arm')
+        self.cameras = {
+            camera: driver.create_publisher(
+                Image, f'robot_0/camera/{camera}/image_raw', quality.image
+            )
+            for camera in ('agentview', 'wrist')
+        }
+        self.joint_states = driver.create_publisher(
+            JointState, 'robot_0/joint_states', quality.joint_states
+        )
+        self.task = driver.create_publisher(String, 'robot_0/task', quality.state)
+        self.chunks: list[msg.ActionChunk] = []
+        driver.create_subscription(
+            msg.ActionChunk, 'robot_0/action_chunk', self.chunks.append, quality.command
+        )
+        self.executor = SingleThreadedExecutor()
+        self.executor.add_node(self.node)
+        self.executor.add_node(driver)
+        self.node.autostart()
+        self.until(lambda: all(p.get_subscription_count() for p in self.publishers()))
+        self.until(lambda: driver.count_publishers('robot_0/action_chunk'))
+
+    def publishers(self):
+        return [*self.cameras.values(), self.joint_states, self.task]
+
+    def until(self, condition, timeout_s=10.0):
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < deadline, 'waited in vain'
+            self.executor.spin_once(timeout_sec=0.05)
+
+    def send_joints(self, stamp, positions=JOINTS):
+        names = (*PANDA_JOINTS, *PANDA_GRIPPER_JOINTS)
+        fingers = np.array([0.03, 0.02])
+        self.joint_states.publish(to_joint_state(stamp, names, positions, 0 * JOINTS, fingers))
+
+    def send_image(self, camera, stamp, brightness=1):
+        image = to_image_message(np.full((16, 16, 3), brightness, np.uint8))
+        image.header.stamp = to_stamp(stamp)
+        self.cameras[camera].publish(image)
+
+    def send_images(self, *stamps):
+        for camera, stamp in zip(self.cameras, stamps, strict=True):
+            self.send_image(camera, stamp)
+
+    def observe(self, **joints):
+        """Publish a whole observation; topics have no common order, so its images may be early."""
+        stamp = time.time_ns()
+        self.send_joints(stamp, **joints)
+        for camera in self.cameras:
+            self.send_image(camera, stamp)
+        return stamp
+
+    def answer(self, condition=lambda chunk: True, **joints):
+        """Observe, as cameras do, again and again until a chunk is as wanted."""
+        first, heard = time.time_ns(), len(self.chunks)
+
+        def found():
+            new = self.chunks[heard:]
+            return [c for c in new if to_nanoseconds(c.observation_stamp) >= first and condition(c)]
+
+        self.until(lambda: found() or not self.observe(**joints))
+        return found()[0]
+
+    def close(self):
+        self.node.stop()
+        self.executor.shutdown()
+        self.node.destroy_node()
+        self.driver.destroy_node()
+
+
+@pytest.fixture
+def world(ros, monkeypatch):
+    worlds = []
+
+    def make(**parameters):
+        worlds.append(ArmWorld(monkeypatch, **parameters))
+        return worlds[-1]
+
+    yield make
+    for made in worlds:
+        made.close()
+
+
+def test_images_are_answered_with_the_joints_of_their_moment(world):
+    """Of a burst of joint samples the one nearest to the images is seen; nothing shares a stamp."""
+    arm = world()
+    now = time.time_ns()
+    for i in range(50):
+        arm.send_joints(now - (50 - i) * MS, JOINTS + 0.001 * i)
+    arm.until(lambda: arm.chunks or arm.send_images(now - 29 * MS - 300_000, now - 20 * MS))
+    (chunk,) = arm.chunks
+    assert to_nanoseconds(chunk.observation_stamp) == now - 29 * MS - 300_000
+    (seen,) = arm.policy.seen
+    assert np.allclose(seen.joint_positions, JOINTS + 0.021)
+    assert (chunk.episode_id, chunk.horizon, chunk.dimension) == ('', 4, 7)
+    assert chunk.epoch > 0
+    assert chunk.seq == 1
+
+
+def test_fingers_reach_the_policy_as_it_was_trained(world):
+    """joint_states counts both fingers from closed to open; LIBERO the second one negative."""
+    arm = world()
+    arm.answer()
+    assert arm.policy.seen[0].gripper_positions.tolist() == [0.03, -0.02]
+
+
+def test_instruction_is_changed_by_topic(world):
+    """The next observation is answered for the new task; an empty one changes nothing."""
+    arm = world()
+    arm.answer()
+    for text in ('second', '  '):
+        arm.task.publish(String(data=text))
+        arm.answer(lambda chunk: arm.policy.seen[-1].instruction == 'second')
+    assert arm.policy.seen[0].instruction == 'first'
+
+
+def test_observation_that_is_not_finite_is_refused_with_its_reason(world):
+    """NaN from a joint driver gives a refusal and no action; the next good one is answered."""
+    arm = world()
+    refusal = arm.answer(positions=JOINTS * np.nan)
+    assert 'not finite' in refusal.refusal
+    assert refusal.horizon == len(refusal.actions) == 0
+    assert arm.answer(lambda chunk: not chunk.refusal).horizon == 4
+
+
+def test_one_chunk_for_each_chunk_period(world):
+    """Before the end of a chunk one observation is answered, not every one."""
+    arm = world(trigger='before_chunk_end', control_period_s=1.0, lead_s=0.0)
+    arm.answer()
+    last = [arm.observe() for _ in range(5)][-1]
+    slot = arm.node._robots['robot_0'].slot
+    arm.until(lambda: slot._parts['wrist'][-1][0] == last)
+    assert len(arm.chunks) == 1
+    assert arm.policy.calls == 1
+
+
+@pytest.mark.parametrize(
+    ('parameters', 'words'),
+    [
+        ({'trigger': 'sometimes'}, 'choose from every_observation, before_chunk_end'),
+        ({'gripper_scale': [1.0]}, 'gripper_scale has 1 numbers for 2 gripper_joints'),
+        ({'max_age_s': 0.0}, 'max_age_s=0.0 is too small'),
+    ],
+)
+def test_bad_settings_are_user_errors(world, parameters, words):
+    """The node does not configure, and says why."""
+    with pytest.raises(UserError, match=words):
+        world(**parameters)

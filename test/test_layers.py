@@ -17,7 +17,7 @@ ROOT = Path(smoothvla_ros.__file__).resolve().parent
 FOUNDATIONS = ('records', 'configuration', 'errors', 'ros_domain', '__init__')
 ROWS = (
     FOUNDATIONS,
-    ('kinematics', 'smoothness'),
+    ('kinematics', 'smoothness', 'cameras'),
     ('policies', 'simulation'),
     ('training', 'evaluation', 'control'),
     ('workflows',),
@@ -42,6 +42,7 @@ ONLY_IN = {
     **dict.fromkeys(ROS, ('nodes',)),
     **dict.fromkeys(TORCH, ('policies', 'training', 'evaluation', 'workflows', 'nodes')),
     **dict.fromkeys(LIBERO, ('simulation',)),
+    'cv2': ('cameras',),
 }
 
 

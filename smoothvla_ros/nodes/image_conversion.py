@@ -7,6 +7,7 @@ NumPy 1 and fails under NumPy 2); the converter below does it everywhere else, w
 from __future__ import annotations
 
 import array
+import math
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -24,19 +25,22 @@ _LAYOUTS = {
     'bgra8': (4, (2, 1, 0)),
     'mono8': (1, (0, 0, 0)),
 }
+# What images are published in.
+ENCODINGS = ('rgb8', 'bgr8', 'mono8')
+_LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 
 
-def _own_to_message(image: np.ndarray) -> Image:
-    height, width, _ = image.shape
+def _own_to_message(pixels: np.ndarray, encoding: str) -> Image:
+    height, width, *channels = pixels.shape
     message = Image(
         height=height,
         width=width,
-        encoding='rgb8',
+        encoding=encoding,
         is_bigendian=int(sys.byteorder == 'big'),
-        step=3 * width,
+        step=width * math.prod(channels),
     )
     # An ndarray would be copied number by number: 10 ms instead of 0.03 ms at 128 x 128.
-    message.data = array.array('B', np.ascontiguousarray(image).tobytes())
+    message.data = array.array('B', np.ascontiguousarray(pixels).tobytes())
     return message
 
 
@@ -47,7 +51,7 @@ def _own_to_array(message: Image) -> np.ndarray:
     return np.ascontiguousarray(pixels[:, :, order])
 
 
-def _converters() -> tuple[Callable[[Any], Image], Callable[[Image], np.ndarray], str]:
+def _converters() -> tuple[Callable[[Any, str], Image], Callable[[Image], np.ndarray], str]:
     """Choose cv_bridge if a round trip through it gives back what went in."""
     own = (_own_to_message, _own_to_array, 'own')
     probe = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
@@ -58,14 +62,14 @@ def _converters() -> tuple[Callable[[Any], Image], Callable[[Image], np.ndarray]
         return own
     bridge = CvBridge()
 
-    def to_message(image: np.ndarray) -> Image:
-        return bridge.cv2_to_imgmsg(np.ascontiguousarray(image), encoding='rgb8')
+    def to_message(pixels: np.ndarray, encoding: str) -> Image:
+        return bridge.cv2_to_imgmsg(np.ascontiguousarray(pixels), encoding=encoding)
 
     def to_array(message: Image) -> np.ndarray:
         return bridge.imgmsg_to_cv2(message, desired_encoding='rgb8')
 
     try:
-        if np.array_equal(to_array(to_message(probe)), probe):
+        if np.array_equal(to_array(to_message(probe, 'rgb8')), probe):
             return to_message, to_array, 'cv_bridge'
     except (CvBridgeError, AttributeError, TypeError, ValueError):
         pass
@@ -75,11 +79,20 @@ def _converters() -> tuple[Callable[[Any], Image], Callable[[Image], np.ndarray]
 _to_message, _to_array, CONVERTER = _converters()
 
 
-def to_image_message(image: np.ndarray) -> Image:
-    """Return an rgb8 message of a uint8 [height, width, 3] RGB image; its header is empty."""
+def to_image_message(image: np.ndarray, encoding: str = 'rgb8') -> Image:
+    """Return a message of a uint8 [height, width, 3] RGB image; its header is empty.
+
+    encoding: one of `ENCODINGS`.
+    """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f'expected uint8 [height, width, 3], got {image.dtype} {image.shape}')
-    return _to_message(image)
+    if encoding == 'mono8':
+        image = (image @ _LUMA).round().astype(np.uint8)
+    elif encoding == 'bgr8':
+        image = image[:, :, ::-1]
+    elif encoding != 'rgb8':
+        raise ValueError(f'encoding {encoding!r} is not one of {", ".join(ENCODINGS)}')
+    return _to_message(image, encoding)
 
 
 def to_image_array(message: Image) -> np.ndarray:

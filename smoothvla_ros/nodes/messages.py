@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sensor_msgs.msg import JointState
+from sensor_msgs.msg import CameraInfo, JointState
 
 from smoothvla_ros import msg
+from smoothvla_ros.cameras.calibration import Calibration
 from smoothvla_ros.control.lock_step import (
     Answer,
     Decision,
@@ -78,6 +79,25 @@ def joint_values(
         positions[arm_index],
         velocities[arm_index],
         positions[[index[name] for name in gripper]],
+    )
+
+
+def to_camera_info(calibration: Calibration | None, width: int, height: int) -> CameraInfo:
+    """Return the message for an image of this size; k is zero where nothing is known, as agreed.
+
+    Raises UserError where the calibration is for another view.
+    """
+    if calibration is None:
+        return CameraInfo(width=width, height=height)
+    fitting = calibration.for_size(width, height)
+    return CameraInfo(
+        width=width,
+        height=height,
+        distortion_model=fitting.distortion_model,
+        d=fitting.d.tolist(),
+        k=fitting.k.reshape(-1),
+        r=fitting.r.reshape(-1),
+        p=fitting.p.reshape(-1),
     )
 
 

@@ -95,6 +95,10 @@ class Environment:
         self._succeeded = self._succeeded or success
         return success
 
+    def succeeded(self) -> bool:
+        """Return whether the goal is reached now, and update what the scene shows of it."""
+        return self._control.succeeded()
+
     def checked_actions(self, actions: np.ndarray) -> np.ndarray:
         """Return actions [k, 7] as float64, clipped to [-1, 1].
 
@@ -125,8 +129,15 @@ class Environment:
 
         Raises UserError for an unknown camera or if this machine cannot render.
         """
+        return self.draw(self._control.data, camera)
+
+    def draw(self, data: mujoco.MjData, camera: str) -> np.ndarray:
+        """Return an image as `render` does, of a copy of the state.
+
+        All drawing of a process belongs to one thread, which need not be the environment's.
+        """
         renderer = self._env.compiled_scene.renderer(self.render_settings)
-        return renderer.render(self._control.data, camera)
+        return renderer.render(data, camera)
 
     def prepare_rendering(self) -> None:
         """Do now what the first image would have to wait for.

@@ -1,0 +1,106 @@
+"""One camera on topics: Image and CameraInfo under the stamp of the exposure."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sensor_msgs.msg import CameraInfo, Image
+
+from smoothvla_ros.cameras.calibration import read_calibration
+from smoothvla_ros.cameras.capture import Capture
+from smoothvla_ros.cameras.settings import CameraSettings
+from smoothvla_ros.configuration import setting
+from smoothvla_ros.nodes.diagnostics import ERROR, OK, WARNING, Diagnostics
+from smoothvla_ros.nodes.image_conversion import ENCODINGS, to_image_message
+from smoothvla_ros.nodes.lifecycle import AutostartNode
+from smoothvla_ros.nodes.messages import to_camera_info
+from smoothvla_ros.nodes.parameters import declare
+from smoothvla_ros.nodes.quality_of_service import profiles
+from smoothvla_ros.nodes.running import run_node
+from smoothvla_ros.nodes.stamps import to_stamp
+
+REPORT_PERIOD_S = 1.0
+STALE_S = 0.5
+
+
+@dataclass(frozen=True)
+class CameraConfig(CameraSettings):
+    """The camera, and what it is called."""
+
+    robot: str = setting('robot_0', 'Namespace of the robot that the camera belongs to')
+    camera: str = setting('agentview', 'Name of the camera, as the policy knows it')
+    frame_id: str = setting('', "Optical frame of the images; '': <robot>/<camera>_optical_frame")
+    encoding: str = setting('rgb8', 'Encoding of the images', choices=ENCODINGS)
+
+
+class Camera(AutostartNode):
+    """Publishes what a capture delivers, and says how it does."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__('camera', **arguments)
+        self._capture: Capture | None = None
+
+    def configure(self) -> None:
+        self._config = config = declare(self, CameraConfig)
+        self._frame_id = config.frame_id or f'{config.robot}/{config.camera}_optical_frame'
+        self._calibration = read_calibration(config.calibration) if config.calibration else None
+        self._diagnostics = Diagnostics(self)
+        quality = profiles('real_arm').image
+        topic = f'{config.robot}/camera/{config.camera}'
+        self._images = self.create_publisher(Image, f'{topic}/image_raw', quality)
+        self._infos = self.create_publisher(CameraInfo, f'{topic}/camera_info', quality)
+        self._capture = Capture(config, self._publish)
+        self._reports = self.create_timer(REPORT_PERIOD_S, self._report)
+
+    def activate(self) -> None:
+        self._capture.start()
+
+    def deactivate(self) -> None:
+        self._capture.stop()
+
+    def stop(self) -> None:
+        if self._capture is not None:
+            self._capture.close()
+            self._capture = None
+
+    def _publish(self, image: np.ndarray, stamp_ns: int) -> None:
+        message = to_image_message(image, self._config.encoding)
+        message.header.stamp = to_stamp(stamp_ns)
+        message.header.frame_id = self._frame_id
+        info = to_camera_info(self._calibration, message.width, message.height)
+        info.header = message.header
+        self._images.publish(message)
+        self._infos.publish(info)
+
+    def _report(self) -> None:
+        if self._capture is None:
+            return
+        status = self._capture.status()
+        values = {
+            'rate_hz': f'{status.rate_hz:.1f}',
+            'age_s': f'{status.age_s:.3f}',
+            'frames': status.frames,
+            'reconnections': status.reconnections,
+        }
+        wanted = self._config.rate_hz
+        if status.problem:
+            level, text = ERROR, status.problem
+        elif status.age_s > max(STALE_S, 3.0 / wanted):
+            level, text = ERROR, 'no image for a while'
+        elif status.rate_hz < 0.8 * wanted:
+            level, text = WARNING, f'{status.rate_hz:.0f} Hz of {wanted:g}'
+        else:
+            level, text = OK, 'images'
+        self._diagnostics.report(self._config.camera, level, text, values)
+
+
+def main() -> int:
+    """Run the node; returns the exit status."""
+    return run_node(Camera)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

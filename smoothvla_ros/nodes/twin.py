@@ -1,0 +1,110 @@
+"""The twin: a simulated Panda on the topics of ros2_control, its cameras, and LIBERO's verdict."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import Any
+
+from std_srvs.srv import Trigger
+
+from smoothvla_ros import msg
+from smoothvla_ros.nodes.diagnostics import OK, WARNING, Diagnostics
+from smoothvla_ros.nodes.lifecycle import AutostartNode
+from smoothvla_ros.nodes.parameters import declare
+from smoothvla_ros.nodes.quality_of_service import profiles
+from smoothvla_ros.nodes.running import run_node
+from smoothvla_ros.nodes.twin_link import TwinLink
+from smoothvla_ros.records import EpisodeName
+from smoothvla_ros.simulation import splits
+from smoothvla_ros.simulation.rendering import RenderSettings
+from smoothvla_ros.simulation.twin.arm_twin import ArmTwin
+from smoothvla_ros.simulation.twin.config import TwinConfig
+from smoothvla_ros.simulation.twin.episode_log import EpisodeLog
+from smoothvla_ros.simulation.twin.runner import RunnerSettings, TwinRunner
+
+REPORT_PERIOD_S = 1.0
+
+
+class Twin(AutostartNode):
+    """Gives the executor's commands to the twin's own thread, and its output to the topics."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__('twin', **arguments)
+        self._runner: TwinRunner | None = None
+        self._thread: threading.Thread | None = None
+
+    def configure(self) -> None:
+        self._config = config = declare(self, TwinConfig)
+        self._diagnostics = Diagnostics(self)
+        episodes = splits.episode_names(
+            config.suite, config.task, splits.Split(config.split), config.episodes, config.seed
+        )
+        owns_clock = config.publish_clock or config.speed != 1.0
+        settings = RunnerSettings(
+            config.speed,
+            owns_clock,
+            config.joint_rate_hz,
+            config.image_rate_hz,
+            config.time_limit_s,
+        )
+        self._link = TwinLink(
+            self, config.robot, config.cameras, config.instruction, self._diagnostics
+        )
+        render = RenderSettings(config.render_profile, config.image_size, config.cameras)
+        self._runner = TwinRunner(
+            ArmTwin(render),
+            episodes,
+            settings,
+            self._link,
+            EpisodeLog(config.record),
+            time.time_ns(),
+        )
+        self._link.listen(self._runner)
+        self._reset = self.create_service(Trigger, f'{config.robot}/reset', self._on_reset)
+        self._requests = self.create_subscription(
+            msg.EpisodeRequest, 'episode_request', self._on_request, profiles('real_arm').request
+        )
+        self._reports = self.create_timer(REPORT_PERIOD_S, self._report)
+
+    def activate(self) -> None:
+        if self._runner is not None and self._thread is None:
+            self._thread = threading.Thread(target=self._runner.run, name='physics')
+            self._thread.start()
+
+    def stop(self) -> None:
+        if self._runner is not None:
+            self._runner.stop()
+        if self._thread is not None:
+            self._thread.join()
+        self._runner = self._thread = None
+
+    def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._runner.reset()
+        response.success = True
+        response.message = f'episode_state of {self._config.robot} says when the next scene begins'
+        return response
+
+    def _on_request(self, message: msg.EpisodeRequest) -> None:
+        if message.robot == self._config.robot:
+            self._runner.reset(
+                EpisodeName(message.suite, message.task, message.init_state, message.scene_seed)
+            )
+
+    def _report(self) -> None:
+        if self._runner is None:
+            return
+        slipped, skipped = self._runner.slipped_s, self._runner.skipped_images
+        text = 'runs at its speed' if slipped < 1.0 else 'this machine is too slow for the speed'
+        values = {'slipped_s': f'{slipped:.2f}', 'skipped_images': skipped}
+        self._diagnostics.report('pace', OK if slipped < 1.0 else WARNING, text, values)
+
+
+def main() -> int:
+    """Run the node; returns the exit status."""
+    return run_node(Twin)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""What the twin's arm did, at the rate of the physics, for whoever measures its jerk."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.records import EpisodeName
+from smoothvla_ros.simulation.twin.arm_twin import ArmTwin
+
+
+class EpisodeLog:
+    """Writes one NumPy archive an episode; without a folder it does nothing.
+
+    An archive holds joint_positions and commanded_positions, float64 [T, 7] rad, one row a
+    substep from the reset to the end; period_s; success; and the episode's name.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        """Make the folder.  Raises UserError where that is not possible."""
+        self._folder = folder
+        if folder is not None:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise UserError(f'record={folder}: {error.strerror}; choose another') from error
+
+    def begin(self, name: EpisodeName) -> None:
+        """Begin an episode; one that did not end is forgotten."""
+        self._name = name
+        self._positions: list[np.ndarray] = []
+        self._commanded: list[np.ndarray] = []
+
+    def add(self, twin: ArmTwin) -> None:
+        """Take the state after a substep."""
+        if self._folder is not None:
+            self._period_s = twin.period_s
+            self._positions.append(twin.environment.joint_positions().copy())
+            self._commanded.append(np.array(twin.commanded_positions()))
+
+    def end(self, success: bool) -> None:
+        """Write the episode."""
+        if self._folder is None or not self._positions:
+            return
+        name = self._name
+        path = self._folder / (f'{name.suite}_{name.task}_{name.init_state}_{name.scene_seed}.npz')
+        temporary = path.with_suffix('.writing.npz')
+        np.savez_compressed(
+            temporary,
+            joint_positions=np.array(self._positions),
+            commanded_positions=np.array(self._commanded),
+            period_s=self._period_s,
+            success=success,
+            suite=name.suite,
+            task=name.task,
+            init_state=name.init_state,
+            scene_seed=name.scene_seed,
+        )
+        os.replace(temporary, path)

@@ -1,0 +1,299 @@
+"""Sources, processing, calibration and the capture thread, on real files and without a camera."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from smoothvla_ros.cameras import sources
+from smoothvla_ros.cameras.calibration import read_calibration
+from smoothvla_ros.cameras.capture import Capture
+from smoothvla_ros.cameras.processing import processed
+from smoothvla_ros.cameras.settings import CameraSettings
+from smoothvla_ros.cameras.sources import open_source
+from smoothvla_ros.errors import UserError
+
+RED = np.zeros((8, 12, 3), np.uint8)
+RED[..., 0] = 200
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three images whose red channel counts."""
+    for i in range(3):
+        image = np.zeros((8, 12, 3), np.uint8)
+        image[..., 2] = 50 * (i + 1)  # OpenCV writes blue first
+        cv2.imwrite(str(tmp_path / f'{i}.png'), image)
+    (tmp_path / 'notes.txt').write_text('no image')
+    return tmp_path
+
+
+def test_folder_is_read_by_name_in_rgb(folder):
+    """Its end is its end, or the beginning again."""
+    source = open_source(CameraSettings('images', str(folder), loop=False))
+    frames = [source.read() for _ in range(4)]
+    assert [int(image[0, 0, 0]) for image, _ in frames[:3]] == [50, 100, 150]
+    assert frames[3] is None
+    looping = open_source(CameraSettings('images', str(folder)))
+    assert [int(looping.read()[0][0, 0, 0]) for _ in range(4)] == [50, 100, 150, 50]
+
+
+def test_video_is_read_in_rgb_and_loops(tmp_path):
+    """A file as a phone or `ros2 bag` export would give it."""
+    path = tmp_path / 'a.avi'
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'MJPG'), 20, (64, 48))
+    for level in (60, 120):
+        image = np.zeros((48, 64, 3), np.uint8)
+        image[..., 2] = level
+        writer.write(image)
+    writer.release()
+    source = open_source(CameraSettings('video', str(path)))
+    reds = [int(source.read()[0][24, 32, 0]) for _ in range(4)]
+    assert reds == pytest.approx([60, 120, 60, 120], abs=8)
+    once = open_source(CameraSettings('video', str(path), loop=False))
+    assert [once.read() is None for _ in range(3)] == [False, False, True]
+
+
+def test_pattern_moves():
+    """A frozen pattern would look like a frozen camera."""
+    source = open_source(CameraSettings('pattern'))
+    first, second = source.read()[0], source.read()[0]
+    assert first.shape == (480, 640, 3)
+    assert np.any(first != second)
+
+
+@pytest.mark.parametrize(
+    ('settings', 'words'),
+    [
+        ({'source': 'v4l2', 'path': '/dev/video_none'}, 'is it plugged in'),
+        ({'source': 'video', 'path': 'none.mp4'}, 'video none.mp4 does not exist'),
+        ({'source': 'images', 'path': 'none'}, 'image folder none does not exist'),
+    ],
+)
+def test_missing_source_is_one_line(settings, words):
+    """What is missing, and what to do."""
+    with pytest.raises(UserError, match=words) as caught:
+        open_source(CameraSettings(**settings))
+    assert '\n' not in str(caught.value)
+
+
+def test_unreadable_files_are_one_line(tmp_path):
+    """A text file is no video, no image, and an empty folder has none."""
+    (tmp_path / 'bad.png').write_text('x')
+    with pytest.raises(UserError, match=r'video .*bad\.png cannot be read'):
+        open_source(CameraSettings('video', str(tmp_path / 'bad.png')))
+    with pytest.raises(UserError, match=r'image .*bad\.png cannot be read'):
+        open_source(CameraSettings('images', str(tmp_path))).read()
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(UserError, match='has no images'):
+        open_source(CameraSettings('images', str(tmp_path / 'empty')))
+
+
+@pytest.mark.parametrize(
+    ('settings', 'words'),
+    [
+        ({'source': 'radio'}, 'choose from v4l2, video, images, pattern'),
+        ({'width': 64}, 'give both'),
+        ({'fourcc': 'JPEGS'}, 'not four letters'),
+        ({'rate_hz': 0.0}, 'too small'),
+    ],
+)
+def test_bad_settings_are_refused(settings, words):
+    """Before anything is opened."""
+    with pytest.raises(UserError, match=words):
+        CameraSettings(**settings)
+
+
+def test_image_is_turned_and_averaged_to_its_size():
+    """Flips as named; a shrunk checkerboard becomes grey, not black or white."""
+    image = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    for flip, expected in (
+        ('horizontal', image[:, ::-1]),
+        ('vertical', image[::-1]),
+        ('both', image[::-1, ::-1]),
+        ('none', image),
+    ):
+        assert np.array_equal(processed(image, CameraSettings('pattern', flip=flip)), expected)
+    board = np.zeros((8, 8, 3), np.uint8)
+    board[::2, ::2] = board[1::2, 1::2] = 255
+    small = processed(board, CameraSettings('pattern', width=4, height=4))
+    assert small.shape == (4, 4, 3)
+    assert np.abs(small.astype(int) - 127).max() <= 1
+
+
+def calibration_file(folder: Path, **changes):
+    content = {
+        'image_width': 640,
+        'image_height': 480,
+        'camera_name': 'wrist',
+        'camera_matrix': {'rows': 3, 'cols': 3, 'data': [500, 0, 319.5, 0, 510, 239.5, 0, 0, 1]},
+        'distortion_model': 'plumb_bob',
+        'distortion_coefficients': {'rows': 1, 'cols': 5, 'data': [0.1, 0, 0, 0, 0]},
+        'rectification_matrix': {'rows': 3, 'cols': 3, 'data': [1, 0, 0, 0, 1, 0, 0, 0, 1]},
+        'projection_matrix': {
+            'rows': 3,
+            'cols': 4,
+            'data': [500, 0, 319.5, 0, 0, 510, 239.5, 0, 0, 0, 1, 0],
+        },
+    } | changes
+    path = folder / 'wrist.yaml'
+    path.write_text(yaml.dump({k: v for k, v in content.items() if v is not None}))
+    return path
+
+
+def test_calibration_is_read_and_scaled(tmp_path):
+    """A point that projects into the middle still does in an image of half the size."""
+    calibration = read_calibration(calibration_file(tmp_path))
+    assert calibration.d.tolist() == [0.1, 0, 0, 0, 0]
+    half = calibration.for_size(320, 240)
+    assert half.k.tolist() == [[250, 0, 159.5], [0, 255, 119.5], [0, 0, 1]]
+    assert half.p[:, :3].tolist() == half.k.tolist()
+    assert calibration.for_size(640, 480) is calibration
+    with pytest.raises(UserError, match='another ratio; calibrate at the published size'):
+        calibration.for_size(480, 480)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'words'),
+    [
+        ({'camera_matrix': None}, 'has no camera_matrix'),
+        ({'camera_matrix': {'data': [1, 2]}}, 'has 2 numbers'),
+        ({'camera_matrix': {'data': ['x'] * 9}}, 'not a list of numbers'),
+        ({'projection_matrix': {'data': [float('nan')] * 12}}, 'not finite'),
+        ({'image_width': 0}, 'image_width=0 is no size'),
+    ],
+)
+def test_damaged_calibration_is_named(tmp_path, changes, words):
+    """The file, the entry and what is wrong."""
+    with pytest.raises(UserError, match=words):
+        read_calibration(calibration_file(tmp_path, **changes))
+
+
+class Scripted:
+    """A device that does what it is told: frames, losses."""
+
+    paced = True
+
+    def __init__(self, frames):
+        self.frames = frames
+        self.closed = False
+
+    def read(self):
+        frame = next(self.frames, None)
+        if isinstance(frame, UserError):
+            raise frame
+        return frame
+
+    def close(self):
+        self.closed = True
+
+
+def test_lost_camera_is_reached_again():
+    """Unplugged, not there for two attempts, back: frames go on, and the status tells."""
+    second = 1_000_000_000
+    now = time.time_ns()
+    opened = []
+    scripts = iter(
+        [
+            [(RED, now), UserError('camera 0 gives no more frames')],
+            UserError('camera 0 does not exist'),
+            UserError('camera 0 does not exist'),
+            [(RED, now + second)],
+        ]
+    )
+
+    def open_frames(settings):
+        script = next(scripts)
+        if isinstance(script, UserError):
+            opened.append(str(script))
+            raise script
+        opened.append(Scripted(iter(script)))
+        return opened[-1]
+
+    got, again = [], threading.Event()
+
+    def deliver(image, stamp):
+        got.append(stamp)
+        if len(got) == 2:
+            again.set()
+
+    capture = Capture(CameraSettings('pattern', reconnect_s=0.05), deliver, open_frames)
+    capture.start()
+    try:
+        assert again.wait(20.0)
+    finally:
+        capture.close()
+    assert got == [now, now + second]
+    assert opened[0].closed
+    assert opened[3].closed
+    status = capture.status()
+    assert (status.frames, status.reconnections) == (2, 1)
+
+
+def test_device_that_is_too_quick_is_thinned():
+    """60 Hz from a device that was asked for 20: every third frame, with its own stamp."""
+    stamps = [1_000_000_000 + i * 16_666_667 for i in range(31)]
+    got, done = [], threading.Event()
+    frames = iter([(RED, stamp) for stamp in stamps])
+
+    def deliver(image, stamp):
+        got.append(stamp)
+
+    class Device(Scripted):
+        def read(self):
+            frame = super().read()
+            if frame is None:
+                done.set()
+            return frame
+
+    capture = Capture(CameraSettings('pattern', rate_hz=20.0), deliver, lambda _: Device(frames))
+    capture.start()
+    assert done.wait(20.0)
+    capture.close()
+    assert got == stamps[::3]
+    assert capture.status().rate_hz == pytest.approx(20.0, abs=0.1)
+    assert capture.status().problem == 'the recording is over'
+
+
+def test_files_are_paced_and_stop_at_once(folder):
+    """A folder at 50 Hz takes its time; after stop nothing comes."""
+    got, enough = [], threading.Event()
+
+    def deliver(image, stamp):
+        got.append(stamp)
+        if len(got) == 6:
+            enough.set()
+
+    capture = Capture(CameraSettings('images', str(folder), rate_hz=50.0), deliver)
+    started = time.monotonic()
+    capture.start()
+    assert enough.wait(20.0)
+    assert time.monotonic() - started >= 0.08
+    capture.stop()
+    count = len(got)
+    assert capture.status().frames == count
+    capture.close()
+
+
+def test_driver_s_stamp_is_used_where_it_is_of_our_clock():
+    """V4L2 gives the monotonic time of the buffer; anything else gives the time of the grab."""
+
+    class Buffer:
+        def __init__(self, milliseconds):
+            self.milliseconds = milliseconds
+
+        def get(self, what):
+            assert what == cv2.CAP_PROP_POS_MSEC
+            return self.milliseconds
+
+    now, monotonic = 5_000_000_000_000, 90_000_000_000
+    stamp = sources._device_stamp
+    assert stamp(Buffer(89_970.0), now, monotonic) == now - 30_000_000
+    for other in (0.0, 5_000_000.0, 90_001.0):
+        assert stamp(Buffer(other), now, monotonic) == now

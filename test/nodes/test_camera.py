@@ -1,0 +1,99 @@
+"""The camera node over real DDS: images with their stamps, calibration, and its diagnostics."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import CameraInfo, Image
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.nodes.camera import Camera
+from smoothvla_ros.nodes.image_conversion import to_image_array
+from smoothvla_ros.nodes.quality_of_service import profiles
+from smoothvla_ros.nodes.stamps import to_nanoseconds
+
+CALIBRATION = """
+image_width: 640
+image_height: 480
+camera_matrix: {rows: 3, cols: 3, data: [500, 0, 320, 0, 500, 240, 0, 0, 1]}
+distortion_coefficients: {rows: 1, cols: 5, data: [0.1, 0, 0, 0, 0]}
+rectification_matrix: {rows: 3, cols: 3, data: [1, 0, 0, 0, 1, 0, 0, 0, 1]}
+projection_matrix: {rows: 3, cols: 4, data: [500, 0, 320, 0, 0, 500, 240, 0, 0, 0, 1, 0]}
+"""
+
+
+@pytest.fixture
+def watch(ros):
+    """Run the node until a condition on what was heard holds."""
+    made = []
+
+    def run(enough, **parameters):
+        node = Camera(
+            parameter_overrides=[Parameter(name, value=value) for name, value in parameters.items()]
+        )
+        listener = Node('listener')
+        made.extend([node, listener])
+        heard = {'images': [], 'infos': [], 'diagnostics': []}
+        quality = profiles('real_arm').image
+        for kind, topic, name, profile in (
+            (Image, 'robot_0/camera/wrist/image_raw', 'images', quality),
+            (CameraInfo, 'robot_0/camera/wrist/camera_info', 'infos', quality),
+            (DiagnosticArray, '/diagnostics', 'diagnostics', 10),
+        ):
+            listener.create_subscription(kind, topic, heard[name].append, profile)
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        executor.add_node(listener)
+        node.autostart()
+        deadline = time.monotonic() + 30.0
+        while not enough(heard):
+            assert time.monotonic() < deadline, 'waited in vain'
+            executor.spin_once(timeout_sec=0.05)
+        executor.shutdown()
+        return heard
+
+    yield run
+    for node in made:
+        if isinstance(node, Camera):
+            node.stop()
+        node.destroy_node()
+
+
+def test_image_and_calibration_share_stamp_and_frame(watch, tmp_path):
+    """Sensor data quality, true stamps, the published size in CameraInfo, a line of diagnostics."""
+    path = tmp_path / 'wrist.yaml'
+    path.write_text(CALIBRATION)
+    before = time.time_ns()
+    heard = watch(
+        lambda heard: len(heard['infos']) > 3 and any(a.status for a in heard['diagnostics']),
+        source='pattern',
+        camera='wrist',
+        width=320,
+        height=240,
+        encoding='bgr8',
+        calibration=str(path),
+    )
+    image = heard['images'][0]
+    assert (image.width, image.height, image.encoding) == (320, 240, 'bgr8')
+    assert before < to_nanoseconds(image.header.stamp) < time.time_ns()
+    assert image.header.frame_id == 'robot_0/wrist_optical_frame'
+    pixels = to_image_array(image)
+    assert pixels[120, 310, 0] > pixels[120, 10, 0], 'red grows to the right'
+    stamps = {to_nanoseconds(m.header.stamp) for m in heard['images']}
+    info = heard['infos'][0]
+    assert to_nanoseconds(info.header.stamp) in stamps
+    assert (info.width, info.k[0], info.p[5]) == (320, 250.0, 250.0)
+    (status,) = heard['diagnostics'][-1].status
+    assert status.name == 'camera: wrist'
+    assert {value.key for value in status.values} == {'rate_hz', 'age_s', 'frames', 'reconnections'}
+
+
+def test_camera_that_is_not_there_is_one_line(watch):
+    """The node does not start, and says what to look at."""
+    with pytest.raises(UserError, match='camera /dev/video_none does not exist; is it plugged in'):
+        watch(lambda heard: True, source='v4l2', path='/dev/video_none')

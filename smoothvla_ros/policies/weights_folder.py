@@ -33,6 +33,10 @@ def write_atomically(folder: Path) -> Iterator[Path]:
         names = sorted(path.name for path in temporary.iterdir())
         lines = [f'{file_hash(temporary / name)}  {name}\n' for name in names]
         (temporary / HASHES).write_text(''.join(lines))
+        # safetensors makes its files private; a policy is shared as any new file of the user's is.
+        usual_mode = (temporary / HASHES).stat().st_mode
+        for name in names:
+            (temporary / name).chmod(usual_mode)
         previous = folder.with_name(f'{folder.name}.previous')
         shutil.rmtree(previous, ignore_errors=True)
         if folder.exists():

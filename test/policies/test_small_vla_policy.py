@@ -79,6 +79,14 @@ def test_saved_and_loaded_is_identical(policy, observe, tmp_path: Path):
         assert torch.equal(automatic.state_dict()[name], value), name
 
 
+def test_a_saved_policy_can_be_shared(policy, tmp_path: Path):
+    """Its files are as readable as any other file that this user makes."""
+    policy.save(tmp_path / 'policy')
+    (tmp_path / 'other').touch()
+    usual = (tmp_path / 'other').stat().st_mode
+    assert {path.stat().st_mode for path in (tmp_path / 'policy').iterdir()} == {usual}
+
+
 def test_the_instruction_changes_the_answer(policy, observe):
     """Same images and body, another sentence: other log-probabilities."""
     tokens = np.zeros((2, 8, 7), dtype=np.int64)

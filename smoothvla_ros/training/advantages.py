@@ -35,7 +35,7 @@ def profile_scores(
     Returns clip(-(J - mean) / max(std, spread_floor), -clip, clip), an array a profile; zeros where
     fewer than two rollouts are compared.
     """
-    yardstick = [profile for profile, used in zip(profiles, compared, strict=True) if used]
+    yardstick = _compared(profiles, compared)
     if len(yardstick) < 2:
         return [np.zeros(len(profile.values)) for profile in profiles]
     scores = []
@@ -44,3 +44,21 @@ def profile_scores(
         spread = np.maximum(at_phase.std(axis=0), spread_floor)
         scores.append(np.clip((at_phase.mean(axis=0) - profile.values) / spread, -clip, clip))
     return scores
+
+
+def mean_spread(profiles: Sequence[Profile], compared: np.ndarray) -> float:
+    """Return how far the compared rollouts differ in one phase: standard deviation, mean of all.
+
+    Arguments as `profile_scores`.  m/s^3; 0 where fewer than two rollouts are compared.
+    """
+    yardstick = _compared(profiles, compared)
+    if len(yardstick) < 2:
+        return 0.0
+    spreads = [
+        np.std([other.at(profile.phases) for other in yardstick], axis=0) for profile in yardstick
+    ]
+    return float(np.concatenate(spreads).mean())
+
+
+def _compared(profiles: Sequence[Profile], compared: np.ndarray) -> list[Profile]:
+    return [profile for profile, used in zip(profiles, compared, strict=True) if used]

@@ -20,6 +20,7 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.training.advantages import (
     UNIFORM,
     group_normalised,
+    mean_spread,
     profile_scores,
 )
 from smoothvla_ros.training.outcomes import GroupOutcome, RolloutOutcome
@@ -151,7 +152,7 @@ def smooth(group: GroupOutcome, settings: RewardSettings) -> GroupCredit:
     penalty = settings.jerk_penalty * group.jerk / group.reference.jerk
     credit = credit_from_rewards(group, group.success * (1.0 - penalty))
     mixed = group.success.any() and not group.success.all()
-    informative = mixed or (credit.informative and _jerk_spreads(group, group.success, settings))
+    informative = mixed or (credit.informative and _jerk_spreads(group, settings))
     return GroupCredit(credit.rewards, credit.advantages, bool(informative))
 
 
@@ -171,39 +172,44 @@ def decoupled(group: GroupOutcome, settings: RewardSettings) -> GroupCredit:
     success = group.success
     slow = group.steps > settings.slow_limit * group.reference.steps
     compared = success & ~slow
-    floor = settings.jerk_spread_floor * group.reference.jerk
+    floor = _floor(group, settings)
     task = group_normalised(success.astype(np.float64))
-    scores = _scores(group, compared, floor, settings)
+    jerk = _scored_jerk(group, compared, floor, settings)
+    scores = profile_scores(jerk, compared, floor, settings.smoothness_clip)
     advantages = []
     for index, score in enumerate(scores):
         allowed = np.minimum(score, 0.0) if slow[index] else score
         smoothness = settings.smoothness_weight * allowed * success[index]
-        advantages.append(task[index] + smoothness)
+        advantages.append(task[index] + np.repeat(smoothness, jerk[index].lengths))
     mixed = success.any() and not success.all()
-    informative = mixed or (
-        settings.smoothness_weight > 0.0 and _jerk_spreads(group, compared, settings)
-    )
+    # Of what is scored: rollouts may be equally rough as a whole and differ chunk by chunk.
+    spreads = mean_spread(jerk, compared) > floor
+    informative = mixed or (settings.smoothness_weight > 0.0 and spreads)
     return GroupCredit(success.astype(np.float64), tuple(advantages), bool(informative))
 
 
-def _jerk_spreads(group: GroupOutcome, compared: np.ndarray, settings: RewardSettings) -> bool:
-    """Say whether the compared rollouts differ in jerk by more than noise."""
-    floor = settings.jerk_spread_floor * group.reference.jerk
-    return bool(compared.sum() >= 2 and group.jerk[compared].std() > floor)
+def _jerk_spreads(group: GroupOutcome, settings: RewardSettings) -> bool:
+    """Say whether the successes differ in mean jerk by more than noise."""
+    solved = group.jerk[group.success]
+    return bool(len(solved) >= 2 and solved.std() > _floor(group, settings))
 
 
-def _scores(
+def _floor(group: GroupOutcome, settings: RewardSettings) -> float:
+    """Return the spread of jerk that counts as noise, m/s^3."""
+    return settings.jerk_spread_floor * group.reference.jerk
+
+
+def _scored_jerk(
     group: GroupOutcome, compared: np.ndarray, floor: float, settings: RewardSettings
-) -> list[np.ndarray]:
-    """Return the smoothness score of every control step, G arrays [T_i], at the chosen credit."""
+) -> list[Profile]:
+    """Return the jerk that each block of each rollout is scored by, at the chosen credit."""
     blocks = [_blocks(rollout, settings.smoothness_credit) for rollout in group.rollouts]
     pairs = list(zip(group.rollouts, blocks, strict=True))
     jerk = [Profile.means(rollout.step_jerk, lengths) for rollout, lengths in pairs]
-    if settings.speed_neutral:
-        speed = [Profile.means(rollout.step_speed, lengths) for rollout, lengths in pairs]
-        jerk = speed_neutral_jerk(jerk, speed, compared, floor)
-    scores = profile_scores(jerk, compared, floor, settings.smoothness_clip)
-    return [np.repeat(score, lengths) for score, lengths in zip(scores, blocks, strict=True)]
+    if not settings.speed_neutral:
+        return jerk
+    speed = [Profile.means(rollout.step_speed, lengths) for rollout, lengths in pairs]
+    return speed_neutral_jerk(jerk, speed, compared, floor)
 
 
 def _blocks(rollout: RolloutOutcome, credit: str) -> tuple[int, ...]:

@@ -213,7 +213,10 @@ def test_chunk_credit_blames_the_jerky_chunk():
     late = rollout(True, 10.0, steps=16, profile=np.r_[np.ones(8), np.full(8, 3.0)])
     result = credit([early, late], smoothness_credit='chunk', smoothness_weight=0.3)
     np.testing.assert_allclose(result.advantages[0], [-0.3] * 8 + [0.3] * 8)
-    assert not first_steps(credit([early, late], smoothness_credit='episode')).any()
+    assert result.informative
+    whole = credit([early, late], smoothness_credit='episode')
+    assert not first_steps(whole).any()
+    assert not whole.informative
 
 
 @pytest.mark.parametrize(

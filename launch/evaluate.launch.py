@@ -11,7 +11,7 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
-from smoothvla_ros.nodes.launch_arguments import declare_arguments, given
+from smoothvla_ros.nodes.launch_arguments import check, declare_arguments, given
 from smoothvla_ros.workflows.evaluation_config import EvaluationConfig
 
 CONFIG = Path(__file__).resolve().parents[1] / 'config'
@@ -40,6 +40,7 @@ def graph(context: LaunchContext) -> list[Node]:
     arguments = context.launch_configurations
     namespace = arguments['namespace']
     config = arguments['config']
+    check(EvaluationConfig, arguments, EVALUATOR, 'evaluator')
     # An evaluation needs no observations back, only the motion.
     no_rollouts = {'record_rollouts': False}
     policy = {'graph': 'lock_step'} | no_rollouts | given(arguments, POLICY)

@@ -13,7 +13,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
-from smoothvla_ros.nodes.launch_arguments import declare_arguments, given
+from smoothvla_ros.nodes.launch_arguments import check, declare_arguments, given
 from smoothvla_ros.training.config import TrainConfig
 
 CONFIG = Path(__file__).resolve().parents[1] / 'config'
@@ -46,6 +46,7 @@ def graph(context: LaunchContext) -> list[Node]:
     arguments = context.launch_configurations
     namespace = arguments['namespace']
     config = arguments['config']
+    check(TrainConfig, arguments, TRAINER, 'grpo_trainer')
     lock_step = {'graph': 'lock_step'}
     return [
         Node(

@@ -59,10 +59,13 @@ def run_job(name: str, config_class: type[Config], work: Work[Config]) -> int:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    # Ctrl-C comes twice, from the terminal and from the launch: the second must not interrupt the
+    # tidying up that the first began.
+    _settle()
     raise KeyboardInterrupt
 
 
 def _settle() -> None:
-    """Let no signal change the status any more: the launch sends one to all when a node ends."""
+    """Let no signal interrupt any more: the launch sends one to all when a node ends."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import yaml
 from launch.actions import DeclareLaunchArgument
 from launch_ros.parameter_descriptions import ParameterValue
+
+from smoothvla_ros.configuration import from_mapping
+from smoothvla_ros.errors import UserError
 
 
 def declare_arguments(
@@ -41,3 +46,39 @@ def given(configurations: Mapping[str, str], names: Sequence[str]) -> dict[str, 
         for name in names
         if configurations.get(name)
     }
+
+
+def check(
+    config_class: type, configurations: Mapping[str, str], names: Sequence[str], node: str
+) -> None:
+    """Raise UserError for what the node would refuse, before the seconds of starting every node.
+
+    configurations: with `config`, the parameter file below the arguments.  names: the arguments
+    that go to the node.
+    """
+    fields = {field.name for field in dataclasses.fields(config_class)}
+    below = _parameters_of(node, Path(configurations['config']))
+    values = {name: value for name, value in below.items() if name in fields}
+    values |= {name: configurations[name] for name in names if configurations.get(name)}
+    from_mapping(config_class, values, f'launch arguments of {node}')
+
+
+def _parameters_of(node: str, file: Path) -> dict[str, Any]:
+    """Return a node's parameters in a file, whatever the namespace that the file gives it."""
+    try:
+        content = yaml.safe_load(file.read_text())
+    except OSError as error:
+        raise UserError(f'config:={file}: {error.strerror}; give a parameter file') from error
+    except (ValueError, yaml.YAMLError) as error:
+        line = ' '.join(str(error).split())
+        raise UserError(f'config:={file} is not valid YAML: {line}') from error
+    parameters: dict[str, Any] = {}
+    try:
+        for pattern, body in (content or {}).items():
+            if pattern.rpartition('/')[2] in ('**', node):
+                parameters |= body.get('ros__parameters') or {}
+    except (AttributeError, TypeError) as error:
+        raise UserError(
+            f'config:={file} is no parameter file; give one like config/train.yaml'
+        ) from error
+    return parameters

@@ -16,6 +16,7 @@ from smoothvla_ros.records import EpisodeName, Observation, Trajectory
 from smoothvla_ros.simulation.environment import Environment
 from smoothvla_ros.simulation.environment_cache import EnvironmentCache
 from smoothvla_ros.simulation.memory import keep_allocator_lean
+from smoothvla_ros.simulation.owner import end_with_owner
 from smoothvla_ros.simulation.rendering import RenderSettings
 
 _KINDS_SENT = (UserError, ValueError, RuntimeError, MemoryError)
@@ -117,6 +118,7 @@ def serve(connection: Connection, render: RenderSettings, memory_limit_mb: float
     An interrupt from the keyboard reaches all processes of a terminal; it is for the owner.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_owner()
     # Threads draw small images no faster, and wait for each other on a busy machine (Mesa).
     os.environ.setdefault('LP_NUM_THREADS', '0')
     keep_allocator_lean()

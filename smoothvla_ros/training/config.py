@@ -7,6 +7,7 @@ from pathlib import Path
 
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.simulation.tasks import task, tasks
 from smoothvla_ros.training.rewards import RewardSettings
 
 
@@ -14,14 +15,24 @@ from smoothvla_ros.training.rewards import RewardSettings
 class GrpoConfig(RewardSettings):
     """The algorithm: what an iteration samples, and how the policy learns from it."""
 
-    iterations: int = setting(12, 'Iterations of rollouts and update', minimum=0)
-    groups: int = setting(5, 'Groups an iteration: scenes that are rolled out again', minimum=1)
-    group_size: int = setting(8, 'Rollouts of one scene, compared with each other', minimum=2)
+    iterations: int = setting(12, 'Iterations of rollouts and update', minimum=0, maximum=100_000)
+    groups: int = setting(
+        5, 'Groups an iteration: scenes that are rolled out again', minimum=1, maximum=10_000
+    )
+    group_size: int = setting(
+        8, 'Rollouts of one scene, compared with each other', minimum=2, maximum=10_000
+    )
     refill_groups: int = setting(
-        1, 'Most groups an iteration that replace those which teach nothing', minimum=0
+        1,
+        'Most groups an iteration that replace those which teach nothing',
+        minimum=0,
+        maximum=10_000,
     )
     attempts: int = setting(
-        2, 'How often a lost rollout is asked for before its group is dropped', minimum=1
+        2,
+        'How often a lost rollout is asked for before its group is dropped',
+        minimum=1,
+        maximum=100,
     )
     temperature: float = setting(0.5, 'Sampling temperature of training', minimum=0.01, maximum=5.0)
     learning_rate: float = setting(3e-5, 'Learning rate of AdamW', minimum=0.0, maximum=1.0)
@@ -30,9 +41,11 @@ class GrpoConfig(RewardSettings):
         (),
         'Parameters that are not trained, by the first parts of their names: cameras, for example',
     )
-    epochs: int = setting(1, 'Passes over the rollouts of an iteration', minimum=1)
-    minibatches: int = setting(2, 'Optimiser steps a pass', minimum=1)
-    micro_batch: int = setting(16, 'Chunks a forward pass; only memory depends on it', minimum=1)
+    epochs: int = setting(1, 'Passes over the rollouts of an iteration', minimum=1, maximum=1000)
+    minibatches: int = setting(2, 'Optimiser steps a pass', minimum=1, maximum=10_000)
+    micro_batch: int = setting(
+        16, 'Chunks a forward pass; only memory depends on it', minimum=1, maximum=100_000
+    )
     clip_low: float = setting(0.2, 'How far a ratio may fall below 1', minimum=0.0, maximum=1.0)
     clip_high: float = setting(0.28, 'How far a ratio may rise above 1', minimum=0.0)
     max_gradient_norm: float = setting(1.0, 'Gradients are scaled down to this norm', minimum=1e-6)
@@ -43,12 +56,17 @@ class GrpoConfig(RewardSettings):
         0.0, 'Weight of the divergence from the starting policy; 0 loads no reference', minimum=0.0
     )
     reference_successes: int = setting(
-        4, 'Successes a task that the reference jerk is averaged over at least', minimum=1
+        4,
+        'Successes a task that the reference jerk is averaged over at least',
+        minimum=1,
+        maximum=10_000,
     )
     threads: int = setting(
-        2, 'Threads of the update; part of what makes a run repeatable', minimum=1
+        2, 'Threads of the update; part of what makes a run repeatable', minimum=1, maximum=256
     )
-    seed: int = setting(0, 'Seed of the run; everything that is drawn follows from it', minimum=0)
+    seed: int = setting(
+        0, 'Seed of the run; everything that is drawn follows from it', minimum=0, maximum=2**63 - 1
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -72,15 +90,19 @@ class TrainConfig(GrpoConfig):
         "small policy's image trunks, say, which cost most of an update",
     )
     evaluation_episodes: int = setting(
-        10, 'Held-out episodes a task, before and after each', minimum=1
+        10, 'Held-out episodes a task, before and after each', minimum=1, maximum=10_000
     )
-    evaluation_seed: int = setting(1000, 'Seed that draws the held-out episodes', minimum=0)
+    evaluation_seed: int = setting(
+        1000, 'Seed that draws the held-out episodes', minimum=0, maximum=2**63 - 1
+    )
     robots: int = setting(2, 'Simulated robots, one process each', minimum=1, maximum=64)
     render_profile: str = setting(
         'fast', 'Rendering: stock is what LIBERO draws', choices=('stock', 'fast')
     )
     video: bool = setting(True, 'Replay one episode before and after into a video')
-    keep_checkpoints: int = setting(2, 'Latest checkpoints to keep beside the first', minimum=2)
+    keep_checkpoints: int = setting(
+        2, 'Latest checkpoints to keep beside the first', minimum=2, maximum=100_000
+    )
     device: str = setting('cpu', 'Torch device of the update and, in process, of inference')
     deterministic: bool = setting(
         True, 'Bit-identical runs of one seed: one request an inference, deterministic kernels'
@@ -90,5 +112,10 @@ class TrainConfig(GrpoConfig):
         super().__post_init__()
         if len(set(self.tasks)) != len(self.tasks):
             raise UserError(f'training: tasks={list(self.tasks)} names one twice; name each once')
-        if any(task < 0 for task in self.tasks):
-            raise UserError(f'training: tasks={list(self.tasks)} holds a negative number')
+        for index in self.task_indices:
+            task(self.suite, index)
+
+    @property
+    def task_indices(self) -> tuple[int, ...]:
+        """The tasks to train on, all of the suite where none is named."""
+        return self.tasks or tuple(item.index for item in tasks(self.suite))

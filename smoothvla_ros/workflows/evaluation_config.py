@@ -23,11 +23,15 @@ class EvaluationConfig:
     )
     suite: str = setting('libero_spatial', 'Task suite')
     tasks: tuple[int, ...] = setting((), 'Tasks of the suite; empty for all')
-    episodes: int = setting(10, 'Episodes a task, each from a scene of its own', minimum=1)
+    episodes: int = setting(
+        10, 'Episodes a task, each from a scene of its own', minimum=1, maximum=10_000
+    )
     split: str = setting(
         'held_out', 'Init states and scene seeds', choices=tuple(split.value for split in Split)
     )
-    seed: int = setting(1000, 'Seed that draws the scenes and the samples', minimum=0)
+    seed: int = setting(
+        1000, 'Seed that draws the scenes and the samples', minimum=0, maximum=2**63 - 1
+    )
     temperatures: tuple[float, ...] = setting(
         (0.0,), 'Sampling temperatures, 0 for greedy; each runs every episode once'
     )

@@ -23,7 +23,7 @@ from smoothvla_ros.policies import Policy, load_policy
 from smoothvla_ros.records import Episode
 from smoothvla_ros.simulation.rendering import RenderSettings
 from smoothvla_ros.simulation.splits import Split
-from smoothvla_ros.simulation.tasks import task, tasks
+from smoothvla_ros.simulation.tasks import task
 from smoothvla_ros.smoothness import EstimatorSettings
 from smoothvla_ros.training.checkpoints import Checkpoint, CheckpointStore, folder_sha256
 from smoothvla_ros.training.config import TrainConfig
@@ -72,22 +72,13 @@ def train(
     A finished job is not run again. Everything is written below `config.output`.
     Raises UserError for settings, files or folders that cannot be used; nothing is overwritten.
     """
-    chosen = chosen_tasks(config)
     with RunFolder(config, _FILES) as folder, _deterministic(config.deterministic):
         if folder.finished:
             return read_summary(folder.path)
-        job = _Job(config, chosen, source, load, report or ProgressBar())
+        job = _Job(config, source, load, report or ProgressBar())
         summary = job.run()
         folder.finish()
     return summary
-
-
-def chosen_tasks(config: TrainConfig) -> tuple[int, ...]:
-    """Return the tasks of a job.  Raises UserError for a suite or a task that does not exist."""
-    known = tuple(item.index for item in tasks(config.suite))
-    for index in config.tasks:
-        task(config.suite, index)
-    return config.tasks or known
 
 
 class _Job:
@@ -96,14 +87,13 @@ class _Job:
     def __init__(
         self,
         config: TrainConfig,
-        chosen: Sequence[int],
         source: RolloutSource,
         load: Loader,
         report: Report,
     ) -> None:
         self._started = time.monotonic()
         self._config = config
-        self._tasks = tuple(chosen)
+        self._tasks = config.task_indices
         self._source = source
         self._load = load
         self._report = report
@@ -275,7 +265,6 @@ def run(arguments: argparse.Namespace) -> int:
         if name in names and value is not None
     }
     config = load(TrainConfig, arguments.config, given)
-    chosen_tasks(config)
     check_folder(config, _FILES)
     # A policy that cannot be loaded is named before anything is started.
     spec = load_policy(config.policy, config.device).spec

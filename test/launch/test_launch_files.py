@@ -70,6 +70,40 @@ def test_bad_arguments_are_user_errors():
 
 
 @pytest.mark.parametrize(
+    ('file', 'given', 'words'),
+    [
+        ('train', {'suite': 'libero_moon'}, "suite 'libero_moon' is unknown; choose from libero_s"),
+        ('train', {'tasks': '0,10'}, "task 10 of suite 'libero_spatial' is unknown; choose from 0"),
+        ('train', {'tasks': 'one'}, "launch arguments of grpo_trainer: tasks='one' is not a valid"),
+        ('train', {'reward': 'fast'}, "reward='fast' is unknown; choose from binary"),
+        ('train', {'groups': '0'}, 'groups=0 is too small; the smallest allowed is 1'),
+        ('train', {'iterations': '-1'}, 'iterations=-1 is too small'),
+        ('train', {'group_size': '1000000000'}, 'group_size=1000000000 is too large; the largest'),
+        ('train', {'temperature': 'nan'}, 'temperature=nan is not a finite number'),
+        ('train', {'config': '/nowhere'}, 'config:=/nowhere: No such file or directory; give a'),
+        ('train', {'config': __file__}, r'test_launch_files\.py is n'),
+        ('evaluate', {'tasks': '10'}, "task 10 of suite 'libero_spatial' is unknown"),
+        ('evaluate', {'episodes': '0'}, 'evaluation: episodes=0 is too small'),
+    ],
+)
+def test_what_a_node_would_refuse_is_refused_before_any_starts(file, given, words):
+    """One line within a second, not one among the words of four nodes half a minute later."""
+    with pytest.raises(UserError, match=words):
+        make_plan(LAUNCH / f'{file}.launch.py', given)
+
+
+def test_arguments_are_checked_together_with_the_parameter_file(tmp_path):
+    """Task 50 exists in the suite that the file names, whatever namespace the file speaks of."""
+    file = tmp_path / 'mine.yaml'
+    settings = {'suite': 'libero_90', 'robots': 1}
+    file.write_text(yaml.dump({'/lab/grpo_trainer': {'ros__parameters': settings}}))
+    given = {'config': str(file), 'tasks': '50'}
+    assert make_plan(LAUNCH / 'train.launch.py', given).nodes
+    with pytest.raises(UserError, match="task 90 of suite 'libero_90' is unknown"):
+        make_plan(LAUNCH / 'train.launch.py', given | {'tasks': '90'})
+
+
+@pytest.mark.parametrize(
     ('code', 'words'),
     [
         ('from launch.actions import GroupAction', 'launch.actions.GroupAction is not known here'),

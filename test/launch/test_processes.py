@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -88,3 +90,30 @@ def test_process_that_ignores_the_first_signal_gets_a_stronger_one(monkeypatch):
     run, stream = group(('stubborn', stubborn, True), ('worker', WORDS_LATER, True))
     assert run.run() == 0
     assert 'still running, sending SIGTERM' in stream.getvalue()
+
+
+RUNNER = """
+import os, sys
+from smoothvla_ros.nodes.launch_runner.processes import ProcessGroup, ProcessSpec
+command = [sys.executable, '-c', sys.argv[1]]
+ProcessGroup([ProcessSpec('waiter', command, terminal=False, ends_all=True)], os.environ).run()
+"""
+
+
+def test_nothing_outlives_a_killed_runner():
+    """kill -9 leaves the runner no time to stop its processes; the kernel tells them."""
+    with subprocess.Popen(
+        [sys.executable, '-c', RUNNER, WAIT],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)},
+    ) as runner:
+        pid = int(runner.stdout.readline().rpartition(' ')[2])
+        waiter = os.pidfd_open(pid)
+        assert runner.stdout.readline() == '[waiter] up\n'
+        runner.kill()
+        ended, _, _ = select.select([waiter], [], [], 10.0)
+    if not ended:
+        signal.pidfd_send_signal(waiter, signal.SIGKILL)
+    os.close(waiter)
+    assert ended

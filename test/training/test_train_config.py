@@ -33,7 +33,7 @@ def test_the_parameter_file_agrees_with_the_defaults():
         ({'temperature': 0.0}, 'temperature=0.0'),
         ({'learning_rate': float('nan')}, 'learning_rate=nan'),
         ({'tasks': '1,1'}, 'names one twice'),
-        ({'tasks': [-1]}, 'negative'),
+        ({'tasks': [-1]}, 'task -1'),
         ({'grop_size': 8}, 'grop_size'),
         ({'iterations': 2.5}, 'iterations=2.5'),
     ],

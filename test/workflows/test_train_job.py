@@ -153,6 +153,10 @@ def test_an_output_that_cannot_be_written_is_named(tmp_path):
         (['--iterations', '-1'], 'iterations=-1'),
         (['--group-size', '0'], 'group_size=0'),
         (['--evaluation-episodes', '0'], 'evaluation_episodes=0'),
+        (['--groups', str(10**9)], 'groups=1000000000 is too large'),
+        (['--seed', str(2**63)], 'seed=9223372036854775808 is too large'),
+        (['--learning-rate', 'nan'], 'learning_rate=nan'),
+        (['--tasks', '-1'], 'task -1'),
         (['--policy', 'nowhere'], 'nowhere'),
     ],
 )

@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import TextIO
 
-# As launch does: SIGINT first, SIGTERM and SIGKILL for what is still there after so long.
-ESCALATION = ((signal.SIGINT, 0.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 10.0))
+from smoothvla_ros.nodes.launch_runner.parent_death import signal_on_parent_death
+
+# As launch does: SIGINT first, SIGTERM and SIGKILL for what is still there after so long, s.
+# Whatever hangs, a run has ended within ten seconds.
+ESCALATION = ((signal.SIGINT, 0.0), (signal.SIGTERM, 4.0), (signal.SIGKILL, 8.0))
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,9 @@ class ProcessGroup:
             stdout=pipe,
             stderr=None if spec.terminal else subprocess.STDOUT,
             env=self._environment,
+            # A killed runner can stop nobody, and nodes left alone would work on in its domain. A
+            # busy machine makes a farewell last; a run can go on after any kill.
+            preexec_fn=signal_on_parent_death(signal.SIGKILL),
         )
         # A descriptor of the process that becomes readable when it ends: no polling.
         descriptor = os.pidfd_open(process.pid)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from smoothvla_ros.errors import UserError
+from smoothvla_ros.errors import UserError, disk_errors
 
 HASHES = 'SHA256SUMS'
 
@@ -29,22 +29,28 @@ def write_atomically(folder: Path) -> Iterator[Path]:
     except OSError as error:
         raise UserError(f'{folder}: {error.strerror}; choose another folder') from error
     try:
-        yield temporary
-        names = sorted(path.name for path in temporary.iterdir())
-        lines = [f'{file_hash(temporary / name)}  {name}\n' for name in names]
-        (temporary / HASHES).write_text(''.join(lines))
-        # safetensors makes its files private; a policy is shared as any new file of the user's is.
-        usual_mode = (temporary / HASHES).stat().st_mode
-        for name in names:
-            (temporary / name).chmod(usual_mode)
-        previous = folder.with_name(f'{folder.name}.previous')
-        shutil.rmtree(previous, ignore_errors=True)
-        if folder.exists():
-            os.replace(folder, previous)
-        os.replace(temporary, folder)
-        shutil.rmtree(previous, ignore_errors=True)
+        with disk_errors(str(folder)):
+            yield temporary
+            _put_in_place(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _put_in_place(temporary: Path, folder: Path) -> None:
+    """Add the hashes; then the new folder takes the place of the old one, if there is one."""
+    names = sorted(path.name for path in temporary.iterdir())
+    lines = [f'{file_hash(temporary / name)}  {name}\n' for name in names]
+    (temporary / HASHES).write_text(''.join(lines))
+    # safetensors makes its files private; a policy is shared as any new file of the user's is.
+    usual_mode = (temporary / HASHES).stat().st_mode
+    for name in names:
+        (temporary / name).chmod(usual_mode)
+    previous = folder.with_name(f'{folder.name}.previous')
+    shutil.rmtree(previous, ignore_errors=True)
+    if folder.exists():
+        os.replace(folder, previous)
+    os.replace(temporary, folder)
+    shutil.rmtree(previous, ignore_errors=True)
 
 
 def check_files(folder: Path, names: Sequence[str]) -> None:

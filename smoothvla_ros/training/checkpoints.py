@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.policies.tensor_files import tensor_file_errors
 from smoothvla_ros.policies.weights_folder import file_hash
 
 POLICY = 'policy'
@@ -114,7 +115,8 @@ class CheckpointStore:
             save_policy(partial / POLICY)
             for name, values in tensors.items():
                 contiguous = {key: value.detach().contiguous() for key, value in values.items()}
-                save_file(contiguous, partial / f'{name}.safetensors')
+                with tensor_file_errors():
+                    save_file(contiguous, partial / f'{name}.safetensors')
             (partial / _STATE).write_text(json.dumps(state, indent=1))
             (partial / _MANIFEST).write_text(json.dumps(_hashes(partial), indent=1))
             self._remove(checkpoint.folder)

@@ -17,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from smoothvla_ros.configuration import load, to_mapping
-from smoothvla_ros.errors import UserError
+from smoothvla_ros.errors import UserError, disk_errors
 from smoothvla_ros.evaluation.archive import EpisodeArchive
 from smoothvla_ros.evaluation.comparison_table import print_comparison
 from smoothvla_ros.evaluation.episode_table import EpisodeRow
@@ -129,6 +129,11 @@ def run_evaluation(config: EvaluationConfig, source: RolloutSource | None = None
     A run that was killed goes on where it stopped. Raises UserError if `config.out` holds another
     evaluation, and for everything a user can put right.
     """
+    with disk_errors(f'output {config.out}'):
+        return _evaluation(config, source)
+
+
+def _evaluation(config: EvaluationConfig, source: RolloutSource | None) -> dict[str, Any]:
     started = time.monotonic()
     contestants = _contestants(config)
     earlier_seconds = _claim(config, contestants)

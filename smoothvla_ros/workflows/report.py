@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from smoothvla_ros.errors import UserError
+from smoothvla_ros.errors import UserError, disk_errors
 from smoothvla_ros.evaluation.archive import TABLE, EpisodeArchive, recompute
 from smoothvla_ros.evaluation.comparison_table import print_comparison
 from smoothvla_ros.evaluation.episode_table import EpisodeRow, in_order, read_rows, write_rows
@@ -33,8 +33,9 @@ def run(arguments: argparse.Namespace) -> int:
     table = arguments.run / TABLE
     print(f'{table}: {_difference(table, rows)}')
     context = _context(arguments.run, rows)
-    write_rows(table, rows)
-    summary = write_report(EpisodeArchive(arguments.run, arm), context, video=arguments.video)
+    with disk_errors(str(arguments.run)):
+        write_rows(table, rows)
+        summary = write_report(EpisodeArchive(arguments.run, arm), context, video=arguments.video)
     print_comparison(summary)
     print(f'\nreport: {arguments.run / REPORT}')
     return 0

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from smoothvla_ros.configuration import load, to_mapping
+from smoothvla_ros.errors import disk_errors
 from smoothvla_ros.evaluation.archive import TABLE, TRAJECTORIES, EpisodeArchive
 from smoothvla_ros.evaluation.episode_table import EpisodeRow
 from smoothvla_ros.evaluation.report import FIGURES, REPORT, write_report
@@ -72,7 +73,11 @@ def train(
     A finished job is not run again. Everything is written below `config.output`.
     Raises UserError for settings, files or folders that cannot be used; nothing is overwritten.
     """
-    with RunFolder(config, _FILES) as folder, _deterministic(config.deterministic):
+    with (
+        disk_errors(f'output={config.output}'),
+        RunFolder(config, _FILES) as folder,
+        _deterministic(config.deterministic),
+    ):
         if folder.finished:
             return read_summary(folder.path)
         job = _Job(config, source, load, report or ProgressBar())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -226,3 +227,30 @@ def test_a_damaged_checkpoint_costs_one_iteration_and_no_number(finished, tmp_pa
     train(config_here, ToySource(), load=load_toy)
     assert 'iteration_0003: state.json does not match its hash' in caplog.text
     assert outcome(config_here.output) == outcome(config.output)
+
+
+@pytest.fixture
+def full_disk():
+    """Switch: while it is on, every write to a file fails, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda on: resource.setrlimit(resource.RLIMIT_FSIZE, (0 if on else before[0], before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize(
+    'phase', ['evaluate_before', 'rollouts', 'update', 'evaluate_after', 'report']
+)
+def test_a_full_disk_is_one_line_and_costs_no_number(finished, tmp_path, full_disk, phase):
+    """Whatever is written when it fills up; with room again the job ends as if it had not."""
+    config, _, _ = finished
+    here = config_of(tmp_path, policy=config.policy)
+
+    def fill(status):
+        if status.phase == phase:
+            full_disk(True)
+
+    with pytest.raises(UserError, match=f'{tmp_path}.* cannot be written: .*free the disk'):
+        train(here, ToySource(), load=load_toy, report=fill)
+    full_disk(False)
+    train(here, ToySource(), load=load_toy)
+    assert outcome(here.output) == outcome(config.output)

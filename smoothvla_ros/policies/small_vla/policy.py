@@ -20,6 +20,7 @@ from smoothvla_ros.policies.proprioception import proprioception
 from smoothvla_ros.policies.small_vla.configuration import SmallVLAConfig
 from smoothvla_ros.policies.small_vla.modeling import SmallVLAModel, to_channels_last
 from smoothvla_ros.policies.small_vla.quiet import quiet_transformers
+from smoothvla_ros.policies.tensor_files import tensor_file_errors
 from smoothvla_ros.policies.weights_folder import check_files, write_atomically
 from smoothvla_ros.records import Observation
 
@@ -130,7 +131,7 @@ class SmallVLAPolicy:
     def save(self, folder: Path) -> None:
         """Write configuration, weights, vocabulary and their hashes."""
         with write_atomically(folder) as temporary:
-            with quiet_transformers():
+            with quiet_transformers(), tensor_file_errors():
                 self.module.save_pretrained(temporary)
             self._vocabulary.write(temporary / _VOCABULARY)
 

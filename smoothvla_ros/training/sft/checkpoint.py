@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.policies.tensor_files import tensor_file_errors
 
 _TENSORS = 'state.safetensors'
 _RECORD = 'state.json'
@@ -41,7 +42,8 @@ def write_state(folder: Path, state: TrainingState) -> None:
         for part in ('model', 'average', 'optimiser')
         for name, tensor in getattr(state, part).items()
     }
-    save_file(tensors, temporary / _TENSORS)
+    with tensor_file_errors():
+        save_file(tensors, temporary / _TENSORS)
     record = {'step': state.step, 'seconds': state.seconds, **state.record}
     (temporary / _RECORD).write_text(json.dumps(record))
     previous = folder.with_name(f'{folder.name}.previous')

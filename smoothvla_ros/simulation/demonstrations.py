@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +91,15 @@ def read_demonstration(path: Path) -> Demonstration:
     try:
         with np.load(path, allow_pickle=False) as archive:
             values = {name: archive[name] for name in kinds}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        EOFError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         reason = ' '.join(str(error).split())
         raise UserError(
             f'demonstration {path} is damaged or no demonstration ({reason}); delete it and record '

@@ -64,8 +64,8 @@ class Checkpoint:
     def verify(self) -> None:
         """Raise DamagedCheckpoint, naming the first file that is not as it was written."""
         try:
-            expected = json.loads((self.folder / _MANIFEST).read_text())
-        except (OSError, ValueError) as error:
+            expected = dict(json.loads((self.folder / _MANIFEST).read_text()))
+        except (OSError, ValueError, TypeError) as error:
             raise DamagedCheckpoint(f'checkpoint {self.folder}: no readable manifest') from error
         found = _hashes(self.folder)
         found.pop(_MANIFEST)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from smoothvla_ros.configuration import load, to_mapping
-from smoothvla_ros.errors import disk_errors
+from smoothvla_ros.errors import UserError, disk_errors
 from smoothvla_ros.evaluation.archive import TABLE, TRAJECTORIES, EpisodeArchive
 from smoothvla_ros.evaluation.episode_table import EpisodeRow
 from smoothvla_ros.evaluation.report import FIGURES, REPORT, write_report
@@ -26,7 +26,12 @@ from smoothvla_ros.simulation.rendering import RenderSettings
 from smoothvla_ros.simulation.splits import Split
 from smoothvla_ros.simulation.tasks import task
 from smoothvla_ros.smoothness import EstimatorSettings
-from smoothvla_ros.training.checkpoints import Checkpoint, CheckpointStore, folder_sha256
+from smoothvla_ros.training.checkpoints import (
+    Checkpoint,
+    CheckpointStore,
+    DamagedCheckpoint,
+    folder_sha256,
+)
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.grpo_trainer import GrpoTrainer, TrainerState
 from smoothvla_ros.training.learner import GrpoLearner
@@ -143,7 +148,7 @@ class _Job:
         if config.kl_coefficient > 0.0:
             first: Path | str = config.policy
             if checkpoint is not None:
-                self._store.at(0).verify()
+                _verify_first(self._store.at(0))
                 first = self._store.at(0).policy_folder
             reference = self._load(first, config.device)
             reference.module.requires_grad_(False)
@@ -278,6 +283,16 @@ def run(arguments: argparse.Namespace) -> int:
     with ProcessRolloutSource(loader, config.robots, render) as source:
         print_result(train(config, source), config)
     return 0
+
+
+def _verify_first(checkpoint: Checkpoint) -> None:
+    try:
+        checkpoint.verify()
+    except DamagedCheckpoint as error:
+        raise UserError(
+            f'{error}; kl_coefficient compares with this policy, so put the file back or start in '
+            'another folder'
+        ) from error
 
 
 @contextmanager

@@ -58,16 +58,37 @@ def test_everything_comes_back_bit_for_bit(tmp_path):
     assert state.reference.estimator == EstimatorSettings()
 
 
-def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(tmp_path, caplog):
-    """One flipped byte in the optimiser's file is found."""
+def flipped(content: bytes) -> bytes:
+    return content[:-1] + bytes([content[-1] ^ 1])
+
+
+def halved(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def emptied(content: bytes) -> bytes:
+    return b''
+
+
+def replaced(content: bytes) -> bytes:
+    return b'[1, 2]'
+
+
+@pytest.mark.parametrize('damage', [flipped, halved, emptied, replaced])
+@pytest.mark.parametrize(
+    'file', ['policy/model.safetensors', 'learner.safetensors', 'state.json', 'manifest.json']
+)
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(tmp_path, caplog, file, damage):
+    """One flipped bit, half a file, none of it, or something else: in weights, optimiser, JSON."""
     store = CheckpointStore(tmp_path, keep=3)
     write(store, 1)
-    damaged = write(store, 2).folder / 'learner.safetensors'
-    content = bytearray(damaged.read_bytes())
-    content[-1] ^= 1
-    damaged.write_bytes(content)
+    path = write(store, 2).folder / file
+    path.write_bytes(damage(path.read_bytes()))
     assert store.latest().iteration == 1
-    assert 'iteration_0002: learner.safetensors does not match its hash' in caplog.text
+    assert 'iteration_0002: ' in caplog.text
+    assert '; using the one before it' in caplog.text
+    if file != 'manifest.json':
+        assert f'{file} does not match its hash' in caplog.text
 
 
 @pytest.mark.parametrize('victim', ['policy/model.safetensors', 'manifest.json', 'state.json'])

@@ -80,6 +80,18 @@ def test_hdf5_without_images_is_named(tmp_path: Path):
         read(tmp_path)
 
 
+@pytest.mark.parametrize('mark', [b'TREE', b'HEAP', b'SNOD'])
+def test_damaged_hdf5_is_named(tmp_path: Path, mark: bytes):
+    """A flipped bit in the file's own bookkeeping is one line, whatever the library calls it."""
+    path = tmp_path / 'a_demo.hdf5'
+    write_hdf5(path)
+    content = path.read_bytes()
+    place = content.rindex(mark)
+    path.write_bytes(content[:place] + b'?' + content[place + 1 :])
+    with pytest.raises(UserError, match=r'a_demo\.hdf5 is damaged .*; copy it again'):
+        read(tmp_path)
+
+
 def write_lerobot(folder: Path, version: int, video: bool, state_names: list[str]) -> None:
     """Write two episodes in LeRobot's layout; in version 3 both share one file."""
     features = {

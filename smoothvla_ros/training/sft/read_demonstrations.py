@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 from tqdm import tqdm
@@ -22,7 +23,7 @@ def read_episodes(
     A folder of our own demonstrations (.npz), LIBERO's HDF5 files (one, or a folder of them), or a
     LeRobot dataset (a folder with meta/info.json). image_stride: of the last two, which hold an
     image every step, every n-th is used.
-    Raises UserError for a path that is none of these.
+    Raises UserError for a path that is none of these, and naming one that is damaged.
     """
     for path in paths:
         episodes = _read_one(path, lerobot_names, image_stride)
@@ -35,10 +36,12 @@ def _read_one(
     if not path.exists():
         raise UserError(f'--data {path} does not exist; make some with `smoothvla demos`')
     if (path / 'meta' / 'info.json').is_file():
-        return read_lerobot(path, lerobot_names, image_stride)
+        return _whole(path, read_lerobot(path, lerobot_names, image_stride))
     hdf5 = [path] if path.is_file() else sorted(path.rglob('*.hdf5'))
     if hdf5 and hdf5[0].suffix == '.hdf5':
-        return read_libero_hdf5(hdf5, image_stride)
+        return chain.from_iterable(
+            _whole(file, read_libero_hdf5([file], image_stride)) for file in hdf5
+        )
     own = [path] if path.is_file() else sorted(path.rglob('*.npz'))
     if own and own[0].suffix == '.npz':
         return read_own(own)
@@ -46,3 +49,15 @@ def _read_one(
         f'--data {path} holds no demonstrations: no .npz of ours, no LIBERO .hdf5, and no LeRobot '
         'meta/info.json'
     )
+
+
+def _whole(path: Path, episodes: Iterator[DemonstrationEpisode]) -> Iterator[DemonstrationEpisode]:
+    """Yield the episodes of a format of others, whose libraries name no file when it is damaged."""
+    try:
+        yield from episodes
+    except (OSError, RuntimeError, ValueError, LookupError, TypeError) as error:
+        reason = ' '.join(str(error).split())[:200]
+        raise UserError(
+            f'--data {path} is damaged or incomplete ({type(error).__name__}: {reason}); copy it '
+            'again'
+        ) from error

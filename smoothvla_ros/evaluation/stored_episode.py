@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from smoothvla_ros.archives import DamagedArchive, read_arrays
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.records import Episode, EpisodeName, EpisodeRequest, Trajectory
 
@@ -108,17 +107,8 @@ def save(path: Path, episode: StoredEpisode) -> None:
 def load(path: Path) -> StoredEpisode:
     """Read one episode. Raises UserError naming a missing, damaged or newer file."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            values = {name: file[name] for name in file.files}
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        RuntimeError,
-        KeyError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
+        values = read_arrays(path)
+    except DamagedArchive as error:
         raise UserError(
             f'episode {path} cannot be read ({error}); delete it and evaluate again'
         ) from error

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from smoothvla_ros.archives import DamagedArchive, read_arrays
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.records import EpisodeName
 
@@ -89,20 +89,11 @@ def read_demonstration(path: Path) -> Demonstration:
     """Read one episode.  Raises UserError naming a file that is missing or damaged."""
     kinds = {field.name: field.type for field in dataclasses.fields(Demonstration)}
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            values = {name: archive[name] for name in kinds}
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        EOFError,
-        RuntimeError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
-        reason = ' '.join(str(error).split())
+        arrays = read_arrays(path)
+        values: dict[str, Any] = {name: arrays[name] for name in kinds}
+    except (DamagedArchive, KeyError) as error:
         raise UserError(
-            f'demonstration {path} is damaged or no demonstration ({reason}); delete it and record '
+            f'demonstration {path} is damaged or no demonstration ({error}); delete it and record '
             'it again'
         ) from error
     scalars = {'str': str, 'int': int, 'bool': bool}

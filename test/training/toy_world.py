@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from smoothvla_ros.policies.policy import ActionChunks, PolicySpec, TokenStatistics
+from smoothvla_ros.policies.tensor_files import tensor_file_errors
 from smoothvla_ros.records import Episode, EpisodeName, EpisodeRequest, Observation, Trajectory
 from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.robot_loop import run_episode
@@ -86,7 +87,8 @@ class ToyPolicy:
     def save(self, folder: Path) -> None:
         """Write the weights."""
         Path(folder).mkdir(parents=True, exist_ok=True)
-        save_file(self.module.state_dict(), Path(folder) / 'model.safetensors')
+        with tensor_file_errors():
+            save_file(self.module.state_dict(), Path(folder) / 'model.safetensors')
 
 
 def load_toy(folder: Path | str, device: str = 'cpu') -> ToyPolicy:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -229,28 +230,30 @@ def test_a_damaged_checkpoint_costs_one_iteration_and_no_number(finished, tmp_pa
     assert outcome(config_here.output) == outcome(config.output)
 
 
-@pytest.fixture
-def full_disk():
-    """Switch: while it is on, every write to a file fails, as on a full disk."""
+@contextlib.contextmanager
+def small_disk():
+    """Yield a function after which every write to a file fails, as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda on: resource.setrlimit(resource.RLIMIT_FSIZE, (0 if on else before[0], before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize(
     'phase', ['evaluate_before', 'rollouts', 'update', 'evaluate_after', 'report']
 )
-def test_a_full_disk_is_one_line_and_costs_no_number(finished, tmp_path, full_disk, phase):
+def test_a_full_disk_is_one_line_and_costs_no_number(finished, tmp_path, phase):
     """Whatever is written when it fills up; with room again the job ends as if it had not."""
     config, _, _ = finished
     here = config_of(tmp_path, policy=config.policy)
-
-    def fill(status):
-        if status.phase == phase:
-            full_disk(True)
-
-    with pytest.raises(UserError, match=f'{tmp_path}.* cannot be written: .*free the disk'):
-        train(here, ToySource(), load=load_toy, report=fill)
-    full_disk(False)
+    message = f'{tmp_path}.* cannot be written: .*free the disk'
+    with small_disk() as fill, pytest.raises(UserError, match=message):
+        train(
+            here,
+            ToySource(),
+            load=load_toy,
+            report=lambda status: fill() if status.phase == phase else None,
+        )
     train(here, ToySource(), load=load_toy)
     assert outcome(here.output) == outcome(config.output)

@@ -12,6 +12,7 @@ OUTPUT = Path('runs/bench/bench.json')
 # One module a row of the table; each is imported and measures alone, so that none slows another.
 PARTS = {
     'jerk': 'benchmarks.jerk_accuracy',
+    'analyze': 'benchmarks.analyze_speed',
     'policy': 'benchmarks.policy_latency',
     'simulation': 'benchmarks.simulation_speed',
     'graph': 'benchmarks.graph_throughput',

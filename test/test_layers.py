@@ -17,7 +17,7 @@ ROOT = Path(smoothvla_ros.__file__).resolve().parent
 FOUNDATIONS = ('records', 'archives', 'configuration', 'errors', 'ros_domain', '__init__')
 ROWS = (
     FOUNDATIONS,
-    ('kinematics', 'smoothness', 'cameras'),
+    ('kinematics', 'smoothness', 'cameras', 'recordings'),
     ('policies', 'simulation'),
     ('training', 'evaluation', 'control'),
     ('workflows',),

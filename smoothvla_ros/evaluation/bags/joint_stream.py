@@ -1,0 +1,155 @@
+"""The joints of one recorded topic as one clean stream, and what had to be put right for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.recordings import JOINT_STATE, Bag, JointSamples, Topic, joint_samples
+
+# Samples this much late are sorted in; a greater step back is a clock that was set back.
+_LATE_NS = 500_000_000
+# Samples held back at the end of a block, in case a late one comes with the next.
+_HELD_BACK = 64
+_NANOSECONDS = 1e-9
+
+
+@dataclass(frozen=True)
+class StampedJoints:
+    """N samples in order of their stamps.
+
+    stamps_s: [N] s since the stream's origin.  positions: [N, n] rad.
+    velocities: [N, n] rad/s, NaN where there are none.
+    """
+
+    stamps_s: np.ndarray
+    positions: np.ndarray
+    velocities: np.ndarray
+
+
+class JointStream:
+    """Blocks of samples of the chosen joints; other joints are ignored by name.
+
+    names: of the joints, in the order of every array.  origin_ns: of the first sample.
+    sorted, others: how many samples came out of order, and how many messages lacked the joints.
+    """
+
+    def __init__(self, bag: Bag, topic: Topic, wanted: Sequence[str] | None = None) -> None:
+        """Take an open recording; wanted: the joints' names, None for all that move together.
+
+        Raises UserError where the topic has none of them.
+        """
+        self._place = f'{bag.path}: {topic.name}'
+        messages = bag.messages([topic.name])
+        self._blocks = joint_samples(messages)
+        self._head = self._first_block()
+        self.names = self._choose(wanted)
+        self.sorted = self.others = self.messages = 0
+        first = next(piece for block in self._head for piece in block if self._holds(piece))
+        self.reception_times = not first.stamps_ns.any()
+        self.origin_ns = int(self._stamps(first)[0])
+
+    def __iter__(self) -> Iterator[StampedJoints]:
+        """Yield the samples, block by block; only once.
+
+        Raises UserError where the recording is damaged.
+        """
+        held: StampedJoints | None = None
+        for block in chain.from_iterable(chain(self._head, self._blocks)):
+            self.messages += len(block.stamps_ns)
+            if not self._holds(block):
+                self.others += len(block.stamps_ns)
+                continue
+            whole = self._in_order(_after(held, self._samples(block)))
+            cut = max(0, len(whole.stamps_s) - _HELD_BACK)
+            held = _part(whole, slice(cut, None))
+            yield _part(whole, slice(0, cut))
+        if held is not None:
+            yield held
+
+    def _first_block(self) -> list[tuple[JointSamples, ...]]:
+        """Return the blocks up to the first with joint positions."""
+        head: list[tuple[JointSamples, ...]] = []
+        for block in self._blocks:
+            head.append(block)
+            if any(_usable(piece) for piece in block):
+                return head
+        raise UserError(
+            f'{self._place} has JointState without joint positions; record a topic that has '
+            'name and position filled'
+        )
+
+    def _choose(self, wanted: Sequence[str] | None) -> tuple[str, ...]:
+        """Return the joints' names: those wanted, or the largest set that comes together."""
+        if wanted is None:
+            return next(piece for piece in self._head[-1] if _usable(piece)).names
+        known: set[str] = set()
+        for block in self._head:
+            for piece in filter(_usable, block):
+                if set(wanted) <= set(piece.names):
+                    return tuple(wanted)
+                known |= set(piece.names)
+        missing = next((name for name in wanted if name not in known), wanted[0])
+        raise UserError(
+            f'{self._place} has no joint {missing!r}; its joints are {", ".join(sorted(known))}'
+        )
+
+    def _holds(self, block: JointSamples) -> bool:
+        return block.positions is not None and set(self.names) <= set(block.names)
+
+    def _stamps(self, block: JointSamples) -> np.ndarray:
+        return block.received_ns if self.reception_times else block.stamps_ns
+
+    def _samples(self, block: JointSamples) -> StampedJoints:
+        columns = [block.names.index(name) for name in self.names]
+        assert block.positions is not None
+        positions = block.positions[:, columns]
+        velocities = (
+            np.full_like(positions, np.nan)
+            if block.velocities is None
+            else block.velocities[:, columns]
+        )
+        stamps_s = (self._stamps(block) - self.origin_ns) * _NANOSECONDS
+        return StampedJoints(stamps_s, positions, velocities)
+
+    def _in_order(self, samples: StampedJoints) -> StampedJoints:
+        """Sort samples that are a little late; leave a clock that was set back as it is."""
+        steps = np.diff(samples.stamps_s)
+        if not (steps < 0).any():
+            return samples
+        pieces = np.split(
+            np.arange(len(samples.stamps_s)),
+            np.flatnonzero(steps < -_LATE_NS * _NANOSECONDS) + 1,
+        )
+        order = np.concatenate([p[np.argsort(samples.stamps_s[p], kind='stable')] for p in pieces])
+        self.sorted += int(np.count_nonzero(np.diff(order) < 0))
+        return _part(samples, order)
+
+
+def _usable(piece: JointSamples) -> bool:
+    return bool(piece.names) and piece.positions is not None
+
+
+def _after(held: StampedJoints | None, samples: StampedJoints) -> StampedJoints:
+    if held is None:
+        return samples
+    return StampedJoints(
+        np.concatenate([held.stamps_s, samples.stamps_s]),
+        np.concatenate([held.positions, samples.positions]),
+        np.concatenate([held.velocities, samples.velocities]),
+    )
+
+
+def _part(samples: StampedJoints, index: slice | np.ndarray) -> StampedJoints:
+    return StampedJoints(
+        samples.stamps_s[index], samples.positions[index], samples.velocities[index]
+    )
+
+
+def require_joint_topic(bag: Bag, name: str | None) -> Topic:
+    """Return the JointState topic to analyse; raises UserError as `Bag.require` does."""
+    return bag.require(JOINT_STATE, name)

@@ -1,0 +1,175 @@
+"""`smoothvla analyze`: the jerk of any recorded robot, without ROS."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+import smoothvla_ros
+from smoothvla_ros.control.motion_guard.robot import LIMIT_SETS, VENDOR, RobotDescription
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.evaluation.bags.analysis import Progress, analyse
+from smoothvla_ros.evaluation.bags.comparison import compare
+from smoothvla_ros.evaluation.bags.page import page
+from smoothvla_ros.evaluation.bags.settings import AnalysisSettings, Robot
+from smoothvla_ros.evaluation.bags.table import comparison_lines, lines
+from smoothvla_ros.evaluation.figure_style import write_bytes
+from smoothvla_ros.kinematics import Arm
+
+REPORT = Path('jerk_report.html')
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    defaults = AnalysisSettings()
+    parser.add_argument(
+        'bags', nargs='+', type=Path, metavar='BAG', help='rosbag2 folder, .mcap or .db3 file'
+    )
+    parser.add_argument('--topic', help='JointState topic, where a bag has more than one')
+    parser.add_argument(
+        '--robot', help='panda, or a file like config/robots/panda.yaml: the tool and the limits'
+    )
+    parser.add_argument(
+        '--limits',
+        choices=LIMIT_SETS,
+        default=VENDOR,
+        help='which limits of --robot the peaks are held against (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--urdf', type=Path, help='URDF of any robot: adds the tool; with --robot, in its place'
+    )
+    parser.add_argument('--tool', metavar='LINK', help='link of --urdf that is the tool')
+    parser.add_argument('--base', metavar='LINK', help='link of --urdf that all is seen from')
+    for field in dataclasses.fields(AnalysisSettings):
+        option = f'--{field.name.removesuffix("_s").replace("_", "-")}'
+        text = f'{field.metadata["description"]} (default: %(default)s)'
+        if isinstance(field.default, bool):
+            parser.add_argument(
+                option,
+                dest=field.name,
+                action=argparse.BooleanOptionalAction,
+                default=field.default,
+                help=field.metadata['description'],
+            )
+        else:
+            parser.add_argument(
+                option,
+                dest=field.name,
+                type=type(field.default),
+                default=getattr(defaults, field.name),
+                metavar='N',
+                help=text,
+            )
+    parser.add_argument(
+        '--report', type=Path, default=REPORT, help='HTML page to write (default: %(default)s)'
+    )
+    parser.add_argument('--no-report', action='store_true', help='write no page')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write every figure as JSON')
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Analyse every bag, print the tables, write the page and the figures."""
+    settings = AnalysisSettings(
+        **{f.name: getattr(arguments, f.name) for f in dataclasses.fields(AnalysisSettings)}
+    )
+    robot = _robot(arguments)
+    analyses = []
+    for path in arguments.bags:
+        with _progress(path) as progress:
+            analyses.append(analyse(path, settings, robot, arguments.topic, progress))
+    comparisons = compare(analyses)
+    blocks = [lines(analysis) for analysis in analyses]
+    if comparisons:
+        blocks.append(comparison_lines(analyses, comparisons))
+    print('\n\n'.join('\n'.join(block) for block in blocks))
+    if arguments.json is not None:
+        found = {
+            'bags': [analysis.as_json() for analysis in analyses],
+            'comparisons': [comparison.as_json() for comparison in comparisons],
+        }
+        text = json.dumps(_without_nan(found), indent=2, allow_nan=False)
+        _write(arguments.json, f'{text}\n')
+    if not arguments.no_report:
+        _write(arguments.report, page(analyses, comparisons))
+        print(f'\nreport: {arguments.report}')
+    return 0
+
+
+def _robot(arguments: argparse.Namespace) -> Robot:
+    if arguments.robot is not None:
+        if arguments.tool is not None or arguments.base is not None:
+            raise UserError('--tool and --base are named by the file of --robot; leave them out')
+        described = RobotDescription.from_file(
+            robot_file(arguments.robot), str(arguments.urdf or '')
+        )
+        jerk = described.limits(arguments.limits).jerk.tolist()
+        return Robot(
+            described.arm(),
+            dict(zip(described.joints, jerk, strict=True)),
+            f'{arguments.limits} limits of {described.name}',
+        )
+    if arguments.urdf is None:
+        if arguments.tool is not None or arguments.base is not None:
+            raise UserError('--tool and --base name links of a URDF; give --urdf as well')
+        return Robot()
+    if arguments.tool is None:
+        raise UserError(f'--urdf {arguments.urdf} needs --tool: the link whose jerk is wanted')
+    return Robot(Arm.from_urdf(arguments.urdf, arguments.tool, base_frame=arguments.base))
+
+
+def robot_file(name: str) -> Path:
+    """Return the file of a robot: a path, or the name of one that comes with the package.
+
+    Raises UserError where there is none.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    package = Path(smoothvla_ros.__file__).resolve().parents[1]
+    installed = Path(sys.prefix, 'share', 'smoothvla_ros')
+    folders = [root / 'config' / 'robots' for root in (package, installed)]
+    for folder in folders:
+        if (folder / f'{name}.yaml').is_file():
+            return folder / f'{name}.yaml'
+    known = sorted({file.stem for folder in folders for file in folder.glob('*.yaml')})
+    raise UserError(
+        f'--robot {name}: no such file, and the robots that come along are {", ".join(known)}'
+    )
+
+
+@contextmanager
+def _progress(path: Path) -> Iterator[Progress]:
+    """Show a bar while a bag is read; none where nobody looks."""
+    with tqdm(desc=path.name, unit=' messages', unit_scale=True, disable=None, leave=False) as bar:
+
+        def update(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield update
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        write_bytes(path, text.encode())
+    except OSError as error:
+        raise UserError(f'{path} cannot be written: {error.strerror}') from error
+
+
+def _without_nan(value: Any) -> Any:
+    """Return plain data with null where there is no number: JSON has no NaN."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return value

@@ -1,0 +1,238 @@
+"""`smoothvla analyze` from a bag to its figures, against motions that are known."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rosbags.rosbag2 import StoragePlugin
+
+from smoothvla_ros.cli import main
+from smoothvla_ros.kinematics import Arm
+from smoothvla_ros.kinematics.robot_descriptions import robot_description
+from smoothvla_ros.smoothness import (
+    EstimatorSettings,
+    Part,
+    mean_jerk,
+    peak_jerk,
+    rms_jerk,
+    tool_jerk,
+)
+
+sys.path.append(str(Path(__file__).parents[1] / 'recordings'))
+from bags import write_bag
+
+NAMES = [f'panda_joint{i}' for i in range(1, 8)]
+HOME = np.array([0.0, -0.3, 0.1, -2.0, 0.0, 2.0, 0.7])
+
+
+def reaches(time: np.ndarray, starts: list[float], lasts_s: float = 2.0) -> np.ndarray:
+    """Minimum-jerk reaches to and fro, at rest in between: [T] in [0, 1]."""
+    place = np.zeros_like(time)
+    for index, start in enumerate(starts):
+        share = np.clip((time - start) / lasts_s, 0.0, 1.0)
+        place += (-1) ** index * share**3 * (10 - 15 * share + 6 * share**2)
+    return place
+
+
+def motion(time: np.ndarray, shake: float = 0.0) -> np.ndarray:
+    """Three reaches of seven joints, and a shaking at 3 Hz while they last."""
+    place = reaches(time, [1.0, 5.0, 9.0])
+    moving = 16 * place**2 * (1 - place) ** 2
+    shaken = place + shake * moving * np.sin(2 * np.pi * 3 * time)
+    return HOME + 0.4 * np.linspace(0.5, 1.0, 7) * shaken[:, None]
+
+
+def analysed(tmp_path: Path, *arguments: str) -> dict:
+    """Run the command and return what it wrote as JSON."""
+    out = tmp_path / 'out.json'
+    if '--report' not in arguments:
+        arguments = (*arguments, '--no-report')
+    assert main(['analyze', *arguments, '--json', str(out)]) == 0
+    return json.loads(out.read_text())
+
+
+@pytest.mark.parametrize('plugin', [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
+def test_figures_are_those_of_the_reward(tmp_path, plugin):
+    """Mean, RMS and peak of the tool equal `tool_jerk` of the same samples, joints in any order."""
+    time = np.arange(1200) * 0.01
+    positions = np.round(motion(time, 0.05) / 1e-5) * 1e-5
+    mixed = ['finger', *reversed(NAMES)]
+    stored = np.column_stack([np.zeros(len(time)), positions[:, ::-1]])
+    bag = write_bag(tmp_path / 'bag', time, stored, mixed, plugin=plugin)
+    (found,) = analysed(tmp_path, str(bag), '--robot', 'panda')['bags']
+    expected = tool_jerk(positions, Arm.panda().jacobian, 0.01, EstimatorSettings(rate_hz=100.0))
+    for part, name in ((Part.TRANSLATION, 'translation'), (Part.ROTATION, 'rotation')):
+        figures = found['tool'][name]
+        assert figures['mean'] == pytest.approx(mean_jerk(expected, part), rel=1e-6)
+        assert figures['rms'] == pytest.approx(rms_jerk(expected, part), rel=1e-6)
+        assert figures['peak'] == pytest.approx(peak_jerk(expected, part), rel=1e-6)
+    assert list(found['joints']) == NAMES
+    assert found['rate_hz'] == 100.0
+    assert found['window_s'] == 0.3
+    assert found['duration_s'] == pytest.approx(11.99)
+
+
+def test_joints_alone_against_the_closed_form(tmp_path):
+    """A sine's jerk is known: mean, RMS, peak to 1%, also with jitter; no tool without a URDF."""
+    rng = np.random.default_rng(1)
+    time = np.arange(4000) * 0.01 + rng.uniform(-1e-3, 1e-3, 4000)
+    rate = 2 * math.pi * 0.25
+    positions = 0.5 * np.sin(rate * time)[:, None] * [1.0, 0.5]
+    bag = write_bag(tmp_path / 'bag', time, positions, ['shoulder', 'elbow'])
+    (found,) = analysed(tmp_path, str(bag))['bags']
+    assert found['tool'] is None
+    for name, amplitude in (('shoulder', 0.5), ('elbow', 0.25)):
+        peak = amplitude * rate**3
+        assert found['joints'][name]['peak'] == pytest.approx(peak, rel=0.01)
+        assert found['joints'][name]['rms'] == pytest.approx(peak / math.sqrt(2), rel=0.01)
+        assert found['joints'][name]['mean'] == pytest.approx(peak * 2 / math.pi, rel=0.01)
+
+
+def test_movements_between_rests_are_segments_with_their_shape(tmp_path):
+    """Three reaches of 2 s; the shape of a minimum-jerk reach is known."""
+    time = np.arange(2400) * 0.005
+    bag = write_bag(tmp_path / 'bag', time, motion(time), NAMES)
+    (found,) = analysed(tmp_path, str(bag), '--robot', 'panda')['bags']
+    segments = found['segments']
+    assert [round(s['start_s']) for s in segments] == [1, 5, 9]
+    assert [round(s['end_s']) for s in segments] == [3, 7, 11]
+    for segment in segments:
+        assert segment['duration_s'] == pytest.approx(2.0, abs=0.25)
+        assert segment['ldlj'] == pytest.approx(-5.3, abs=0.5)
+        assert segment['sparc'] == pytest.approx(-1.4, abs=0.05)
+    assert found['ldlj'] == pytest.approx(np.mean([s['ldlj'] for s in segments]))
+
+
+def test_two_recordings_side_by_side(tmp_path, capsys):
+    """The rougher one is found rougher, pair by pair, with an interval that excludes zero."""
+    time = np.arange(1200) * 0.01
+    smooth = write_bag(tmp_path / 'smooth', time, motion(time), NAMES)
+    rough = write_bag(tmp_path / 'rough', time, motion(time, 0.05), NAMES)
+    found = analysed(tmp_path, str(smooth), str(rough), '--robot', 'panda')
+    assert [bag['path'] for bag in found['bags']] == [str(smooth), str(rough)]
+    (comparison,) = found['comparisons']
+    assert comparison['pairs'] == 3
+    tool = comparison['paired_change_percent']['tool']
+    assert 0 < tool['low'] <= tool['mean'] <= tool['high']
+    assert 'paired over 3 segments' in capsys.readouterr().out
+
+
+def test_page_is_whole_and_loads_nothing(tmp_path):
+    """Pictures inside, figures of both bags, nothing from the network, no script."""
+    time = np.arange(1200) * 0.01
+    bags = [
+        str(write_bag(tmp_path / name, time, motion(time, shake), NAMES))
+        for name, shake in (('smooth', 0.0), ('rough', 0.05))
+    ]
+    page = str(tmp_path / 'report.html')
+    analysed(tmp_path, *bags, '--robot', 'panda', '--limits', 'comfort', '--report', page)
+    text = (tmp_path / 'report.html').read_text()
+    assert text.count('data:image/png;base64,') == 4
+    assert not re.search(r'(src|href)="(?!data:)', text)
+    assert '<script' not in text
+    assert 'comfort limits of panda' in text
+    assert 'nan' not in re.sub(r'base64,[^"]*', '', text).lower()
+
+
+def faulty(time: np.ndarray, fault: str) -> tuple[np.ndarray, np.ndarray, dict]:
+    """Return stamps, positions and options of a recording with one fault."""
+    positions, options = motion(time), {}
+    if fault == 'late':
+        time = time.copy()
+        time[[300, 301]] = time[[301, 300]]
+        positions[[300, 301]] = positions[[301, 300]]
+        options['received_s'] = np.arange(len(time)) * 0.01
+    elif fault == 'jump':
+        options['received_s'] = time
+        time = np.where(time < 6, time + 100, time)
+    elif fault == 'twice':
+        time, positions = np.repeat(time, 2), np.repeat(positions, 2, axis=0)
+    elif fault == 'unstamped':
+        options['stamped'] = False
+    elif fault == 'gap':
+        keep = (time < 4) | (time > 4.5)
+        time, positions = time[keep], positions[keep]
+    elif fault == 'infinite':
+        positions[200] = np.inf
+    return time, positions, options
+
+
+@pytest.mark.parametrize(
+    ('fault', 'line'),
+    [
+        ('late', '1 samples came out of order'),
+        ('jump', 'the stamps jump back 1 times'),
+        ('twice', '1200 samples came twice'),
+        ('unstamped', 'the headers have no stamps'),
+        ('gap', '1 gaps longer than'),
+        ('infinite', '1 samples are not finite'),
+    ],
+)
+def test_what_is_wrong_with_the_samples_is_said_and_does_no_harm(tmp_path, capsys, fault, line):
+    """Each fault has its own line, and the peak stays that of the motion."""
+    time = np.arange(1200) * 0.01
+    clean = write_bag(tmp_path / 'clean', time, motion(time), NAMES)
+    stamps, positions, options = faulty(time, fault)
+    bad = write_bag(tmp_path / 'bad', stamps, positions, NAMES, **options)
+    found = analysed(tmp_path, str(clean), str(bad), '--robot', 'panda')['bags']
+    assert found[0]['notes'] == []
+    assert any(line in note for note in found[1]['notes'])
+    assert f'note: {line}' in capsys.readouterr().out
+    peaks = [bag['tool']['translation']['peak'] for bag in found]
+    assert peaks[1] == pytest.approx(peaks[0], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ('time', 'arguments', 'line'),
+    [
+        (np.arange(20) * 0.01, [], 'has no stretch as long as a window'),
+        (np.arange(400) * 0.2, [], 'widen the window'),
+        (np.zeros(400), [], 'one and the same stamp'),
+        (np.arange(1), [], 'a single sample'),
+        (np.arange(400) * 0.01, ['--robot', 'ur99'], 'the robots that come along are'),
+        (np.arange(400) * 0.01, ['--topic', 'arm'], "JointState on 'arm'"),
+        (np.arange(400) * 0.01, ['--urdf', 'none.urdf', '--tool', 'x'], 'does not exist'),
+        (np.arange(400) * 0.01, ['--tool', 'x'], 'give --urdf'),
+        (np.arange(400) * 0.01, ['--json', '/dev/null/x'], 'cannot be written'),
+    ],
+)
+def test_what_cannot_be_analysed_costs_one_line(tmp_path, capsys, time, arguments, line):
+    """Exit status 2, one line that says what and where, no traceback."""
+    positions = np.sin(np.arange(len(time)))[:, None] * np.ones(2)
+    options = {'received_s': np.arange(len(time)) * 0.01}
+    bag = write_bag(tmp_path / 'bag', time + 1.0, positions, ['a', 'b'], **options)
+    assert main(['analyze', str(bag), '--no-report', *arguments]) == 2
+    error = capsys.readouterr().err.strip()
+    assert line in error
+    assert '\n' not in error
+
+
+def test_velocities_are_used_where_they_agree_and_never_where_they_lie(tmp_path):
+    """A coarse encoder with good velocities; and a driver that publishes zeros."""
+    time = np.arange(3000) * 0.01
+    rate, step = 2 * math.pi * 0.25, 2 * math.pi / 4096
+    positions = np.round(np.sin(rate * time) / step)[:, None] * step
+    speeds = rate * np.cos(rate * time)[:, None]
+    good = write_bag(tmp_path / 'good', time, positions, ['a'], speeds)
+    zero = write_bag(tmp_path / 'zero', time, positions, ['a'], speeds * 0)
+    bare = write_bag(tmp_path / 'bare', time, positions, ['a'])
+    found = analysed(tmp_path, str(good), str(zero), str(bare))['bags']
+    errors = [abs(bag['joints']['a']['rms'] / (rate**3 / math.sqrt(2)) - 1) for bag in found]
+    assert errors[0] < 0.02 < errors[1] == errors[2]
+    assert 'differ from the positions' in found[1]['velocities']
+    assert found[2]['velocities'] == 'none recorded'
+
+
+def test_a_urdf_of_any_robot(tmp_path):
+    """The arm's joints are found by name; its tool by the link that is asked for."""
+    time = np.arange(1200) * 0.01
+    bag = write_bag(tmp_path / 'bag', time, motion(time), NAMES)
+    urdf = str(robot_description('panda_description/urdf/panda.urdf'))
+    (found,) = analysed(tmp_path, str(bag), '--urdf', urdf, '--tool', 'panda_link8')['bags']
+    assert found['tool']['translation']['peak'] > 0.5

@@ -1,1 +1,192 @@
 """The motion guard on topics: between the policy and the controller of one arm."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from rclpy.clock import Clock, ClockType
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Header
+from std_srvs.srv import Trigger
+
+from smoothvla_ros import msg
+from smoothvla_ros.control.motion_guard.phases import Phase
+from smoothvla_ros.nodes.diagnostics import ERROR, OK, WARNING, Diagnostics
+from smoothvla_ros.nodes.drained_subscription import DrainedSubscription
+from smoothvla_ros.nodes.guard_commands import ArmCommands, gripper_commands
+from smoothvla_ros.nodes.guard_config import MotionGuardConfig, make_guard, read_robot
+from smoothvla_ros.nodes.guard_messages import from_action_chunk, to_guard_state
+from smoothvla_ros.nodes.lifecycle import AutostartNode
+from smoothvla_ros.nodes.parameters import declare
+from smoothvla_ros.nodes.quality_of_service import Graph, profiles
+from smoothvla_ros.nodes.running import run_node
+from smoothvla_ros.nodes.stamps import to_nanoseconds
+
+STATE_PERIOD_S = 0.1
+LEVELS = {Phase.DISARMED: WARNING, Phase.STOPPING: WARNING, Phase.FAULTED: ERROR}
+
+
+class MotionGuardNode(AutostartNode):
+    """Takes ActionChunk, joint_states and heartbeat of one robot; commands its controllers.
+
+    Active is not armed: ~/arm takes the arm over, ~/disarm lets go of it, ~/e_stop stops it until
+    ~/clear_fault. Every change of state is published on ~/state and /diagnostics.
+    """
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__('motion_guard', **arguments)
+        # Services and the timer run in the executor's thread, `stop` in the process's own.
+        self._lock = threading.Lock()
+        self._requests: list[Any] = []
+        self._is_active = False
+
+    def configure(self) -> None:
+        self._config = config = declare(self, MotionGuardConfig)
+        robot = read_robot(config)
+        self._robot = robot
+        self._guard = make_guard(config, robot)
+        quality = profiles(Graph.REAL_ARM)
+        self._diagnostics = Diagnostics(self)
+        self._arm = ArmCommands(self, config, robot.joints, quality.command)
+        self._gripper = gripper_commands(self, config, quality.command)
+        self._states = self.create_publisher(msg.GuardState, '~/state', quality.status)
+        self._joint_states = DrainedSubscription(
+            self, JointState, 'joint_states', quality.joint_states
+        )
+        self._heartbeats = DrainedSubscription(self, Header, 'heartbeat', quality.joint_states)
+        self.create_subscription(
+            msg.ActionChunk, 'action_chunk', self._on_chunk, quality.command
+        )
+        guard = self._guard
+        self._requests = [
+            self._service(name, request)
+            for name, request in (
+                ('arm', guard.arm),
+                ('disarm', guard.disarm),
+                ('clear_fault', guard.clear_fault),
+                ('e_stop', guard.e_stop),
+            )
+        ]
+        self._said: tuple[Any, ...] = ()
+        self._said_ns = 0
+        # A system clock that is set back would stop a timer of its own kind.
+        simulated = self.get_parameter('use_sim_time').value
+        clock = self.get_clock() if simulated else Clock(clock_type=ClockType.STEADY_TIME)
+        period_s = 1.0 / config.rate_hz
+        self._timer = self.create_timer(period_s, self._on_timer, clock=clock, autostart=False)
+
+    def activate(self) -> None:
+        self._is_active = True
+        self._timer.reset()
+
+    def deactivate(self) -> None:
+        self._timer.cancel()
+        self._come_to_rest()
+
+    def stop(self) -> None:
+        self._come_to_rest()
+        for service in self._requests:
+            self.destroy_service(service)
+        self._requests = []
+
+    def _come_to_rest(self) -> None:
+        """Bring the arm to rest and let go of it, before this returns."""
+        with self._lock:
+            if not self._is_active:
+                return
+            self._is_active = False
+            self._guard.disarm(self._now_ns())
+            self._tick()
+            while self._guard.phase is Phase.STOPPING:
+                time.sleep(1.0 / self._config.rate_hz)
+                self._tick()
+
+    def _on_timer(self) -> None:
+        with self._lock:
+            if self._is_active:
+                self._tick()
+
+    def _tick(self) -> None:
+        now_ns = self._now_ns()
+        self._listen(now_ns)
+        if self._config.auto_arm and not self._guard.ever_armed:
+            self._guard.arm(now_ns)
+        command = self._guard.tick(now_ns)
+        self._arm.send(command)
+        if command.open_gripper is not None and self._gripper is not None:
+            config = self._config
+            self._gripper.send(
+                config.gripper_open if command.open_gripper else config.gripper_closed
+            )
+        self._say(now_ns)
+
+    def _listen(self, now_ns: int) -> None:
+        """Take what waits on the topics that are not worth a callback a message."""
+        newest: JointState | None = None
+        for message in self._joint_states.take_all():
+            newest = message
+        if newest is not None:
+            index = {name: number for number, name in enumerate(newest.name)}
+            positions = [
+                newest.position[index[name]]
+                for name in self._robot.joints
+                if index.get(name, len(newest.position)) < len(newest.position)
+            ]
+            stamp_ns = to_nanoseconds(newest.header.stamp)
+            self._guard.hear_joints(now_ns, stamp_ns, np.array(positions))
+        for _ in self._heartbeats.take_all():
+            self._guard.hear_heartbeat(now_ns)
+
+    def _on_chunk(self, message: msg.ActionChunk) -> None:
+        with self._lock:
+            if self._is_active:
+                now_ns = self._now_ns()
+                self._listen(now_ns)
+                self._guard.offer(now_ns, from_action_chunk(message))
+
+    def _service(self, name: str, request: Callable[[int], str]) -> Any:
+        def answer(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+            with self._lock:
+                now_ns = self._now_ns()
+                self._listen(now_ns)
+                reason = request(now_ns) if self._is_active else 'the node is not active'
+                if self._is_active:
+                    self._tick()
+            response.success, response.message = not reason, reason
+            return response
+
+        return self.create_service(Trigger, f'~/{name}', answer)
+
+    def _say(self, now_ns: int) -> None:
+        """Publish the state when it changed, and ten times a second."""
+        guard = self._guard
+        state = guard.phase, guard.reason, guard.fault_latched, guard.refusals.total()
+        changed = state != self._said
+        if not changed and 0 <= now_ns - self._said_ns < STATE_PERIOD_S * 1e9:
+            return
+        self._said_ns = now_ns
+        name = self.get_namespace().strip('/')
+        self._states.publish(to_guard_state(guard, name, self._robot.base_frame, now_ns))
+        if changed:
+            self._said = state
+            level = LEVELS.get(guard.phase, WARNING if guard.reason else OK)
+            text = guard.phase.name.lower() + (f': {guard.reason}' if guard.reason else '')
+            values = {str(refusal): count for refusal, count in guard.refusals.items()}
+            self._diagnostics.report(name or 'robot', level, text, values)
+
+    def _now_ns(self) -> int:
+        return self.get_clock().now().nanoseconds
+
+
+def main() -> int:
+    """Run the node; returns the exit status."""
+    return run_node(MotionGuardNode)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -137,7 +137,8 @@ class MotionGuard:
         self._lag = 0.0
         self.reason = ''
         self.refusals: Counter[Refusal] = Counter()
-        self.late_ticks = self.ticks = self.unextended_ticks = 0
+        self.late_ticks = self.ticks = self.unextended_ticks = self.chunks = 0
+        self.ever_armed = False
 
     @property
     def phase(self) -> Phase:
@@ -283,6 +284,7 @@ class MotionGuard:
         self._schedule = schedule
         self._epoch, self._seq = chunk.epoch, chunk.seq
         self._machine.handle(Event.CHUNK)
+        self.chunks += 1
         self.reason = ''
         return None
 
@@ -303,6 +305,7 @@ class MotionGuard:
         self._schedule = None
         self._gripper.forget()
         self._machine.handle(event)
+        self.ever_armed = True
         self._changed = True
         self._lag = 0.0
         self.reason = ''

@@ -1,0 +1,122 @@
+"""From the guard's commands to the topics of an arm's and a gripper's controller."""
+
+from __future__ import annotations
+
+import array
+import importlib
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from builtin_interfaces.msg import Duration
+from rclpy.action import ActionClient
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from std_msgs.msg import Float64MultiArray
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+from smoothvla_ros.control.motion_guard.guard import Command
+from smoothvla_ros.control.motion_guard.timeline import NANOSECONDS
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.nodes import guard_config
+from smoothvla_ros.nodes.guard_config import MotionGuardConfig
+from smoothvla_ros.nodes.guard_messages import to_joint_trajectory
+
+
+class ArmCommands:
+    """Publishes what the arm's controller understands."""
+
+    def __init__(
+        self, node: Node, config: MotionGuardConfig, joints: Sequence[str], quality: QoSProfile
+    ) -> None:
+        self._joints = list(joints)
+        self._streams = config.controller == guard_config.POSITION_CONTROLLER
+        topic = config.command_topic or guard_config.COMMAND_TOPICS[config.controller]
+        message_type = Float64MultiArray if self._streams else JointTrajectory
+        self._publisher = node.create_publisher(message_type, topic, quality)
+
+    def send(self, command: Command) -> None:
+        """Publish a command, if there is anything in it for this controller."""
+        if self._streams:
+            if command.position is not None:
+                data = array.array('d', command.position.tobytes())
+                self._publisher.publish(Float64MultiArray(data=data))
+        elif command.motion is not None:
+            self._publisher.publish(
+                to_joint_trajectory(command.motion, command.start_ns, self._joints)
+            )
+
+
+class GripperCommands(Protocol):
+    """Opens and closes a gripper."""
+
+    def send(self, positions: Sequence[float]) -> None:
+        """Bring the gripper's joints to positions, m."""
+        ...
+
+
+def gripper_commands(
+    node: Node, config: MotionGuardConfig, quality: QoSProfile
+) -> GripperCommands | None:
+    """Return the adapter that the configuration asks for; None: there is no gripper.
+
+    Raises UserError where it needs what is not installed.
+    """
+    topic = config.gripper_topic or guard_config.GRIPPER_TOPICS[config.gripper]
+    if config.gripper == guard_config.GRIPPER_TRAJECTORY:
+        return _TrajectoryGripper(node, topic, config, quality)
+    if config.gripper == guard_config.GRIPPER_POSITIONS:
+        return _PositionsGripper(node, topic, quality)
+    if config.gripper == guard_config.GRIPPER_ACTION:
+        return _ActionGripper(node, topic, config)
+    return None
+
+
+class _TrajectoryGripper:
+    """One point, at the time that the gripper takes from end to end."""
+
+    def __init__(
+        self, node: Node, topic: str, config: MotionGuardConfig, quality: QoSProfile
+    ) -> None:
+        self._joints = list(config.gripper_joints)
+        seconds, rest = divmod(round(config.gripper_travel_s * NANOSECONDS), NANOSECONDS)
+        self._travel = Duration(sec=seconds, nanosec=rest)
+        self._publisher = node.create_publisher(JointTrajectory, topic, quality)
+
+    def send(self, positions: Sequence[float]) -> None:
+        point = JointTrajectoryPoint(positions=list(positions), time_from_start=self._travel)
+        self._publisher.publish(JointTrajectory(joint_names=self._joints, points=[point]))
+
+
+class _PositionsGripper:
+    """The positions and nothing else, as a forward controller takes them."""
+
+    def __init__(self, node: Node, topic: str, quality: QoSProfile) -> None:
+        self._publisher = node.create_publisher(Float64MultiArray, topic, quality)
+
+    def send(self, positions: Sequence[float]) -> None:
+        self._publisher.publish(Float64MultiArray(data=list(positions)))
+
+
+class _ActionGripper:
+    """The action GripperCommand of control_msgs, where that package is installed."""
+
+    def __init__(self, node: Node, name: str, config: MotionGuardConfig) -> None:
+        self._action = _gripper_command_action()
+        self._effort = config.gripper_effort
+        self._client = ActionClient(node, self._action, name)
+
+    def send(self, positions: Sequence[float]) -> None:
+        goal = self._action.Goal()
+        goal.command.position = float(positions[0])
+        goal.command.max_effort = self._effort
+        self._client.send_goal_async(goal)
+
+
+def _gripper_command_action() -> Any:
+    try:
+        return importlib.import_module('control_msgs.action').GripperCommand
+    except ImportError as error:
+        raise UserError(
+            f'gripper={guard_config.GRIPPER_ACTION} needs control_msgs, which is not installed '
+            f'({error}); install ros-jazzy-control-msgs or choose another gripper'
+        ) from error

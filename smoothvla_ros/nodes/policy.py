@@ -19,12 +19,13 @@ from smoothvla_ros.control.observation_slot import PendingObservation
 from smoothvla_ros.control.policy_desk import Decide, PolicyDesk, Refuse, Repeat, Work
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.diagnostics import ERROR, OK, WARNING, Diagnostics
+from smoothvla_ros.nodes.heartbeat import Heartbeat
 from smoothvla_ros.nodes.lifecycle import AutostartNode
 from smoothvla_ros.nodes.messages import to_rollout_step
 from smoothvla_ros.nodes.parameters import declare
 from smoothvla_ros.nodes.policy_robot import PolicyRobot
 from smoothvla_ros.nodes.policy_weights import PolicyWeights
-from smoothvla_ros.nodes.quality_of_service import GRAPHS, profiles
+from smoothvla_ros.nodes.quality_of_service import GRAPHS, Graph, profiles
 from smoothvla_ros.nodes.robot_names import (
     LIBERO_FINGER_SIGNS,
     PANDA_GRIPPER_JOINTS,
@@ -67,6 +68,12 @@ class PolicyConfig:
     threads: int = setting(1, 'Threads of one inference', minimum=1, maximum=256)
     deterministic: bool = setting(
         True, 'One robot an inference: what is batched together changes the last bits'
+    )
+    heartbeat_period_s: float = setting(
+        0.1,
+        'Time between signs of life to the guards of real arms, s; lock-step has none',
+        minimum=0.01,
+        maximum=10.0,
     )
     record_rollouts: bool = setting(True, 'Publish on rollout_step what a trainer learns from')
     trigger: str = setting(
@@ -116,6 +123,7 @@ class PolicyNode(AutostartNode):
         self._robots: dict[str, PolicyRobot] = {}
         self._thread: threading.Thread | None = None
         self._stopping = False
+        self._heartbeat: Heartbeat | None = None
 
     def configure(self) -> None:
         self._config = config = declare(self, PolicyConfig)
@@ -136,6 +144,10 @@ class PolicyNode(AutostartNode):
             msg.PolicyUpdate, 'policy_update', self._on_update, quality.state
         )
         self._reports = self.create_timer(REPORT_PERIOD_S, self._report)
+        if config.graph == Graph.REAL_ARM:
+            topics = [f'{name}/heartbeat' for name in self._robots]
+            period_s = config.heartbeat_period_s
+            self._heartbeat = Heartbeat(self, topics, period_s, quality.command)
         if config.policy:
             self._weights.load_initial(config.policy)
             self._expect_chunks()
@@ -148,11 +160,15 @@ class PolicyNode(AutostartNode):
         # A daemon: importing and loading a model can outlast every patience with a node that stops.
         self._thread = threading.Thread(target=self._serve, name='inference', daemon=True)
         self._thread.start()
+        if self._heartbeat is not None:
+            self._heartbeat.start()
 
     def deactivate(self) -> None:
         self.stop()
 
     def stop(self) -> None:
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
         with self._changed:
             self._stopping = True
             self._changed.notify_all()

@@ -62,7 +62,7 @@ class World:
         self.commands.clear()
         return self
 
-    def chunk(self, actions, **changes):
+    def chunk(self, actions, /, **changes):
         self.seq += 1
         actions = np.asarray(actions, dtype=np.float64)
         values = {
@@ -78,7 +78,7 @@ class World:
         }
         return Chunk(**(values | changes))
 
-    def offer(self, actions, **changes):
+    def offer(self, actions, /, **changes):
         return self.guard.offer(self.now, self.chunk(actions, **changes))
 
     def tick(self):

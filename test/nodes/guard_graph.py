@@ -1,0 +1,190 @@
+"""The guard's node over real DDS, with everything around it that a test needs."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray, Header
+from std_srvs.srv import Trigger
+from trajectory_msgs.msg import JointTrajectory
+
+from smoothvla_ros import msg
+from smoothvla_ros.control.motion_guard.controller_model import TrajectoryController
+from smoothvla_ros.control.motion_guard.motion import Motion
+from smoothvla_ros.nodes.motion_guard import MotionGuardNode
+from smoothvla_ros.nodes.quality_of_service import Graph, profiles
+from smoothvla_ros.nodes.robot_names import PANDA_GRIPPER_JOINTS, PANDA_JOINTS
+from smoothvla_ros.nodes.stamps import to_nanoseconds, to_stamp
+
+READY = np.array([0.0, -0.161, 0.0, -2.445, 0.0, 2.227, 0.785])
+COMMANDS = 'joint_trajectory_controller/joint_trajectory'
+SENTINEL = 'sentinel'
+
+
+class GuardGraph:
+    """A guard, an arm that follows its commands, and hands to play the policy with."""
+
+    def __init__(self, **parameters):
+        values = {'action_space': 'joint_positions', **parameters}
+        overrides = [Parameter(name, value=value) for name, value in values.items()]
+        namespace = {'namespace': 'robot_0'}
+        self.node = MotionGuardNode(parameter_overrides=overrides, **namespace)
+        self.node.autostart()
+        self.world = Node('world', **namespace)
+        quality = profiles(Graph.REAL_ARM)
+        self.joints = self.world.create_publisher(JointState, 'joint_states', quality.joint_states)
+        self.chunks = self.world.create_publisher(msg.ActionChunk, 'action_chunk', quality.command)
+        self.beats = self.world.create_publisher(Header, 'heartbeat', quality.command)
+        self.commands, self.states, self.gripper = [], [], []
+        self.streamed = []
+        subscribe = self.world.create_subscription
+        subscribe(JointTrajectory, COMMANDS, self._on_command, 50)
+        subscribe(
+            Float64MultiArray,
+            'forward_position_controller/commands',
+            lambda message: self.streamed.append(list(message.data)),
+            50,
+        )
+        subscribe(
+            JointTrajectory, 'gripper_controller/joint_trajectory', self.gripper.append, 10
+        )
+        subscribe(msg.GuardState, 'motion_guard/state', self.states.append, quality.status)
+        self.sentinels = self.world.create_publisher(JointTrajectory, COMMANDS, 50)
+        self.services = {
+            name: self.world.create_client(Trigger, f'motion_guard/{name}')
+            for name in ('arm', 'disarm', 'clear_fault', 'e_stop')
+        }
+        self.executor = SingleThreadedExecutor()
+        self.executor.add_node(self.node)
+        self.executor.add_node(self.world)
+        self.controller = TrajectoryController(READY)
+        self.hears_joints = self.hears_heartbeat = True
+        self.offset = np.zeros(7)
+        self.signal = []
+        self.seq = 0
+        self._simulated_ns = self.now_ns()
+        for client in self.services.values():
+            assert client.wait_for_service(10.0)
+        self.until(lambda: self.joints.get_subscription_count() and self.states)
+
+    def now_ns(self):
+        return self.world.get_clock().now().nanoseconds
+
+    def spin_once(self):
+        """Let 2 ms pass for the arm, and everybody hear of it."""
+        self.executor.spin_once(timeout_sec=0.002)
+        now = self.now_ns()
+        while self._simulated_ns + 1_000_000 <= now:
+            self._simulated_ns += 1_000_000
+            self.signal.append(self.controller.update(self._simulated_ns).copy())
+        if self.hears_joints and self.signal:
+            position = self.signal[-1][0] + self.offset
+            message = JointState(name=[*PANDA_GRIPPER_JOINTS, *PANDA_JOINTS])
+            message.position = [0.04, -0.04, *position.tolist()]
+            message.header.stamp = to_stamp(now)
+            self.joints.publish(message)
+        if self.hears_heartbeat:
+            self.beats.publish(Header())
+
+    def until(self, condition, timeout_s=20.0):
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < deadline, 'waited in vain'
+            self.spin_once()
+
+    def run(self, seconds):
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self.spin_once()
+
+    def call(self, name):
+        future = self.services[name].call_async(Trigger.Request())
+        self.until(future.done)
+        return future.result()
+
+    def armed(self):
+        self.until(lambda: self.signal)
+        self.run(0.1)
+        response = self.call('arm')
+        assert response.success, response.message
+        self.phase(msg.GuardState.PHASE_ARMED)
+        self.run(0.3)
+        self.commands.clear()
+        return self
+
+    def running(self):
+        """Armed, and under way at speed."""
+        self.armed()
+        self.send(swing(0.03, 40))
+        self.until(lambda: np.abs(self.signal[-1][1]).max() > 0.4)
+        return self
+
+    def phase(self, phase):
+        self.until(lambda: self.states and self.states[-1].phase == phase)
+
+    def chunk(self, actions, /, **changes):
+        self.seq += 1
+        actions = np.asarray(actions)
+        now = to_stamp(self.now_ns())
+        values = {
+            'epoch': 1,
+            'seq': self.seq,
+            'observation_stamp': now,
+            'dt': 0.05,
+            'action_space': 'joint_positions',
+            'horizon': len(actions),
+            'dimension': actions.shape[1],
+            'actions': actions.ravel().tolist(),
+        }
+        message = msg.ActionChunk(**(values | changes))
+        message.header.stamp = now
+        return message
+
+    def send(self, actions, /, **changes):
+        self.chunks.publish(self.chunk(actions, **changes))
+
+    def commands_before_sentinel(self):
+        """Return what came on the command topic before a message that is sent now."""
+        self.sentinels.publish(JointTrajectory(joint_names=[SENTINEL]))
+        self.until(lambda: any(m.joint_names == [SENTINEL] for m in self.commands))
+        names = [message.joint_names for message in self.commands]
+        before = self.commands[: names.index([SENTINEL])]
+        self.commands.clear()
+        return before
+
+    def close(self):
+        self.node.stop()
+        self.executor.shutdown()
+        self.node.destroy_node()
+        self.world.destroy_node()
+
+    def _on_command(self, message):
+        self.commands.append(message)
+        if message.joint_names != [SENTINEL]:
+            assert message.joint_names == list(PANDA_JOINTS)
+            start_ns = to_nanoseconds(message.header.stamp)
+            period_ns = 4_000_000
+            ticks, states = [], []
+            for point in message.points:
+                ns = point.time_from_start.sec * 1_000_000_000 + point.time_from_start.nanosec
+                ticks.append(ns // period_ns)
+                states.append([point.positions, point.velocities, point.accelerations])
+            motion = Motion(period_ns * 1e-9, np.array(ticks), np.array(states))
+            self.controller.deliver(self._simulated_ns, start_ns, motion)
+
+
+def to_joints(*positions):
+    """Actions of joint_positions: the joints and an open gripper."""
+    return np.column_stack([np.array(positions), -np.ones(len(positions))])
+
+
+def swing(step_rad=0.02, steps=8, start=READY):
+    """A chunk of joint positions that moves the first joint at a steady pace."""
+    targets = np.tile(start, (steps, 1))
+    targets[:, 0] += step_rad * np.arange(1, steps + 1)
+    return to_joints(*targets)

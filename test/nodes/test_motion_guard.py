@@ -1,0 +1,298 @@
+"""The guard on real topics: every refusal, every watchdog, every service."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from guard_graph import READY, GuardGraph, swing
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from std_msgs.msg import Header
+
+from smoothvla_ros import msg
+from smoothvla_ros.control.motion_guard.refusals import STOPPING, Refusal
+from smoothvla_ros.control.motion_guard.watchdogs import Trip
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.nodes.heartbeat import Heartbeat
+from smoothvla_ros.nodes.motion_guard import MotionGuardNode
+from smoothvla_ros.nodes.stamps import to_stamp
+
+State = msg.GuardState
+# The machine that tests run on does not keep time: a late tick is not what these tests are about.
+SLACK = {
+    'max_late_s': 5.0,
+    'max_chunk_age_s': 5.0,
+    'max_observation_age_s': 5.0,
+    'joint_states_timeout_s': 1.0,
+    'heartbeat_timeout_s': 1.0,
+    'skip_elapsed': False,
+}
+
+POISON = swing()
+POISON[3, 2] = np.inf
+FAR = swing() + np.array([0, 0.3, 0, 0, 0, 0, 0, 0])
+BEYOND = swing()
+BEYOND[-1, 3] = 0.0
+LONG_AGO = to_stamp(1_000_000_000)
+
+BAD = {
+    Refusal.POLICY_REFUSED: (swing(), {'refusal': 'no image'}),
+    Refusal.UNKNOWN_ACTION_SPACE: (swing(), {'action_space': 'tool_velocity'}),
+    Refusal.WRONG_SHAPE: (swing(), {'dimension': 7}),
+    Refusal.WRONG_PERIOD: (swing(), {'dt': 0.0}),
+    Refusal.NOT_FINITE: (POISON, {}),
+    Refusal.OLD_EPOCH: (swing(), {'epoch': 0}),
+    Refusal.OUT_OF_ORDER: (swing(), {'seq': 0}),
+    Refusal.OBSERVATION_TOO_OLD: (swing(), {'observation_stamp': LONG_AGO}),
+    Refusal.FROM_THE_FUTURE: (swing(), {'observation_stamp': to_stamp(2_000_000_000 * 10**9)}),
+    Refusal.TOO_FAR_FROM_ARM: (FAR, {}),
+    Refusal.UNREACHABLE: (BEYOND, {}),
+}
+
+
+@pytest.fixture
+def graph(ros):
+    graphs = []
+
+    def make(**parameters):
+        graphs.append(GuardGraph(**(SLACK | parameters)))
+        return graphs[-1]
+
+    yield make
+    for made in graphs:
+        made.close()
+
+
+@pytest.fixture(scope='module')
+def standing(ros):
+    """One guard that has taken a chunk and stands, armed: nothing that follows may move it."""
+    made = GuardGraph(**SLACK, chunk_timeout_s=0.2)
+    made.armed()
+    made.send(swing(0.0, 2), epoch=1, seq=1)
+    made.until(lambda: made.states[-1].chunks == 1)
+    made.phase(State.PHASE_ARMED)
+    made.seq = 1
+    made.run(0.1)
+    made.commands.clear()
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize('refusal', BAD)
+def test_refused_chunk_is_named_and_no_command_follows(standing, refusal):
+    """Proven by a sentinel that comes first; the reason is in GuardState."""
+    actions, changes = BAD[refusal]
+    standing.send(actions, **changes)
+    standing.until(lambda: str(refusal) in standing.states[-1].refusal_reasons)
+    standing.run(0.05)
+    assert standing.commands_before_sentinel() == []
+    state = standing.states[-1]
+    assert str(refusal) in state.reason
+    assert state.phase == State.PHASE_ARMED
+
+
+def test_same_chunk_twice_moves_once(standing):
+    """A repetition is counted and nothing else."""
+    standing.send(swing(0.0, 2), epoch=1, seq=1)
+    standing.until(lambda: str(Refusal.DUPLICATE) in standing.states[-1].refusal_reasons)
+    assert standing.commands_before_sentinel() == []
+    assert standing.states[-1].chunks == 1
+
+
+def test_chunk_before_arming_moves_nothing(graph):
+    """A guard that was never armed commands nothing at all."""
+    guard = graph()
+    guard.send(swing())
+    guard.until(lambda: str(Refusal.NOT_ARMED) in guard.states[-1].refusal_reasons)
+    assert guard.commands_before_sentinel() == []
+    assert guard.states[-1].phase == State.PHASE_DISARMED
+
+
+def assert_came_to_rest(guard, phase):
+    """The stop is smooth, and nothing follows it."""
+    guard.phase(phase)
+    guard.run(0.1)
+    positions = np.array(guard.signal)[:, 0]
+    jerk = np.abs(np.diff(positions, n=3, axis=0)) / 1e-9
+    assert jerk.max() < 2000.0
+    assert np.abs(guard.signal[-1][1]).max() == 0.0
+    guard.commands.clear()
+    guard.run(0.1)
+    assert guard.commands_before_sentinel() == []
+
+
+@pytest.mark.parametrize(
+    ('trip', 'change'),
+    [
+        (Trip.NO_JOINT_STATES, {'hears_joints': False}),
+        (Trip.NO_HEARTBEAT, {'hears_heartbeat': False}),
+        (Trip.TRACKING, {'offset': np.full(7, 0.3)}),
+    ],
+)
+def test_watchdog_stops_the_arm_and_latches(graph, trip, change):
+    """From speed to rest inside of the limits; the fault stays until it is cleared."""
+    guard = graph().running()
+    for name, value in change.items():
+        setattr(guard, name, value)
+    assert_came_to_rest(guard, State.PHASE_FAULTED)
+    assert guard.states[-1].reason == str(trip)
+    assert guard.states[-1].fault_latched
+    assert not guard.call('arm').success
+
+
+def test_policy_that_falls_silent_lets_the_arm_rest(graph):
+    """No chunk for chunk_timeout_s: at rest, armed, and the reason said."""
+    guard = graph().running()
+    assert_came_to_rest(guard, State.PHASE_ARMED)
+    assert guard.states[-1].reason == str(Trip.NO_CHUNK)
+
+
+def test_late_loop_is_a_fault(graph):
+    """A guard that is not run for longer than max_late_s does not go on as if nothing was."""
+    guard = graph(max_late_s=0.3).running()
+    release = threading.Event()
+    threading.Timer(0.6, release.set).start()
+    with guard.node._lock:
+        release.wait()
+    assert_came_to_rest(guard, State.PHASE_FAULTED)
+    assert guard.states[-1].reason in (str(Trip.OVERRUN), str(Trip.NO_JOINT_STATES))
+    assert guard.states[-1].late_ticks > 0
+
+
+def test_clock_that_jumps_back_is_a_fault(graph, monkeypatch):
+    """No command follows: what was sent ends at rest by itself."""
+    guard = graph().running()
+    now_ns = guard.node._now_ns
+    monkeypatch.setattr(guard.node, '_now_ns', lambda: now_ns() - 10**10)
+    guard.until(lambda: guard.node._guard.reason == str(Trip.CLOCK_WENT_BACK))
+    guard.run(0.05)
+    guard.commands.clear()
+    guard.run(0.5)
+    assert guard.commands_before_sentinel() == []
+    assert np.abs(guard.signal[-1][1]).max() == 0.0
+
+
+@pytest.mark.parametrize('refusal', [Refusal.NOT_FINITE, Refusal.TOO_FAR_FROM_ARM])
+def test_broken_chunk_stops_a_moving_arm(graph, refusal):
+    """What the policy sent before is not trusted either."""
+    assert refusal in STOPPING
+    guard = graph().running()
+    actions, changes = BAD[refusal]
+    guard.send(actions, **changes)
+    assert_came_to_rest(guard, State.PHASE_ARMED)
+    assert str(refusal) in guard.states[-1].reason
+
+
+def test_restarted_policy_stops_a_moving_arm_and_is_heard_at_rest(graph):
+    """Another epoch is taken from rest only."""
+    guard = graph().running()
+    guard.send(swing(), epoch=2, seq=1)
+    assert_came_to_rest(guard, State.PHASE_ARMED)
+    guard.send(swing(start=guard.signal[-1][0]), epoch=2, seq=2)
+    guard.phase(State.PHASE_RUNNING)
+    assert guard.states[-1].epoch == 2
+
+
+def test_emergency_stop_latches_until_cleared(graph):
+    """At speed; then armed again from where the arm was measured."""
+    guard = graph().running()
+    assert guard.call('e_stop').success
+    assert_came_to_rest(guard, State.PHASE_FAULTED)
+    refused = guard.call('arm')
+    assert (refused.success, refused.message) == (False, 'the guard is faulted')
+    assert not guard.call('disarm').success
+    assert guard.call('clear_fault').success
+    guard.phase(State.PHASE_ARMED)
+    guard.until(lambda: guard.commands)
+    np.testing.assert_allclose(
+        guard.commands[-1].points[-1].positions, guard.signal[-1][0], atol=1e-6
+    )
+
+
+def test_disarming_and_deactivating_stop_first(graph):
+    """`on_deactivate` returns when the arm has been told to rest, and nothing follows."""
+    guard = graph().running()
+    assert guard.node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
+    guard.run(0.5)
+    assert np.abs(guard.signal[-1][1]).max() == 0.0
+    guard.commands.clear()
+    guard.send(swing())
+    guard.run(0.2)
+    assert guard.commands_before_sentinel() == []
+
+
+def test_gripper_is_told_when_it_changes(graph):
+    """Open once at the start, closed when a chunk says so."""
+    guard = graph().armed()
+    closing = swing(0.0, 6)
+    closing[3:, -1] = 1.0
+    guard.send(closing)
+    guard.until(lambda: len(guard.gripper) == 2)
+    assert [list(m.points[0].positions) for m in guard.gripper] == [[0.04, -0.04], [0.0, 0.0]]
+
+
+def test_auto_arm_takes_a_simulated_arm_over(graph):
+    """Without a call, as soon as its joints are heard."""
+    guard = graph(auto_arm=True)
+    guard.phase(State.PHASE_ARMED)
+
+
+def test_positions_are_streamed_only_as_fast_as_the_controller(graph):
+    """One message a tick while it runs; a slower guard does not even configure."""
+    streaming = {'controller': 'forward_position_controller', 'controller_rate_hz': 250.0}
+    guard = graph(**streaming).armed()
+    guard.send(swing())
+    guard.until(lambda: len(guard.streamed) > 20)
+    np.testing.assert_allclose(guard.streamed[0], READY, atol=1e-3)
+    overrides = [Parameter('controller', value='forward_position_controller')]
+    node = MotionGuardNode(parameter_overrides=overrides, namespace='robot_9')
+    try:
+        with pytest.raises(UserError, match='below the controller rate'):
+            node.autostart()
+    finally:
+        node.destroy_node()
+
+
+@pytest.mark.parametrize(
+    ('parameters', 'words'),
+    [
+        ({'robot': 'nemo'}, "'nemo' is no file"),
+        ({'robot': 'fr3'}, 'names no URDF'),
+        ({'gripper': 'gripper_command'}, 'control_msgs'),
+    ],
+)
+def test_guard_that_cannot_work_does_not_configure(ros, parameters, words):
+    """One line that names what is missing."""
+    overrides = [Parameter(name, value=value) for name, value in parameters.items()]
+    node = MotionGuardNode(parameter_overrides=overrides, namespace='robot_9')
+    try:
+        with pytest.raises(UserError, match=words):
+            node.autostart()
+    finally:
+        node.destroy_node()
+
+
+def test_heartbeat_beats_from_a_thread_of_its_own(ros):
+    """While nobody spins its node, which stands for a long inference."""
+    node, listener, heard = Node('beating'), Node('listening'), []
+    listener.create_subscription(Header, 'robot_7/heartbeat', heard.append, 10)
+    executor = SingleThreadedExecutor()
+    executor.add_node(listener)
+    heartbeat = Heartbeat(node, ['robot_7/heartbeat'], 0.02, 10)
+    heartbeat.start()
+    try:
+        for _ in range(1000):
+            executor.spin_once(timeout_sec=0.02)
+            if len(heard) > 3:
+                break
+        assert len(heard) > 3
+    finally:
+        heartbeat.stop()
+    assert not any(thread.name == 'heartbeat' for thread in threading.enumerate())
+    executor.shutdown()
+    node.destroy_node()
+    listener.destroy_node()

@@ -59,6 +59,7 @@ class GuardGraph:
             name: self.world.create_client(Trigger, f'motion_guard/{name}')
             for name in ('arm', 'disarm', 'clear_fault', 'e_stop')
         }
+        self.period_ns = round(1e9 / self.node.get_parameter('rate_hz').value)
         self.executor = SingleThreadedExecutor()
         self.executor.add_node(self.node)
         self.executor.add_node(self.world)
@@ -120,8 +121,8 @@ class GuardGraph:
     def running(self):
         """Armed, and under way at speed."""
         self.armed()
-        self.send(swing(0.03, 40))
-        self.until(lambda: np.abs(self.signal[-1][1]).max() > 0.4)
+        self.send(swing(0.03, 64))
+        self.until(lambda: np.abs(self.signal[-1][1]).max() > 0.3)
         return self
 
     def phase(self, phase):
@@ -168,7 +169,7 @@ class GuardGraph:
         if message.joint_names != [SENTINEL]:
             assert message.joint_names == list(PANDA_JOINTS)
             start_ns = to_nanoseconds(message.header.stamp)
-            period_ns = 4_000_000
+            period_ns = self.period_ns
             ticks, states = [], []
             for point in message.points:
                 ns = point.time_from_start.sec * 1_000_000_000 + point.time_from_start.nanosec

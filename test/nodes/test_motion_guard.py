@@ -30,6 +30,10 @@ SLACK = {
     'joint_states_timeout_s': 1.0,
     'heartbeat_timeout_s': 1.0,
     'skip_elapsed': False,
+    'max_lag_rad': 100.0,
+    'rate_hz': 100.0,
+    'transport_s': 0.1,
+    'follow_ticks': 10,
 }
 
 POISON = swing()
@@ -243,7 +247,7 @@ def test_auto_arm_takes_a_simulated_arm_over(graph):
 
 def test_positions_are_streamed_only_as_fast_as_the_controller(graph):
     """One message a tick while it runs; a slower guard does not even configure."""
-    streaming = {'controller': 'forward_position_controller', 'controller_rate_hz': 250.0}
+    streaming = {'controller': 'forward_position_controller', 'controller_rate_hz': 100.0}
     guard = graph(**streaming).armed()
     guard.send(swing())
     guard.until(lambda: len(guard.streamed) > 20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,7 +67,7 @@ class MotionGuardConfig(GuardSettings, ChunkLimits, WatchdogLimits, GripperSetti
     gripper: str = setting(GRIPPER_TRAJECTORY, 'How the gripper is commanded', choices=GRIPPERS)
     gripper_topic: str = setting('', 'Commands of the gripper; empty is the usual one')
     gripper_joints: tuple[str, ...] = setting(PANDA_GRIPPER_JOINTS, "The gripper's joints")
-    gripper_open: tuple[float, ...] = setting((0.04, -0.04), 'Its positions when open, m')
+    gripper_open: tuple[float, ...] = setting((0.04, 0.04), 'Its positions when open, m')
     gripper_closed: tuple[float, ...] = setting((0.0, 0.0), 'Its positions when closed, m')
     gripper_travel_s: float = setting(
         0.4, 'Time from open to closed, s', minimum=0.01, maximum=10.0
@@ -119,10 +120,8 @@ def _file(folder: str, name: str) -> Path:
     if name.endswith('.yaml'):
         return Path(name)
     places = [Path(smoothvla_ros.__file__).parents[1]]
-    try:
+    with contextlib.suppress(PackageNotFoundError):
         places.append(Path(get_package_share_directory(smoothvla_ros.__name__)))
-    except PackageNotFoundError:
-        pass
     for place in places:
         path = place / 'config' / folder / f'{name}.yaml'
         if path.is_file():

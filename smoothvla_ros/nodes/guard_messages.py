@@ -56,9 +56,7 @@ def to_joint_trajectory(motion: Motion, start_ns: int, joints: Sequence[str]) ->
     return message
 
 
-def to_guard_state(
-    guard: MotionGuard, robot: str, frame_id: str, stamp_ns: int
-) -> msg.GuardState:
+def to_guard_state(guard: MotionGuard, robot: str, frame_id: str, stamp_ns: int) -> msg.GuardState:
     """Return what the guard does now."""
     error = guard.tracking_error_rad()
     message = msg.GuardState(

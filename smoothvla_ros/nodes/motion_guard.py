@@ -59,9 +59,7 @@ class MotionGuardNode(AutostartNode):
             self, JointState, 'joint_states', quality.joint_states
         )
         self._heartbeats = DrainedSubscription(self, Header, 'heartbeat', quality.joint_states)
-        self.create_subscription(
-            msg.ActionChunk, 'action_chunk', self._on_chunk, quality.command
-        )
+        self.create_subscription(msg.ActionChunk, 'action_chunk', self._on_chunk, quality.command)
         guard = self._guard
         self._requests = [
             self._service(name, request)

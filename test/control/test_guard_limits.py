@@ -97,7 +97,7 @@ def test_no_limit_is_exceeded_in_a_hundred_thousand_ticks(seed):
 
 
 def test_streamed_positions_keep_the_limits_tick_by_tick():
-    """Third differences of what a controller without interpolation gets; late ticks skip nothing."""
+    """Differences of what a controller without interpolation gets; late ticks skip nothing."""
     generator = np.random.default_rng(7)
     settings = GuardSettings(rate_hz=500.0)
     world = World(
@@ -148,7 +148,7 @@ def sawtooth(world, seconds=3.0):
 
 
 def test_sawtooth_of_chunks_reaches_the_arm_a_hundred_times_calmer():
-    """Peak joint jerk of the 1 kHz signal: at most the limit, and far below that of held targets."""
+    """Peak jerk of the 1 kHz signal: at most the limit, and far below that of held targets."""
     wide = ChunkLimits(max_start_distance_rad=0.4)
     world = World(settings=GuardSettings(skip_elapsed=False), chunk_limits=wide).armed()
     held, lag = sawtooth(world)

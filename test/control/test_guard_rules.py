@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 from guard_world import LIMITS, MS, READY, START_NS, World, osc_space, swing, to_joints
@@ -14,7 +12,7 @@ from smoothvla_ros.control.motion_guard.guard import E_STOP, GuardSettings, requ
 from smoothvla_ros.control.motion_guard.phases import Phase
 from smoothvla_ros.control.motion_guard.refusals import STOPPING, Refusal
 from smoothvla_ros.control.motion_guard.robot import RobotDescription
-from smoothvla_ros.control.motion_guard.watchdogs import Trip
+from smoothvla_ros.control.motion_guard.watchdogs import Trip, WatchdogLimits
 from smoothvla_ros.errors import UserError
 
 SECOND_NS = 1000 * MS
@@ -340,9 +338,11 @@ def test_loop_that_is_far_too_late_is_a_fault():
 @pytest.mark.parametrize('streams', [True, False])
 def test_clock_that_jumps_back_is_a_fault(streams):
     """No command carries a time of either clock; positions that are streamed stop smoothly."""
-    world = running() if not streams else World(
-        settings=GuardSettings(rate_hz=500.0), streams_positions=True
-    ).armed()
+    world = (
+        running()
+        if not streams
+        else World(settings=GuardSettings(rate_hz=500.0), streams_positions=True).armed()
+    )
     if streams:
         world.offer(swing(0.04, 40))
         world.run(0.5)
@@ -365,8 +365,7 @@ def test_clock_that_jumps_back_is_a_fault(streams):
 
 def test_lag_beyond_its_limit_is_a_fault():
     """An arm that cannot follow is somewhere else than the policy believes."""
-    world = World(watchdog_limits=dataclasses.replace(World().guard._watchdog_limits, max_lag_rad=0.05))
-    world.armed()
+    world = World(watchdog_limits=WatchdogLimits(max_lag_rad=0.05)).armed()
     world.offer(swing(0.1, 10))
     stop_of(world, lambda _: None, Trip.LAG)
 

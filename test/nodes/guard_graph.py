@@ -16,8 +16,9 @@ from trajectory_msgs.msg import JointTrajectory
 from smoothvla_ros import msg
 from smoothvla_ros.control.motion_guard.controller_model import TrajectoryController
 from smoothvla_ros.control.motion_guard.motion import Motion
+from smoothvla_ros.nodes.drained_subscription import DrainedSubscription
 from smoothvla_ros.nodes.motion_guard import MotionGuardNode
-from smoothvla_ros.nodes.quality_of_service import Graph, profiles
+from smoothvla_ros.nodes.quality_of_service import Graph, profiles, with_depth
 from smoothvla_ros.nodes.robot_names import PANDA_GRIPPER_JOINTS, PANDA_JOINTS
 from smoothvla_ros.nodes.stamps import to_nanoseconds, to_stamp
 
@@ -42,19 +43,28 @@ class GuardGraph:
         self.beats = self.world.create_publisher(Header, 'heartbeat', quality.command)
         self.commands, self.states, self.gripper = [], [], []
         self.streamed = []
-        subscribe = self.world.create_subscription
-        subscribe(JointTrajectory, COMMANDS, self._on_command, 50)
-        subscribe(
-            Float64MultiArray,
-            'forward_position_controller/commands',
-            lambda message: self.streamed.append(list(message.data)),
-            50,
+        heard = (
+            (JointTrajectory, COMMANDS, quality.command, self._on_command),
+            (
+                Float64MultiArray,
+                'forward_position_controller/commands',
+                quality.command,
+                lambda message: self.streamed.append(list(message.data)),
+            ),
+            (
+                JointTrajectory,
+                'gripper_controller/joint_trajectory',
+                quality.command,
+                self.gripper.append,
+            ),
+            (msg.GuardState, 'motion_guard/state', quality.status, self.states.append),
         )
-        subscribe(
-            JointTrajectory, 'gripper_controller/joint_trajectory', self.gripper.append, 10
-        )
-        subscribe(msg.GuardState, 'motion_guard/state', self.states.append, quality.status)
-        self.sentinels = self.world.create_publisher(JointTrajectory, COMMANDS, 50)
+        # Emptied at every turn: a busy executor would keep the arm waiting for its commands.
+        self._heard = [
+            (DrainedSubscription(self.world, kind, topic, with_depth(profile, 100)), callback)
+            for kind, topic, profile, callback in heard
+        ]
+        self.sentinels = self.world.create_publisher(JointTrajectory, COMMANDS, 10)
         self.services = {
             name: self.world.create_client(Trigger, f'motion_guard/{name}')
             for name in ('arm', 'disarm', 'clear_fault', 'e_stop')
@@ -79,6 +89,9 @@ class GuardGraph:
     def spin_once(self):
         """Let 2 ms pass for the arm, and everybody hear of it."""
         self.executor.spin_once(timeout_sec=0.002)
+        for subscription, callback in self._heard:
+            for message in subscription.take_all():
+                callback(message)
         now = self.now_ns()
         while self._simulated_ns + 1_000_000 <= now:
             self._simulated_ns += 1_000_000
@@ -86,7 +99,7 @@ class GuardGraph:
         if self.hears_joints and self.signal:
             position = self.signal[-1][0] + self.offset
             message = JointState(name=[*PANDA_GRIPPER_JOINTS, *PANDA_JOINTS])
-            message.position = [0.04, -0.04, *position.tolist()]
+            message.position = [0.04, 0.04, *position.tolist()]
             message.header.stamp = to_stamp(now)
             self.joints.publish(message)
         if self.hears_heartbeat:
@@ -176,7 +189,7 @@ class GuardGraph:
                 ticks.append(ns // period_ns)
                 states.append([point.positions, point.velocities, point.accelerations])
             motion = Motion(period_ns * 1e-9, np.array(ticks), np.array(states))
-            self.controller.deliver(self._simulated_ns, start_ns, motion)
+            self.controller.deliver(self.now_ns(), start_ns, motion)
 
 
 def to_joints(*positions):

@@ -32,7 +32,7 @@ SLACK = {
     'skip_elapsed': False,
     'max_lag_rad': 100.0,
     'rate_hz': 100.0,
-    'transport_s': 0.1,
+    'transport_s': 0.2,
     'follow_ticks': 10,
 }
 
@@ -158,12 +158,11 @@ def test_policy_that_falls_silent_lets_the_arm_rest(graph):
 def test_late_loop_is_a_fault(graph):
     """A guard that is not run for longer than max_late_s does not go on as if nothing was."""
     guard = graph(max_late_s=0.3).running()
-    release = threading.Event()
-    threading.Timer(0.6, release.set).start()
-    with guard.node._lock:
-        release.wait()
+    guard.node._timer.cancel()
+    guard.run(0.6)
+    guard.node._timer.reset()
     assert_came_to_rest(guard, State.PHASE_FAULTED)
-    assert guard.states[-1].reason in (str(Trip.OVERRUN), str(Trip.NO_JOINT_STATES))
+    assert guard.states[-1].reason == str(Trip.OVERRUN)
     assert guard.states[-1].late_ticks > 0
 
 
@@ -236,7 +235,7 @@ def test_gripper_is_told_when_it_changes(graph):
     closing[3:, -1] = 1.0
     guard.send(closing)
     guard.until(lambda: len(guard.gripper) == 2)
-    assert [list(m.points[0].positions) for m in guard.gripper] == [[0.04, -0.04], [0.0, 0.0]]
+    assert [list(m.points[0].positions) for m in guard.gripper] == [[0.04, 0.04], [0.0, 0.0]]
 
 
 def test_auto_arm_takes_a_simulated_arm_over(graph):

@@ -380,13 +380,15 @@ class MotionGuard:
 
     def _replace_motion(self, motion: Motion) -> None:
         if motion is not self._motion:
-            self._motion = motion.since(self._time.now_tick - 1)
+            # As much of the past as a joint state may be old: it is compared with what was then.
+            kept = self._time.ticks(self._watchdog_limits.joint_states_timeout_s)
+            self._motion = motion.since(self._time.now_tick - kept)
             self._changed = True
 
     def _command(self) -> Command:
         command = Command(start_ns=self._time.origin_ns)
         if self._changed:
-            command = replace(command, motion=self._motion.since(self._time.now_tick))
+            command = replace(command, motion=self._motion.since(self._time.now_tick - 1))
             self._changed = False
         if self.phase in (Phase.RUNNING, Phase.STOPPING):
             command = replace(command, position=self._motion.at(self._time.now_tick)[POSITION])

@@ -59,17 +59,25 @@ class LiveObservationSlot:
     """
 
     def __init__(
-        self, robot: str, cameras: Sequence[str], settings: LiveSettings, clock: Callable[[], int]
+        self,
+        robot: str,
+        cameras: Sequence[str],
+        settings: LiveSettings,
+        clock: Callable[[], int],
+        states: Sequence[str] = (JOINTS,),
     ) -> None:
-        """clock: returns the time that the stamps are compared with, ns."""
+        """Expect one image of each camera and one sample of each of `states` an observation.
+
+        clock: returns the time that the stamps are compared with, ns.
+        """
         self.policy_version = 0
         self._robot = robot
         self._cameras = tuple(cameras)
         self._settings = settings
         self._clock = clock
         self._parts: dict[str, deque[tuple[int, Any]]] = {
-            name: deque(maxlen=_JOINT_SAMPLES if name == JOINTS else _IMAGES)
-            for name in (*cameras, JOINTS)
+            name: deque(maxlen=_IMAGES if name in cameras else _JOINT_SAMPLES)
+            for name in (*cameras, *states)
         }
         self._instruction = ''
         self._chunk_period_ns = 0

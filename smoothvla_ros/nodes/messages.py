@@ -57,29 +57,38 @@ def to_joint_state(
 
 
 def joint_values(
-    message: JointState, arm: Sequence[str], gripper: Sequence[str]
+    message: JointState,
+    arm: Sequence[str],
+    gripper: Sequence[str],
+    gripper_message: JointState | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return positions [n] rad, velocities [n] rad/s and gripper positions [fingers] m, by name.
 
-    Raises UserError naming a joint that the message lacks.
+    gripper_message: where the gripper's joints are; None is where the arm's are.
+    Raises UserError naming a joint that its message lacks.
     """
+    if len(message.velocity) != len(message.name):
+        raise UserError('joint_states lacks velocities for some of its names')
+    index = _joint_index(message, arm)
+    if gripper_message is None:
+        gripper_message = message
+    fingers = np.array(gripper_message.position)[_joint_index(gripper_message, gripper)]
+    return np.array(message.position)[index], np.array(message.velocity)[index], fingers
+
+
+def _joint_index(message: JointState, names: Sequence[str]) -> list[int]:
+    """Return where joints stand in a message.  Raises UserError for one that it lacks."""
     index = {name: i for i, name in enumerate(message.name)}
-    missing = [name for name in (*arm, *gripper) if name not in index]
+    missing = [name for name in names if name not in index]
     if missing:
         raise UserError(
             f'joint_states has no joint {missing[0]!r}, only {", ".join(message.name)}; '
-            'set the parameters arm_joints and gripper_joints'
+            'set the parameters arm_joints and gripper_joints, or gripper_states where the '
+            'gripper has a topic of its own'
         )
-    if len(message.velocity) != len(message.name) or len(message.position) != len(message.name):
-        raise UserError('joint_states lacks positions or velocities for some of its names')
-    positions = np.array(message.position)
-    velocities = np.array(message.velocity)
-    arm_index = [index[name] for name in arm]
-    return (
-        positions[arm_index],
-        velocities[arm_index],
-        positions[[index[name] for name in gripper]],
-    )
+    if len(message.position) != len(message.name):
+        raise UserError('joint_states lacks positions for some of its names')
+    return [index[name] for name in names]
 
 
 def to_camera_info(calibration: Calibration | None, width: int, height: int) -> CameraInfo:

@@ -52,6 +52,9 @@ class PolicyConfig:
     gripper_joints: tuple[str, ...] = setting(
         PANDA_GRIPPER_JOINTS, "The gripper's joints in joint_states"
     )
+    gripper_states: str = setting(
+        '', "Real arm: topic of the gripper's joints where joint_states has the arm's only"
+    )
     gripper_scale: tuple[float, ...] = setting(
         LIBERO_FINGER_SIGNS, "The policy's finger position for each unit of the gripper's joint"
     )

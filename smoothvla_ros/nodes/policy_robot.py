@@ -26,6 +26,9 @@ from smoothvla_ros.nodes.robot_names import PANDA_BASE_FRAME
 from smoothvla_ros.nodes.stamps import to_nanoseconds
 from smoothvla_ros.records import Observation
 
+# The hand of a real arm may have a driver of its own.
+GRIPPER = 'gripper_states'
+
 
 class RobotConfig(Protocol):
     """What of the node's configuration concerns one robot."""
@@ -38,6 +41,8 @@ class RobotConfig(Protocol):
     def arm_joints(self) -> tuple[str, ...]: ...
     @property
     def gripper_joints(self) -> tuple[str, ...]: ...
+    @property
+    def gripper_states(self) -> str: ...
     @property
     def gripper_scale(self) -> tuple[float, ...]: ...
     @property
@@ -90,11 +95,15 @@ class PolicyRobot:
             topic = f'{name}/camera/{camera}/image_raw'
             self._subscribe(Image, topic, camera, quality.image)
         if Graph(config.graph) is Graph.REAL_ARM:
-            self.slot = self._live = self._live_slot(config)
+            topics = {JOINTS: f'{name}/joint_states'}
+            if config.gripper_states:
+                topics[GRIPPER] = f'{name}/{config.gripper_states}'
             # A 1 kHz arm must not wake the executor: its samples wait for the next image.
-            self._joint_states = DrainedSubscription(
-                node, JointState, f'{name}/joint_states', quality.joint_states
-            )
+            self._states = {
+                part: DrainedSubscription(node, JointState, topic, quality.joint_states)
+                for part, topic in topics.items()
+            }
+            self.slot = self._live = self._live_slot(config)
             node.create_subscription(String, f'{name}/task', self._on_task, quality.state)
             return
         self.slot = ObservationSlot(config.cameras)
@@ -134,7 +143,10 @@ class PolicyRobot:
         """
         joints = pending.parts[JOINTS]
         positions, velocities, gripper = joint_values(
-            joints, self._config.arm_joints, self._config.gripper_joints
+            joints,
+            self._config.arm_joints,
+            self._config.gripper_joints,
+            pending.parts.get(GRIPPER),
         )
         for name, values in (
             ('position of an arm joint', positions),
@@ -181,8 +193,9 @@ class PolicyRobot:
     def _on_part(self, part: str, message: Image | JointState) -> None:
         with self._changed:
             if self._live is not None:
-                for joints in self._joint_states.take_all():
-                    self._add(JOINTS, joints)
+                for state, queue in self._states.items():
+                    for sample in queue.take_all():
+                        self._add(state, sample)
             self._add(part, message)
             self._changed.notify_all()
 
@@ -211,7 +224,11 @@ class PolicyRobot:
         )
         clock = self._node.get_clock()
         slot = LiveObservationSlot(
-            self._name, config.cameras, settings, lambda: clock.now().nanoseconds
+            self._name,
+            config.cameras,
+            settings,
+            lambda: clock.now().nanoseconds,
+            states=tuple(self._states),
         )
         if config.instruction:
             slot.instruct(config.instruction)

@@ -158,6 +158,24 @@ def test_fingers_reach_the_policy_as_it_was_trained(world):
     assert arm.policy.seen[0].gripper_positions.tolist() == [0.03, -0.02]
 
 
+def test_hand_with_a_driver_of_its_own(world):
+    """A Franka hand publishes its fingers apart from the arm; both halves make one observation."""
+    arm = world(gripper_states='franka_gripper/joint_states')
+    hand = arm.driver.create_publisher(
+        JointState, 'robot_0/franka_gripper/joint_states', profiles('real_arm').joint_states
+    )
+    arm.until(hand.get_subscription_count)
+
+    def send_hand():
+        message = JointState(name=list(PANDA_GRIPPER_JOINTS), position=[0.01, 0.02])
+        message.header.stamp = to_stamp(time.time_ns())
+        hand.publish(message)
+
+    arm.until(lambda: arm.chunks or send_hand() or not arm.observe())
+    assert arm.policy.seen[0].gripper_positions.tolist() == [0.01, -0.02]
+    assert np.allclose(arm.policy.seen[0].joint_positions, JOINTS)
+
+
 def test_instruction_is_changed_by_topic(world):
     """The next observation is answered for the new task; an empty one changes nothing."""
     arm = world()

@@ -102,6 +102,8 @@ def test_bad_commands_are_refused(twin):
     for bad in (np.full(7, np.nan), np.zeros(6)):
         with pytest.raises(UserError):
             twin.forward(bad)
+    with pytest.raises(UserError, match='ends in the past'):
+        twin.follow([TrajectoryPoint(0.1, np.zeros(7))], delay_s=-0.2)
     with pytest.raises(UserError):
         twin.open_gripper(float('nan'))
     with pytest.raises(UserError, match='choose from'):
@@ -229,13 +231,42 @@ def run(monkeypatch, tmp_path):
 
 
 def test_rates_and_stamps_are_those_of_simulated_time(run):
-    """Joints at 250 Hz, images at 20 Hz, a clock each substep, from the announced stamp on."""
+    """Joints at 250 Hz, images at 20 Hz, the clock with the joints, from the announced stamp on."""
     heard = run(lambda h: len(h.of('images')) == 3)
     stamps = [stamp for stamp, _ in heard.of('state')]
     assert set(np.diff(stamps)) == {4_000_000}
     assert set(np.diff([stamp for stamp, _ in heard.of('images')])) == {50_000_000}
-    assert set(np.diff([stamp for (stamp,) in heard.of('clock')])) == {2_000_000}
+    assert set(np.diff([stamp for (stamp,) in heard.of('clock')])) == {4_000_000}
     assert heard.of('began') == [(NAME, 'do it', 1, stamps[0])]
+
+
+def test_stamps_stay_with_the_wall_where_the_machine_is_too_slow(run, monkeypatch):
+    """Others judge the age of an image by their own clock: what slipped is jumped over."""
+    now = [1_000.0]
+
+    def monotonic():
+        now[0] += 0.0005
+        return now[0]
+
+    clock = SimpleNamespace(monotonic=monotonic, time_ns=lambda: round(now[0] * 1e9))
+    monkeypatch.setattr(runner_module, 'time', clock)
+    late = []
+
+    class SlowTwin(FakeTwin):
+        def advance(self):
+            super().advance()
+            now[0] += 0.02  # ten times its period
+
+    def enough(h):
+        if h.said[-1][0] == 'state':
+            late.append(now[0] - h.said[-1][1] * 1e-9)
+        return len(late) == 100
+
+    heard = run(enough, twin=SlowTwin(), speed=1.0, owns_clock=False)
+    assert max(late) < 2.5
+    stamps = [stamp for stamp, _ in heard.of('state')]
+    assert stamps == sorted(set(stamps))
+    assert stamps[0] == pytest.approx(1_000e9, abs=0.1e9)
 
 
 def test_success_ends_the_episode_with_its_samples(run):

@@ -39,6 +39,7 @@ class PlannedNode:
     parameters: tuple[Path | dict[str, Any], ...] = ()
     remappings: tuple[tuple[str, str], ...] = ()
     arguments: tuple[str, ...] = ()
+    ros_arguments: tuple[str, ...] = ()
     terminal: bool = False
     ends_all: bool = False
 
@@ -141,6 +142,7 @@ def _planned(node: Node, context: LaunchContext) -> PlannedNode:
         parameters=tuple(_parameters(item, context) for item in node.parameters),
         remappings=tuple((text(a, context), text(b, context)) for a, b in node.remappings),
         arguments=tuple(text(item, context) for item in node.arguments),
+        ros_arguments=tuple(text(item, context) for item in node.ros_arguments),
         terminal=node.emulate_tty,
         ends_all=isinstance(node.on_exit, Shutdown),
     )

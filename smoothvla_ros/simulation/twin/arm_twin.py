@@ -88,6 +88,8 @@ class ArmTwin:
         delay_s: when it begins, from now (negative: it began already); None is at once.
         Raises UserError where the controller would refuse.
         """
+        if delay_s is not None and points and delay_s + points[-1].time_from_start_s < 0.0:
+            raise UserError('joint trajectory ends in the past; stamp it with the clock of the arm')
         start_s = None if delay_s is None else self._time_s + delay_s
         self._controller.command(points, start_s)
 

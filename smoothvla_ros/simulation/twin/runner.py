@@ -136,7 +136,9 @@ class TwinRunner:
                     wanted = self._wanted.popleft() if self._wanted else None
                 if wanted is not None:
                     self._begin_wanted(*wanted)
-                for _ in range(self._pacer.due(time.monotonic())):
+                due = self._pacer.due(time.monotonic())
+                self._keep_up_with_the_wall()
+                for _ in range(due):
                     self._substep()
         finally:
             self._cameras.close()
@@ -167,11 +169,23 @@ class TwinRunner:
         self._number += 1
         # Everything repeats within an episode, and the first sample is that of its first substep.
         self._since_begin = 0
+        if not settings.owns_clock:
+            # Building a scene took time that the simulation has not seen.
+            now_ns = time.time_ns() - self._substeps * self._period_ns
+            self._start_ns = max(self._start_ns, now_ns)
         self._log.begin(name)
         self._outlet.began(
             name, twin.environment.task.language, self._number, self._stamp() + self._period_ns
         )
         self._pacer = Pacer(settings.speed, period_s, time.monotonic())
+        self._skipped_s = 0.0
+
+    def _keep_up_with_the_wall(self) -> None:
+        """Let stamps jump over the time that slipped, where others go by another clock."""
+        if self._settings.owns_clock:
+            return
+        self._start_ns += round((self._pacer.slipped_s - self._skipped_s) * _NANOSECONDS)
+        self._skipped_s = self._pacer.slipped_s
 
     def _substep(self) -> None:
         self._obey()
@@ -179,9 +193,10 @@ class TwinRunner:
         twin.advance()
         self._substeps += 1
         stamp = self._stamp()
-        if self._settings.owns_clock:
-            self._outlet.clock(stamp)
         if self._since_begin % self._joint_every == 0:
+            if self._settings.owns_clock:
+                # As often as there is something new: every clock costs every node a callback.
+                self._outlet.clock(stamp)
             self._stamp_ns = stamp
             self._samples += 1
             self._outlet.state(stamp, twin.state())

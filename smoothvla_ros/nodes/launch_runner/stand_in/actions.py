@@ -76,6 +76,7 @@ class Node(Action):
         parameters: Sequence[Any] | None = None,
         remappings: Iterable[tuple[Any, Any]] | None = None,
         arguments: Iterable[Any] | None = None,
+        ros_arguments: Iterable[Any] | None = None,
         output: str = 'log',
         emulate_tty: bool = False,
         on_exit: Action | None = None,
@@ -89,6 +90,7 @@ class Node(Action):
         self.parameters = list(parameters or ())
         self.remappings = list(remappings or ())
         self.arguments = list(arguments or ())
+        self.ros_arguments = list(ros_arguments or ())
         self.output = output
         self.emulate_tty = emulate_tty
         self.on_exit = on_exit

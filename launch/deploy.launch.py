@@ -1,0 +1,328 @@
+"""Run the policy on an arm: a real one, ros2_control's mock, or the MuJoCo twin.
+
+Policy, motion guard and jerk monitor are the same in all three, with the same parameter files. When
+any node ends, everything ends; the guard stops the arm before it does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+
+from launch import LaunchContext, LaunchDescription
+from smoothvla_ros.cameras.settings import SOURCE_KINDS
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.kinematics.robot_descriptions import robot_description
+from smoothvla_ros.nodes.launch_arguments import declare_arguments, given
+from smoothvla_ros.simulation.twin.config import TwinConfig
+
+SHARE = Path(__file__).resolve().parents[1]
+CONFIG = SHARE / 'config'
+ROBOT = 'robot_0'
+CAMERAS = ('agentview', 'wrist')
+CONTROLLERS = ('joint_trajectory_controller', 'forward_position_controller')
+TWIN = (
+    'suite',
+    'task',
+    'split',
+    'episodes',
+    'seed',
+    'instruction',
+    'speed',
+    'publish_clock',
+    'render_profile',
+    'record',
+)
+
+
+def graph(context: LaunchContext) -> list[Node]:
+    """Return the nodes, with the arguments that were given on top of the parameter files."""
+    arguments = context.launch_configurations
+    # Whoever hears the controllers' topics can move the arm: they stay on this machine, unless the
+    # shell says otherwise.
+    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    if arguments['hardware'] == 'twin':
+        arm = [twin(arguments)]
+    else:
+        arm = [*ros2_control(arguments), *cameras(arguments)]
+    return [*arm, *ours(arguments), *rviz(arguments)]
+
+
+def own_node(
+    arguments: dict[str, str],
+    executable: str,
+    name: str,
+    values: dict[str, Any],
+    *,
+    files: Sequence[str] = (),
+    namespace: str | None = None,
+) -> Node:
+    """Return a node of this package; everything ends with it."""
+    return Node(
+        package='smoothvla_ros',
+        executable=executable,
+        name=name,
+        namespace=arguments['namespace'] if namespace is None else namespace,
+        parameters=[*files, arguments['config'], values],
+        output='screen',
+        ros_arguments=enclave(arguments, name),
+        on_exit=Shutdown(reason=f'{name} ended'),
+    )
+
+
+def ours(arguments: dict[str, str]) -> list[Node]:
+    """Return what does not depend on the hardware."""
+    arm = {'graph': 'real_arm'} | clock(arguments)
+    policy = arm | given(arguments, ('policy', 'instruction'))
+    guard = clock(arguments) | given(arguments, ('controller', 'auto_arm'))
+    if arguments['hardware'] == 'real':
+        # The hand is not of ros2_control: its driver has an action, and a topic for the fingers.
+        hand = arguments['hand']
+        policy['gripper_states'] = f'{hand}/joint_states'
+        guard |= {'gripper': 'gripper_command', 'gripper_topic': f'{hand}/gripper_action'}
+    if arguments['hardware'] == 'twin':
+        # Nobody is beside it who could arm it, and nobody whom it could hurt.
+        guard.setdefault('auto_arm', True)
+    nodes = [
+        own_node(arguments, 'policy', 'policy', policy, files=[str(CONFIG / 'policy.yaml')]),
+        own_node(
+            arguments,
+            'motion_guard',
+            'motion_guard',
+            guard,
+            files=[str(CONFIG / 'motion_guard.yaml')],
+            namespace=robot_namespace(arguments),
+        ),
+    ]
+    if arguments['monitor'] == 'true':
+        files = [str(CONFIG / 'jerk_monitor.yaml')]
+        nodes.append(own_node(arguments, 'jerk_monitor', 'jerk_monitor', arm, files=files))
+    return nodes
+
+
+def twin(arguments: dict[str, str]) -> Node:
+    """Return the node that stands for ros2_control, the arm and its cameras."""
+    return own_node(arguments, 'twin', 'twin', given(arguments, TWIN))
+
+
+def cameras(arguments: dict[str, str]) -> list[Node]:
+    """Return a node for each camera of the policy."""
+    source = given({'source': arguments['camera_source']}, ('source',))
+    return [
+        own_node(
+            arguments,
+            'camera',
+            f'camera_{camera}',
+            {'robot': ROBOT, 'camera': camera} | source,
+        )
+        for camera in CAMERAS
+        if arguments['cameras'] == 'true'
+    ]
+
+
+def ros2_control(arguments: dict[str, str]) -> list[Node]:
+    """Return the arm's driver, its controllers, and what tells the others where its links are."""
+    secured(arguments)
+    namespace = robot_namespace(arguments)
+    controllers = arguments['controllers']
+    description = {'robot_description': ParameterValue(urdf(arguments), value_type=str)}
+    chosen = arguments['controller'] or CONTROLLERS[0]
+    others = [name for name in CONTROLLERS if name != chosen]
+    active = ['joint_state_broadcaster', chosen]
+    if arguments['hardware'] == 'mock':
+        active.append('gripper_controller')
+    common = ['--controller-manager', f'/{namespace.lstrip("/")}/controller_manager']
+    common += ['--param-file', controllers]
+    return [
+        Node(
+            package='robot_state_publisher',
+            executable='robot_state_publisher',
+            name='robot_state_publisher',
+            namespace=namespace,
+            parameters=[description],
+            output='screen',
+            ros_arguments=enclave(arguments, 'robot_state_publisher'),
+            on_exit=Shutdown(reason='robot_state_publisher ended'),
+        ),
+        Node(
+            package='controller_manager',
+            executable='ros2_control_node',
+            name='controller_manager',
+            namespace=namespace,
+            parameters=[controllers],
+            output='screen',
+            ros_arguments=enclave(arguments, 'controller_manager'),
+            on_exit=Shutdown(reason='controller_manager ended'),
+        ),
+        # They end when the controllers run, and nothing ends with them.
+        Node(
+            package='controller_manager',
+            executable='spawner',
+            name='spawner_active',
+            namespace=namespace,
+            arguments=[*active, *common],
+            output='screen',
+            ros_arguments=enclave(arguments, 'spawner'),
+        ),
+        Node(
+            package='controller_manager',
+            executable='spawner',
+            name='spawner_inactive',
+            namespace=namespace,
+            arguments=[*others, *common, '--inactive'],
+            output='screen',
+            ros_arguments=enclave(arguments, 'spawner'),
+        ),
+    ]
+
+
+def urdf(arguments: dict[str, str]) -> str:
+    """Return the robot's description, made from `description` by xacro."""
+    try:
+        import xacro
+    except ImportError as error:
+        raise UserError(
+            f'hardware:={arguments["hardware"]} needs xacro and ros2_control; install and source '
+            'ROS 2 Jazzy, or use hardware:=twin'
+        ) from error
+    mappings = {'hardware_type': arguments['hardware'], 'robot_ip': arguments['robot_ip']}
+    if arguments['description'] == str(SHARE / 'urdf' / 'panda.urdf.xacro'):
+        links = arguments['links'] or robot_description('panda_description/urdf/panda.urdf')
+        mappings['description'] = str(links)
+    return xacro.process_file(arguments['description'], mappings=mappings).toxml()
+
+
+def rviz(arguments: dict[str, str]) -> list[Node]:
+    """Return RViz with arm, cameras and jerk, on request."""
+    if arguments['rviz'] != 'true':
+        return []
+    return [
+        Node(
+            package='rviz2',
+            executable='rviz2',
+            name='rviz2',
+            namespace=arguments['namespace'],
+            parameters=[clock(arguments)],
+            arguments=['-d', str(SHARE / 'rviz' / 'deploy.rviz')],
+            output='screen',
+        )
+    ]
+
+
+def robot_namespace(arguments: dict[str, str]) -> str:
+    """Return the namespace of the arm's own nodes."""
+    return '/'.join(filter(None, (arguments['namespace'], ROBOT)))
+
+
+def clock(arguments: dict[str, str]) -> dict[str, bool]:
+    """Return whose time the nodes go by: the twin's, where it is not the wall's."""
+    stretched = arguments['publish_clock'].lower() == 'true' or float(arguments['speed'] or 1) != 1
+    return {'use_sim_time': arguments['hardware'] == 'twin' and stretched}
+
+
+def secured(arguments: dict[str, str]) -> bool:
+    """Return whether every node has an enclave of its own; refuse what would protect nothing."""
+    if arguments['security'] != 'true':
+        return False
+    if arguments['hardware'] == 'twin':
+        raise UserError('security:=true guards an arm; the twin has no enclave, leave it out')
+    wanted = {'ROS_SECURITY_ENABLE': 'true', 'ROS_SECURITY_STRATEGY': 'Enforce'}
+    for name, value in wanted.items():
+        if os.environ.get(name) != value:
+            raise UserError(
+                f'security:=true needs {name}={value} in the environment, and a keystore in '
+                'ROS_SECURITY_KEYSTORE; docs/deploy.md says how it is made'
+            )
+    return True
+
+
+def enclave(arguments: dict[str, str], name: str) -> list[str] | None:
+    """Return the arguments that give a process its keys: what it may say (config/security)."""
+    return ['--enclave', f'/smoothvla/{name}'] if secured(arguments) else None
+
+
+def switch(name: str, default: str, description: str) -> DeclareLaunchArgument:
+    """Return an argument that is true or false."""
+    return DeclareLaunchArgument(
+        name, default_value=default, choices=['true', 'false'], description=description
+    )
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Return the description of the deployment graph."""
+    return LaunchDescription(
+        [
+            DeclareLaunchArgument(
+                'hardware',
+                default_value='twin',
+                choices=['real', 'mock', 'twin'],
+                description='What moves: the arm, a mock that follows at once, or the MuJoCo twin',
+            ),
+            DeclareLaunchArgument(
+                'config',
+                default_value=str(CONFIG / 'deploy.yaml'),
+                description='Parameter file of the whole graph; other arguments override it',
+            ),
+            DeclareLaunchArgument(
+                'namespace', default_value='', description='Namespace of every node and topic'
+            ),
+            DeclareLaunchArgument(
+                'policy',
+                default_value='',
+                description="Folder of the policy, or 'default' (empty: as in the file `config`)",
+            ),
+            DeclareLaunchArgument(
+                'controller',
+                default_value='',
+                choices=['', *CONTROLLERS],
+                description=f'Controller that the guard commands (empty: {CONTROLLERS[0]})',
+            ),
+            DeclareLaunchArgument(
+                'auto_arm',
+                default_value='',
+                choices=['', 'true', 'false'],
+                description='Arm the guard without being asked (empty: only the twin)',
+            ),
+            switch('monitor', 'true', 'Whether to run the jerk monitor'),
+            switch('rviz', 'false', 'Whether to run RViz'),
+            switch('security', 'false', 'Whether every node runs in its SROS 2 enclave'),
+            switch('cameras', 'true', 'Real, mock: whether to run the camera nodes'),
+            DeclareLaunchArgument(
+                'camera_source',
+                default_value='',
+                choices=['', *SOURCE_KINDS],
+                description='Real, mock: source of both cameras (empty: as in the file `config`)',
+            ),
+            DeclareLaunchArgument(
+                'robot_ip', default_value='', description='Real: address of the arm'
+            ),
+            DeclareLaunchArgument(
+                'hand',
+                default_value='franka_gripper',
+                description="Real: node of the hand's driver, in the namespace of the robot",
+            ),
+            DeclareLaunchArgument(
+                'description',
+                default_value=str(SHARE / 'urdf' / 'panda.urdf.xacro'),
+                description='Real, mock: xacro with ros2_control and the argument hardware_type',
+            ),
+            DeclareLaunchArgument(
+                'links',
+                default_value='',
+                description='Real, mock: URDF of the Panda (empty: the one of example-robot-data)',
+            ),
+            DeclareLaunchArgument(
+                'controllers',
+                default_value=str(CONFIG / 'controllers.yaml'),
+                description='Real, mock: parameter file of the controllers',
+            ),
+            *declare_arguments(TwinConfig, TWIN, 'the file `config`'),
+            OpaqueFunction(function=graph),
+        ]
+    )

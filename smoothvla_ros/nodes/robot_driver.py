@@ -19,6 +19,7 @@ from smoothvla_ros.simulation.worker_pool import Worker, WorkerDied, WorkerTimeo
 
 # The first message after a match can take 0.2 s; a policy that loads takes seconds.
 MATCH_TIMEOUT_S = 60.0
+_STOPPED = 'the bridge was stopped'
 
 
 class RobotDriver:
@@ -62,7 +63,7 @@ class RobotDriver:
         """Abort the running episode and take no more requests."""
         with self._changed:
             self._stopping = True
-            self._link.interrupt('the bridge was stopped')
+            self._link.interrupt(_STOPPED)
             self._changed.notify_all()
 
     def join(self) -> None:
@@ -122,9 +123,12 @@ class RobotDriver:
             failure = str(error)
             self._diagnostics.report(self.robot, ERROR, f'{request.episode_id}: {failure}')
         except (WorkerDied, WorkerTimeout) as error:
-            failure = str(error)
-            self._diagnostics.report(self.robot, ERROR, f'{failure}; it is started again')
-            if not self._stopping:
+            if self._stopping:
+                # The end of the bridge ends its workers: nobody died who should not have.
+                failure = _STOPPED
+            else:
+                failure = str(error)
+                self._diagnostics.report(self.robot, ERROR, f'{failure}; it is started again')
                 self._worker.restart()
         return EpisodeReport(
             self.robot, request.episode_id, request.attempt, request.policy_version, failure

@@ -12,6 +12,7 @@ from smoothvla_ros.control.lock_step import EpisodeReport
 from smoothvla_ros.control.robot_episode import EpisodeFailed
 from smoothvla_ros.nodes.messages import to_request
 from smoothvla_ros.nodes.robot_driver import RobotDriver
+from smoothvla_ros.simulation.worker_pool import WorkerDied
 
 
 class HeldEpisode:
@@ -24,8 +25,11 @@ class HeldEpisode:
 
     def run(self, request, horizon, deadline):
         self.started.put(request.episode_id)
-        if self.release.get(timeout=10.0) == 'fail':
+        order = self.release.get(timeout=10.0)
+        if order == 'fail':
             raise EpisodeFailed(self.link.reasons[-1])
+        if order == 'die':
+            raise WorkerDied('worker robot_0 (pid 1) died during execute, exit code -9')
         return EpisodeReport('robot_0', request.episode_id, request.attempt, 1, success=True)
 
 
@@ -35,10 +39,15 @@ def bench():
     link.interrupt = link.reasons.append
     episode = HeldEpisode(link)
     reports = queue.Queue()
-    diagnostics = SimpleNamespace(report=lambda *arguments: None)
-    driver = RobotDriver('robot_0', episode, None, link, diagnostics, reports.put)
+    said = []
+    restarts = []
+    diagnostics = SimpleNamespace(report=lambda part, level, message: said.append(message))
+    worker = SimpleNamespace(restart=lambda: restarts.append(1))
+    driver = RobotDriver('robot_0', episode, worker, link, diagnostics, reports.put)
     driver.start()
-    yield SimpleNamespace(driver=driver, episode=episode, link=link, reports=reports)
+    yield SimpleNamespace(
+        driver=driver, episode=episode, link=link, reports=reports, said=said, restarts=restarts
+    )
     driver.interrupt()
     driver.join()
 
@@ -75,3 +84,24 @@ def test_newer_request_takes_the_place_of_the_running_one(bench):
     assert bench.episode.started.get(timeout=10.0) == 'b'
     bench.episode.release.put('finish')
     assert bench.reports.get(timeout=10.0).episode_id == 'b'
+
+
+def test_dead_worker_is_named_and_started_again(bench):
+    """The death stands in the result and on /diagnostics; the next episode finds a worker."""
+    ask(bench, 'a')
+    bench.episode.started.get(timeout=10.0)
+    bench.episode.release.put('die')
+    assert 'robot_0 (pid 1) died' in bench.reports.get(timeout=10.0).failure
+    assert 'it is started again' in bench.said[-1]
+    assert len(bench.restarts) == 1
+
+
+def test_worker_that_ends_with_its_bridge_did_not_die(bench):
+    """Stopping kills the workers: no line may send the reader after a wrong culprit."""
+    ask(bench, 'a')
+    bench.episode.started.get(timeout=10.0)
+    bench.driver.interrupt()
+    bench.episode.release.put('die')
+    assert bench.reports.get(timeout=10.0).failure == 'the bridge was stopped'
+    assert bench.said == []
+    assert bench.restarts == []

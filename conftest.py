@@ -5,11 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 
+import hypothesis
 import pytest
 
 from smoothvla_ros.ros_domain import free_domain
 
 _held = contextlib.ExitStack()
+
+# A busy machine may take a second for any example; what is slow shows in --durations.
+hypothesis.settings.register_profile('no_deadline', deadline=None)
+hypothesis.settings.load_profile('no_deadline')
 
 
 def pytest_configure(config: pytest.Config) -> None:

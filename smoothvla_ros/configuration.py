@@ -20,6 +20,8 @@ from smoothvla_ros.errors import UserError
 
 Config = TypeVar('Config')
 
+_IN_WORDS = {'int': 'a whole number', 'float': 'a number', 'bool': 'true or false'}
+
 
 def setting(
     default: Any = dataclasses.MISSING,
@@ -50,7 +52,7 @@ def validate(config: Any, place: str) -> None:
         value = getattr(config, field.name)
         name = f'{place}: {field.name}={value!r}'
         if isinstance(value, float) and not math.isfinite(value):
-            raise UserError(f'{name} is not a finite number')
+            raise UserError(f'{name} is not a finite number; give one')
         low, high = field.metadata.get('minimum'), field.metadata.get('maximum')
         if isinstance(value, int | float) and not isinstance(value, bool):
             if low is not None and value < low:
@@ -127,7 +129,9 @@ def _convert(value: Any, hint: Any, place: str) -> Any:
         if not isinstance(items, Sequence):
             items = [items]
         return origin(_convert(item, arguments[0], place) for item in items if item != '')
-    wrong = UserError(f'{place}={value!r} is not a valid {getattr(hint, "__name__", hint)}')
+    kind = getattr(hint, '__name__', str(hint))
+    wanted = _IN_WORDS.get(kind, f'a {kind.lower()}')
+    wrong = UserError(f'{place}={value!r} is not a valid {kind}; give {wanted}')
     if hint is bool:
         if isinstance(value, bool):
             return value

@@ -69,8 +69,9 @@ class GrpoConfig(RewardSettings):
     )
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        # First, or the rewards would call every setting theirs.
         validate(self, 'training')
+        super().__post_init__()
 
 
 @dataclass(frozen=True)

@@ -120,10 +120,14 @@ def test_bad_arguments_are_user_errors():
     [
         ('train', {'suite': 'libero_moon'}, "suite 'libero_moon' is unknown; choose from libero_s"),
         ('train', {'tasks': '0,10'}, "task 10 of suite 'libero_spatial' is unknown; choose from 0"),
-        ('train', {'tasks': 'one'}, "launch arguments of grpo_trainer: tasks='one' is not a valid"),
+        (
+            'train',
+            {'tasks': 'one'},
+            "grpo_trainer: tasks='one' is not a valid int; give a whole number",
+        ),
         ('train', {'reward': 'fast'}, "reward='fast' is unknown; choose from binary"),
         ('train', {'groups': '0'}, 'groups=0 is too small; the smallest allowed is 1'),
-        ('train', {'iterations': '-1'}, 'iterations=-1 is too small'),
+        ('train', {'iterations': '-1'}, 'training: iterations=-1 is too small'),
         ('train', {'group_size': '1000000000'}, 'group_size=1000000000 is too large; the largest'),
         ('train', {'temperature': 'nan'}, 'temperature=nan is not a finite number'),
         ('train', {'config': '/nowhere'}, 'config:=/nowhere: No such file or directory; give a'),

@@ -78,6 +78,13 @@ class EpisodeRow:
         return EpisodeName(self.suite, self.task, self.init_state, self.scene_seed)
 
     @property
+    def pace_free_jerk(self) -> float:
+        """Mean jerk in units of path length over duration cubed: the same at any pace and size."""
+        if not self.path_length > 0.0:
+            return math.nan
+        return self.jerk * self.duration_s**3 / self.path_length
+
+    @property
     def estimator(self) -> EstimatorSettings:
         """How the jerk of this row was estimated."""
         return EstimatorSettings(rate_hz=self.rate_hz, window_s=self.window_s, order=self.order)

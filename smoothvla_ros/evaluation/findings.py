@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-# A change of speed or length below this share is no explanation of a change of jerk.
-_SAME_PACE_PERCENT = 10.0
+# Below this share a motion is not called slower; what it does to jerk is said all the same.
+_SAME_PACE_PERCENT = 3.0
 _FEW_PAIRS = 20
 _NARROWED_SHARE = 0.5
 _ROUGH_SEAM = 1.25
@@ -87,20 +87,22 @@ def _success(summary: Mapping[str, Any]) -> Finding:
 
 
 def _pace(paired: Mapping[str, Any]) -> list[Finding]:
-    """Slowness alone lowers jerk: twice the duration cuts it about eightfold."""
+    """Slowness alone lowers jerk, as the cube of the pace: say what is left of it at equal pace."""
     speed = paired['changes']['mean_speed']['mean']
     length = paired['changes']['steps']['mean']
-    if speed is None or length is None:
+    equal = paired['changes']['pace_free_jerk']
+    if speed is None or length is None or equal['mean'] is None:
         return []
+    slower = speed < -_SAME_PACE_PERCENT or length > _SAME_PACE_PERCENT
+    pace = 'The motion became slower' if slower else 'The pace is nearly the same'
     figures = f'mean speed {speed:+.1f} %, episode length {length:+.1f} %'
-    if speed < -_SAME_PACE_PERCENT or length > _SAME_PACE_PERCENT:
-        return [
-            Finding(
-                Verdict.WARNING,
-                f'The motion became slower ({figures}), and slowness alone lowers jerk.',
-            )
-        ]
-    return [Finding(Verdict.SHOWN, f'It is not a matter of slowness: {figures}.')]
+    bounds = f'{equal["mean"]:+.1f} % ({equal["low"]:+.1f} to {equal["high"]:+.1f})'
+    text = f'{pace} ({figures}); at equal pace mean jerk changed by {bounds}'
+    if equal['high'] < 0.0:
+        return [Finding(Verdict.SHOWN, f'{text}, so it is smoother beyond any slowness.')]
+    if slower:
+        return [Finding(Verdict.WARNING, f'{text}: slowness alone lowers jerk.')]
+    return [Finding(Verdict.OPEN, f'{text}.')]
 
 
 def _shape(paired: Mapping[str, Any]) -> list[Finding]:

@@ -52,7 +52,7 @@ MEASURES: tuple[Measure, ...] = (
         'mean jerk, simulator step',
         'm/s^3',
         2,
-        note='joints at 500 Hz over 0.1 s: not aliased, compares only with itself',
+        note='joints at 500 Hz over 0.05 s: not aliased, compares only with itself',
     ),
     Measure('seam_jerk', 'jerk at chunk seams', 'm/s^3', 2, note='where two action chunks meet'),
     Measure('seam_action_change', 'action change at seams', '', 3, note='step in the action there'),
@@ -68,6 +68,14 @@ MEASURES: tuple[Measure, ...] = (
     ),
     Measure(
         'sparc', 'spectral arc length', '', 2, relative=False, note='higher is smoother, any speed'
+    ),
+    Measure(
+        'pace_free_jerk',
+        'jerk at equal pace',
+        '',
+        0,
+        headline=True,
+        note='mean jerk times duration cubed over path length: slowness changes nothing',
     ),
     Measure(
         'mean_speed',

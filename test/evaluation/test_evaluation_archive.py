@@ -54,6 +54,16 @@ def test_row_holds_the_figures_of_its_episode(arm: Arm, make_episode: Make) -> N
     )
 
 
+def test_jerk_at_equal_pace_knows_no_pace(arm: Arm, make_episode: Make) -> None:
+    """Half the pace has an eighth of the jerk, and twice the size twice: neither changes it."""
+    row = row_from_episode(make_episode(steps=61), 'before', arm)
+    slower = dataclasses.replace(row, jerk=row.jerk / 8.0, duration_s=2.0 * row.duration_s)
+    larger = dataclasses.replace(row, jerk=2.0 * row.jerk, path_length=2.0 * row.path_length)
+    assert slower.pace_free_jerk == pytest.approx(row.pace_free_jerk)
+    assert larger.pace_free_jerk == pytest.approx(row.pace_free_jerk)
+    assert math.isnan(dataclasses.replace(row, path_length=0.0).pace_free_jerk)
+
+
 def test_only_executed_tokens_count(arm: Arm, make_episode: Make) -> None:
     """The tail of a chunk that success cut off does not enter the mean log-probability."""
     episode = make_episode(steps=61)

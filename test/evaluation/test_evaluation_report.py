@@ -147,6 +147,7 @@ def comparison(**changes: tuple[float, float, float]) -> dict[str, Any]:
                 'mean_speed': bounds('mean_speed', (1.0, -2.0, 3.0)),
                 'steps': bounds('steps', (1.0, -2.0, 3.0)),
                 'ldlj': bounds('ldlj', (0.5, 0.2, 0.8)),
+                'pace_free_jerk': bounds('pace_free_jerk', (-28.0, -35.0, -20.0)),
             },
         },
     }
@@ -160,8 +161,19 @@ def comparison(**changes: tuple[float, float, float]) -> dict[str, Any]:
         ({'jerk': (9.0, 2.0, 14.0)}, Verdict.WARNING, 'Mean jerk rose'),
         ({}, Verdict.OPEN, 'a loss of up to 8.0 points is not excluded'),
         ({'success': (-12.0, -20.0, -4.0)}, Verdict.WARNING, 'a loss'),
-        ({'mean_speed': (-25.0, -30.0, -20.0)}, Verdict.WARNING, 'became slower'),
-        ({'steps': (15.0, 10.0, 20.0)}, Verdict.WARNING, 'became slower'),
+        ({}, Verdict.SHOWN, 'nearly the same'),
+        ({'pace_free_jerk': (-3.0, -9.0, 2.0)}, Verdict.OPEN, 'nearly the same'),
+        ({'steps': (6.0, 5.0, 7.0)}, Verdict.SHOWN, 'beyond any slowness'),
+        (
+            {'mean_speed': (-25.0, -30.0, -20.0), 'pace_free_jerk': (4.0, -2.0, 9.0)},
+            Verdict.WARNING,
+            'slowness alone lowers jerk',
+        ),
+        (
+            {'steps': (15.0, 10.0, 20.0), 'pace_free_jerk': (4.0, -2.0, 9.0)},
+            Verdict.WARNING,
+            'became slower',
+        ),
         ({'ldlj': (-0.5, -0.8, -0.2)}, Verdict.WARNING, 'less smooth'),
     ],
 )

@@ -144,6 +144,7 @@ class FakeTwin:
     def __init__(self):
         self.steps = 0
         self.openings = []
+        self.opened_at = []
         self.environment = SimpleNamespace(
             task=SimpleNamespace(language='do it'),
             joint_positions=lambda: np.full(7, float(self.steps)),
@@ -162,6 +163,7 @@ class FakeTwin:
         if opening < 0:
             raise UserError('refused')
         self.openings.append(opening)
+        self.opened_at.append(self.steps)
 
     def commanded_positions(self):
         return np.full(7, self.steps + 0.5)
@@ -238,6 +240,37 @@ def test_rates_and_stamps_are_those_of_simulated_time(run):
     assert set(np.diff([stamp for stamp, _ in heard.of('images')])) == {50_000_000}
     assert set(np.diff([stamp for (stamp,) in heard.of('clock')])) == {4_000_000}
     assert heard.of('began') == [(NAME, 'do it', 1, stamps[0])]
+
+
+def test_time_waits_for_a_commander_that_is_slow(run):
+    """Where the twin is the clock: 20 ms of thought for 4 ms of motion, and none goes unanswered.
+
+    Left alone, this twin runs 100 states in that time.
+    """
+    twin = FakeTwin()
+    news, over = threading.Event(), threading.Event()
+
+    def think(runner):
+        def loop():
+            while not over.is_set():
+                if news.wait(0.1):
+                    news.clear()
+                    over.wait(0.02)
+                    runner.command(lambda twin: twin.open_gripper(0.02))
+
+        threading.Thread(target=loop).start()
+
+    def enough(h):
+        if h.said[-1][0] == 'state':
+            news.set()
+        return len(twin.opened_at) == 20
+
+    try:
+        run(enough, think, twin=twin)
+    finally:
+        over.set()
+    # The first finds the twin running; one may be on its way while the next state goes out.
+    assert max(np.diff(twin.opened_at)[1:]) <= 4
 
 
 def test_stamps_stay_with_the_wall_where_the_machine_is_too_slow(run, monkeypatch):

@@ -20,6 +20,7 @@ from smoothvla_ros.simulation.twin.episode_log import EpisodeLog
 from smoothvla_ros.simulation.twin.pacing import Pacer
 
 _NANOSECONDS = 1_000_000_000
+_PATIENCE_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ class TwinRunner:
         """Give the arm a command between two substeps."""
         with self._changed:
             self._commands.append(command)
+            self._changed.notify_all()
 
     def reset(self, name: EpisodeName | None = None) -> threading.Event:
         """Begin a named episode, or the next; the event is set when it has begun or was refused."""
@@ -164,6 +166,7 @@ class TwinRunner:
         self._image_every = max(1, round(1.0 / (settings.image_rate_hz * period_s)))
         self._limit_s = settings.time_limit_s or tasks.horizon(name.suite) / CONTROL_RATE_HZ
         self._moved_s: float | None = None
+        self._commanded = False
         self._running = True
         self._samples = 0
         self._number += 1
@@ -200,6 +203,7 @@ class TwinRunner:
             self._stamp_ns = stamp
             self._samples += 1
             self._outlet.state(stamp, twin.state())
+            self._await_command()
         if self._since_begin % self._image_every == 0 and not self._cameras.offer(
             stamp, twin, wait=self._settings.owns_clock
         ):
@@ -209,6 +213,19 @@ class TwinRunner:
             self._log.add(twin)
             self._look_for_the_end()
 
+    def _await_command(self) -> None:
+        """Let whoever commands the arm answer this state before its time goes on.
+
+        Only where the twin is the clock: a commander that is slow then stretches time, as it would
+        on a quicker machine not be late.  One that falls silent is waited for once.
+        """
+        commanded, self._commanded = self._commanded, False
+        if self._settings.owns_clock and commanded:
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: self._commands or self._wanted or self._stopping, _PATIENCE_S
+                )
+
     def _obey(self) -> None:
         while self._commands:
             command = self._commands.popleft()
@@ -217,6 +234,7 @@ class TwinRunner:
             except UserError as error:
                 self._outlet.refused(str(error))
                 continue
+            self._commanded = True
             if self._moved_s is None:
                 self._moved_s = self._since_begin * self._twin.period_s
 

@@ -77,9 +77,10 @@ def phases(ros):
 
 
 def reach(run: TrainingRun, moment: str, phases: list[str]) -> None:
-    """Wait for a phase, for the nodes' first second, or for a checkpoint that is being written."""
+    """Wait for a phase, for the first worker's start, or for a checkpoint that is being written."""
     if moment == START:
-        run.wait_for(lambda: '[grpo_trainer] started' in run.text)
+        # Until its first line of ours runs, Python itself prints a traceback for an interrupt.
+        run.wait_for(lambda: any('spawn_main' in command for command in run.alive().values()))
     elif moment == CHECKPOINT:
         folder = run.output / 'checkpoints'
         run.wait_for(lambda: list(folder.glob('.partial-*')))

@@ -17,7 +17,7 @@ from smoothvla_ros.nodes.launch_runner.parent_death import signal_on_parent_deat
 
 # As launch does: SIGINT first, SIGTERM and SIGKILL for what is still there after so long, s.
 # Whatever hangs, a run has ended within ten seconds.
-ESCALATION = ((signal.SIGINT, 0.0), (signal.SIGTERM, 4.0), (signal.SIGKILL, 8.0))
+ESCALATION = ((signal.SIGINT, 0.0), (signal.SIGTERM, 3.0), (signal.SIGKILL, 6.0))
 
 
 @dataclass(frozen=True)

@@ -21,13 +21,13 @@ def measure(policy: str = 'default', repeats: int = REPEATS) -> dict[str, float]
     torch.set_num_threads(1)
     try:
         loaded = load_policy(policy)
-        observation = _observation(loaded.spec.cameras, loaded.spec.image_size)
+        seen = observation(loaded.spec.cameras, loaded.spec.image_size)
         for index in range(WARM_UP):
-            loaded.act([observation], temperature=1.0, seeds=[index])
+            loaded.act([seen], temperature=1.0, seeds=[index])
         seconds = []
         for index in range(repeats):
             started = time.perf_counter()
-            loaded.act([observation], temperature=1.0, seeds=[index])
+            loaded.act([seen], temperature=1.0, seeds=[index])
             seconds.append(time.perf_counter() - started)
     finally:
         torch.set_num_threads(threads)
@@ -37,7 +37,8 @@ def measure(policy: str = 'default', repeats: int = REPEATS) -> dict[str, float]
     }
 
 
-def _observation(cameras: tuple[str, ...], size: int) -> Observation:
+def observation(cameras: tuple[str, ...], size: int) -> Observation:
+    """Return an observation of noise, as a policy of these cameras and image size takes it."""
     generator = np.random.default_rng(0)
     return Observation(
         images={

@@ -43,8 +43,8 @@ class InverseKinematics:
         upper: np.ndarray,
         posture: np.ndarray | None = None,
         posture_gain: float = 0.5,
-        tolerance_m: float = 1e-5,
-        tolerance_rad: float = 1e-5,
+        tolerance_m: float = 5e-5,
+        tolerance_rad: float = 1e-4,
     ) -> None:
         """Take the range of the joints and the posture that spare freedom is used for.
 
@@ -102,22 +102,19 @@ class InverseKinematics:
     def velocities(self, joints: np.ndarray, twist: np.ndarray) -> np.ndarray:
         """Return joint velocities [n] rad/s that move the tool by a twist [6] m/s and rad/s.
 
-        Near a singularity the tool is slower than asked for; no joint at a bound is driven on.
+        What the twist leaves free goes towards the posture.  Near a singularity the tool is slower
+        than asked for; no joint at a bound is driven on.
         """
         _, _, jacobian = self._arm.pose_and_jacobian(joints)
-        velocities = _damped(jacobian, twist)
+        wish = self._posture_gain * (self._posture - joints)
+        velocities = wish + _damped(jacobian, twist - jacobian @ wish)
         blocked = ((joints <= self._lower) & (velocities < 0)) | (
             (joints >= self._upper) & (velocities > 0)
         )
         if blocked.any():
-            velocities = _damped(jacobian * ~blocked, twist)
+            jacobian, wish = jacobian * ~blocked, wish * ~blocked
+            velocities = wish + _damped(jacobian, twist - jacobian @ wish)
         return velocities
-
-    def posture_velocities(self, joints: np.ndarray) -> np.ndarray:
-        """Return joint velocities [n] rad/s towards the posture that leave the tool where it is."""
-        _, _, jacobian = self._arm.pose_and_jacobian(joints)
-        wish = self._posture_gain * (self._posture - joints)
-        return wish - _damped(jacobian, jacobian @ wish)
 
     def _stepped(self, joints: np.ndarray, jacobian: np.ndarray, error: np.ndarray) -> np.ndarray:
         """Return the joints after one damped Newton step that no joint leaves its range in."""

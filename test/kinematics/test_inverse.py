@@ -49,8 +49,8 @@ def test_reachable_poses_are_reached(panda, inverse):
         axes = rotation_matrix(generator.uniform(-0.2, 0.2, 3)) @ rotation
         solution = inverse.solve(start, target, axes)
         reached, reached_axes = panda.tool_pose(solution.joints)
-        assert np.linalg.norm(reached - target) < 1e-5
-        assert np.linalg.norm(rotation_vector(axes @ reached_axes.T)) < 1e-5
+        assert np.linalg.norm(reached - target) < 5e-5
+        assert np.linalg.norm(rotation_vector(axes @ reached_axes.T)) < 1e-4
         assert np.all((solution.joints >= LOWER) & (solution.joints <= UPPER))
 
 
@@ -86,7 +86,7 @@ def test_joint_at_its_bound_is_not_driven_on(panda):
 def test_posture_draws_the_elbow_and_leaves_the_tool(panda, inverse):
     """The velocity lies in the Jacobian's null space and points towards the posture."""
     bent = READY + np.array([0.3, 0.0, -0.3, 0.0, 0.3, 0.0, 0.0])
-    velocities = inverse.posture_velocities(bent)
+    velocities = inverse.velocities(bent, np.zeros(6))
     np.testing.assert_allclose(panda.jacobian(bent) @ velocities, 0.0, atol=1e-9)
     assert velocities @ (READY - bent) > 0
 

@@ -34,25 +34,18 @@ class Stop:
 
     def at(self, times_s: np.ndarray) -> np.ndarray:
         """Return the states [K, 3, n] at times [K] after the start; at rest from duration_s on."""
-        position, velocity, acceleration = self._start
-        elapsed = np.broadcast_to(times_s[:, None], (len(times_s), len(position)))
-        states = np.empty((len(times_s), 3, len(position)))
-        p, v, a = position, velocity, acceleration
-        result_p = np.broadcast_to(p, elapsed.shape).copy()
-        result_v, result_a = np.broadcast_to(v, elapsed.shape), np.broadcast_to(a, elapsed.shape)
-        begin = np.zeros_like(position)
+        remaining = np.repeat(times_s[:, None], self._start.shape[1], axis=1)
+        p, v, a = self._start
         for duration, jerk in zip(self._times, self._jerks, strict=True):
-            t = np.clip(elapsed - begin, 0.0, duration)
-            inside = elapsed >= begin
-            result_p = np.where(inside, p + t * (v + t * (a / 2 + t * jerk / 6)), result_p)
-            result_v = np.where(inside, v + t * (a + t * jerk / 2), result_v)
-            result_a = np.where(inside, a + t * jerk, result_a)
-            p = p + duration * (v + duration * (a / 2 + duration * jerk / 6))
-            v = v + duration * (a + duration * jerk / 2)
-            a = a + duration * jerk
-            begin = begin + duration
-        over = elapsed >= begin
-        states[:, POSITION] = self._direction * np.where(over, p, result_p)
-        states[:, VELOCITY] = self._direction * np.where(over, 0.0, result_v)
-        states[:, ACCELERATION] = self._direction * np.where(over, 0.0, result_a)
+            # Zero for who is not there yet, the whole phase for who is through.
+            t = np.minimum(np.maximum(remaining, 0.0), duration)
+            p = p + t * (v + t * (a / 2 + t * (jerk / 6)))
+            v = v + t * (a + t * (jerk / 2))
+            a = a + t * jerk
+            remaining = remaining - duration
+        moving = (remaining < 0.0) * self._direction
+        states = np.empty((len(times_s), *self._start.shape))
+        states[:, POSITION] = self._direction * p
+        states[:, VELOCITY] = moving * v
+        states[:, ACCELERATION] = moving * a
         return states

@@ -41,6 +41,17 @@ def _halves(degree: int) -> np.ndarray:
 
 _POSITION_HULL = _halves(5) @ _BERNSTEIN
 _VELOCITY_HULL = _halves(4) @ (5 * np.diff(_BERNSTEIN, axis=0))
+# The same quintic as coefficients of the powers of u.
+_MONOMIALS = np.array(
+    [
+        [1, 0, 0, 0, 0, 0],
+        [0, 1, 0, 0, 0, 0],
+        [0, 0, 1 / 2, 0, 0, 0],
+        [-10, -6, -3 / 2, 10, -4, 1 / 2],
+        [15, 8, 3 / 2, -15, 7, -1],
+        [-6, -3, -1 / 2, 6, -3, 1 / 2],
+    ]
+)
 _ACCELERATIONS = 20 * np.diff(_BERNSTEIN, n=2, axis=0)
 _JERKS = 60 * np.diff(_BERNSTEIN, n=3, axis=0)
 
@@ -80,11 +91,9 @@ class Motion:
         if tick == start:
             return self.states[index].copy()
         duration = (stop - start) * self.period_s
-        position = _BERNSTEIN @ _scaled(self.states[index], self.states[index + 1], duration)
-        fraction = (tick - start) / (stop - start)
-        velocity = 5 * np.diff(position, axis=0) / duration
-        acceleration = 4 * np.diff(velocity, axis=0) / duration
-        return np.stack([_casteljau(c, fraction) for c in (position, velocity, acceleration)])
+        scale = np.array([1.0, duration, duration**2])[:, None]
+        ends = (self.states[index : index + 2] * scale).reshape(6, -1)
+        return _derivatives((tick - start) / (stop - start)) @ (_MONOMIALS @ ends) / scale
 
     def continued(self, tick: int, ticks: np.ndarray, states: np.ndarray) -> Motion:
         """Return this motion up to `tick`, and from there on other states.
@@ -135,15 +144,23 @@ class Motion:
         return ''
 
 
-def _scaled(start: np.ndarray, stop: np.ndarray, duration: float) -> np.ndarray:
-    scale = np.array([1.0, duration, duration**2])[:, None]
-    return np.concatenate([start * scale, stop * scale])
+def _derivatives(u: float) -> np.ndarray:
+    """Return [3, 6]: the powers of u up to 5, and their first and second derivatives."""
+    u2, u3 = u * u, u * u * u
+    return np.array(
+        [
+            [1.0, u, u2, u3, u2 * u2, u2 * u3],
+            [0.0, 1.0, 2 * u, 3 * u2, 4 * u3, 5 * u2 * u2],
+            [0.0, 0.0, 2.0, 6 * u, 12 * u2, 20 * u3],
+        ]
+    )
 
 
-def _casteljau(coefficients: np.ndarray, fraction: float) -> np.ndarray:
-    while len(coefficients) > 1:
-        coefficients = (1 - fraction) * coefficients[:-1] + fraction * coefficients[1:]
-    return np.asarray(coefficients[0])
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Return the quotient, cut to [0, 1]; 0 where it does not exist."""
+    quotient = np.zeros_like(numerator)
+    np.divide(numerator, denominator, out=quotient, where=denominator != 0.0)
+    return np.minimum(np.maximum(quotient, 0.0), 1.0)
 
 
 def _extrema(accelerations: np.ndarray, jerks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -154,19 +171,16 @@ def _extrema(accelerations: np.ndarray, jerks: np.ndarray) -> tuple[np.ndarray, 
     first, middle, last = jerks[:, 0], jerks[:, 1], jerks[:, 2]
     curvature = first - 2 * middle + last
     slope = first - middle
-    with np.errstate(divide='ignore', invalid='ignore'):
-        vertex = np.clip(np.nan_to_num(slope / curvature), 0.0, 1.0)
-        root = np.sqrt(np.maximum(slope**2 - curvature * first, 0.0))
-        # The stable form of the quadratic's roots.
-        half = slope + np.copysign(root, slope)
-        crossings = [np.nan_to_num(half / curvature), np.nan_to_num(first / half)]
+    vertex = _ratio(slope, curvature)
+    root = np.sqrt(np.maximum(slope**2 - curvature * first, 0.0))
+    # The stable form of the quadratic's roots.
+    half = slope + np.copysign(root, slope)
     largest_jerk = np.maximum(np.abs(first), np.abs(last))
     largest_jerk = np.maximum(
         largest_jerk, np.abs(first - 2 * slope * vertex + curvature * vertex**2)
     )
     largest = np.maximum(np.abs(accelerations[:, 0]), np.abs(accelerations[:, 3]))
-    for crossing in crossings:
-        u = np.clip(crossing, 0.0, 1.0)
+    for u in (_ratio(half, curvature), _ratio(first, half)):
         w = 1.0 - u
         value = (
             w**3 * accelerations[:, 0]

@@ -150,7 +150,6 @@ class OscReference:
         solution = self._inverse.solve(predicted, position, rotation)
         _require(solution, position, 'the tool is to be at')
         velocities = self._inverse.velocities(solution.joints, twist)
-        velocities = velocities + self._inverse.posture_velocities(solution.joints)
         return ToolKnot(solution.joints, velocities, position, rotation, twist, goal)
 
     def between(self, start: Knot, stop: Knot, fraction: float, dt: float) -> ToolKnot:

@@ -75,6 +75,7 @@ class InverseKinematics:
         position: np.ndarray,
         rotation: np.ndarray,
         iterations: int = 12,
+        tolerance: tuple[float, float] | None = None,
     ) -> Solution:
         """Return joints that bring the tool to a pose, the nearest that was found.
 
@@ -83,6 +84,7 @@ class InverseKinematics:
         """
         joints = np.clip(start, self._lower, self._upper)
         best = Solution(joints, math.inf, math.inf)
+        near_m, near_rad = tolerance or self._tolerance
         for _ in range(iterations):
             here, axes, jacobian = self._arm.pose_and_jacobian(joints)
             error = np.concatenate([position - here, rotation_vector(rotation @ axes.T)])
@@ -91,10 +93,7 @@ class InverseKinematics:
             )
             if _distance(found) < _distance(best):
                 best = found
-            if (
-                found.position_error <= self._tolerance[0]
-                and found.rotation_error <= self._tolerance[1]
-            ):
+            if found.position_error <= near_m and found.rotation_error <= near_rad:
                 return found
             joints = self._stepped(joints, jacobian, error)
         return best

@@ -204,6 +204,12 @@ def test_target_beyond_the_range_at_full_speed_stops_inside():
     np.testing.assert_allclose(motion.states[-1, 0], end, atol=2e-3)
 
 
+def test_standing_target_beyond_the_range_is_not_reached():
+    """The arm stops before the end of its range."""
+    motion, _ = follow([(np.array([2.4, 1.4, 0.9]), np.zeros(3))] * 1200)
+    assert np.all(motion.states[:, 0] <= LIMITS.upper)
+
+
 def test_period_too_long_for_the_limits_is_refused():
     """Nothing is left of the acceleration: said at once, not found on the arm."""
     with pytest.raises(UserError, match='is too long for jerk limits'):

@@ -456,3 +456,21 @@ def test_comfort_limits_never_exceed_the_vendors(tmp_path):
     (tmp_path / 'arm.yaml').write_text(text)
     with pytest.raises(UserError, match='comfort_jerk'):
         RobotDescription.from_file(tmp_path / 'arm.yaml')
+
+
+def test_killed_policy_brings_the_arm_to_rest_in_the_time_that_the_limits_allow():
+    """No heartbeat and no chunk any more, at full speed: time-out, transport, brake; and said."""
+    world = World().armed()
+    assert world.offer(swing(0.06, 40)) is None
+    world.run(0.9)
+    speed = np.abs(world.states[-1][1]).max()
+    world.hears_heartbeat = False
+    elapsed_s = 0.0
+    while world.moving():
+        world.run(world.period_ms * 1e-3)
+        elapsed_s += world.period_ms * 1e-3
+    limits = world.guard._watchdog_limits
+    assert speed > 0.9 * LIMITS.velocity[0]
+    assert elapsed_s < limits.heartbeat_timeout_s + speed / LIMITS.acceleration[0] + 0.1
+    assert world.guard.reason == str(Trip.NO_HEARTBEAT)
+    assert_inside_of_the_limits(world.signal())

@@ -157,9 +157,9 @@ def test_policy_that_falls_silent_lets_the_arm_rest(graph):
 
 def test_late_loop_is_a_fault(graph):
     """A guard that is not run for longer than max_late_s does not go on as if nothing was."""
-    guard = graph(max_late_s=0.3).running()
+    guard = graph(max_late_s=1.0, joint_states_timeout_s=5.0).running()
     guard.node._timer.cancel()
-    guard.run(0.6)
+    guard.run(1.5)
     guard.node._timer.reset()
     assert_came_to_rest(guard, State.PHASE_FAULTED)
     assert guard.states[-1].reason == str(Trip.OVERRUN)

@@ -50,7 +50,7 @@ class OscParameters:
     scale_m: float = setting(0.05, 'Metres of a translation of 1', minimum=1e-6)
     scale_rad: float = setting(0.5, 'Radians of a rotation of 1', minimum=1e-6)
     stiffness: tuple[float, ...] = setting(
-        (150.0,) * 6, 'Of the impedance, translation and rotation, 1/s^2', minimum=0.0
+        (150.0,) * 6, 'Of the impedance, translation and rotation, 1/s^2', minimum=1.0
     )
     damping_ratio: float = setting(1.0, 'Of the impedance', minimum=0.1, maximum=10.0)
     gravity_torque: bool = setting(True, "Whether the limits hold for gravity's torque too")
@@ -119,7 +119,8 @@ class OscReference:
         moved = self._gain * self._scale * np.clip(actions[:, :6], -1.0, 1.0).sum(axis=0)
         position = knot.position + moved[:3]
         rotation = rotation_matrix(moved[3:]) @ knot.rotation
-        solution = self._inverse.solve(knot.joints, position, rotation, iterations=30)
+        reach = _REACHED_M, _REACHED_RAD
+        solution = self._inverse.solve(knot.joints, position, rotation, 30, reach)
         _require(solution, position, 'the chunk ends at')
 
     def first_target(self, knot: Knot, actions: np.ndarray) -> np.ndarray:
@@ -129,27 +130,22 @@ class OscReference:
     def after(self, knot: Knot, action: np.ndarray | None, dt: float) -> ToolKnot:
         """Return the knot after one control period under an action [7], or under none."""
         assert isinstance(knot, ToolKnot)
-        if action is None and np.abs(knot.twist).max() < _REST:
-            return ToolKnot(
-                knot.joints,
-                np.zeros_like(knot.joints),
-                knot.position,
-                knot.rotation,
-                np.zeros(6),
-                knot.rotation,
-            )
-        delta = np.zeros(6)
-        if action is not None:
+        if action is None:
+            position, rotation, twist = self._slowed_down(knot, dt)
+            goal = rotation
+        else:
             delta = self._scale * np.clip(action[:6], -1.0, 1.0)
-        # robosuite keeps the goal of the rotation where a delta has none at all.
-        goal = knot.goal_rotation
-        if action is None or np.abs(delta[3:]).max() > 1e-9:
-            goal = rotation_matrix(delta[3:]) @ knot.rotation
-        position, rotation, twist = self._impedance(knot, knot.position + delta[:3], goal, dt)
+            # robosuite keeps the goal of the rotation where a delta has none at all.
+            turns = np.abs(delta[3:]).max() > 1e-9
+            goal = rotation_matrix(delta[3:]) @ knot.rotation if turns else knot.goal_rotation
+            position, rotation, twist = self._impedance(knot, knot.position + delta[:3], goal, dt)
         predicted = knot.joints + dt * knot.velocities
         solution = self._inverse.solve(predicted, position, rotation)
         _require(solution, position, 'the tool is to be at')
-        velocities = self._inverse.velocities(solution.joints, twist)
+        if action is None and not twist.any():
+            velocities = np.zeros_like(predicted)
+        else:
+            velocities = self._inverse.velocities(solution.joints, twist)
         return ToolKnot(solution.joints, velocities, position, rotation, twist, goal)
 
     def between(self, start: Knot, stop: Knot, fraction: float, dt: float) -> ToolKnot:
@@ -178,6 +174,18 @@ class OscReference:
                 offset = offset + step * speed
             moved = offset + 1.0
         return moved
+
+    def _slowed_down(self, knot: ToolKnot, dt: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return position, rotation and twist after dt in which only the damping acts.
+
+        A control period without a goal does not exist in LIBERO; an arm without a policy does.
+        """
+        left = np.exp(-self._damping * dt)
+        moved = knot.twist * (1.0 - left) / self._damping
+        twist = knot.twist * left
+        if np.abs(twist).max() < _REST:
+            twist = np.zeros(6)
+        return knot.position + moved[:3], rotation_matrix(moved[3:]) @ knot.rotation, twist
 
     def _impedance(
         self, knot: ToolKnot, goal_position: np.ndarray, goal_rotation: np.ndarray, dt: float

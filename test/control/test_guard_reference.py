@@ -1,0 +1,220 @@
+"""What an action moves: the model of LIBERO's controller, and what the arm makes of it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from guard_world import CONFIG, PANDA, READY, World, osc_space
+
+from smoothvla_ros.control.motion_guard.action_space import Unreachable, cubic
+from smoothvla_ros.control.motion_guard.guard import GuardSettings
+from smoothvla_ros.control.motion_guard.identification import Recording, errors, identified
+from smoothvla_ros.control.motion_guard.osc_reference import OscParameters, OscReference
+from smoothvla_ros.control.motion_guard.schedule import Schedule
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.kinematics.rotations import rotation_matrix, rotation_vector
+
+STEP_S = 0.05
+
+
+@pytest.fixture(scope='module')
+def space():
+    return osc_space()
+
+
+def rollout(space, actions, joints=READY):
+    knots = [space.at_rest(joints)]
+    for action in actions:
+        knots.append(space.after(knots[-1], action, STEP_S))
+    return knots
+
+
+def constant(*delta, steps=12):
+    return np.tile([*delta, -1.0], (steps, 1))
+
+
+@pytest.mark.parametrize('axis', range(3))
+def test_constant_translation_moves_a_quarter_of_itself_a_step(space, axis):
+    """0.26 of the 5 cm that a 1 stands for, once it is under way."""
+    delta = np.zeros(6)
+    delta[axis] = 0.5
+    knots = rollout(space, constant(*delta, steps=8))
+    moved = np.linalg.norm(knots[-1].position - knots[-2].position)
+    assert moved == pytest.approx(0.26 * 0.05 * 0.5, rel=0.15)
+
+
+def test_rotation_is_less_than_proportional(space):
+    """Measured in the simulator: 1.01 degrees a step for 0.15, 2.83 for 0.5, not 3.4."""
+    turned = []
+    for command in (0.15, 0.5):
+        knots = rollout(space, constant(0, 0, 0, 0, 0, command, steps=8))
+        turned.append(
+            np.degrees(np.linalg.norm(rotation_vector(knots[-1].rotation @ knots[-2].rotation.T)))
+        )
+    assert turned[0] == pytest.approx(1.01, rel=0.1)
+    assert turned[1] == pytest.approx(2.83, rel=0.1)
+
+
+def test_nothing_commanded_comes_to_rest_where_it_is(space):
+    """No snap back to where the motion began."""
+    knots = rollout(space, [*constant(0.5, 0, 0, 0, 0, 0, steps=6), *[None] * 12])
+    assert np.abs(knots[-1].twist).max() == 0.0
+    assert np.linalg.norm(knots[-1].position - knots[6].position) < 0.005
+
+
+def test_joints_and_velocities_are_those_of_the_tool(space):
+    """At every knot the arm is at the pose, and moves by the twist."""
+    arm = PANDA.arm()
+    for knot in rollout(space, constant(0.4, -0.3, 0.2, 0.1, 0.1, -0.1))[1:]:
+        position, rotation = arm.tool_pose(knot.joints)
+        assert np.linalg.norm(position - knot.position) < 1e-4
+        assert np.linalg.norm(rotation_vector(rotation @ knot.rotation.T)) < 2e-4
+        np.testing.assert_allclose(
+            arm.tool_twist(knot.joints, knot.velocities), knot.twist, atol=1e-6
+        )
+
+
+def test_knot_between_two_lies_on_the_way(space):
+    """Its ends are the knots themselves, its middle half of the way."""
+    start, stop = rollout(space, constant(0.5, 0, 0, 0, 0.2, 0, steps=5))[-2:]
+    for fraction, knot in ((0.0, start), (1.0, stop)):
+        between = space.between(start, stop, fraction, STEP_S)
+        np.testing.assert_allclose(between.position, knot.position, atol=1e-12)
+        np.testing.assert_allclose(between.rotation, knot.rotation, atol=1e-9)
+        np.testing.assert_allclose(between.joints, knot.joints, atol=1e-12)
+    middle = space.between(start, stop, 0.5, STEP_S)
+    np.testing.assert_allclose(middle.position, (start.position + stop.position) / 2, atol=2e-4)
+
+
+def test_pose_out_of_reach_is_named(space):
+    """Before it is tried, and again on the way there."""
+    knot = space.at_rest(READY)
+    with pytest.raises(Unreachable, match='the chunk ends at'):
+        space.require_reachable(knot, constant(0, 0, 1, 0, 0, 0, steps=60))
+    with pytest.raises(Unreachable, match='the tool is to be at'):
+        rollout(space, constant(0, 0, 1, 0, 0, 0, steps=80))
+
+
+def test_parameters_of_another_arm_are_refused():
+    """Seven rotors for seven joints, all above zero."""
+    with pytest.raises(UserError, match='above 0'):
+        OscParameters(rotor_inertia=(0.0,) * 7, torque_limit=(80.0,) * 7)
+    six = OscParameters(rotor_inertia=(1.0,) * 6, torque_limit=(80.0,) * 6)
+    with pytest.raises(UserError, match='6 values for 7 joints'):
+        OscReference(six, PANDA.arm(), osc_space()._inverse)
+
+
+def test_identification_finds_what_recordings_were_made_with(space):
+    """From wrong inertia and no drag back to the parameters that made the motions."""
+    arm, inverse = PANDA.arm(), space._inverse
+    generator = np.random.default_rng(5)
+    truth = OscParameters.from_file(CONFIG / 'action_spaces' / 'libero_osc_pose.yaml')
+    made = []
+    for _ in range(6):
+        actions = _policy_like(generator, 6) * [1, 1, 1, 2, 2, 2, 1]
+        start = READY + generator.uniform(-0.2, 0.2, 7)
+        end = rollout(space, actions, start)[-1]
+        made.append(Recording(start, np.zeros(7), actions, STEP_S, end.position, end.rotation))
+    wrong = dataclasses.replace(
+        truth,
+        rotor_inertia=tuple(1.2 * np.array(truth.rotor_inertia)),
+        rotational_drag=(3.0, 3.0, 3.0),
+    )
+    found = identified(wrong, made, arm, inverse)
+    before, after = (np.abs(errors(p, made, arm, inverse)).max() for p in (wrong, found))
+    assert after < 0.1 * before
+    np.testing.assert_allclose(found.rotational_drag, truth.rotational_drag, rtol=0.2)
+
+
+def test_cubic_meets_its_ends():
+    """Values and derivatives at 0 and at 1."""
+    p0, v0, p1, v1 = np.random.default_rng(0).normal(size=(4, 3))
+    for u, p, v in ((0.0, p0, v0), (1.0, p1, v1)):
+        value, derivative = cubic(p0, v0, p1, v1, u, 0.3)
+        np.testing.assert_allclose(value, p)
+        np.testing.assert_allclose(derivative, v)
+
+
+def test_schedule_is_continuous_where_a_chunk_replaces_another(space):
+    """Joints at the seam are the same from both sides."""
+    schedule = Schedule(space, space.at_rest(READY), 0.0)
+    schedule.append(constant(0.5, 0, 0, 0, 0, 0, steps=8), STEP_S, 0.0)
+    before = schedule.at(0.237)
+    schedule.replace(constant(-0.5, 0, 0, 0, 0, 0, steps=8), STEP_S, 0.237, 0)
+    after = schedule.at(0.237)
+    for mine, theirs in zip(before, after, strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-9)
+    assert schedule.at(0.6)[0] is not None
+    assert schedule.commanded_until_s == pytest.approx(0.637)
+
+
+def test_guard_plays_a_chunk_as_the_model_has_it(space):
+    """The arm is within three millimetres of the reference when the chunk is over."""
+    world = World(space, settings=GuardSettings(scheduling='whole')).armed()
+    actions = constant(0.4, 0.2, 0.3, 0.1, 0.0, 0.2, steps=8)
+    actions *= np.r_[np.linspace(0.3, 1, 8)][:, None]
+    begins_s = world.guard._first_free_tick(world.now) * world.guard._time.period_s
+    assert world.offer(actions) is None
+    end = rollout(space, actions)[-1]
+    while world.guard._time.now_tick * world.guard._time.period_s < begins_s + 0.4:
+        world.run(0.004)
+    position, rotation = PANDA.arm().tool_pose(world.states[-1][0])
+    assert np.linalg.norm(position - end.position) < 3e-3
+    assert np.linalg.norm(rotation_vector(rotation @ end.rotation.T)) < 0.015
+
+
+def _policy_like(generator, steps):
+    """Smooth deltas up to the whole range, rotations as small as policies command them."""
+    wander, rows = np.zeros(7), []
+    for _ in range(steps):
+        wander = 0.9 * wander + 0.25 * generator.normal(size=7)
+        rows.append(np.clip(wander, -1, 1) * [1, 1, 1, 0.3, 0.3, 0.3, 1])
+    rows = np.array(rows)
+    rows[:, 2] = np.abs(rows[:, 2]) * 0.5
+    rows[:, 6] = -1.0
+    return rows
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_open_loop_chunks_end_where_liberos_own_controller_ends_them():
+    """Six times eight actions from rest, within 1 cm and 3 degrees; after eight more 1.5 cm."""
+    from smoothvla_ros.records import EpisodeName
+    from smoothvla_ros.simulation import tasks
+    from smoothvla_ros.simulation.environment import Environment
+    from smoothvla_ros.simulation.rendering import RenderSettings
+
+    space, arm = osc_space(), PANDA.arm()
+    environment = Environment(tasks.task('libero_spatial', 0), RenderSettings('fast', 128))
+    errors = []
+    for episode in range(6):
+        environment.reset(EpisodeName('libero_spatial', 0, episode, 0))
+        start = environment.joint_positions().copy()
+        actions = _policy_like(np.random.default_rng(100 + episode), 16)
+        world = World(space, settings=GuardSettings(scheduling='whole'))
+        world.controller = type(world.controller)(start)
+        world._listen()
+        world.armed()
+        begins_s = world.guard._first_free_tick(world.now) * world.guard._time.period_s
+        for half in range(2):
+            assert world.offer(actions[8 * half : 8 * half + 8]) is None
+            for action in actions[8 * half : 8 * half + 8]:
+                environment.step(action)
+            while world.guard._time.now_tick * 0.004 < begins_s + 0.4 * (half + 1):
+                world.run(0.004)
+            position, rotation = arm.tool_pose(world.states[-1][0])
+            theirs, axes = environment.tool_pose()
+            angle = np.linalg.norm(rotation_vector(rotation @ axes.T))
+            errors.append((1e3 * np.linalg.norm(position - theirs), np.degrees(angle)))
+    environment.close()
+    print('mm and degrees after each chunk:', np.round(errors, 2).tolist())
+    assert np.all(np.array(errors[::2]) < [10.0, 3.0])
+    assert np.all(np.array(errors[1::2]) < [15.0, 3.0])
+
+
+def test_rotation_vectors_and_matrices_are_inverse():
+    """Axis times angle, there and back."""
+    vector = np.array([0.3, -0.2, 0.5])
+    np.testing.assert_allclose(rotation_vector(rotation_matrix(vector)), vector)

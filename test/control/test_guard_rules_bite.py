@@ -1,0 +1,120 @@
+"""Each test of a rule fails once its rule is taken away: none of them passes for another reason."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import test_guard_profile
+import test_guard_rules as rules
+from test_guard_limits import ANYTHING, assert_inside_of_the_limits, play
+
+from smoothvla_ros.control.motion_guard import guard, profile, refusals, watchdogs
+from smoothvla_ros.control.motion_guard.guard import GuardSettings, MotionGuard
+from smoothvla_ros.control.motion_guard.joint_positions import JointPositions
+from smoothvla_ros.control.motion_guard.motion import Motion
+from smoothvla_ros.control.motion_guard.phases import Event, PhaseMachine
+from smoothvla_ros.control.motion_guard.refusals import Refusal
+from smoothvla_ros.control.motion_guard.watchdogs import Trip
+
+FAILURES = (AssertionError, ValueError, TypeError)
+
+
+@pytest.mark.parametrize('refusal', [r for r in rules.BAD_CHUNKS if r in refusals.RULES])
+def test_refusal(monkeypatch, refusal):
+    """Without the rule the chunk is taken, or refused for something else."""
+    monkeypatch.delitem(refusals.RULES, refusal)
+    with pytest.raises(FAILURES):
+        rules.test_bad_chunk_moves_nothing(refusal)
+
+
+@pytest.mark.parametrize(
+    ('refusal', 'test'),
+    [
+        (Refusal.NOT_ARMED, rules.test_disarming_stops_and_then_takes_no_chunk),
+        (Refusal.NO_HEARTBEAT, rules.test_chunk_without_a_heartbeat_is_refused),
+        (Refusal.OLD_EPOCH, rules.test_old_epoch_is_refused_and_a_new_one_only_at_rest),
+        (Refusal.NEW_EPOCH_IN_MOTION, rules.test_old_epoch_is_refused_and_a_new_one_only_at_rest),
+        (Refusal.DUPLICATE, rules.test_same_chunk_again_is_taken_once_and_older_ones_never),
+        (Refusal.OUT_OF_ORDER, rules.test_same_chunk_again_is_taken_once_and_older_ones_never),
+    ],
+)
+def test_refusal_by_order(monkeypatch, refusal, test):
+    """Epochs, sequence numbers, and who may send at all."""
+    monkeypatch.delitem(refusals.RULES, refusal)
+    with pytest.raises(FAILURES):
+        test()
+
+
+def test_distance_from_the_arm(monkeypatch):
+    """A chunk may begin anywhere."""
+    monkeypatch.setattr(guard, 'ChunkLimits', lambda: ANYTHING)
+    with pytest.raises(FAILURES):
+        rules.test_bad_chunk_moves_nothing(Refusal.TOO_FAR_FROM_ARM)
+
+
+def test_reach(monkeypatch):
+    """A chunk may lead anywhere."""
+    monkeypatch.setattr(JointPositions, 'require_reachable', lambda *_: None)
+    with pytest.raises(FAILURES):
+        rules.test_bad_chunk_moves_nothing(Refusal.UNREACHABLE)
+
+
+WATCHED = {
+    Trip.NO_JOINT_STATES: rules.test_frozen_stamp_counts_as_silence,
+    Trip.NO_HEARTBEAT: lambda: rules.test_watchdog_stops_and_latches(
+        Trip.NO_HEARTBEAT, lambda world: setattr(world, 'hears_heartbeat', False)
+    ),
+    Trip.TRACKING: lambda: rules.test_watchdog_stops_and_latches(
+        Trip.TRACKING, lambda world: setattr(world, 'offset', np.full(7, 0.2))
+    ),
+    Trip.LAG: rules.test_lag_beyond_its_limit_is_a_fault,
+    Trip.NO_CHUNK: rules.test_silence_of_the_policy_pauses,
+    Trip.OVERRUN: rules.test_loop_that_is_far_too_late_is_a_fault,
+    Trip.CLOCK_WENT_BACK: lambda: rules.test_clock_that_jumps_back_is_a_fault(False),
+}
+
+
+@pytest.mark.parametrize('trip', watchdogs.RULES)
+def test_watchdog(monkeypatch, trip):
+    """Every watchdog has its test, and the test needs it."""
+    monkeypatch.delitem(watchdogs.RULES, trip)
+    with pytest.raises(FAILURES):
+        WATCHED[trip]()
+
+
+@pytest.mark.parametrize('moving', [True, False])
+def test_latch(monkeypatch, moving):
+    """A fault that does not latch is found."""
+    handle = PhaseMachine.handle
+
+    def forgetful(self, event):
+        return handle(self, Event.DISARM if event is Event.FAULT else event)
+
+    monkeypatch.setattr(PhaseMachine, 'handle', forgetful)
+    with pytest.raises(FAILURES):
+        rules.test_emergency_stop_latches(moving)
+
+
+def test_jerk_norm(monkeypatch):
+    """With Ruckig's limit above the arm's own, and no check behind it, the arm gets more."""
+    monkeypatch.setattr(profile, 'JERK_NORM', 0.9)
+    monkeypatch.setattr(Motion, 'violation', lambda *_: '')
+    with pytest.raises(AssertionError):
+        assert_inside_of_the_limits(play(0, 600, GuardSettings()).signal())
+
+
+def test_stop_behind_every_step(monkeypatch):
+    """A target beyond the range, and no check of where the stop ends."""
+    monkeypatch.setattr(Motion, 'violation', lambda *_: '')
+    monkeypatch.setattr(profile, '_POSITION_MARGIN_RAD', -0.5)
+    with pytest.raises(AssertionError):
+        test_guard_profile.test_standing_target_beyond_the_range_is_not_reached()
+
+
+def test_continuing_from_what_was_sent(monkeypatch):
+    """A command that changes the past, because it reckons with no transport, makes a jump."""
+    monkeypatch.setattr(
+        MotionGuard, '_first_free_tick', lambda self, _: int(self._time.now_tick) - 4
+    )
+    with pytest.raises(AssertionError):
+        assert_inside_of_the_limits(play(0, 600, GuardSettings()).signal())

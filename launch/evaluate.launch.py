@@ -12,6 +12,7 @@ from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
 from smoothvla_ros.nodes.launch_arguments import check, declare_arguments, given
+from smoothvla_ros.nodes.launch_recorder import declare_recording, recorder
 from smoothvla_ros.workflows.evaluation_config import EvaluationConfig
 
 CONFIG = Path(__file__).resolve().parents[1] / 'config'
@@ -45,6 +46,7 @@ def graph(context: LaunchContext) -> list[Node]:
     no_rollouts = {'record_rollouts': False}
     policy = {'graph': 'lock_step'} | no_rollouts | given(arguments, POLICY)
     return [
+        *recorder(arguments),
         Node(
             package='smoothvla_ros',
             executable='libero_bridge',
@@ -88,6 +90,7 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 'namespace', default_value='', description='Namespace of every node and topic'
             ),
+            *declare_recording(),
             *declare_arguments(EvaluationConfig, EVALUATOR, 'the file `config`'),
             OpaqueFunction(function=graph),
         ]

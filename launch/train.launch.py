@@ -14,6 +14,7 @@ from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
 from smoothvla_ros.nodes.launch_arguments import check, declare_arguments, given
+from smoothvla_ros.nodes.launch_recorder import declare_recording, recorder
 from smoothvla_ros.training.config import TrainConfig
 
 CONFIG = Path(__file__).resolve().parents[1] / 'config'
@@ -49,6 +50,7 @@ def graph(context: LaunchContext) -> list[Node]:
     check(TrainConfig, arguments, TRAINER, 'grpo_trainer')
     lock_step = {'graph': 'lock_step'}
     return [
+        *recorder(arguments),
         Node(
             package='smoothvla_ros',
             executable='libero_bridge',
@@ -112,6 +114,7 @@ def generate_launch_description() -> LaunchDescription:
                 choices=['true', 'false'],
                 description='Whether to run the jerk monitor',
             ),
+            *declare_recording(),
             *declare_arguments(TrainConfig, TRAINER, 'the file `config`'),
             OpaqueFunction(function=graph),
         ]

@@ -16,14 +16,14 @@ from smoothvla_ros.control.lock_step import (
     Decision,
     EpisodeReport,
     EpisodeState,
-    ExecutedChunk,
     Phase,
     Question,
 )
+from smoothvla_ros.control.recorded_messages import decision_of, unpacked
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.image_conversion import to_image_array, to_image_message
 from smoothvla_ros.nodes.stamps import to_nanoseconds, to_stamp
-from smoothvla_ros.records import EpisodeName, EpisodeRequest, Observation, Trajectory
+from smoothvla_ros.records import EpisodeRequest
 
 _TYPECODES = {'d': np.float64, 'f': np.float32, 'i': np.int32}
 
@@ -31,10 +31,6 @@ _TYPECODES = {'d': np.float64, 'f': np.float32, 'i': np.int32}
 def _pack(typecode: str, values: Any) -> array.array[Any]:
     """Return a message's array, row-major; much quicker than assigning an ndarray."""
     return array.array(typecode, np.ascontiguousarray(values, _TYPECODES[typecode]).tobytes())
-
-
-def _unpack(values: Any, *shape: int) -> np.ndarray:
-    return np.array(values).reshape(shape)
 
 
 def to_joint_state(
@@ -133,20 +129,6 @@ def to_request(
     return message
 
 
-def from_request(message: msg.EpisodeRequest) -> EpisodeRequest:
-    """Return the request without the robot's name and the deadline."""
-    return EpisodeRequest(
-        episode_id=message.episode_id,
-        name=EpisodeName(message.suite, message.task, message.init_state, message.scene_seed),
-        group=message.group,
-        temperature=message.temperature,
-        seed=message.seed,
-        policy_version=message.policy_version,
-        attempt=message.attempt,
-        horizon=message.horizon or None,
-    )
-
-
 def to_episode_state(state: EpisodeState, now_ns: int) -> msg.EpisodeState:
     """Return the latched message of a robot's episode."""
     message = msg.EpisodeState(
@@ -233,9 +215,9 @@ def from_action_chunk(message: msg.ActionChunk) -> Answer:
         ),
         epoch=message.epoch,
         seq=message.seq,
-        actions=_unpack(message.actions, *shape),
-        tokens=_unpack(message.tokens, *shape).astype(np.int64),
-        log_probs=_unpack(message.log_probs, *shape),
+        actions=unpacked(message.actions, *shape),
+        tokens=unpacked(message.tokens, *shape).astype(np.int64),
+        log_probs=unpacked(message.log_probs, *shape),
         refusal=message.refusal,
     )
 
@@ -274,28 +256,7 @@ def to_rollout_step(decision: Decision, joint_names: Sequence[str]) -> msg.Rollo
 
 def from_rollout_step(message: msg.RolloutStep) -> Decision:
     """Return the decision with its observation."""
-    shape = (message.horizon, message.dimension)
-    images = map(to_image_array, message.images)
-    return Decision(
-        robot=message.robot,
-        question=Question(
-            message.episode_id,
-            message.attempt,
-            message.chunk_index,
-            to_nanoseconds(message.header.stamp),
-            message.policy_version,
-        ),
-        epoch=message.epoch,
-        observation=Observation(
-            images=dict(zip(message.camera_names, images, strict=True)),
-            joint_positions=np.array(message.joint_state.position),
-            joint_velocities=np.array(message.joint_state.velocity),
-            gripper_positions=np.array(message.gripper_positions),
-            instruction=message.instruction,
-        ),
-        tokens=_unpack(message.tokens, *shape).astype(np.int64),
-        log_probs=_unpack(message.log_probs, *shape),
-    )
+    return decision_of(message, to_image_array)
 
 
 def to_episode_result(report: EpisodeReport, now_ns: int) -> msg.EpisodeResult:
@@ -329,41 +290,3 @@ def to_episode_result(report: EpisodeReport, now_ns: int) -> msg.EpisodeResult:
     message.tool_rotations = _pack('d', trajectory.tool_rotations)
     message.substep_joint_positions = _pack('f', trajectory.substep_joint_positions)
     return message
-
-
-def from_episode_result(message: msg.EpisodeResult) -> EpisodeReport:
-    """Return what became of a request."""
-    trajectory = None
-    if not message.failure:
-        steps, joints = message.steps, message.joints
-        trajectory = Trajectory(
-            actions=_unpack(message.actions, steps, message.action_dimension),
-            joint_positions=_unpack(message.joint_positions, steps + 1, joints),
-            joint_velocities=_unpack(message.joint_velocities, steps + 1, joints),
-            tool_positions=_unpack(message.tool_positions, steps + 1, 3),
-            tool_rotations=_unpack(message.tool_rotations, steps + 1, 3, 3),
-            substep_joint_positions=_unpack(
-                message.substep_joint_positions, steps * message.substeps + 1, joints
-            ),
-            control_period_s=message.control_period,
-            substep_period_s=message.substep_period,
-        )
-    chunks = zip(
-        message.observation_stamps,
-        message.epoch_per_chunk,
-        message.executed_per_chunk,
-        strict=True,
-    )
-    return EpisodeReport(
-        robot=message.robot,
-        episode_id=message.episode_id,
-        attempt=message.attempt,
-        policy_version=message.policy_version,
-        failure=message.failure,
-        success=message.success,
-        chunks=tuple(
-            ExecutedChunk(to_nanoseconds(stamp), int(epoch), int(executed))
-            for stamp, epoch, executed in chunks
-        ),
-        trajectory=trajectory,
-    )

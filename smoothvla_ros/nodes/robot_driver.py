@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 from smoothvla_ros import msg
 from smoothvla_ros.control.lock_step import Answer, EpisodeReport, Verdict
+from smoothvla_ros.control.recorded_messages import request_of
 from smoothvla_ros.control.robot_episode import EpisodeFailed, RobotEpisode
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.diagnostics import ERROR, OK, WARNING, Diagnostics
-from smoothvla_ros.nodes.messages import from_request
 from smoothvla_ros.nodes.robot_link import RobotLink
 from smoothvla_ros.records import EpisodeRequest
 from smoothvla_ros.simulation.tasks import horizon
@@ -74,7 +74,7 @@ class RobotDriver:
 
     def request(self, message: msg.EpisodeRequest) -> None:
         """Take a request from the topic; called in the executor's thread."""
-        request = from_request(message)
+        request = request_of(message)
         deadline = time.monotonic() + message.deadline if message.deadline > 0 else 0.0
         identity = (request.episode_id, request.attempt)
         with self._changed:

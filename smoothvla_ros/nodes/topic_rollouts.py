@@ -12,8 +12,9 @@ from rclpy.node import Node
 
 from smoothvla_ros import msg
 from smoothvla_ros.control.episode_ledger import EpisodeLedger, LedgerSettings
+from smoothvla_ros.control.recorded_messages import report_of
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.nodes.messages import from_episode_result, from_rollout_step, to_request
+from smoothvla_ros.nodes.messages import from_rollout_step, to_request
 from smoothvla_ros.nodes.peers import PeerWatch
 from smoothvla_ros.nodes.quality_of_service import profiles
 from smoothvla_ros.nodes.robot_names import robot_names
@@ -160,7 +161,7 @@ class TopicRolloutSource:
             self._lost.append(LostEpisode(request, reason))
 
     def _on_result(self, message: msg.EpisodeResult) -> None:
-        report = from_episode_result(message)
+        report = report_of(message)
         with self._changed:
             if self._ledger is None:
                 return

@@ -44,6 +44,7 @@ from smoothvla_ros.training.run_folder import RunFolder, check_folder
 from smoothvla_ros.training.schedule import Schedule
 from smoothvla_ros.training.trainer_checkpoint import restore_trainer, save_trainer
 from smoothvla_ros.workflows.evaluate import evaluate, print_comparison
+from smoothvla_ros.workflows.recorded_rollouts import RecordedRolloutSource
 from smoothvla_ros.workflows.train_progress import ProgressBar
 
 BEFORE, AFTER = 'before', 'after'
@@ -253,6 +254,13 @@ def print_result(summary: Mapping[str, Any], config: TrainConfig) -> None:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments; every setting of `TrainConfig` is one."""
+    parser.add_argument(
+        '--recording',
+        type=Path,
+        nargs='+',
+        metavar='BAG',
+        help='train again from a recorded run, with its settings, instead of from simulation',
+    )
     parser.add_argument('--config', type=Path, help='YAML file of the settings below')
     for field in dataclasses.fields(TrainConfig):
         default = field.default
@@ -276,6 +284,9 @@ def run(arguments: argparse.Namespace) -> int:
     }
     config = load(TrainConfig, arguments.config, given)
     check_folder(config, _FILES)
+    if arguments.recording:
+        print_result(train(config, RecordedRolloutSource(arguments.recording)), config)
+        return 0
     # A policy that cannot be loaded is named before anything is started.
     spec = load_policy(config.policy, config.device).spec
     render = RenderSettings(config.render_profile, spec.image_size, spec.cameras)

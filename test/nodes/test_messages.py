@@ -16,6 +16,7 @@ from smoothvla_ros.control.lock_step import (
     Phase,
     Question,
 )
+from smoothvla_ros.control.recorded_messages import report_of, request_of
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes import messages
 
@@ -97,21 +98,19 @@ def test_episode_result_round_trip():
         trajectory=worker.trajectory(),
     )
     wire = over_the_wire(messages.to_episode_result(report, 5))
-    assert same(messages.from_episode_result(wire), report)
+    assert same(report_of(wire), report)
 
 
 def test_failed_result_round_trip():
     """A failure has its reason and no motion."""
     report = EpisodeReport('robot_0', 'e0', 3, 4, 'worker died')
-    assert same(messages.from_episode_result(messages.to_episode_result(report, 5)), report)
+    assert same(report_of(messages.to_episode_result(report, 5)), report)
 
 
 def test_request_and_state_round_trip():
     """Identity, scene, seed and version arrive as they left."""
     wanted = request('e7', attempt=2**31, task=9, version=3, group=-1)
-    assert same(
-        messages.from_request(over_the_wire(messages.to_request(wanted, 'robot_0', 1, 5))), wanted
-    )
+    assert same(request_of(over_the_wire(messages.to_request(wanted, 'robot_0', 1, 5))), wanted)
     state = EpisodeState(
         robot='robot_0',
         episode_id='e7',

@@ -1,0 +1,97 @@
+"""What is on the topics is in the recording, byte for byte, and can be read without ROS."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import JointState
+from std_msgs.msg import String
+
+from smoothvla_ros import msg
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.nodes.message_definitions import message_definition
+from smoothvla_ros.nodes.quality_of_service import profiles
+from smoothvla_ros.nodes.recorder import Recorder
+from smoothvla_ros.recordings import JOINT_STATE, Bag, joint_samples
+from smoothvla_ros.recordings.messages import MessageDecoder
+
+PATIENCE_S = 60.0
+SAMPLES = 50
+
+
+def recorder(path) -> Recorder:
+    overrides = [Parameter('recording', value=str(path)), Parameter('look_s', value=0.05)]
+    return Recorder(parameter_overrides=overrides)
+
+
+def spin_until(executor, condition) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        executor.spin_once(timeout_sec=0.1)
+
+
+def test_everything_that_is_said_is_recorded(ros, tmp_path):
+    """A latched message from before, best-effort samples, and a message of our own."""
+    speaker = Node('speaker')
+    lock_step, arm = profiles('lock_step'), profiles('real_arm')
+    latched = speaker.create_publisher(String, 'task', lock_step.state)
+    latched.publish(String(data='put the bowl on the plate'))
+    joints = speaker.create_publisher(JointState, 'joint_states', arm.joint_states)
+    ours = speaker.create_publisher(msg.PolicyUpdate, 'policy_update', lock_step.state)
+    ours.publish(msg.PolicyUpdate(version=3, path='/weights', sha256='ab'))
+    node = recorder(tmp_path / 'bag')
+    executor = SingleThreadedExecutor()
+    executor.add_node(speaker)
+    executor.add_node(node)
+    node.autostart()
+    writer = node._writer
+    spin_until(executor, lambda: joints.get_subscription_count() == 1)
+    for index in range(SAMPLES):
+        message = JointState(name=['a', 'b'], position=[0.1 * index, -1.0])
+        message.header.stamp.sec = index
+        joints.publish(message)
+        spin_until(executor, lambda expected=index + 1: writer.counts['/joint_states'] == expected)
+    spin_until(executor, lambda: writer.counts.get('/task') == 1)
+    spin_until(executor, lambda: writer.counts.get('/policy_update') == 1)
+    node.stop()
+    for each in (node, speaker):
+        each.destroy_node()
+    with Bag(tmp_path / 'bag') as bag:
+        decoder = MessageDecoder(bag)
+        found = {t: decoder.decode(t, c) for t, _, c in bag.messages(['/task', '/policy_update'])}
+        assert found['/task'].data == 'put the bowl on the plate'
+        assert found['/policy_update'].version == 3
+        assert found['/policy_update'].sha256 == 'ab'
+        ((samples,),) = joint_samples(bag.messages(['/joint_states']))
+        np.testing.assert_array_equal(samples.stamps_ns, np.arange(SAMPLES) * 10**9)
+        np.testing.assert_array_equal(samples.positions[:, 0], 0.1 * np.arange(SAMPLES))
+
+
+def test_an_earlier_recording_is_never_written_over(ros, tmp_path):
+    """Whoever records twice to one place is told so before anything starts."""
+    (tmp_path / 'bag').mkdir()
+    node = recorder(tmp_path / 'bag')
+    with pytest.raises(UserError, match='exists already'):
+        node.autostart()
+    node.destroy_node()
+
+
+@pytest.mark.parametrize('name', ['EpisodeResult', 'RolloutStep', 'EpisodeState', 'JerkState'])
+def test_definitions_of_our_messages_hold_all_that_they_are_made_of(name):
+    """Text from the installed .msg files, complete enough to decode without them."""
+    text, digest = message_definition(f'smoothvla_ros/msg/{name}')
+    assert 'MSG: std_msgs/Header' in text
+    assert digest.startswith('RIHS01_')
+    assert message_definition(JOINT_STATE)[0].startswith('std_msgs/Header header')
+
+
+def test_a_type_that_is_not_installed_is_named():
+    """One topic of an unknown package costs a line, not the recording."""
+    with pytest.raises(UserError, match='package nowhere_msgs is not installed'):
+        message_definition('nowhere_msgs/msg/Nothing')

@@ -51,7 +51,8 @@ def validate(config: Any, place: str) -> None:
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         name = f'{place}: {field.name}={value!r}'
-        if isinstance(value, float) and not math.isfinite(value):
+        numbers = value if isinstance(value, tuple | list) else (value,)
+        if any(isinstance(item, float) and not math.isfinite(item) for item in numbers):
             raise UserError(f'{name} is not a finite number; give one')
         low, high = field.metadata.get('minimum'), field.metadata.get('maximum')
         if isinstance(value, int | float) and not isinstance(value, bool):

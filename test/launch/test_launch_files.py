@@ -132,6 +132,7 @@ def test_bad_arguments_are_user_errors():
         ('train', {'temperature': 'nan'}, 'temperature=nan is not a finite number'),
         ('train', {'config': '/nowhere'}, 'config:=/nowhere: No such file or directory; give a'),
         ('train', {'config': __file__}, r'test_launch_files\.py is n'),
+        ('evaluate', {'temperatures': '0,nan'}, 'temperatures=.*nan.* is not a finite number'),
         ('evaluate', {'tasks': '10'}, "task 10 of suite 'libero_spatial' is unknown"),
         ('evaluate', {'episodes': '0'}, 'evaluation: episodes=0 is too small'),
     ],

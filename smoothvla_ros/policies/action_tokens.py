@@ -51,6 +51,16 @@ def token_log_probs(logits: torch.Tensor, temperature: float) -> torch.Tensor:
     return torch.log_softmax(logits.float() / temperature, dim=-1)
 
 
+def sampling_temperature(temperature: float) -> float:
+    """Return what logits are divided by: 1 for temperature 0, which is greedy.
+
+    Raises UserError for a negative or non-finite temperature.
+    """
+    if not (temperature >= 0.0 and np.isfinite(temperature)):
+        raise UserError(f'temperature={temperature} is not usable; give 0 (greedy) or more')
+    return temperature if temperature > 0.0 else 1.0
+
+
 def choose_tokens(
     logits: torch.Tensor, temperature: float, seeds: Sequence[int]
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -62,22 +72,33 @@ def choose_tokens(
     Returns tokens int64 and log-probabilities float32, both [rows, chunk, dimension].
     Raises UserError for a negative or non-finite temperature.
     """
-    if not (temperature >= 0.0 and np.isfinite(temperature)):
-        raise UserError(f'temperature={temperature} is not usable; give 0 (greedy) or more')
-    log_probs = token_log_probs(logits, temperature if temperature > 0.0 else 1.0)
+    log_probs = token_log_probs(logits, sampling_temperature(temperature))
     if temperature == 0.0:
         tokens = log_probs.argmax(dim=-1)
     else:
-        tokens = torch.stack(
-            [_sample(row, seed) for row, seed in zip(log_probs, seeds, strict=True)]
-        )
+        tokens = tokens_at(log_probs, uniform_draws(log_probs.shape[1:-1], seeds))
     return tokens, log_probs.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
 
 
-def _sample(log_probs: torch.Tensor, seed: int) -> torch.Tensor:
-    """Draw by inverting the cumulative probabilities, on the CPU: alike on every device."""
-    generator = torch.Generator().manual_seed(seed)
-    uniform = torch.rand(log_probs.shape[:-1], generator=generator, dtype=torch.float64)
+def uniform_draws(shape: Sequence[int], seeds: Sequence[int]) -> torch.Tensor:
+    """Return float64 [rows, *shape] in [0, 1), row i from a generator seeded with seeds[i]."""
+    draws = [
+        torch.rand(tuple(shape), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        for seed in seeds
+    ]
+    return torch.stack(draws)
+
+
+def tokens_at(log_probs: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+    """Invert the cumulative probabilities of `log_probs` [..., bins] at `uniform` [...].
+
+    On the CPU and in float64: alike on every device.  Returns int64 [...], where log_probs is.
+    Raises ValueError if the shapes differ.
+    """
+    if log_probs.shape[:-1] != uniform.shape:
+        raise ValueError(
+            f'{list(log_probs.shape[:-1])} draws are needed, not {list(uniform.shape)}'
+        )
     cumulative = log_probs.cpu().double().exp().cumsum(dim=-1)
     threshold = uniform.unsqueeze(-1) * cumulative[..., -1:]
     tokens = (cumulative <= threshold).sum(dim=-1)

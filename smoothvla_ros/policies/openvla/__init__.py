@@ -1,0 +1,1 @@
+"""OpenVLA and OpenVLA-OFT from their published checkpoints, without remote code."""

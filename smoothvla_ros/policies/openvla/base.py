@@ -1,0 +1,158 @@
+"""A published checkpoint in memory, once, however many policies are made of it."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
+
+import torch
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.policies.openvla.action_ids import ActionIds
+from smoothvla_ros.policies.openvla.checkpoint import TOKENIZER, PublishedCheckpoint
+from smoothvla_ros.policies.openvla.heads import ProprioceptionProjector, RegressionHead
+from smoothvla_ros.policies.openvla.modeling import OpenVLANetwork
+from smoothvla_ros.policies.openvla.prompt import Prompt
+from smoothvla_ros.policies.openvla.proprioception import SIZE
+from smoothvla_ros.policies.openvla.settings import PARALLEL, REGRESSION, OpenVLASettings
+
+
+class Base:
+    """Network, tokeniser and statistics of one checkpoint on one device.
+
+    Its weights never change: policies that learn hold adapters of their own on the one network, and
+    `lock` is held while one of them runs.
+    """
+
+    def __init__(
+        self,
+        checkpoint: PublishedCheckpoint,
+        settings: OpenVLASettings,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        """Read the weights.  Raises UserError naming the file that does not fit."""
+        self.checkpoint = checkpoint
+        self.action_ids = ActionIds(checkpoint.vocabulary_size, checkpoint.bins)
+        self.prompt = Prompt(checkpoint.folder / TOKENIZER, checkpoint.vocabulary_size)
+        self.normalisation = checkpoint.normalisation
+        self.image_size = checkpoint.vision_shapes()[0].image_size
+        self.network = _read_network(checkpoint, settings, self.action_ids, device, dtype)
+        self.lock = threading.RLock()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.network.device
+
+
+_loaded: WeakValueDictionary[tuple[Any, ...], Base] = WeakValueDictionary()
+_loading = threading.Lock()
+
+
+def load_base(folder: Path, settings: OpenVLASettings, device: torch.device) -> Base:
+    """Return the checkpoint in a folder; what is in memory already is not read again.
+
+    Raises UserError as `PublishedCheckpoint` does.
+    """
+    dtype = _dtype(settings, device)
+    key = (
+        Path(folder).resolve(),
+        device,
+        dtype,
+        settings.decoding,
+        settings.answer,
+        settings.proprioception,
+    )
+    with _loading:
+        base = _loaded.get(key)
+        if base is None:
+            base = Base(PublishedCheckpoint(Path(folder)), settings, device, dtype)
+            _loaded[key] = base
+        return base
+
+
+def _dtype(settings: OpenVLASettings, device: torch.device) -> torch.dtype:
+    if settings.precision == 'auto':
+        return torch.float32 if device.type == 'cpu' else torch.bfloat16
+    return torch.bfloat16 if settings.precision == 'bfloat16' else torch.float32
+
+
+def _read_network(
+    checkpoint: PublishedCheckpoint,
+    settings: OpenVLASettings,
+    action_ids: ActionIds,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> OpenVLANetwork:
+    with torch.device('meta'):
+        network = OpenVLANetwork(
+            checkpoint.vision_shapes(),
+            checkpoint.llama,
+            action_ids,
+            parallel=settings.decoding == PARALLEL,
+        )
+    expected = {name: list(value.shape) for name, value in network.state_dict().items()}
+    _compare(checkpoint, expected)
+    network.load_state_dict(dict(checkpoint.tensors(device, dtype)), assign=True)
+    network.restore_buffers()
+    if settings.proprioception:
+        projector = ProprioceptionProjector(SIZE, network.width)
+        network.proprio_projector = _component(checkpoint, 'proprio_projector', projector)
+    if settings.answer == REGRESSION:
+        head = RegressionHead(network.width, len(_any_action(checkpoint)))
+        network.action_head = _component(checkpoint, 'action_head', head)
+    network.to(device=device, dtype=dtype)
+    # A rotation of thousands of positions needs float32, which the line above took.
+    network.restore_buffers()
+    return network.eval().requires_grad_(False)
+
+
+def _compare(checkpoint: PublishedCheckpoint, expected: dict[str, list[int]]) -> None:
+    """Raise UserError naming the first weight that is missing, unknown or of another size."""
+    found = {k: v for k, v in checkpoint.shapes.items() if not k.endswith('rotary_emb.inv_freq')}
+    missing, unknown = (
+        sorted(expected.keys() - found.keys()),
+        sorted(found.keys() - expected.keys()),
+    )
+    if missing or unknown:
+        what = f'have no {missing[0]}' if missing else f'have {unknown[0]}, which is unknown'
+        raise UserError(
+            f'checkpoint {checkpoint.folder}: the weights {what} ({len(missing)} missing, '
+            f'{len(unknown)} unknown); this is not the published layout'
+        )
+    for name, shape in expected.items():
+        if found[name] != shape:
+            raise UserError(
+                f'checkpoint {checkpoint.folder}: {name} is {found[name]}, config.json asks for '
+                f'{shape}; copy both from one place'
+            )
+
+
+def _component(
+    checkpoint: PublishedCheckpoint, name: str, module: torch.nn.Module
+) -> torch.nn.Module:
+    state = checkpoint.component(name)
+    if state is None:
+        raise UserError(
+            f'checkpoint {checkpoint.folder} has no {name}--*_checkpoint.pt, which openvla.json '
+            'asks for; finish the download'
+        )
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        line = ' '.join(str(error).split())[:200]
+        raise UserError(
+            f'checkpoint {checkpoint.folder}: {name} does not fit the model ({line}); copy both '
+            'from one place'
+        ) from error
+    return module
+
+
+def _any_action(checkpoint: PublishedCheckpoint) -> list[float]:
+    """Return the quantiles of some data set's actions, for their number."""
+    for statistics in checkpoint.statistics.values():
+        return list(statistics['action']['q01'])
+    raise UserError(f'checkpoint {checkpoint.folder} has no statistics of actions')

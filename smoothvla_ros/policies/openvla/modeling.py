@@ -1,0 +1,226 @@
+"""OpenVLA and OpenVLA-OFT as one network: images and a prompt to logits of the action tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers import LlamaConfig, LlamaForCausalLM, StaticCache
+from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
+
+from smoothvla_ros.policies.openvla.action_ids import ActionIds
+from smoothvla_ros.policies.openvla.heads import Projector, ProprioceptionProjector, RegressionHead
+from smoothvla_ros.policies.openvla.prompt import END
+from smoothvla_ros.policies.openvla.vision import VisionBackbone, VisionShape
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What B rows are decided from, on the network's device.
+
+    pixels: [B, images, 6, size, size], normalised for both vision transformers.
+    prompts: ids of each row, from the first token to the one before the action.
+    proprioception: [B, n] in [-1, 1], or None where the policy is told none.
+    """
+
+    pixels: torch.Tensor
+    prompts: Sequence[Sequence[int]]
+    proprioception: torch.Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """All that stands before the action, rows padded on the left to one length.
+
+    embeddings: [B, length, width].  mask: int64 [B, length], 0 where padded, and positions int64
+    [B, length]; both None where no row is padded, which lets attention run without a mask.
+    """
+
+    embeddings: torch.Tensor
+    mask: torch.Tensor | None
+    positions: torch.Tensor | None
+
+
+class OpenVLANetwork(nn.Module):
+    """The published modules under their published names.
+
+    The first token of the prompt comes first, then the patches of every image, the proprioception
+    where there is one, and the rest of the prompt.
+    """
+
+    def __init__(
+        self,
+        vision: tuple[VisionShape, VisionShape],
+        llama: Mapping[str, Any],
+        action_ids: ActionIds,
+        *,
+        parallel: bool,
+    ) -> None:
+        """llama: settings of the language model.
+
+        parallel: every token sees every other, the later ones too, as OpenVLA-OFT was trained.
+        """
+        super().__init__()
+        config = LlamaConfig(**dict(llama), attn_implementation='sdpa', is_causal=not parallel)
+        self.vision_backbone = VisionBackbone(*vision)
+        self.projector = Projector(sum(shape.width for shape in vision), config.hidden_size)
+        self.language_model = LlamaForCausalLM(config)
+        for layer in self.language_model.model.layers:
+            layer.self_attn.is_causal = not parallel
+        self.proprio_projector: ProprioceptionProjector | None = None
+        self.action_head: RegressionHead | None = None
+        self._action_ids = tuple(int(token) for token in action_ids.ids)
+
+    @property
+    def width(self) -> int:
+        """Of the language model's hidden states."""
+        return int(self.language_model.config.hidden_size)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.projector.fc1.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the published weights are kept as."""
+        return self.language_model.get_input_embeddings().weight.dtype
+
+    def restore_buffers(self) -> None:
+        """Compute what is not in the files, after the network was built without memory."""
+        rotary = LlamaRotaryEmbedding(self.language_model.config, device=self.device)
+        self.language_model.model.rotary_emb = rotary
+
+    def set_gradient_checkpointing(self, enabled: bool) -> None:
+        """Compute activations again in the backward pass instead of keeping them."""
+        for vision in (self.vision_backbone.featurizer, self.vision_backbone.fused_featurizer):
+            vision.gradient_checkpointing = enabled
+        if enabled:
+            self.language_model.gradient_checkpointing_enable({'use_reentrant': False})
+        else:
+            self.language_model.gradient_checkpointing_disable()
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> OpenVLANetwork:
+        """Set the mode of everything, but let gradient checkpointing do without train mode.
+
+        transformers checkpoints a layer only in train mode, which nothing else in the layer needs.
+        """
+        super().train(mode)
+        if self.language_model.is_gradient_checkpointing:
+            for layer in self.language_model.model.layers:
+                layer.training = True
+        return self
+
+    def prefix(self, inputs: Inputs) -> Prefix:
+        """Embed images, prompt and proprioception."""
+        embed = self.language_model.get_input_embeddings()
+        context = self.projector(self.vision_backbone(inputs.pixels.to(self.dtype)))
+        if self.proprio_projector is not None:
+            if inputs.proprioception is None:
+                raise ValueError('this network needs proprioception')
+            told = self.proprio_projector(inputs.proprioception.to(context.dtype))
+            context = torch.cat([context, told.unsqueeze(1)], dim=1)
+        lengths = [len(ids) for ids in inputs.prompts]
+        longest = max(lengths)
+        rows = []
+        for ids, patches in zip(inputs.prompts, context, strict=True):
+            words = embed(torch.tensor(ids, device=self.device))
+            row = torch.cat([words[:1], patches, words[1:]])
+            rows.append(functional.pad(row, (0, 0, longest - len(ids), 0)))
+        embeddings = torch.stack(rows)
+        if min(lengths) == longest:
+            return Prefix(embeddings, None, None)
+        padding = torch.tensor([longest - length for length in lengths], device=self.device)
+        positions = torch.arange(embeddings.shape[1], device=self.device) - padding.unsqueeze(1)
+        return Prefix(embeddings, (positions >= 0).long(), positions.clamp(min=0))
+
+    def parallel_hidden(self, inputs: Inputs, count: int) -> torch.Tensor:
+        """Return [B, count, width], the hidden states that say `count` action tokens at once.
+
+        The tokens' own embeddings are zero, and an end token follows them, as in the training.
+        Each is said by the position before its own.
+        """
+        prefix = self.prefix(inputs)
+        batch, _, width = prefix.embeddings.shape
+        end = self.language_model.get_input_embeddings()(torch.tensor([END], device=self.device))
+        empty = prefix.embeddings.new_zeros(batch, count, width)
+        hidden = self._run(prefix, torch.cat([empty, end.expand(batch, 1, -1)], dim=1))
+        return hidden[:, -(count + 2) : -2]
+
+    def sequential_hidden(self, inputs: Inputs, tokens: torch.Tensor) -> torch.Tensor:
+        """Return [B, n, width], the hidden states that say n given action tokens [B, n].
+
+        One pass: each token is judged after those before it.
+        """
+        said = self.language_model.get_input_embeddings()(self._ids_of(tokens[:, :-1]))
+        return self._run(self.prefix(inputs), said)[:, -tokens.shape[1] :]
+
+    def action_logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Return [..., bins], the logits of the action tokens alone, in the order of actions."""
+        head = self.language_model.lm_head
+        return functional.linear(hidden, head.weight[list(self._action_ids)])
+
+    def start(self, inputs: Inputs, count: int) -> Decoding:
+        """Run the prefix once; the answer decodes `count` tokens after it, one at a time."""
+        return Decoding(self, self.prefix(inputs), count)
+
+    def _ids_of(self, tokens: torch.Tensor) -> torch.Tensor:
+        return torch.tensor(self._action_ids, device=self.device)[tokens]
+
+    def _run(self, prefix: Prefix, answer: torch.Tensor) -> torch.Tensor:
+        """Return the hidden states of prefix and answer, which has one length in all rows."""
+        mask, positions = prefix.mask, prefix.positions
+        if mask is not None and positions is not None:
+            steps = torch.arange(1, answer.shape[1] + 1, device=self.device)
+            positions = torch.cat([positions, positions[:, -1:] + steps], dim=1)
+            mask = functional.pad(mask, (0, answer.shape[1]), value=1)
+        return self.language_model.model(
+            inputs_embeds=torch.cat([prefix.embeddings, answer], dim=1),
+            attention_mask=mask,
+            position_ids=positions,
+            use_cache=False,
+        ).last_hidden_state
+
+
+class Decoding:
+    """Token after token behind a prefix whose keys and values are kept: for inference only."""
+
+    def __init__(self, network: OpenVLANetwork, prefix: Prefix, count: int) -> None:
+        """count: tokens at most; the memory of keys and values is of that fixed size."""
+        self._network = network
+        self._llama = network.language_model.model
+        self._mask = prefix.mask
+        self._next = prefix.positions[:, -1:] + 1 if prefix.positions is not None else None
+        # The last token is said by the one before it and never goes in itself.
+        length = prefix.embeddings.shape[1] + count - 1
+        self._cache = StaticCache(config=self._llama.config, max_cache_len=length)
+        self._hidden = self._llama(
+            inputs_embeds=prefix.embeddings,
+            attention_mask=prefix.mask,
+            position_ids=prefix.positions,
+            past_key_values=self._cache,
+            use_cache=True,
+        ).last_hidden_state[:, -1]
+
+    def logits(self) -> torch.Tensor:
+        """Return [B, bins] of the next action token."""
+        return self._network.action_logits(self._hidden)
+
+    def say(self, tokens: torch.Tensor) -> None:
+        """Take the tokens [B] that were chosen."""
+        if self._mask is not None:
+            self._mask = functional.pad(self._mask, (0, 1), value=1)
+        self._hidden = self._llama(
+            input_ids=self._network._ids_of(tokens).unsqueeze(1),
+            attention_mask=self._mask,
+            position_ids=self._next,
+            past_key_values=self._cache,
+            use_cache=True,
+        ).last_hidden_state[:, -1]
+        if self._next is not None:
+            self._next = self._next + 1

@@ -1,0 +1,238 @@
+"""OpenVLA and OpenVLA-OFT behind the `Policy` seam."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.kinematics.arm import Arm
+from smoothvla_ros.policies.action_tokens import (
+    choose_tokens,
+    sampling_temperature,
+    token_log_probs,
+    tokens_at,
+    uniform_draws,
+)
+from smoothvla_ros.policies.openvla.base import Base
+from smoothvla_ros.policies.openvla.images import center_crop, normalise, resize
+from smoothvla_ros.policies.openvla.modeling import Inputs
+from smoothvla_ros.policies.openvla.proprioception import SIZE, libero_proprioception
+from smoothvla_ros.policies.openvla.settings import PARALLEL, REGRESSION, OpenVLASettings
+from smoothvla_ros.policies.openvla.statistics import (
+    Scaling,
+    choose_statistics,
+    libero_commands,
+)
+from smoothvla_ros.policies.policy import ActionChunks, PolicySpec, TokenStatistics
+from smoothvla_ros.records import Observation
+
+# What the simulator draws for it: the published evaluation renders at this size.
+_CAMERA_SIZE = 256
+_ACTION_SPACE = 'libero_osc_pose'
+# OpenVLA-OFT adds this to the range of an action, OpenVLA does not.
+_OFT_MARGIN = 1e-8
+
+
+class OpenVLAPolicy:
+    """One checkpoint, run as its settings say."""
+
+    def __init__(self, base: Base, settings: OpenVLASettings, arm: Arm | None = None) -> None:
+        """base: loaded with the same settings.  arm: gives the proprioception; None is the Panda.
+
+        Raises UserError for statistics that are missing or not LIBERO's.
+        """
+        self.base = base
+        self.settings = settings
+        self.arm = arm if arm is not None else Arm.panda()
+        place = f'checkpoint {base.checkpoint.folder}'
+        self._data_set, statistics = choose_statistics(
+            base.checkpoint.statistics, settings.statistics, place
+        )
+        if not self._data_set.startswith('libero'):
+            raise UserError(
+                f'{place}: actions of {self._data_set!r} are not LIBERO commands, and nothing here '
+                'can execute them; give a checkpoint that was fine-tuned on LIBERO'
+            )
+        self._action = Scaling.of(statistics.get('action', {}), f'{place}: {self._data_set}.action')
+        self._proprioception: Scaling | None = None
+        if settings.proprioception:
+            where = f'{place}: {self._data_set}.proprio'
+            self._proprioception = Scaling.of(statistics.get('proprio', {}), where)
+            if len(self._proprioception.low) != SIZE:
+                raise UserError(f'{where} has {len(self._proprioception.low)} values, not {SIZE}')
+        self._parallel = settings.decoding == PARALLEL
+        self.spec = PolicySpec(
+            chunk=settings.chunk,
+            action_dimension=len(self._action.low),
+            bins=base.action_ids.bins,
+            action_space=_ACTION_SPACE,
+            cameras=settings.cameras,
+            image_size=_CAMERA_SIZE,
+        )
+
+    @property
+    def module(self) -> torch.nn.Module:
+        """The network, in eval mode."""
+        return self.base.network
+
+    @torch.no_grad()
+    def act(
+        self, observations: Sequence[Observation], *, temperature: float, seeds: Sequence[int]
+    ) -> ActionChunks:
+        """Decide for each observation; see `Policy.act`.
+
+        A regression head has no distribution: it answers at temperature 0 only, with the tokens
+        nearest to its answer and log-probabilities of 0.
+        """
+        if len(seeds) != len(observations):
+            raise ValueError(f'{len(observations)} observations need as many seeds')
+        sampling_temperature(temperature)
+        shape = (self.spec.chunk, self.spec.action_dimension)
+        parts = []
+        with self._running():
+            for first in range(0, len(observations), self.settings.rows):
+                inputs = self._inputs(observations[first : first + self.settings.rows])
+                row_seeds = seeds[first : first + self.settings.rows]
+                parts.append(self._decide(inputs, temperature, row_seeds))
+        normalised = np.concatenate([np.empty((0, *shape)), *(part[0] for part in parts)])
+        return ActionChunks(
+            actions=self._commands(normalised),
+            tokens=np.concatenate([np.empty((0, *shape), np.int64), *(part[1] for part in parts)]),
+            log_probs=np.concatenate(
+                [np.empty((0, *shape), np.float32), *(part[2] for part in parts)]
+            ),
+        )
+
+    def evaluate(
+        self, observations: Sequence[Observation], tokens: np.ndarray, *, temperature: float
+    ) -> TokenStatistics:
+        """Return log-probabilities and entropy of `tokens`; see `Policy.evaluate`.
+
+        Raises UserError for a regression head, which has neither.
+        """
+        self._check_tokens_answer('score tokens')
+        divisor = sampling_temperature(temperature)
+        network = self.base.network
+        given = torch.as_tensor(np.asarray(tokens), device=self.base.device)
+        with self._running():
+            inputs = self._inputs(observations)
+            if self._parallel:
+                hidden = network.parallel_hidden(inputs, given[0].numel())
+            else:
+                hidden = network.sequential_hidden(inputs, given.flatten(1))
+            logits = network.action_logits(hidden).unflatten(1, given.shape[1:])
+        distribution = token_log_probs(logits, divisor)
+        return TokenStatistics(
+            log_probs=distribution.gather(-1, given.unsqueeze(-1)).squeeze(-1),
+            entropy=-(distribution.exp() * distribution).sum(dim=-1),
+        )
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        with self.base.lock:
+            yield
+
+    def _check_tokens_answer(self, purpose: str) -> None:
+        if self.settings.answer == REGRESSION:
+            raise UserError(
+                f'policy {self.base.checkpoint.folder} answers with a regression head and cannot '
+                f'{purpose}: the language model was never trained to say action tokens, so there '
+                'are no log-probabilities to learn from; give a checkpoint that answers with tokens'
+            )
+
+    def _decide(
+        self, inputs: Inputs, temperature: float, seeds: Sequence[int]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return normalised actions, tokens and log-probabilities, all [B, chunk, dimension]."""
+        shape = (self.spec.chunk, self.spec.action_dimension)
+        if self.base.network.action_head is not None:
+            return self._regress(inputs, temperature)
+        if self._parallel:
+            hidden = self.base.network.parallel_hidden(inputs, shape[0] * shape[1])
+            logits = self.base.network.action_logits(hidden).unflatten(1, shape)
+            tokens, log_probs = choose_tokens(logits, temperature, seeds)
+        else:
+            tokens, log_probs = self._say(inputs, temperature, seeds)
+        chosen = tokens.cpu().numpy()
+        return self.base.action_ids.decode(chosen), chosen, log_probs.cpu().numpy()
+
+    def _say(
+        self, inputs: Inputs, temperature: float, seeds: Sequence[int]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Choose the tokens of one step one after the other."""
+        count = self.spec.action_dimension
+        uniform = uniform_draws((1, count), seeds)
+        decoding = self.base.network.start(inputs, count)
+        tokens, scores = [], []
+        for place in range(count):
+            if tokens:
+                decoding.say(tokens[-1])
+            log_probs = token_log_probs(decoding.logits(), sampling_temperature(temperature))
+            if temperature == 0.0:
+                chosen = log_probs.argmax(dim=-1)
+            else:
+                chosen = tokens_at(log_probs, uniform[:, 0, place])
+            tokens.append(chosen)
+            scores.append(log_probs.gather(-1, chosen.unsqueeze(-1)).squeeze(-1))
+        return torch.stack(tokens, dim=1).unsqueeze(1), torch.stack(scores, dim=1).unsqueeze(1)
+
+    def _regress(
+        self, inputs: Inputs, temperature: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        if temperature > 0.0:
+            self._check_tokens_answer(f'sample at temperature {temperature:g}')
+        network = self.base.network
+        assert network.action_head is not None
+        hidden = network.parallel_hidden(inputs, self.spec.chunk * self.spec.action_dimension)
+        answer = network.action_head(hidden.unflatten(1, (self.spec.chunk, -1)).flatten(2))
+        normalised = answer.float().cpu().numpy().astype(np.float64)
+        tokens = self.base.action_ids.encode(normalised)
+        return normalised, tokens, np.zeros(tokens.shape, np.float32)
+
+    def _commands(self, normalised: np.ndarray) -> np.ndarray:
+        margin = _OFT_MARGIN if self._parallel else 0.0
+        return libero_commands(self._action.scale(normalised, margin))
+
+    def _inputs(self, observations: Sequence[Observation]) -> Inputs:
+        device = self.base.device
+        pixels = torch.stack([self._pixels(observation) for observation in observations])
+        told = None
+        if self._proprioception is not None:
+            rows = [
+                self._proprioception.normalise(
+                    libero_proprioception(self.arm, observation, self._data_set)
+                )
+                for observation in observations
+            ]
+            told = torch.from_numpy(np.stack(rows)).float().to(device)
+        prompts = [self.base.prompt.ids(observation.instruction) for observation in observations]
+        return Inputs(pixels.to(device), prompts, told)
+
+    def _pixels(self, observation: Observation) -> torch.Tensor:
+        """Return float32 [cameras, 6, size, size]."""
+        views = []
+        for camera in self.spec.cameras:
+            image = observation.images.get(camera)
+            if image is None:
+                given = ', '.join(sorted(observation.images)) or 'none'
+                raise UserError(
+                    f'observation: no image of camera {camera!r} (given: {given}); name the '
+                    'cameras in openvla.json as the robot does'
+                )
+            image = np.asarray(image)
+            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+                raise UserError(
+                    f'observation: image of {camera} is {image.dtype} {list(image.shape)}, the '
+                    'policy needs uint8 [height, width, 3]'
+                )
+            if self.settings.mirrored:
+                image = image[:, ::-1]
+            fitted = resize(np.ascontiguousarray(image), self.base.image_size)
+            if self.settings.center_crop:
+                fitted = center_crop(fitted)
+            views.append(normalise(fitted, self.base.normalisation))
+        return torch.stack(views)

@@ -1,0 +1,83 @@
+"""From what the network says to what the robot does, by the statistics of its training data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from smoothvla_ros.errors import UserError
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Quantiles of one quantity: normalised -1 is `low`, 1 is `high`; unmasked ones stay.
+
+    low, high: float64 [n], the 1st and 99th percentile of the training data.  mask: bool [n].
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    mask: np.ndarray
+
+    @classmethod
+    def of(cls, statistics: Mapping[str, Any], place: str) -> Scaling:
+        """Read ``q01``, ``q99`` and ``mask``.  Raises UserError naming `place`."""
+        try:
+            low = np.asarray(statistics['q01'], dtype=np.float64)
+            high = np.asarray(statistics['q99'], dtype=np.float64)
+            mask = np.asarray(statistics.get('mask', np.ones(low.shape)), dtype=bool)
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f'{place} has no usable q01 and q99 ({error}); copy it again'
+            ) from error
+        if low.ndim != 1 or not low.shape == high.shape == mask.shape:
+            raise UserError(f'{place}: q01, q99 and mask differ in length; copy it again')
+        return cls(low, high, mask)
+
+    def scale(self, normalised: np.ndarray, margin: float = 0.0) -> np.ndarray:
+        """Return [..., n] in the units of the data.
+
+        margin: added to the range; OpenVLA-OFT adds 1e-8, OpenVLA nothing.
+        """
+        scaled = 0.5 * (normalised + 1.0) * (self.high - self.low + margin) + self.low
+        return np.where(self.mask, scaled, normalised)
+
+    def normalise(self, values: np.ndarray) -> np.ndarray:
+        """Return [..., n] clipped to [-1, 1], as OpenVLA-OFT is told its proprioception."""
+        normalised = 2.0 * (values - self.low) / (self.high - self.low + 1e-8) - 1.0
+        return np.clip(np.where(self.mask, normalised, values), -1.0, 1.0)
+
+
+def choose_statistics(
+    statistics: Mapping[str, Any], chosen: str, place: str
+) -> tuple[str, Mapping[str, Any]]:
+    """Return name and statistics of a data set; an empty choice takes the only one.
+
+    Raises UserError that lists the names.
+    """
+    names = ', '.join(sorted(statistics)) or 'none'
+    if not chosen and len(statistics) == 1:
+        chosen = next(iter(statistics))
+    if not chosen:
+        raise UserError(
+            f'{place} has statistics of several data sets ({names}); choose one as "statistics" in '
+            'openvla.json'
+        )
+    if chosen not in statistics:
+        raise UserError(f'{place}: no statistics of {chosen!r}; there are {names}')
+    return chosen, statistics[chosen]
+
+
+def libero_commands(actions: np.ndarray) -> np.ndarray:
+    """Turn scaled actions [..., 7] into LIBERO's commands in [-1, 1].
+
+    The training data says 0 for a closed and 1 for an open gripper, LIBERO 1 and -1: the published
+    evaluation takes the sign of the doubled, centred value and turns it round. The six deltas are
+    clipped, which LIBERO's controller does too.
+    """
+    commands = np.clip(actions, -1.0, 1.0)
+    commands[..., -1] = -np.sign(2.0 * actions[..., -1] - 1.0)
+    return commands

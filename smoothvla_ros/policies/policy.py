@@ -13,6 +13,7 @@ import torch
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
+from smoothvla_ros.policies.hub import cached_snapshot, is_hub_name
 from smoothvla_ros.records import Observation
 
 DEFAULT_POLICY = 'default'
@@ -90,25 +91,36 @@ class Policy(Protocol):
 
 
 def policy_folder(path_or_name: str | Path) -> Path:
-    """Return the folder of a policy: the shipped one for ``default``, else the path itself."""
+    """Return the folder of a policy: the shipped one for ``default``, else the path itself.
+
+    A name such as ``openvla/openvla-7b`` that is no folder here is looked up in the local cache of
+    the Hugging Face hub; nothing is ever downloaded.
+    Raises UserError for a name of that kind that is not in the cache.
+    """
     if str(path_or_name) == DEFAULT_POLICY:
         return Path(str(files('smoothvla_ros.policies') / 'weights' / DEFAULT_POLICY))
+    if is_hub_name(path_or_name):
+        return cached_snapshot(str(path_or_name))
     return Path(path_or_name)
 
 
 def load_policy(path_or_name: str | Path, device: str = 'cpu', arm: Arm | None = None) -> Policy:
     """Load the policy in a folder, or the shipped one by the name ``default``.
 
+    A folder holds what `Policy.save` wrote, or a published OpenVLA checkpoint.
     arm: whose kinematics give the proprioception; None is the Panda.
     Raises UserError naming the path and what is wrong with it.
     """
-    # Imported here: transformers takes seconds to import, and few callers load a policy.
-    from smoothvla_ros.policies.small_vla.policy import SmallVLAPolicy
-
     folder = policy_folder(path_or_name)
     if not folder.is_dir():
         raise UserError(
-            f'policy {str(path_or_name)!r} not found at {folder}; give {DEFAULT_POLICY!r} or a '
-            'folder that `smoothvla sft` or training wrote'
+            f'policy {str(path_or_name)!r} not found at {folder}; give {DEFAULT_POLICY!r}, a '
+            'folder that `smoothvla sft` or training wrote, or a published OpenVLA checkpoint'
         )
+    # Imported here: transformers takes seconds to import, and few callers load a policy.
+    from smoothvla_ros.policies.openvla.load import is_openvla, load_openvla
+    from smoothvla_ros.policies.small_vla.policy import SmallVLAPolicy
+
+    if is_openvla(folder):
+        return load_openvla(folder, device, arm)
     return SmallVLAPolicy.load(folder, device, arm)

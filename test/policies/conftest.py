@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import tiny_openvla
 import torch
 
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.policies.instructions import Vocabulary
+from smoothvla_ros.policies.openvla.load import load_openvla
+from smoothvla_ros.policies.openvla.policy import OpenVLAPolicy
 from smoothvla_ros.policies.small_vla.configuration import SmallVLAConfig
 from smoothvla_ros.policies.small_vla.modeling import SmallVLAModel
 from smoothvla_ros.policies.small_vla.policy import SmallVLAPolicy
@@ -61,5 +67,28 @@ def observe() -> Callable[..., Observation]:
             gripper_positions=np.array([0.04, -0.04]),
             instruction=instruction,
         )
+
+    return make
+
+
+@pytest.fixture(scope='session')
+def openvla_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a tiny checkpoint in the published layout, with a head and a projector."""
+    folder = tmp_path_factory.mktemp('openvla') / 'checkpoint'
+    return tiny_openvla.write(folder, heads=True, proprioception=True)
+
+
+@pytest.fixture(scope='session')
+def openvla_policy(
+    openvla_folder: Path, arm: Arm, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., OpenVLAPolicy]:
+    """Return a maker of policies of that checkpoint, by what `openvla.json` says."""
+
+    def make(**settings: Any) -> OpenVLAPolicy:
+        folder = tmp_path_factory.mktemp('policy')
+        plain = {'answer': 'tokens', 'proprioception': False, 'cameras': ['agentview']}
+        plain |= {'decoding': 'sequential', 'chunk': 1, 'checkpoint': str(openvla_folder)}
+        (folder / 'openvla.json').write_text(json.dumps({**plain, **settings}))
+        return load_openvla(folder, arm=arm)
 
     return make

@@ -92,7 +92,7 @@ class OpenVLANetwork(nn.Module):
 
     def restore_buffers(self) -> None:
         """Compute what is not in the files, after the network was built without memory."""
-        rotary = LlamaRotaryEmbedding(self.language_model.config, device=self.device)
+        rotary = LlamaRotaryEmbedding(self.language_model.config).to(self.device)
         self.language_model.model.rotary_emb = rotary
 
     def set_gradient_checkpointing(self, enabled: bool) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from smoothvla_ros.configuration import to_mapping
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.policies.action_tokens import (
@@ -21,13 +25,14 @@ from smoothvla_ros.policies.openvla.base import Base
 from smoothvla_ros.policies.openvla.images import center_crop, normalise, resize
 from smoothvla_ros.policies.openvla.modeling import Inputs
 from smoothvla_ros.policies.openvla.proprioception import SIZE, libero_proprioception
-from smoothvla_ros.policies.openvla.settings import PARALLEL, REGRESSION, OpenVLASettings
+from smoothvla_ros.policies.openvla.settings import PARALLEL, REGRESSION, SETTINGS, OpenVLASettings
 from smoothvla_ros.policies.openvla.statistics import (
     Scaling,
     choose_statistics,
     libero_commands,
 )
 from smoothvla_ros.policies.policy import ActionChunks, PolicySpec, TokenStatistics
+from smoothvla_ros.policies.weights_folder import write_atomically
 from smoothvla_ros.records import Observation
 
 # What the simulator draws for it: the published evaluation renders at this size.
@@ -130,6 +135,12 @@ class OpenVLAPolicy:
             log_probs=distribution.gather(-1, given.unsqueeze(-1)).squeeze(-1),
             entropy=-(distribution.exp() * distribution).sum(dim=-1),
         )
+
+    def save(self, folder: Path) -> None:
+        """Write the settings, which name the published files; those are not copied."""
+        settings = replace(self.settings, checkpoint=str(self.base.checkpoint.folder.resolve()))
+        with write_atomically(folder) as temporary:
+            (temporary / SETTINGS).write_text(json.dumps(to_mapping(settings), indent=2) + '\n')
 
     @contextmanager
     def _running(self) -> Iterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,8 +85,8 @@ class OpenVLASettings:
             )
 
 
-def read_settings(folder: Path) -> OpenVLASettings:
-    """Read the settings in a policy folder.  Raises UserError naming file, name and remedy."""
+def read_settings(folder: Path) -> dict[str, Any]:
+    """Return what `openvla.json` in a policy folder sets.  Raises UserError naming the file."""
     path = folder / SETTINGS
     try:
         values = json.loads(path.read_text())
@@ -93,7 +94,12 @@ def read_settings(folder: Path) -> OpenVLASettings:
         raise UserError(f'{path} cannot be read: {error}; write it again') from error
     if not isinstance(values, dict):
         raise UserError(f'{path}: expected an object of settings; write it again')
-    return from_mapping(OpenVLASettings, values, str(path))
+    return values
+
+
+def settings_of(values: Mapping[str, Any], place: Path) -> OpenVLASettings:
+    """Build settings from plain values.  Raises UserError naming `place` and the value."""
+    return from_mapping(OpenVLASettings, values, str(place))
 
 
 def detect(folder: Path) -> dict[str, Any]:

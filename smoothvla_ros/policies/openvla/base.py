@@ -99,11 +99,14 @@ def _read_network(
     network.load_state_dict(dict(checkpoint.tensors(device, dtype)), assign=True)
     network.restore_buffers()
     if settings.proprioception:
-        projector = ProprioceptionProjector(SIZE, network.width)
-        network.proprio_projector = _component(checkpoint, 'proprio_projector', projector)
+        state = _component(checkpoint, 'proprio_projector')
+        network.proprio_projector = ProprioceptionProjector(SIZE, network.width)
+        _fill(checkpoint, network.proprio_projector, state, 'proprio_projector')
     if settings.answer == REGRESSION:
-        head = RegressionHead(network.width, len(_any_action(checkpoint)))
-        network.action_head = _component(checkpoint, 'action_head', head)
+        state = _component(checkpoint, 'action_head')
+        outputs = state.get('model.fc2.bias', torch.empty(0))
+        network.action_head = RegressionHead(network.width, len(outputs))
+        _fill(checkpoint, network.action_head, state, 'action_head')
     network.to(device=device, dtype=dtype)
     # A rotation of thousands of positions needs float32, which the line above took.
     network.restore_buffers()
@@ -131,15 +134,22 @@ def _compare(checkpoint: PublishedCheckpoint, expected: dict[str, list[int]]) ->
             )
 
 
-def _component(
-    checkpoint: PublishedCheckpoint, name: str, module: torch.nn.Module
-) -> torch.nn.Module:
+def _component(checkpoint: PublishedCheckpoint, name: str) -> dict[str, torch.Tensor]:
     state = checkpoint.component(name)
     if state is None:
         raise UserError(
             f'checkpoint {checkpoint.folder} has no {name}--*_checkpoint.pt, which openvla.json '
             'asks for; finish the download'
         )
+    return state
+
+
+def _fill(
+    checkpoint: PublishedCheckpoint,
+    module: torch.nn.Module,
+    state: dict[str, torch.Tensor],
+    name: str,
+) -> None:
     try:
         module.load_state_dict(state)
     except RuntimeError as error:
@@ -148,11 +158,3 @@ def _component(
             f'checkpoint {checkpoint.folder}: {name} does not fit the model ({line}); copy both '
             'from one place'
         ) from error
-    return module
-
-
-def _any_action(checkpoint: PublishedCheckpoint) -> list[float]:
-    """Return the quantiles of some data set's actions, for their number."""
-    for statistics in checkpoint.statistics.values():
-        return list(statistics['action']['q01'])
-    raise UserError(f'checkpoint {checkpoint.folder} has no statistics of actions')

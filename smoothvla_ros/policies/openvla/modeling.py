@@ -73,6 +73,7 @@ class OpenVLANetwork(nn.Module):
             layer.self_attn.is_causal = not parallel
         self.proprio_projector: ProprioceptionProjector | None = None
         self.action_head: RegressionHead | None = None
+        self._checkpointing = False
         self._action_ids = tuple(int(token) for token in action_ids.ids)
 
     @property
@@ -99,6 +100,7 @@ class OpenVLANetwork(nn.Module):
         """Compute activations again in the backward pass instead of keeping them."""
         for vision in (self.vision_backbone.featurizer, self.vision_backbone.fused_featurizer):
             vision.gradient_checkpointing = enabled
+        self._checkpointing = enabled
         if enabled:
             self.language_model.gradient_checkpointing_enable({'use_reentrant': False})
         else:
@@ -111,7 +113,7 @@ class OpenVLANetwork(nn.Module):
         transformers checkpoints a layer only in train mode, which nothing else in the layer needs.
         """
         super().train(mode)
-        if self.language_model.is_gradient_checkpointing:
+        if self._checkpointing:
             for layer in self.language_model.model.layers:
                 layer.training = True
         return self

@@ -47,7 +47,7 @@ BAD = {
     Refusal.POLICY_REFUSED: (swing(), {'refusal': 'no image'}),
     Refusal.UNKNOWN_ACTION_SPACE: (swing(), {'action_space': 'tool_velocity'}),
     Refusal.WRONG_SHAPE: (swing(), {'dimension': 7}),
-    Refusal.WRONG_PERIOD: (swing(), {'dt': 0.0}),
+    Refusal.WRONG_PERIOD: (swing(), {'dt': 0.7}),
     Refusal.NOT_FINITE: (POISON, {}),
     Refusal.OLD_EPOCH: (swing(), {'epoch': 0}),
     Refusal.OUT_OF_ORDER: (swing(), {'seq': 0}),

@@ -3,7 +3,9 @@
 The same held-out scenes on both sides. One side is `deploy.launch.py hardware:=twin`: twin, policy
 and guard as processes, with an operator here who arms, disarms and resets. The other is the
 evaluation's own loop in process. Success, and the tool's jerk at the physics' 500 Hz with one
-estimator, over the scenes that both sides solve, from the first commanded motion on.
+estimator, over the scenes that both sides solve, from the first commanded motion on. With
+--one-process guard and twin run here and in simulated time, with delays of a fixed length: the
+figures then do not depend on how busy the machine is.
 
 python -m benchmarks.deployment --episodes 50; not part of `make bench`, because it takes minutes.
 """
@@ -25,16 +27,22 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from smoothvla_ros.kinematics.arm import Arm
+from smoothvla_ros.control.motion_guard.guard import GuardSettings, MotionGuard
+from smoothvla_ros.control.motion_guard.osc_reference import OscParameters, OscReference
+from smoothvla_ros.control.motion_guard.robot import RobotDescription
+from smoothvla_ros.kinematics import Arm, InverseKinematics
 from smoothvla_ros.policies.policy import load_policy, policy_folder
-from smoothvla_ros.records import EpisodeName, EpisodeRequest
+from smoothvla_ros.records import EpisodeName, EpisodeRequest, Observation
 from smoothvla_ros.ros_domain import free_domain
 from smoothvla_ros.simulation.rendering import RenderSettings
 from smoothvla_ros.simulation.splits import Split, episode_names
+from smoothvla_ros.simulation.twin.arm_twin import ArmTwin
 from smoothvla_ros.smoothness import EstimatorSettings, SmoothnessSummary, summarise
 from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.process_rollouts import ProcessRolloutSource
+from smoothvla_ros.workflows.guarded_episode import play_guarded
 
+CONFIG = Path(__file__).parents[1] / 'config'
 SUITE, TASK = 'libero_object', 0
 SEED = 0
 AT_LEAST = {'jerk_reduction_percent': 50.0}
@@ -46,19 +54,21 @@ _MOVED_RAD = 1e-5
 
 
 def measure(
-    suite: str = SUITE, task: int = TASK, episodes: int = 5, policy: str = 'default'
+    suite: str = SUITE,
+    task: int = TASK,
+    episodes: int = 5,
+    policy: str = 'default',
+    one_process: bool = False,
 ) -> dict[str, float]:
     """Play the first held-out scenes of a task on both sides and return the figures."""
     names = episode_names(suite, task, Split.HELD_OUT, episodes, SEED)
     arm = Arm.panda()
-    with tempfile.TemporaryDirectory(prefix='smoothvla_deployment_') as folder:
-        verdicts = _through_the_guard(names, policy, Path(folder))
-        guarded = {name: _recorded(Path(folder), name, arm) for name in names if verdicts[name]}
+    guarded = (_in_process if one_process else _over_topics)(names, policy, arm)
     own = _own_controller(names, policy, arm)
-    solved = [name for name in names if verdicts[name] and own[name] is not None]
+    solved = [name for name in names if guarded[name] is not None and own[name] is not None]
     figures = {
         'episodes': float(len(names)),
-        'success_percent': 100.0 * len(guarded) / len(names),
+        'success_percent': 100.0 * sum(s is not None for s in guarded.values()) / len(names),
         'own_success_percent': 100.0 * sum(s is not None for s in own.values()) / len(names),
     }
     figures['success_points_lost'] = figures['own_success_percent'] - figures['success_percent']
@@ -76,6 +86,47 @@ def measure(
             'speed_change_percent': float(100.0 * abs(speeds[0] / speeds[1] - 1.0)),
         }
     return figures
+
+
+def _over_topics(
+    names: list[EpisodeName], policy: str, arm: Arm
+) -> dict[EpisodeName, SmoothnessSummary | None]:
+    """Play the scenes with the launch file's own processes; None for a failure."""
+    with tempfile.TemporaryDirectory(prefix='smoothvla_deployment_') as folder:
+        verdicts = _through_the_guard(names, policy, Path(folder))
+        return {
+            name: _recorded(Path(folder), name, arm) if verdicts[name] else None for name in names
+        }
+
+
+def _in_process(
+    names: list[EpisodeName], policy: str, arm: Arm
+) -> dict[EpisodeName, SmoothnessSummary | None]:
+    """Play the scenes with guard and twin in this process; None for a failure, said with why."""
+    loaded = load_policy(policy)
+    spec = loaded.spec
+    twin = ArmTwin(RenderSettings('fast', spec.image_size, spec.cameras))
+    settings = GuardSettings()
+    robot = RobotDescription.from_file(CONFIG / 'robots' / 'panda.yaml')
+    limits, posture = robot.limits('comfort'), np.array(robot.posture)
+    parameters = OscParameters.from_file(CONFIG / 'action_spaces' / f'{spec.action_space}.yaml')
+    found: dict[EpisodeName, SmoothnessSummary | None] = {}
+
+    def decide(observation: Observation, chunk: int) -> np.ndarray:
+        return loaded.act([observation], temperature=0.0, seeds=[SEED]).actions[0]
+
+    for name in tqdm(names, desc='through the guard'):
+        guarded_arm = robot.arm()
+        inverse = InverseKinematics(guarded_arm, limits.lower, limits.upper, posture)
+        guard = MotionGuard(settings, limits, OscReference(parameters, guarded_arm, inverse))
+        episode = play_guarded(twin, guard, settings.rate_hz, spec.action_space, decide, name)
+        found[name] = None
+        if episode.success:
+            found[name] = _summary(episode.joint_positions, episode.period_s, arm)
+        ended = 'succeeded' if episode.success else episode.ended
+        off = f'at most {episode.tracking_error_rad:.4f} rad off'
+        tqdm.write(f'{name}: {ended}, {episode.chunks} chunks, refused {episode.refusals}, {off}')
+    return found
 
 
 def _recorded(folder: Path, name: EpisodeName, arm: Arm) -> SmoothnessSummary:
@@ -241,4 +292,5 @@ if __name__ == '__main__':
     parser.add_argument('--task', type=int, default=TASK)
     parser.add_argument('--episodes', type=int, default=5)
     parser.add_argument('--policy', default='default')
+    parser.add_argument('--one-process', action='store_true')
     print(json.dumps(measure(**vars(parser.parse_args())), indent=2))

@@ -1,0 +1,211 @@
+"""One episode through the motion guard on the twin, in one process and in simulated time.
+
+What `deploy.launch.py hardware:=twin` does with processes, topics and clocks, without them: the
+same guard, the same arm, delays of a fixed length instead of a machine's. So the same episode
+always comes out the same, on a busy machine too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from smoothvla_ros.control.motion_guard.guard import Command, MotionGuard
+from smoothvla_ros.control.motion_guard.phases import Phase
+from smoothvla_ros.control.motion_guard.refusals import Chunk
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.records import EpisodeName, Observation
+from smoothvla_ros.simulation import tasks
+from smoothvla_ros.simulation.libero_scene import CONTROL_RATE_HZ
+from smoothvla_ros.simulation.twin.arm_twin import FINGER_RANGE_M, ArmTwin
+from smoothvla_ros.simulation.twin.trajectory_controller import TrajectoryPoint
+
+_NANOSECONDS = 1_000_000_000
+_START_NS = 1_000 * _NANOSECONDS
+_ARMING_S = 0.3
+
+
+@dataclass(frozen=True)
+class Delays:
+    """What takes time between a camera and the arm, s.
+
+    observation_s: from the image to the guard's receipt of the chunk that answers it.
+    lead_s: how long before the end of a chunk the next observation is taken.
+    transport_s: of a command.
+    """
+
+    observation_s: float = 0.06
+    lead_s: float = 0.2
+    transport_s: float = 0.004
+
+
+@dataclass(frozen=True)
+class GuardedEpisode:
+    """What came of it.
+
+    joint_positions, commanded_positions: [T, 7] rad, one row a substep, from the first chunk on.
+    ended: why it ended before success, empty where it succeeded.  refusals: of chunks, by reason.
+    tracking_error_rad: the largest.
+    """
+
+    name: EpisodeName
+    success: bool
+    ended: str
+    joint_positions: np.ndarray
+    commanded_positions: np.ndarray
+    period_s: float
+    refusals: dict[str, int]
+    chunks: int
+    tracking_error_rad: float
+
+
+Decide = Callable[[Observation, int], np.ndarray]
+"""Observation and index of the chunk to actions [chunk, 7]."""
+
+
+def play_guarded(
+    twin: ArmTwin,
+    guard: MotionGuard,
+    rate_hz: float,
+    action_space: str,
+    decide: Decide,
+    name: EpisodeName,
+    delays: Delays | None = None,
+    chunks: int | None = None,
+) -> GuardedEpisode:
+    """Play an episode with a guard that was never armed, until success, a fault or LIBERO's limit.
+
+    rate_hz: of the guard; a divisor of the physics' 500 Hz.  chunks: end after so many instead.
+    Raises UserError for an unknown name or a rate that does not divide.
+    """
+    return _Episode(twin, guard, rate_hz, action_space, decide, name, delays or Delays()).play(
+        chunks
+    )
+
+
+class _Episode:
+    def __init__(
+        self,
+        twin: ArmTwin,
+        guard: MotionGuard,
+        rate_hz: float,
+        action_space: str,
+        decide: Decide,
+        name: EpisodeName,
+        delays: Delays,
+    ) -> None:
+        twin.reset(name)
+        self._twin, self._guard, self._decide, self._name = twin, guard, decide, name
+        self._action_space, self._delays = action_space, delays
+        self._substeps = round(1.0 / (rate_hz * twin.period_s))
+        if abs(self._substeps * rate_hz * twin.period_s - 1.0) > 1e-9:
+            raise UserError(
+                f'guard rate {rate_hz} Hz does not divide the physics; choose 250 or 500'
+            )
+        self._now_ns = _START_NS
+        self._on_its_way: tuple[int, int, np.ndarray] | None = None
+        self._commands: list[tuple[int, Command]] = []
+        self._chunk_ends_ns = 0
+        self._taken = 0
+        self._sequence = 0
+        self._rows: list[tuple[np.ndarray, np.ndarray]] = []
+        self._worst_rad = 0.0
+
+    def play(self, chunks: int | None) -> GuardedEpisode:
+        self._tick(deciding=False)
+        reason = self._guard.arm(self._now_ns)
+        if reason:
+            raise UserError(f'{self._name}: the guard cannot be armed: {reason}')
+        while self._now_ns < _START_NS + _ARMING_S * _NANOSECONDS:
+            self._tick(deciding=False)
+        limit_s = tasks.horizon(self._name.suite) / CONTROL_RATE_HZ
+        ended = ''
+        while not self._twin.succeeded:
+            if self._guard.phase is Phase.FAULTED:
+                ended = self._guard.reason
+                break
+            if len(self._rows) * self._twin.period_s >= limit_s:
+                ended = 'out of time'
+                break
+            if chunks is not None and self._taken == chunks and self._now_ns > self._chunk_ends_ns:
+                ended = 'all chunks played'
+                break
+            self._tick(deciding=chunks is None or self._taken < chunks)
+        joints, commanded = (np.array(rows) for rows in zip(*self._rows, strict=True))
+        return GuardedEpisode(
+            self._name,
+            bool(self._twin.succeeded),
+            ended,
+            joints,
+            commanded,
+            self._twin.period_s,
+            {str(refusal): count for refusal, count in self._guard.refusals.items()},
+            self._taken,
+            self._worst_rad,
+        )
+
+    def _tick(self, *, deciding: bool) -> None:
+        """Let the guard, and the policy where it is its turn, act; then let the arm move."""
+        now, guard, twin = self._now_ns, self._guard, self._twin
+        guard.hear_joints(now, now, twin.state().joint_positions)
+        guard.hear_heartbeat(now)
+        if deciding:
+            self._observe()
+        self._offer()
+        command = guard.tick(now)
+        self._commands.append((now + round(self._delays.transport_s * _NANOSECONDS), command))
+        while self._commands and self._commands[0][0] <= now:
+            self._obey(self._commands.pop(0)[1])
+        for _ in range(self._substeps):
+            twin.advance()
+            if self._taken:
+                commanded = twin.commanded_positions().copy()
+                self._rows.append((twin.state().joint_positions, commanded))
+                error = float(np.abs(self._rows[-1][0] - commanded).max())
+                self._worst_rad = max(self._worst_rad, error)
+        self._now_ns += round(self._substeps * twin.period_s * _NANOSECONDS)
+
+    def _observe(self) -> None:
+        lead_ns = round(self._delays.lead_s * _NANOSECONDS)
+        if self._on_its_way is None and self._now_ns >= self._chunk_ends_ns - lead_ns:
+            actions = self._decide(self._twin.environment.observe(), self._taken)
+            arrives = self._now_ns + round(self._delays.observation_s * _NANOSECONDS)
+            self._on_its_way = arrives, self._now_ns, actions
+
+    def _offer(self) -> None:
+        if self._on_its_way is None or self._on_its_way[0] > self._now_ns:
+            return
+        _, observed_ns, actions = self._on_its_way
+        self._on_its_way = None
+        self._sequence += 1
+        dt = 1.0 / CONTROL_RATE_HZ
+        chunk = Chunk(
+            epoch=1,
+            seq=self._sequence,
+            stamp_ns=self._now_ns,
+            observation_stamp_ns=observed_ns,
+            dt=dt,
+            action_space=self._action_space,
+            horizon=actions.shape[0],
+            dimension=actions.shape[1],
+            actions=actions.ravel(),
+        )
+        if self._guard.offer(self._now_ns, chunk) is None:
+            self._taken += 1
+            self._chunk_ends_ns = self._now_ns + round(len(actions) * dt * _NANOSECONDS)
+
+    def _obey(self, command: Command) -> None:
+        if command.open_gripper is not None:
+            self._twin.open_gripper(FINGER_RANGE_M if command.open_gripper else 0.0)
+        motion = command.motion
+        if motion is None:
+            return
+        first = int(motion.ticks[0])
+        points = [
+            TrajectoryPoint((int(tick) - first) * motion.period_s, *state)
+            for tick, state in zip(motion.ticks, motion.states, strict=True)
+        ]
+        starts_s = (command.start_ns - self._now_ns) / _NANOSECONDS + first * motion.period_s
+        self._twin.follow(points, starts_s)

@@ -19,6 +19,10 @@ COMMANDS = {
     'train': ('smoothvla_ros.workflows.train', 'fine-tune a policy with GRPO, in one process'),
     'eval': ('smoothvla_ros.workflows.evaluate', 'measure success and jerk of a policy'),
     'report': ('smoothvla_ros.workflows.report', "write a run's report again from its episodes"),
+    'export': (
+        'smoothvla_ros.workflows.export',
+        'merge an OpenVLA adapter into its weights',
+    ),
     'analyze': ('smoothvla_ros.workflows.analyze', 'measure the jerk in any recorded bag'),
     'launch': ('smoothvla_ros.nodes.launch_runner', 'run a launch file, with or without ROS tools'),
     'bench': ('benchmarks', 'measure the speed figures side by side (in a checkout)'),

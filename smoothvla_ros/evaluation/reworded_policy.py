@@ -45,6 +45,10 @@ class RewordedPolicy:
         """Judge tokens as the wrapped policy does under the other instruction."""
         return self._policy.evaluate(self._reworded(observations), tokens, temperature=temperature)
 
+    def prepare_training(self) -> None:
+        """Prepare the wrapped policy."""
+        self._policy.prepare_training()
+
     def save(self, folder: Path) -> None:
         """Save the wrapped policy, which does not know of the rewording."""
         self._policy.save(folder)

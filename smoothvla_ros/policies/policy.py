@@ -85,6 +85,13 @@ class Policy(Protocol):
         """Return the statistics of `tokens` [B, chunk, dimension] under the present weights."""
         ...
 
+    def prepare_training(self) -> None:
+        """Get ready for an optimiser; what then requires a gradient is what learns.
+
+        Raises UserError, with the reason, for a policy that cannot learn from log-probabilities.
+        """
+        ...
+
     def save(self, folder: Path) -> None:
         """Write everything that `load_policy` needs, atomically."""
         ...

@@ -41,13 +41,15 @@ class GrpoLearner:
     def __init__(self, policy: Policy, config: GrpoConfig, reference: Policy | None = None) -> None:
         """Learn on `policy`; `reference` is frozen and needed only with a KL coefficient.
 
-        Raises UserError if `config.frozen` names no parameter, or leaves none to train.
+        Raises UserError if the policy cannot learn, or `config.frozen` names no parameter or
+        leaves none to train.
         """
         if config.kl_coefficient > 0.0 and reference is None:
             raise ValueError('a KL coefficient needs a reference policy')
         self.policy = policy
         self._config = config
         self._reference = reference if config.kl_coefficient > 0.0 else None
+        policy.prepare_training()
         _freeze(policy.module, config.frozen)
         self.parameters = {
             name: parameter

@@ -84,6 +84,9 @@ class ToyPolicy:
         chosen = log_probs.gather(-1, torch.as_tensor(tokens)[..., None])[..., 0]
         return TokenStatistics(chosen, -(log_probs.exp() * log_probs).sum(-1))
 
+    def prepare_training(self) -> None:
+        """All of it learns."""
+
     def save(self, folder: Path) -> None:
         """Write the weights."""
         Path(folder).mkdir(parents=True, exist_ok=True)

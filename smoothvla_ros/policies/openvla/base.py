@@ -11,6 +11,7 @@ import torch
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.openvla.action_ids import ActionIds
+from smoothvla_ros.policies.openvla.adapters import Adapters
 from smoothvla_ros.policies.openvla.checkpoint import TOKENIZER, PublishedCheckpoint
 from smoothvla_ros.policies.openvla.heads import ProprioceptionProjector, RegressionHead
 from smoothvla_ros.policies.openvla.modeling import OpenVLANetwork
@@ -40,6 +41,7 @@ class Base:
         self.normalisation = checkpoint.normalisation
         self.image_size = checkpoint.vision_shapes()[0].image_size
         self.network = _read_network(checkpoint, settings, self.action_ids, device, dtype)
+        self.adapters = Adapters(self.network)
         self.lock = threading.RLock()
 
     @property

@@ -11,6 +11,7 @@ import torch
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.policies.hub import cached_snapshot, is_hub_name
+from smoothvla_ros.policies.openvla.adapters import ADAPTER_WEIGHTS
 from smoothvla_ros.policies.openvla.base import load_base
 from smoothvla_ros.policies.openvla.checkpoint import CONFIGURATION
 from smoothvla_ros.policies.openvla.policy import OpenVLAPolicy
@@ -48,7 +49,11 @@ def load_openvla(folder: Path, device: str = 'cpu', arm: Arm | None = None) -> O
         log.info('%s: taken from the files beside the weights: %s', published, found)
     settings = settings_of({**found, **values}, folder / SETTINGS)
     base = load_base(published, settings, torch.device(device))
-    return OpenVLAPolicy(base, settings, arm)
+    adapter = None
+    if (folder / ADAPTER_WEIGHTS).is_file():
+        with base.lock:
+            adapter = base.adapters.read(folder)
+    return OpenVLAPolicy(base, settings, arm, adapter)
 
 
 def _published(folder: Path, checkpoint: str) -> Path:

@@ -65,7 +65,8 @@ class OpenVLANetwork(nn.Module):
         parallel: every token sees every other, the later ones too, as OpenVLA-OFT was trained.
         """
         super().__init__()
-        config = LlamaConfig(**dict(llama), attn_implementation='sdpa', is_causal=not parallel)
+        values = {**llama, 'attn_implementation': 'sdpa', 'is_causal': not parallel}
+        config = LlamaConfig(**values)
         self.vision_backbone = VisionBackbone(*vision)
         self.projector = Projector(sum(shape.width for shape in vision), config.hidden_size)
         self.language_model = LlamaForCausalLM(config)
@@ -89,7 +90,7 @@ class OpenVLANetwork(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         """What the published weights are kept as."""
-        return self.language_model.get_input_embeddings().weight.dtype
+        return self.projector.fc1.weight.dtype
 
     def restore_buffers(self) -> None:
         """Compute what is not in the files, after the network was built without memory."""
@@ -102,9 +103,9 @@ class OpenVLANetwork(nn.Module):
             vision.gradient_checkpointing = enabled
         self._checkpointing = enabled
         if enabled:
-            self.language_model.gradient_checkpointing_enable({'use_reentrant': False})
+            self.language_model.activation_checkpointing_enable({'use_reentrant': False})
         else:
-            self.language_model.gradient_checkpointing_disable()
+            self.language_model.activation_checkpointing_disable()
         self.train(self.training)
 
     def train(self, mode: bool = True) -> OpenVLANetwork:

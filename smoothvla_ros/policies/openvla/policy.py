@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from smoothvla_ros.policies.action_tokens import (
     tokens_at,
     uniform_draws,
 )
+from smoothvla_ros.policies.openvla.adapters import LEARNER
 from smoothvla_ros.policies.openvla.base import Base
 from smoothvla_ros.policies.openvla.images import center_crop, normalise, resize
 from smoothvla_ros.policies.openvla.modeling import Inputs
@@ -45,13 +47,25 @@ _OFT_MARGIN = 1e-8
 class OpenVLAPolicy:
     """One checkpoint, run as its settings say."""
 
-    def __init__(self, base: Base, settings: OpenVLASettings, arm: Arm | None = None) -> None:
+    def __init__(
+        self,
+        base: Base,
+        settings: OpenVLASettings,
+        arm: Arm | None = None,
+        adapter: str | None = None,
+    ) -> None:
         """base: loaded with the same settings.  arm: gives the proprioception; None is the Panda.
+
+        adapter: the name of one on the base, which this policy runs with and owns.
 
         Raises UserError for statistics that are missing or not LIBERO's.
         """
         self.base = base
         self.settings = settings
+        self._adapter = adapter
+        if adapter is not None:
+            self._forget = weakref.finalize(self, base.adapters.remove, adapter)
+            self._forget.atexit = False
         self.arm = arm if arm is not None else Arm.panda()
         place = f'checkpoint {base.checkpoint.folder}'
         self._data_set, statistics = choose_statistics(
@@ -136,15 +150,40 @@ class OpenVLAPolicy:
             entropy=-(distribution.exp() * distribution).sum(dim=-1),
         )
 
+    def prepare_training(self) -> None:
+        """Put an adapter on the network if there is none, and give it alone gradients.
+
+        Raises UserError for a regression head.
+        """
+        self._check_tokens_answer('be trained by GRPO')
+        with self.base.lock:
+            adapters = self.base.adapters
+            if self._adapter == LEARNER:
+                return
+            if self._adapter is None:
+                self._adapter = adapters.add(self.settings.lora_rank, self.settings.lora_alpha)
+            else:
+                self._forget.detach()
+            adapters.become_learner(self._adapter)
+            self._adapter = LEARNER
+            self.base.network.set_gradient_checkpointing(self.settings.gradient_checkpointing)
+
+    @torch.no_grad()
+    def changes(self) -> Mapping[str, torch.Tensor]:
+        """Return what the adapter adds to each published weight, float32; empty without one."""
+        return {} if self._adapter is None else self.base.adapters.changes(self._adapter)
+
     def save(self, folder: Path) -> None:
-        """Write the settings, which name the published files; those are not copied."""
+        """Write settings and adapter; the settings name the published files, which stay put."""
         settings = replace(self.settings, checkpoint=str(self.base.checkpoint.folder.resolve()))
         with write_atomically(folder) as temporary:
             (temporary / SETTINGS).write_text(json.dumps(to_mapping(settings), indent=2) + '\n')
+            if self._adapter is not None:
+                self.base.adapters.write(self._adapter, temporary)
 
     @contextmanager
     def _running(self) -> Iterator[None]:
-        with self.base.lock:
+        with self.base.lock, self.base.adapters.using(self._adapter):
             yield
 
     def _check_tokens_answer(self, purpose: str) -> None:
@@ -178,7 +217,8 @@ class OpenVLAPolicy:
         count = self.spec.action_dimension
         uniform = uniform_draws((1, count), seeds)
         decoding = self.base.network.start(inputs, count)
-        tokens, scores = [], []
+        tokens: list[torch.Tensor] = []
+        scores: list[torch.Tensor] = []
         for place in range(count):
             if tokens:
                 decoding.say(tokens[-1])

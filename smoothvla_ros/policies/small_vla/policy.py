@@ -128,6 +128,9 @@ class SmallVLAPolicy:
             entropy=-(distribution.exp() * distribution).sum(dim=-1),
         )
 
+    def prepare_training(self) -> None:
+        """See `Policy.prepare_training`: all of it learns."""
+
     def save(self, folder: Path) -> None:
         """Write configuration, weights, vocabulary and their hashes."""
         with write_atomically(folder) as temporary:

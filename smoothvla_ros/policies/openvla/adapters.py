@@ -1,0 +1,203 @@
+"""LoRA adapters by peft: many on one network, one in use at a time, saved alone."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, inject_adapter_in_model
+from peft.tuners.tuners_utils import BaseTunerLayer
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.policies.tensor_files import tensor_file_errors
+
+ADAPTER_CONFIGURATION = 'adapter_config.json'
+ADAPTER_WEIGHTS = 'adapter_model.safetensors'
+# One name in every process: checkpoints hold the optimiser's state by the parameters' names.
+LEARNER = 'learner'
+_PREFIX = 'base_model.model.'
+# Modules of the published layout that never run, or that are no part of the published adapters.
+_NEVER = ('attn_pool', 'lm_head', 'action_head', 'proprio_projector')
+
+
+class Adapters:
+    """The adapters of one network, whose own weights never change.
+
+    A policy that learns and the one that it started from are two adapters (or one and none) on the
+    same weights: no second copy of the network is needed for a reference.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        """Add none yet."""
+        self._network = network
+        self._active: str | None = None
+        self._configurations: dict[str, LoraConfig] = {}
+        self._numbers = itertools.count()
+        self._linear = tuple(
+            name for name, module in network.named_modules() if isinstance(module, nn.Linear)
+        )
+
+    def add(self, rank: int, alpha: int) -> str:
+        """Add an adapter that changes nothing yet to every layer that runs; return its name."""
+        depth: dict[str, int] = {}
+        for name in self._linear:
+            trunk, found, rest = name.partition('.blocks.')
+            if found:
+                depth[trunk] = max(depth.get(trunk, 0), int(rest.split('.')[0]))
+        last = tuple(f'{trunk}.blocks.{number}.' for trunk, number in depth.items())
+        targets = [
+            name
+            for name in self._linear
+            if not any(part in name for part in _NEVER) and not name.startswith(last)
+        ]
+        return self._inject(f'adapter{next(self._numbers)}', targets, rank, alpha)
+
+    def read(self, folder: Path) -> str:
+        """Add the adapter in a folder, as peft writes it; return its name.
+
+        Raises UserError naming the file that is damaged or does not fit the network.
+        """
+        try:
+            values = json.loads((folder / ADAPTER_CONFIGURATION).read_text())
+            rank, alpha = int(values['r']), int(values['lora_alpha'])
+            weights = load_file(folder / ADAPTER_WEIGHTS)
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            line = ' '.join(str(error).split())[:200]
+            raise UserError(f'adapter {folder} cannot be read ({line}); copy it again') from error
+        weights = {name.removeprefix(_PREFIX): value for name, value in weights.items()}
+        targets = sorted({name.rsplit('.lora_', 1)[0] for name in weights})
+        unknown = sorted(set(targets) - set(self._linear))
+        if unknown or not targets:
+            raise UserError(
+                f'adapter {folder} changes {", ".join(unknown[:1]) or "nothing"}, which the '
+                'network has not; use the checkpoint that it was trained on'
+            )
+        name = self._inject(f'adapter{next(self._numbers)}', targets, rank, alpha)
+        self._fill(name, weights, folder)
+        return name
+
+    def write(self, name: str, folder: Path) -> None:
+        """Write an adapter into an existing folder, as peft does."""
+        self._configurations[name].save_pretrained(str(folder))
+        weights = {
+            f'{_PREFIX}{key}': value.detach().cpu().contiguous()
+            for key, value in self.weights(name).items()
+        }
+        with tensor_file_errors():
+            save_file(weights, folder / ADAPTER_WEIGHTS, {'format': 'pt'})
+
+    def become_learner(self, name: str) -> None:
+        """Give an adapter the learner's name, and gradients; it stays in use between other uses."""
+        configuration = self._configurations[name]
+        targets = sorted({key.rsplit('.lora_', 1)[0] for key in self.weights(name)})
+        weights = {key: value.detach().clone() for key, value in self.weights(name).items()}
+        if LEARNER in self._configurations:
+            self.remove(LEARNER)
+        self._inject(LEARNER, targets, configuration.r, configuration.lora_alpha)
+        self._fill(LEARNER, weights, Path(LEARNER))
+        self.remove(name)
+        self._use(LEARNER)
+
+    def remove(self, name: str) -> None:
+        """Forget an adapter."""
+        if self._active == name:
+            self._use(None)
+        for layer in self._layers():
+            if name in layer.lora_A:
+                # Or peft would choose another for use, and say so.
+                layer.set_adapter([])
+                layer.delete_adapter(name)
+        del self._configurations[name]
+        self._use(self._active)
+
+    def weights(self, name: str) -> dict[str, torch.Tensor]:
+        """Return the weights of an adapter by their names in files, without the prefix."""
+        mark = f'.{name}.weight'
+        return {
+            key.removesuffix(mark) + '.weight': value
+            for key, value in self._network.named_parameters()
+            if '.lora_' in key and key.endswith(mark)
+        }
+
+    def changes(self, name: str) -> Mapping[str, torch.Tensor]:
+        """Return what an adapter adds to each weight it changes, float32, by the weight's name."""
+        scale = self._configurations[name].lora_alpha / self._configurations[name].r
+        weights = self.weights(name)
+        return {
+            key.replace('.lora_A.', '.'): scale * (weights[key.replace('_A.', '_B.')] @ value)
+            for key, value in weights.items()
+            if '.lora_A.' in key
+        }
+
+    @contextmanager
+    def using(self, name: str | None) -> Iterator[None]:
+        """Use an adapter, or none, and go back to the one before.
+
+        A backward pass computes checkpointed activations again, with the adapter that is in use
+        then: the learner's, which is why everyone else gives it back.
+        """
+        before = self._active
+        if before == name:
+            yield
+            return
+        self._use(name)
+        try:
+            yield
+        finally:
+            self._use(before)
+
+    def _use(self, name: str | None) -> None:
+        for layer in self._layers():
+            if name is None or name not in layer.lora_A:
+                layer.enable_adapters(False)
+            else:
+                layer.enable_adapters(True)
+                layer.set_adapter([name], inference_mode=name != LEARNER)
+        self._active = name
+
+    def _inject(self, name: str, targets: list[str], rank: int, alpha: int) -> str:
+        configuration = LoraConfig(
+            r=rank,
+            lora_alpha=alpha,
+            lora_dropout=0.0,
+            target_modules=list(targets),
+            init_lora_weights='gaussian',
+        )
+        before = self._active
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            inject_adapter_in_model(configuration, self._network, name)
+        # peft would take the next adapter for a change of this one.
+        del self._network.peft_config
+        for layer in self._layers():
+            for part in (layer.lora_A, layer.lora_B):
+                if name in part:
+                    # An optimiser's steps are too small for bfloat16.
+                    part[name].float()
+        self._configurations[name] = configuration
+        self._network.eval()
+        self._use(before)
+        return name
+
+    def _fill(self, name: str, weights: Mapping[str, torch.Tensor], place: Path) -> None:
+        own = self.weights(name)
+        wrong = [key for key in own if key not in weights or weights[key].shape != own[key].shape]
+        if wrong or len(own) != len(weights):
+            raise UserError(
+                f'adapter {place}: {", ".join(wrong[:1]) or "a weight"} does not fit its rank; '
+                'copy it again'
+            )
+        with torch.no_grad():
+            for key, value in own.items():
+                value.copy_(weights[key])
+
+    def _layers(self) -> list[Any]:
+        return [m for m in self._network.modules() if isinstance(m, BaseTunerLayer)]

@@ -1,0 +1,165 @@
+"""Adapters on one network: who learns, who is the reference, and what is written."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.policies import load_policy
+from smoothvla_ros.policies.openvla.export import export
+from smoothvla_ros.training.chunk_batch import ChunkBatch
+from smoothvla_ros.training.config import GrpoConfig
+from smoothvla_ros.training.learner import GrpoLearner
+
+PARALLEL = {'decoding': 'parallel', 'chunk': 8, 'lora_rank': 4, 'lora_alpha': 8}
+TOKENS = np.full((1, 8, 7), 100)
+
+
+def learnable(policy) -> dict[str, torch.Tensor]:
+    return {n: p for n, p in policy.module.named_parameters() if p.requires_grad}
+
+
+def shift(policy) -> None:
+    """Move every weight that learns, so that the adapter says something."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for value in learnable(policy).values():
+            value += 0.05 * torch.randn(value.shape, generator=generator)
+
+
+def scores(policy, observation) -> torch.Tensor:
+    with torch.no_grad():
+        return policy.evaluate([observation], TOKENS, temperature=1.0).log_probs
+
+
+@pytest.fixture
+def adapted(openvla_policy, observe, tmp_path):
+    """Return policy, the scores before its adapter said anything, and the observation."""
+    plain = openvla_policy(**PARALLEL)
+    before = scores(plain, observe(0))
+    policy = openvla_policy(**PARALLEL)
+    policy.prepare_training()
+    return policy, before, observe(0)
+
+
+def test_only_the_adapter_learns_and_it_starts_as_nothing(adapted):
+    """Float32 adapters on layers that run; the first log-probabilities are the base's."""
+    policy, before, observation = adapted
+    assert torch.equal(scores(policy, observation), before)
+    names = learnable(policy)
+    assert names
+    assert all('.lora_' in name and '.learner.' in name for name in names)
+    assert all(value.dtype == torch.float32 for value in names.values())
+    assert not any('attn_pool' in n or 'blocks.2' in n or 'lm_head' in n for n in names)
+    policy.evaluate([observation], TOKENS, temperature=1.0).log_probs.sum().backward()
+    assert all(value.grad is not None for value in names.values())
+
+
+def test_the_reference_is_the_same_network_without_the_adapter(openvla_policy, adapted):
+    """Another policy of the checkpoint is untouched by learning, and shares the weights."""
+    policy, before, observation = adapted
+    reference = openvla_policy(**PARALLEL)
+    shift(policy)
+    assert reference.module is policy.module
+    assert not torch.equal(scores(policy, observation), before)
+    assert torch.equal(scores(reference, observation), before)
+    assert learnable(policy)
+
+
+def test_gradients_are_those_without_checkpointing(openvla_policy, adapted):
+    """A reference between forward and backward does not change what is computed again."""
+    policy, _, observation = adapted
+    shift(policy)
+    reference = openvla_policy(**PARALLEL)
+    gradients = []
+    for enabled in (True, False):
+        policy.module.set_gradient_checkpointing(enabled)
+        policy.module.eval()
+        policy.module.zero_grad()
+        loss = policy.evaluate([observation], TOKENS, temperature=1.0).log_probs.sum()
+        scores(reference, observation)
+        loss.backward()
+        gradients.append({name: value.grad.clone() for name, value in learnable(policy).items()})
+    assert gradients[0].keys() == gradients[1].keys()
+    for name, gradient in gradients[0].items():
+        assert torch.allclose(gradient, gradients[1][name], atol=1e-6), name
+
+
+def test_a_checkpoint_holds_the_adapter_alone(adapted, tmp_path):
+    """A few hundred kilobytes, peft's names, and the same log-probabilities after loading."""
+    policy, _, observation = adapted
+    shift(policy)
+    policy.save(tmp_path / 'saved')
+    names = {path.name for path in (tmp_path / 'saved').iterdir()}
+    assert names == {
+        'openvla.json',
+        'adapter_config.json',
+        'adapter_model.safetensors',
+        'SHA256SUMS',
+    }
+    assert json.loads((tmp_path / 'saved' / 'adapter_config.json').read_text())['r'] == 4
+    loaded = load_policy(tmp_path / 'saved')
+    assert loaded.module is policy.module
+    assert torch.equal(scores(loaded, observation), scores(policy, observation))
+    assert all('.learner.' in name for name in learnable(policy))
+    resumed = load_policy(tmp_path / 'saved')
+    resumed.prepare_training()
+    assert torch.equal(scores(resumed, observation), scores(loaded, observation))
+
+
+def test_a_merged_export_answers_alike(adapted, tmp_path):
+    """The published layout with the adapter in its weights loads by itself and says the same."""
+    policy, _, observation = adapted
+    shift(policy)
+    export(policy, tmp_path / 'exported')
+    merged = load_policy(tmp_path / 'exported')
+    assert merged.module is not policy.module
+    assert torch.allclose(scores(merged, observation), scores(policy, observation), atol=1e-4)
+
+
+def test_an_update_starts_at_ratio_one_and_changes_the_adapter_alone(openvla_policy, observe):
+    """The GRPO learner takes it as it takes any policy; the reference's divergence begins at 0."""
+    policy, reference = openvla_policy(**PARALLEL), openvla_policy(**PARALLEL)
+    observations = [observe(0), observe(1, 'open the drawer')]
+    chunks = policy.act(observations, temperature=1.0, seeds=[1, 2])
+    batch = ChunkBatch(
+        observations,
+        chunks.tokens,
+        chunks.log_probs,
+        np.linspace(-1.0, 1.0, chunks.tokens.size, dtype=np.float32).reshape(chunks.tokens.shape),
+        np.ones(chunks.tokens.shape, dtype=bool),
+        1.0,
+    )
+    config = GrpoConfig(learning_rate=1e-2, minibatches=1, micro_batch=2, kl_coefficient=0.1)
+    learner = GrpoLearner(policy, config, reference)
+    kept = {n: p.detach().clone() for n, p in policy.module.named_parameters() if '.lora_' not in n}
+    first = learner.update(batch, 0)
+    assert first.first_ratio_drift < 1e-4
+    assert abs(first.reference_kl) < 1e-6
+    assert learner.update(batch, 0).reference_kl > 1e-6
+    now = dict(policy.module.named_parameters())
+    assert all(torch.equal(now[name], value) for name, value in kept.items())
+    assert policy.act(observations, temperature=1.0, seeds=[1, 2]).log_probs.tolist() != (
+        chunks.log_probs.tolist()
+    )
+
+
+def test_a_regression_head_is_refused_by_training(openvla_policy):
+    """The reason is said before anything is sampled."""
+    settings = {'decoding': 'parallel', 'chunk': 8, 'answer': 'regression'}
+    with pytest.raises(UserError, match='never trained to say action tokens'):
+        openvla_policy(**settings).prepare_training()
+
+
+def test_a_damaged_adapter_is_named(adapted, tmp_path):
+    """One line with the folder."""
+    policy, _, _ = adapted
+    policy.save(tmp_path / 'saved')
+    weights = tmp_path / 'saved' / 'adapter_model.safetensors'
+    weights.write_bytes(weights.read_bytes()[:-10])
+    with pytest.raises(UserError, match='saved'):
+        load_policy(tmp_path / 'saved')

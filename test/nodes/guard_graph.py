@@ -25,6 +25,7 @@ from smoothvla_ros.nodes.stamps import to_nanoseconds, to_stamp
 READY = np.array([0.0, -0.161, 0.0, -2.445, 0.0, 2.227, 0.785])
 COMMANDS = 'joint_trajectory_controller/joint_trajectory'
 SENTINEL = 'sentinel'
+ARM_LAG_NS = 400_000_000
 
 
 class GuardGraph:
@@ -78,7 +79,7 @@ class GuardGraph:
         self.offset = np.zeros(7)
         self.signal = []
         self.seq = 0
-        self._simulated_ns = self.now_ns()
+        self._simulated_ns = self.now_ns() - ARM_LAG_NS
         for client in self.services.values():
             assert client.wait_for_service(10.0)
         self.until(lambda: self.joints.get_subscription_count() and self.states)
@@ -92,7 +93,8 @@ class GuardGraph:
         for subscription, callback in self._heard:
             for message in subscription.take_all():
                 callback(message)
-        now = self.now_ns()
+        # The arm lags behind: it gets a command when it was sent, however busy this machine is.
+        now = self.now_ns() - ARM_LAG_NS
         while self._simulated_ns + 1_000_000 <= now:
             self._simulated_ns += 1_000_000
             self.signal.append(self.controller.update(self._simulated_ns).copy())
@@ -189,7 +191,7 @@ class GuardGraph:
                 ticks.append(ns // period_ns)
                 states.append([point.positions, point.velocities, point.accelerations])
             motion = Motion(period_ns * 1e-9, np.array(ticks), np.array(states))
-            self.controller.deliver(self.now_ns(), start_ns, motion)
+            self.controller.deliver(start_ns + 3 * period_ns, start_ns, motion)
 
 
 def to_joints(*positions):

@@ -119,7 +119,7 @@ def test_chunk_before_arming_moves_nothing(graph):
 def assert_came_to_rest(guard, phase):
     """The stop is smooth, and nothing follows it."""
     guard.phase(phase)
-    guard.run(0.1)
+    guard.run(0.6)
     positions = np.array(guard.signal)[:, 0]
     jerk = np.abs(np.diff(positions, n=3, axis=0)) / 1e-9
     assert jerk.max() < 2000.0
@@ -174,7 +174,7 @@ def test_clock_that_jumps_back_is_a_fault(graph, monkeypatch):
     guard.until(lambda: guard.node._guard.reason == str(Trip.CLOCK_WENT_BACK))
     guard.run(0.05)
     guard.commands.clear()
-    guard.run(0.5)
+    guard.run(1.2)
     assert guard.commands_before_sentinel() == []
     assert np.abs(guard.signal[-1][1]).max() == 0.0
 
@@ -220,7 +220,7 @@ def test_disarming_and_deactivating_stop_first(graph):
     """`on_deactivate` returns when the arm has been told to rest, and nothing follows."""
     guard = graph().running()
     assert guard.node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
-    guard.run(0.5)
+    guard.run(1.2)
     assert np.abs(guard.signal[-1][1]).max() == 0.0
     guard.commands.clear()
     guard.send(swing())

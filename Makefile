@@ -49,12 +49,13 @@ run := . '$(venv)/share/smoothvla_ros/local_setup.sh' && \
   PYTHONPATH='$(CURDIR)'"$${PYTHONPATH:+:$$PYTHONPATH}" ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
 smoothvla := $(run) '$(python)' -m smoothvla_ros.cli
 
-.PHONY: install train demos sft eval report weights test test-all bench lint format clean
+.PHONY: install train demos sft eval report benchmark results weights
+.PHONY: test test-all bench lint format clean
 
 train: install
 	$(smoothvla) launch train.launch.py $(ARGS)
 
-demos sft eval report: install
+demos sft eval report benchmark: install
 	$(smoothvla) $@ $(ARGS)
 
 # The shipped weights again, as docs/policy.md tells; over an hour.
@@ -64,6 +65,9 @@ weights: install
 	$(smoothvla) demos --suite libero_spatial --out runs/weights/demos --seed 0
 	$(smoothvla) demos --suite libero_object --out runs/weights/demos --seed 0
 	$(smoothvla) sft --data runs/weights/demos --out runs/weights/sft --steps 4200 --seed 0
+
+results: install
+	$(smoothvla) benchmark --table $(ARGS)
 
 bench: install
 	$(run) '$(python)' -m benchmarks $(ARGS)

@@ -18,6 +18,10 @@ COMMANDS = {
     'sft': ('smoothvla_ros.workflows.sft', 'train a policy on demonstrations'),
     'train': ('smoothvla_ros.workflows.train', 'fine-tune a policy with GRPO, in one process'),
     'eval': ('smoothvla_ros.workflows.evaluate', 'measure success and jerk of a policy'),
+    'benchmark': (
+        'smoothvla_ros.workflows.benchmark',
+        'train and measure every reward, suite and seed, and write the tables',
+    ),
     'report': ('smoothvla_ros.workflows.report', "write a run's report again from its episodes"),
     'export': (
         'smoothvla_ros.workflows.export',

@@ -113,6 +113,9 @@ def resample_weights(levels: Levels, replicates: int, rng: np.random.Generator) 
 def _draw(counts: np.ndarray, children: int, rng: np.random.Generator) -> np.ndarray:
     """Draw `counts` [replicates] resamples of `children`; returns how often each came."""
     replicates = len(counts)
+    if children == 1:
+        # Every resample of one child is that child: no draw, and most of the innermost levels.
+        return counts[:, None]
     if (counts == 1).all():
         # The same distribution as below, an order of magnitude faster.
         drawn = rng.integers(children, size=(replicates, children))

@@ -8,6 +8,7 @@ from pathlib import Path
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.simulation.tasks import task, tasks
+from smoothvla_ros.training.motion import JERK_SOURCES
 from smoothvla_ros.training.rewards import RewardSettings
 
 
@@ -35,6 +36,11 @@ class GrpoConfig(RewardSettings):
         maximum=100,
     )
     temperature: float = setting(0.5, 'Sampling temperature of training', minimum=0.01, maximum=5.0)
+    jerk_source: str = setting(
+        'joints',
+        'What a reward takes jerk from: the joints as they moved, or the commands',
+        choices=JERK_SOURCES,
+    )
     learning_rate: float = setting(3e-5, 'Learning rate of AdamW', minimum=0.0, maximum=1.0)
     weight_decay: float = setting(0.0, 'Weight decay of AdamW', minimum=0.0, maximum=1.0)
     frozen: tuple[str, ...] = setting(
@@ -91,7 +97,10 @@ class TrainConfig(GrpoConfig):
         "small policy's image trunks, say, which cost most of an update",
     )
     evaluation_episodes: int = setting(
-        10, 'Held-out episodes a task, before and after each', minimum=1, maximum=10_000
+        10,
+        'Held-out episodes a task, before and after each; 0 measures neither',
+        minimum=0,
+        maximum=10_000,
     )
     evaluation_seed: int = setting(
         1000, 'Seed that draws the held-out episodes', minimum=0, maximum=2**63 - 1
@@ -115,6 +124,10 @@ class TrainConfig(GrpoConfig):
             raise UserError(f'training: tasks={list(self.tasks)} names one twice; name each once')
         for index in self.task_indices:
             task(self.suite, index)
+        if self.iterations == 0 and self.evaluation_episodes == 0:
+            raise UserError(
+                'training: iterations=0 and evaluation_episodes=0 leave nothing to do; raise one'
+            )
 
     @property
     def task_indices(self) -> tuple[int, ...]:

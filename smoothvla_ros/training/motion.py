@@ -6,32 +6,40 @@ from collections.abc import Callable
 
 import numpy as np
 
-from smoothvla_ros.records import Episode
-from smoothvla_ros.smoothness import EstimatorSettings, TooFewSamplesError, mean_jerk, tool_jerk
+from smoothvla_ros.records import Episode, Trajectory
+from smoothvla_ros.smoothness import (
+    EstimatorSettings,
+    TooFewSamplesError,
+    commanded_jerk,
+    mean_jerk,
+    tool_jerk,
+)
 from smoothvla_ros.training.outcomes import RolloutOutcome
+
+JERK_SOURCES = ('joints', 'commands')
+
+_FEWEST_COMMANDS = 3
 
 Jacobian = Callable[[np.ndarray], np.ndarray]
 
 
 def rollout_outcome(
-    episode: Episode, jacobian: Jacobian, estimator: EstimatorSettings
+    episode: Episode,
+    jacobian: Jacobian,
+    estimator: EstimatorSettings,
+    source: str = 'joints',
 ) -> RolloutOutcome:
     """Measure the executed motion with the one estimator that the monitor and the report use.
 
     jacobian: [n] rad -> [6, n].  A motion shorter than one window has no jerk.
+    source: 'commands' takes the jerk of the path that the actions ask for, whatever the arm did.
     Raises ValueError for joint samples at another rate, or that are not finite.
     """
     trajectory = episode.trajectory
-    mean, steps = 0.0, np.zeros(trajectory.steps)
-    try:
-        jerk = tool_jerk(
-            trajectory.joint_positions, jacobian, trajectory.control_period_s, estimator
-        )
-    except TooFewSamplesError:
-        pass
+    if source == 'commands':
+        mean, steps = _of_commands(trajectory)
     else:
-        mean = mean_jerk(jerk)
-        steps = _filled(np.linalg.norm(jerk[:, :3], axis=1))[1:]
+        mean, steps = _of_joints(trajectory, jacobian, estimator)
     return RolloutOutcome(
         success=bool(episode.success),
         mean_jerk=mean,
@@ -40,6 +48,28 @@ def rollout_outcome(
         / trajectory.control_period_s,
         chunk_steps=tuple(chunk.executed for chunk in episode.chunks),
     )
+
+
+def _of_joints(
+    trajectory: Trajectory, jacobian: Jacobian, estimator: EstimatorSettings
+) -> tuple[float, np.ndarray]:
+    try:
+        jerk = tool_jerk(
+            trajectory.joint_positions, jacobian, trajectory.control_period_s, estimator
+        )
+    except TooFewSamplesError:
+        return 0.0, np.zeros(trajectory.steps)
+    return mean_jerk(jerk), _filled(np.linalg.norm(jerk[:, :3], axis=1))[1:]
+
+
+def _of_commands(trajectory: Trajectory) -> tuple[float, np.ndarray]:
+    if trajectory.steps < _FEWEST_COMMANDS:
+        return 0.0, np.zeros(trajectory.steps)
+    norms = np.linalg.norm(
+        commanded_jerk(trajectory.actions, trajectory.control_period_s)[:, :3], axis=1
+    )
+    # A second difference belongs to the middle one of its three commands.
+    return float(norms.mean()), np.pad(norms, 1, mode='edge')
 
 
 def _filled(norms: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.policies.chunk_filters import ChunkFilterFactory
 from smoothvla_ros.policies.policy import ActionChunks, Policy
 from smoothvla_ros.records import Episode, EpisodeRequest, Observation
 from smoothvla_ros.simulation.rendering import RenderSettings
@@ -35,9 +36,19 @@ class ProcessRolloutSource:
     """
 
     def __init__(
-        self, policy_loader: PolicyLoader, workers: int, render: RenderSettings, attempts: int = 3
+        self,
+        policy_loader: PolicyLoader,
+        workers: int,
+        render: RenderSettings,
+        attempts: int = 3,
+        chunk_filter: ChunkFilterFactory | None = None,
     ) -> None:
-        """Start the workers; `update_policy` must be called before the first `collect`."""
+        """Start the workers; `update_policy` must be called before the first `collect`.
+
+        chunk_filter: makes the filter that every episode's chunks go through; for evaluation alone,
+        because a gradient needs the actions that were decided.
+        """
+        self._chunk_filter = chunk_filter
         self._load = policy_loader
         self._attempts = attempts
         self._policy: Policy | None = None
@@ -123,7 +134,10 @@ class ProcessRolloutSource:
         reason = ''
         for _ in range(self._attempts):
             try:
-                return run_episode(worker, self._act, request, RESET_TIMEOUT_S, EXECUTE_TIMEOUT_S)
+                chunk_filter = self._chunk_filter() if self._chunk_filter is not None else None
+                return run_episode(
+                    worker, self._act, request, RESET_TIMEOUT_S, EXECUTE_TIMEOUT_S, chunk_filter
+                )
             except (WorkerDied, WorkerTimeout) as error:
                 reason = str(error)
                 log.warning('%s; it is started again for episode %s', reason, request.episode_id)

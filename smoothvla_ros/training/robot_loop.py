@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from smoothvla_ros.policies.chunk_filters import ChunkFilter
 from smoothvla_ros.policies.policy import ActionChunks
 from smoothvla_ros.policies.seeds import chunk_seed
 from smoothvla_ros.records import (
@@ -50,13 +51,20 @@ class Robot(Protocol):
 
 
 def run_episode(
-    robot: Robot, act: Act, request: EpisodeRequest, reset_timeout_s: float, step_timeout_s: float
+    robot: Robot,
+    act: Act,
+    request: EpisodeRequest,
+    reset_timeout_s: float,
+    step_timeout_s: float,
+    chunk_filter: ChunkFilter | None = None,
 ) -> Episode:
     """Run one requested episode and return it complete.
 
     The seed of every chunk follows from the run, the episode and the chunk's index alone, so any
     robot, here or behind topics, gets the same rollout.  The robot stops at first success; no step
     beyond the horizon is sent.  Errors of `robot` and `act` pass through.
+    chunk_filter: changes every chunk before it is executed, and may shorten it; a new one an
+    episode. Tokens and log-probabilities of the episode stay the policy's own.
     """
     steps_left = horizon(request.name.suite) if request.horizon is None else request.horizon
     observation: Observation | None = robot.reset(request.name, reset_timeout_s)
@@ -66,7 +74,9 @@ def run_episode(
         assert observation is not None  # the robot observes unless the episode has ended
         seed = chunk_seed(request.seed, request.episode_id, len(chunks))
         chunk = act(observation, request.temperature, seed)
-        actions = chunk.actions[0][:steps_left]
+        decided = chunk.actions[0]
+        executed = decided if chunk_filter is None else chunk_filter(decided)
+        actions = executed[:steps_left]
         last = len(actions) == steps_left
         result = robot.execute(actions, step_timeout_s, observe=not last)
         chunks.append(

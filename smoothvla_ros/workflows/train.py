@@ -76,6 +76,7 @@ def train(
 
     source: where every episode comes from, those of the evaluations included; not closed here.
     load: folder and device to a policy.  report: told of every change; the progress bar if None.
+    Without evaluation episodes the rollouts of the first and the last iteration are the report.
     A finished job is not run again. Everything is written below `config.output`.
     Raises UserError for settings, files or folders that cannot be used; nothing is overwritten.
     """
@@ -169,7 +170,12 @@ class _Job:
             Schedule(config, self._tasks),
             self._source,
             self._learner,
-            partial(rollout_outcome, jacobian=self._arm.jacobian, estimator=self._estimator),
+            partial(
+                rollout_outcome,
+                jacobian=self._arm.jacobian,
+                estimator=self._estimator,
+                source=config.jerk_source,
+            ),
             state,
             self._estimator,
             self._report,
@@ -185,6 +191,8 @@ class _Job:
     def _evaluate(self, label: str, phase: Phase) -> None:
         """Run the greedy held-out episodes that are not on disk yet."""
         config = self._config
+        if config.evaluation_episodes == 0:
+            return
         status = TrainStatus(
             phase,
             self._state.iteration,

@@ -98,6 +98,19 @@ def test_evaluation_is_held_out_and_greedy(finished):
     assert splits == {(True, Split.HELD_OUT), (False, Split.TRAIN)}
 
 
+def test_a_job_without_evaluation_learns_the_same_weights(finished, tmp_path):
+    """No held-out episode is asked for, and the rest of the run does not notice."""
+    config, _, _ = finished
+    source = ToySource()
+    here = config_of(tmp_path, policy=config.policy, evaluation_episodes=0)
+    summary = train(here, source, load=load_toy)
+    assert {request.temperature for request in source.collected} == {config.temperature}
+    assert outcome(here.output)['weights'] == outcome(config.output)['weights']
+    assert summary['paired'] is None
+    assert summary['sampled']['paired'] is not None
+    assert (here.output / 'report.html').exists()
+
+
 def test_a_finished_job_is_not_run_again(finished):
     """The second call returns the same summary and asks for no episode."""
     config, summary, _ = finished
@@ -154,7 +167,8 @@ def test_an_output_that_cannot_be_written_is_named(tmp_path):
         (['--reward', 'fast'], 'fast'),
         (['--iterations', '-1'], 'iterations=-1'),
         (['--group-size', '0'], 'group_size=0'),
-        (['--evaluation-episodes', '0'], 'evaluation_episodes=0'),
+        (['--evaluation-episodes', '-1'], 'evaluation_episodes=-1'),
+        (['--evaluation-episodes', '0', '--iterations', '0'], 'nothing to do'),
         (['--groups', str(10**9)], 'groups=1000000000 is too large'),
         (['--seed', str(2**63)], 'seed=9223372036854775808 is too large'),
         (['--learning-rate', 'nan'], 'learning_rate=nan'),

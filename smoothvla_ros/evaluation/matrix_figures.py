@@ -1,0 +1,98 @@
+"""Every figure of the benchmark: what a method does, and how it differs from another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from smoothvla_ros.evaluation.episode_table import EpisodeRow
+from smoothvla_ros.evaluation.matrix import Scene
+from smoothvla_ros.evaluation.measures import MEASURES, Measure
+from smoothvla_ros.evaluation.scene_bootstrap import SceneBootstrap
+from smoothvla_ros.evaluation.statistics import Interval, wilson
+
+_COLUMNS = (
+    'jerk',
+    'rms_jerk',
+    'angular_jerk',
+    'substep_jerk',
+    'ldlj',
+    'sparc',
+    'steps',
+    'mean_speed',
+    'negative_log_prob',
+)
+COMPARED: tuple[Measure, ...] = tuple(
+    next(measure for measure in MEASURES if measure.column == column) for column in _COLUMNS
+)
+
+Episodes = Mapping[Scene, EpisodeRow]
+
+
+def described(episodes: Episodes) -> dict[str, Any] | None:
+    """Success over all episodes (Wilson), and the measures over the successes; None without any."""
+    if not episodes:
+        return None
+    scenes = sorted(episodes)
+    rows = [episodes[scene] for scene in scenes]
+    means = SceneBootstrap(scenes).means(_over_successes(rows))
+    solved = sum(row.success for row in rows)
+    return {
+        'episodes': len(rows),
+        'solved': solved,
+        'success': bounds(wilson(solved, len(rows))),
+        **{measure.column: bounds(mean) for measure, mean in zip(COMPARED, means, strict=True)},
+    }
+
+
+def compared(before: Episodes, after: Episodes) -> dict[str, Any] | None:
+    """Change from one method to another on the episodes of both; None without a common one.
+
+    Success over all common episodes, in points; the measures over those that both solve, in
+    percent, or in their unit where a percentage says nothing.
+    """
+    scenes = sorted(set(before) & set(after))
+    if not scenes:
+        return None
+    first, second = [before[scene] for scene in scenes], [after[scene] for scene in scenes]
+    bootstrap = SceneBootstrap(scenes)
+    both = np.array([a.success and b.success for a, b in zip(first, second, strict=True)])
+    values = _over_successes(first), _over_successes(second)
+    percent, units = bootstrap.changes_percent(*values), bootstrap.means(values[1] - values[0])
+    (success,) = bootstrap.means(_success(second) - _success(first))
+    changes = {
+        measure.column: bounds(percent[index] if measure.relative else units[index])
+        for index, measure in enumerate(COMPARED)
+    }
+    return {
+        'episodes': len(scenes),
+        'solved_by_both': int(both.sum()),
+        'share': float(both.mean()),
+        'success_change_points': bounds(success and success.scaled(100.0)),
+        'jerk_change_percent': changes['jerk'],
+        'changes': changes,
+    }
+
+
+def bounds(interval: Interval | None) -> dict[str, float | None]:
+    """Return an interval as the results hold it; None where there is none."""
+    if interval is None:
+        return {'mean': None, 'low': None, 'high': None}
+    return {'mean': interval.mean, 'low': interval.low, 'high': interval.high}
+
+
+def _success(rows: Sequence[EpisodeRow]) -> np.ndarray:
+    return np.array([[row.success] for row in rows], np.float64)
+
+
+def _over_successes(rows: Sequence[EpisodeRow]) -> np.ndarray:
+    """Return the compared columns [n, k], NaN where the episode failed or has no such number."""
+    return np.array(
+        [
+            [getattr(row, measure.column) if row.success else np.nan for measure in COMPARED]
+            for row in rows
+        ],
+        np.float64,
+    )

@@ -1,0 +1,71 @@
+"""Intervals over training seeds, tasks, init states and scenes, drawn once for many figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from smoothvla_ros.evaluation.bootstrap import resample_weights
+from smoothvla_ros.evaluation.matrix import Scene
+from smoothvla_ros.evaluation.statistics import CONFIDENCE, Interval
+
+REPLICATES = 2_000
+_SEED = 0
+
+
+class SceneBootstrap:
+    """Resamples of a set of scenes: each is one vector of weights, used for every figure of them.
+
+    Hierarchical (training seed, task, init state, scene), each level with replacement within the
+    one above it, as `bootstrap.resample_weights` draws them. A figure that exists for some scenes
+    only, a jerk where both succeed, takes part with the weights of these.
+    """
+
+    def __init__(self, scenes: Sequence[Scene], replicates: int = REPLICATES) -> None:
+        """scenes: n, in the order of the arrays that the figures are computed from."""
+        self._weights = _weights(tuple(scenes), replicates)
+
+    def means(self, values: np.ndarray) -> list[Interval | None]:
+        """Interval of the mean of each column of values [n, k], NaN where a scene has none."""
+        return self._ratios(values, np.ones_like(values))
+
+    def changes_percent(self, before: np.ndarray, after: np.ndarray) -> list[Interval | None]:
+        """Interval of 100 * (mean(after) / mean(before) - 1), column by column of [n, k] each."""
+        return [
+            None
+            if ratio is None
+            else Interval(*(100.0 * (x - 1.0) for x in (ratio.mean, ratio.low, ratio.high)))
+            for ratio in self._ratios(after, before)
+        ]
+
+    def _ratios(self, above: np.ndarray, below: np.ndarray) -> list[Interval | None]:
+        """Interval of sum(above) / sum(below) of each column; None where there is nothing.
+
+        A scene takes part where both exist; resamples without anything to divide by are left out.
+        """
+        used = np.isfinite(above) & np.isfinite(below)
+        above, below = np.where(used, above, 0.0), np.where(used, below, 0.0)
+        tops, bottoms = self._weights @ above, self._weights @ below
+        found: list[Interval | None] = []
+        for column in range(above.shape[1]):
+            total = below[:, column].sum()
+            if total == 0.0:
+                found.append(None)
+                continue
+            drawn = bottoms[:, column] != 0.0
+            tails = [(1.0 - CONFIDENCE) / 2.0, (1.0 + CONFIDENCE) / 2.0]
+            low, high = np.quantile(tops[drawn, column] / bottoms[drawn, column], tails)
+            estimate = above[:, column].sum() / total
+            found.append(Interval(float(estimate), float(low), float(high)))
+        return found
+
+
+@lru_cache(maxsize=16)
+def _weights(scenes: tuple[Scene, ...], replicates: int) -> np.ndarray:
+    """Draw the resamples, [replicates, n]; all methods meet the same scenes and share them."""
+    levels = [
+        (seed, (name.suite, name.task), name.init_state, name.scene_seed) for seed, name in scenes
+    ]
+    return resample_weights(levels, replicates, np.random.default_rng(_SEED)).astype(np.float64)

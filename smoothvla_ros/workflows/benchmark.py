@@ -1,0 +1,123 @@
+"""`smoothvla benchmark`: the whole comparison, cell by cell, and the tables made from it."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from smoothvla_ros.configuration import load
+from smoothvla_ros.evaluation.cell_record import read_records
+from smoothvla_ros.evaluation.figure_style import write_bytes
+from smoothvla_ros.evaluation.matrix import Matrix
+from smoothvla_ros.evaluation.results import Results
+from smoothvla_ros.evaluation.results_bars import Bar, bars
+from smoothvla_ros.evaluation.results_page import page
+from smoothvla_ros.workflows.benchmark_cells import Cell, benchmark_cells, chosen_cells
+from smoothvla_ros.workflows.benchmark_config import BenchmarkConfig, default_file
+from smoothvla_ros.workflows.benchmark_run import Benchmark
+
+NOTES = 'notes.md'
+# What two cores do, rollouts and greedy episodes with their updates, in an otherwise idle hour.
+_EPISODES_PER_MINUTE = (30, 60)
+
+_COMMANDS = """`make results` writes this page and `results.json` from the episodes that there are.
+`make benchmark` goes on with the matrix, any number of times and on any machine; commit
+`docs/results/` afterwards. Some cells of it, and a row again from nothing, to be compared:
+
+```bash
+make benchmark ARGS="--only libero_spatial"
+make benchmark ARGS="--only libero_spatial/decoupled/seed0 --out runs/again --results runs/again/r"
+```"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments; every setting of `BenchmarkConfig` that is no mapping is one."""
+    parser.add_argument(
+        '--config', type=Path, help='YAML file of the matrix (default: the shipped benchmark.yaml)'
+    )
+    parser.add_argument(
+        '--only',
+        action='append',
+        default=[],
+        metavar='CELL',
+        help='run only these cells: libero_spatial/decoupled/seed0, its beginning, or with *',
+    )
+    parser.add_argument('--plan', action='store_true', help='list what is left to run, and end')
+    parser.add_argument(
+        '--table', action='store_true', help='write the tables from the episodes there are, and end'
+    )
+    for field in dataclasses.fields(BenchmarkConfig):
+        if str(field.type).startswith('dict'):
+            continue
+        default = field.default
+        if isinstance(default, tuple):
+            default = ','.join(map(str, default)) or 'all'
+        help_text = f'{field.metadata["description"]} (default: {default})'.replace('%', '%%')
+        option = '--' + field.name.replace('_', '-')
+        parser.add_argument(option, metavar='VALUE', dest=field.name, help=help_text)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Say what is to be done, do it, and write the tables."""
+    names = {field.name for field in dataclasses.fields(BenchmarkConfig)}
+    given = {
+        name: value
+        for name, value in vars(arguments).items()
+        if name in names and value is not None
+    }
+    config = load(BenchmarkConfig, arguments.config or default_file(), given)
+    cells = benchmark_cells(config)
+    if not arguments.table:
+        benchmark = Benchmark(config, chosen_cells(cells, arguments.only))
+        print_budget(benchmark.remaining(), each=arguments.plan)
+        if arguments.plan:
+            return 0
+        benchmark.run()
+    for path in write_tables(config, cells):
+        print(path)
+    return 0
+
+
+def print_budget(remaining: Mapping[Cell, tuple[int, int]], each: bool) -> None:
+    """Print how many episodes are left, suite by suite.  each: every cell too."""
+    by_suite: dict[str, list[tuple[int, int]]] = {}
+    for cell, (rollouts, episodes) in remaining.items():
+        by_suite.setdefault(cell.name.suite, []).append((rollouts, episodes))
+        if each:
+            print(f'{cell.name!s:<55} {rollouts:>6} rollouts {episodes:>6} evaluated')
+    for suite, counts in by_suite.items():
+        rollouts, episodes = (sum(column) for column in zip(*counts, strict=True))
+        print(
+            f'{suite}: {len(counts)} cells, {rollouts} rollouts and {episodes} evaluated episodes'
+        )
+    total = sum(sum(counts) for counts in remaining.values())
+    slow, fast = (total / rate / 60.0 for rate in _EPISODES_PER_MINUTE)
+    print(f'in all {total} episodes, about {fast:.1f} to {slow:.1f} hours on two cores')
+
+
+def write_tables(config: BenchmarkConfig, cells: Sequence[Cell]) -> tuple[Path, Path]:
+    """Write results.md and results.json beside the folder of episodes, the same bytes each time.
+
+    A file `notes.md` in that folder, written by hand, becomes a section of the page.
+    Raises UserError if an episode file is damaged.
+    """
+    records = read_records(config.results)
+    matrix = Matrix([cell.planned for cell in cells], records)
+    content = Results(matrix, config.sampled_temperature).content()
+    judged = bars(content)
+    content['bars'] = [_plain(bar) for bar in judged]
+    notes = config.results / NOTES
+    text = page(content, judged, notes.read_text() if notes.exists() else '', _COMMANDS)
+    places = tuple(config.results.with_name(f'results.{kind}') for kind in ('md', 'json'))
+    data = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + '\n'
+    for place, written in zip(places, (text, data), strict=True):
+        write_bytes(place, written.encode())
+    return places[0], places[1]
+
+
+def _plain(bar: Bar) -> dict[str, Any]:
+    return {**dataclasses.asdict(bar), 'verdict': bar.verdict.value}

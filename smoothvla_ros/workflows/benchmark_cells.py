@@ -1,0 +1,183 @@
+"""The cells of a benchmark in the order they are run, and what each costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from smoothvla_ros.configuration import from_mapping, to_mapping
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.evaluation.cell_record import CellName
+from smoothvla_ros.evaluation.matrix import (
+    AS_TRAINED,
+    PERTURBATIONS,
+    SFT,
+    WRONG_INSTRUCTION,
+    Part,
+    PlannedCell,
+    Role,
+)
+from smoothvla_ros.policies.chunk_filters import chunk_filter_factory
+from smoothvla_ros.simulation import tasks
+from smoothvla_ros.training.config import TrainConfig
+from smoothvla_ros.workflows.benchmark_config import AUTO_DEVICE, BenchmarkConfig, method_of
+
+# What may differ between two machines that measure one cell: where and how fast, not what.
+_FREE = ('output', 'resume', 'robots', 'keep_checkpoints', 'device', 'policy', 'video')
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One cell with all that is needed to run it.
+
+    training: None where the starting policy is measured as it is.  chunk_filter: the settings of
+    what its actions go through; None for nothing.  episodes: part -> episodes a task.
+    """
+
+    planned: PlannedCell
+    training: TrainConfig | None
+    chunk_filter: Mapping[str, Any] | None
+    episodes: Mapping[Part, int]
+    evaluation_seed: int
+
+    @property
+    def name(self) -> CellName:
+        """Its suite, method and seed."""
+        return self.planned.name
+
+    @property
+    def rollouts(self) -> int:
+        """Episodes that its training samples, those of the reference jerk apart."""
+        training = self.training
+        return training.iterations * training.groups * training.group_size if training else 0
+
+    def settings(self, config: BenchmarkConfig, start_policy_sha256: str) -> dict[str, Any]:
+        """Return everything that decides the cell's figures."""
+        training = to_mapping(self.training) if self.training is not None else {}
+        return {
+            'start_policy_sha256': start_policy_sha256,
+            'render_profile': config.render_profile,
+            'evaluation_seed': self.evaluation_seed,
+            'chunk_filter': dict(self.chunk_filter) if self.chunk_filter is not None else None,
+            'training': {name: value for name, value in training.items() if name not in _FREE},
+        }
+
+
+def benchmark_cells(config: BenchmarkConfig) -> list[Cell]:
+    """Return all cells: suite by suite, and the ablations after all of these.
+
+    Within a suite the starting policy and its rivals come first, which need no training, then the
+    rewards seed by seed, so that a first comparison stands early.
+    Raises UserError for settings that no training or no filter has.
+    """
+    return list(_cells(config))
+
+
+def chosen_cells(cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
+    """Return the cells that a pattern names, all without any, in their order.
+
+    only: names as `libero_spatial/decoupled/seed0`, their beginnings, or with * and ?.
+    Raises UserError for a pattern that names none.
+    """
+    for pattern in only:
+        if not any(_named(cell, pattern) for cell in cells):
+            raise UserError(
+                f'--only {pattern!r} names no cell; --plan lists them, for example {cells[0].name}'
+            )
+    return [cell for cell in cells if not only or any(_named(cell, item) for item in only)]
+
+
+def device_of(config: BenchmarkConfig) -> str:
+    """Return the torch device that a benchmark computes on."""
+    if config.device != AUTO_DEVICE:
+        return config.device
+    return 'cuda' if torch.cuda.is_available() else 'cpu'
+
+
+def cell_folder(config: BenchmarkConfig, name: CellName) -> Path:
+    """Return the folder of a cell's checkpoints and trajectories, which no repository keeps."""
+    return config.out / name.suite / f'{name.method}_seed{name.seed}'
+
+
+def _named(cell: Cell, pattern: str) -> bool:
+    name = str(cell.name)
+    return fnmatch(name, pattern) or fnmatch(name, f'{pattern.rstrip("/")}/*')
+
+
+def _cells(config: BenchmarkConfig) -> Iterator[Cell]:
+    for name, values in config.rivals.items():
+        chunk_filter_factory(values, f'benchmark: rivals: {name}')
+    for suite in config.suites:
+        for seed in config.seeds:
+            yield _cell(config, CellName(suite, SFT, seed), Role.REWARD)
+        for name, values in config.rivals.items():
+            for seed in config.seeds:
+                yield _cell(config, CellName(suite, name, seed), Role.RIVAL, chunk_filter=values)
+        for seed in config.seeds:
+            for reward in config.rewards:
+                cell = CellName(suite, method_of(reward), seed)
+                yield _cell(config, cell, Role.REWARD, {'reward': reward})
+    for name, values in config.ablations.items():
+        cell = CellName(config.ablation_suite, name, config.ablation_seed)
+        yield _cell(config, cell, Role.ABLATION, values)
+
+
+def _cell(
+    config: BenchmarkConfig,
+    name: CellName,
+    role: Role,
+    training: Mapping[str, Any] | None = None,
+    chunk_filter: Mapping[str, Any] | None = None,
+) -> Cell:
+    episodes = _episodes(config, name.suite, role)
+    parts = {part: count * len(config.tasks_of(part.suite)) for part, count in episodes.items()}
+    return Cell(
+        PlannedCell(name, role, parts),
+        None if training is None else _training(config, name, training),
+        chunk_filter,
+        episodes,
+        config.evaluation_seed + name.seed,
+    )
+
+
+def _episodes(config: BenchmarkConfig, suite: str, role: Role) -> dict[Part, int]:
+    """Return the evaluations of a cell, episodes a task; the first are those that most rests on."""
+    episodes = {
+        Part(AS_TRAINED, suite, 0.0): config.evaluation_episodes,
+        Part(AS_TRAINED, suite, config.sampled_temperature): config.evaluation_episodes,
+    }
+    if role is not Role.REWARD:
+        return episodes
+    if config.wrong_instruction_episodes:
+        episodes[Part(WRONG_INSTRUCTION, suite, 0.0)] = config.wrong_instruction_episodes
+    if config.perturbed_episodes:
+        for kind in PERTURBATIONS:
+            if f'{suite}_{kind}' in tasks.SUITES:
+                episodes[Part(AS_TRAINED, f'{suite}_{kind}', 0.0)] = config.perturbed_episodes
+    return episodes
+
+
+def _training(config: BenchmarkConfig, name: CellName, training: Mapping[str, Any]) -> TrainConfig:
+    return from_mapping(
+        TrainConfig,
+        {
+            **config.training,
+            **training,
+            'suite': name.suite,
+            'tasks': config.tasks,
+            'policy': config.policy,
+            'seed': name.seed,
+            'evaluation_episodes': 0,
+            'video': False,
+            'robots': config.robot_count,
+            'render_profile': config.render_profile,
+            'device': device_of(config),
+            'output': cell_folder(config, name) / 'training',
+        },
+        f'benchmark: {name}',
+    )

@@ -1,0 +1,117 @@
+"""Every setting of `smoothvla benchmark`, described and ranged, once."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from smoothvla_ros.configuration import setting, validate
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.evaluation.matrix import SFT
+from smoothvla_ros.simulation import tasks
+
+FILE = 'benchmark.yaml'
+AUTO_DEVICE = 'auto'
+
+_METHOD = re.compile(r'[A-Za-z][A-Za-z0-9.-]*(_[A-Za-z0-9.-]+)*')
+
+
+@dataclass(frozen=True)
+class BenchmarkConfig:
+    """The matrix: which cells there are, how each is trained and measured, where all of it goes."""
+
+    suites: tuple[str, ...] = setting(
+        ('libero_spatial', 'libero_object', 'libero_goal', 'libero_10'), 'Task suites, in order'
+    )
+    rewards: tuple[str, ...] = setting(
+        ('binary', 'decoupled', 'smooth'), 'Rewards, each trained on every suite with every seed'
+    )
+    seeds: tuple[int, ...] = setting(
+        (0, 1, 2), 'Training seeds; each has held-out scenes of its own'
+    )
+    tasks: tuple[int, ...] = setting((), 'Tasks of every suite; empty for all')
+    policy: str = setting('default', "Starting policy: a folder, or 'default' for the shipped one")
+    training: dict[str, Any] = setting(
+        {}, 'Settings of `smoothvla train` that all cells share; the rest have their defaults'
+    )
+    evaluation_episodes: int = setting(10, 'Held-out episodes a task, cell and sampling', minimum=1)
+    evaluation_seed: int = setting(
+        1000, 'Draws the held-out scenes, with the training seed added', minimum=0
+    )
+    sampled_temperature: float = setting(
+        0.5, 'Temperature of the evaluation that is not greedy', minimum=0.01
+    )
+    wrong_instruction_episodes: int = setting(
+        3, "Episodes a task told the next task's instruction; 0 leaves them out", minimum=0
+    )
+    perturbed_episodes: int = setting(
+        10, 'Episodes a task of each LIBERO-PRO variant of the suite; 0 leaves them out', minimum=0
+    )
+    rivals: dict[str, Any] = setting(
+        {}, 'Name -> chunk filter (`filter` and its settings) on the starting policy, untrained'
+    )
+    ablations: dict[str, Any] = setting(
+        {}, 'Name -> settings of `smoothvla train` that differ from those of all cells'
+    )
+    ablation_suite: str = setting('libero_spatial', 'Suite of the ablations')
+    ablation_seed: int = setting(0, 'Training seed of the ablations', minimum=0)
+    robots: int = setting(
+        0, 'Simulated robots, one process each; 0 is one a core, at least 2', minimum=0, maximum=64
+    )
+    render_profile: str = setting(
+        'fast', 'Rendering: stock is what LIBERO draws', choices=('stock', 'fast')
+    )
+    device: str = setting('auto', "Torch device; 'auto' is a GPU where there is one")
+    out: Path = setting(Path('runs/benchmark'), 'Folder for checkpoints and trajectories')
+    results: Path = setting(
+        Path('docs/results'), 'Folder of the episodes that are kept; the tables lie beside it'
+    )
+
+    def __post_init__(self) -> None:
+        validate(self, 'benchmark')
+        for suite in (*self.suites, self.ablation_suite):
+            tasks.base_suite(suite)
+        for name in ('suites', 'seeds', 'rewards'):
+            values = getattr(self, name)
+            if not values or len(set(values)) != len(values):
+                raise UserError(
+                    f'benchmark: {name}={list(values)}; give one or more, each of them once'
+                )
+        methods = [*map(method_of, self.rewards), *self.rivals, *self.ablations]
+        for method in methods:
+            if not _METHOD.fullmatch(method) or method == SFT or methods.count(method) > 1:
+                raise UserError(
+                    f'benchmark: {method!r} cannot name a cell; use letters, digits, ., _ and -, '
+                    f'each name once, and not {SFT!r}'
+                )
+        for place in ('training', 'rivals', 'ablations'):
+            values = getattr(self, place)
+            if not isinstance(values, Mapping) or (
+                place != 'training' and not all(isinstance(v, Mapping) for v in values.values())
+            ):
+                raise UserError(f'benchmark: {place} must hold "name: value" lines')
+
+    @property
+    def robot_count(self) -> int:
+        """How many robots are simulated at a time."""
+        return self.robots or max(2, os.cpu_count() or 2)
+
+    def tasks_of(self, suite: str) -> tuple[int, ...]:
+        """The tasks to run of a suite, perturbed or not."""
+        return self.tasks or tuple(task.index for task in tasks.tasks(suite))
+
+
+def method_of(reward: str) -> str:
+    """Return the name of a reward's cells: one's own `module:function` as a file can be called."""
+    return reward.replace(':', '.')
+
+
+def default_file() -> Path:
+    """Return the shipped configuration, in a checkout or installed."""
+    checkout = Path(__file__).resolve().parents[2] / 'config' / FILE
+    return checkout if checkout.exists() else Path(sys.prefix, 'share/smoothvla_ros/config', FILE)

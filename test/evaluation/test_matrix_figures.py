@@ -1,0 +1,151 @@
+"""Cells in their files, and the benchmark's figures against answers known beforehand."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matrix_world import made_row, made_rows
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.evaluation.bootstrap import paired_change_percent
+from smoothvla_ros.evaluation.cell_record import (
+    CellName,
+    CellRecord,
+    read_record,
+    read_records,
+    rounded,
+    write_record,
+)
+from smoothvla_ros.evaluation.episode_table import EpisodeRow
+from smoothvla_ros.evaluation.matrix import Kinds, Matrix, Part, PlannedCell, Role
+from smoothvla_ros.evaluation.matrix_figures import compared, described
+from smoothvla_ros.evaluation.scene_bootstrap import SceneBootstrap
+from smoothvla_ros.evaluation.statistics import wilson
+
+NAME = CellName('libero_spatial', 'binary', 1)
+
+
+def record_of(rows: list[EpisodeRow]) -> CellRecord:
+    """Return a cell with two iterations of training."""
+    return CellRecord(
+        NAME,
+        settings={'training': {'seed': 1}},
+        policy_sha256='ab' * 32,
+        versions={'numpy': '2'},
+        training={'entropy': [2.0, math.nan]},
+        rows=tuple(rows),
+    )
+
+
+def test_a_cell_comes_back_from_its_file(tmp_path: Path) -> None:
+    """Everything is there again, numbers to six digits, and NaN stays NaN."""
+    rows = [*made_rows(1.0), dataclasses.replace(made_row(2, 3, 1.0), success=False, jerk=math.nan)]
+    path = write_record(tmp_path, record_of(rows))
+    found = read_records(tmp_path)[NAME]
+    assert found.settings == {'training': {'seed': 1}}
+    assert found.policy_sha256 == 'ab' * 32
+    assert found.training['entropy'][0] == 2.0
+    assert math.isnan(found.training['entropy'][1])
+    assert sorted(map(repr, found.rows)) == sorted(repr(rounded(row)) for row in rows)
+    assert path == tmp_path / 'libero_spatial' / 'binary_seed1.json.xz'
+
+
+def test_a_cells_file_has_one_content_whatever_the_order(tmp_path: Path) -> None:
+    """Episodes in another order, and a cell that was read and written again: the same bytes."""
+    rows = made_rows(1.0)
+    first = write_record(tmp_path / 'a', record_of(rows)).read_bytes()
+    assert write_record(tmp_path / 'b', record_of(rows[::-1])).read_bytes() == first
+    again = read_record(NAME.path(tmp_path / 'a'))
+    assert write_record(tmp_path / 'c', again).read_bytes() == first
+
+
+def test_a_whole_matrix_fits_into_five_megabytes(tmp_path: Path) -> None:
+    """An episode costs at most 110 bytes, so that 40,000 of them stay below 5 MB."""
+    rng = np.random.default_rng(0)
+    floats = [f.name for f in dataclasses.fields(EpisodeRow) if f.type == 'float']
+    measured = [n for n in floats if n not in ('temperature', 'rate_hz', 'window_s', 'duration_s')]
+    rows = [
+        dataclasses.replace(row, **{name: float(rng.lognormal()) for name in measured})
+        for row in made_rows(1.0, episodes=60)
+    ]
+    size = write_record(tmp_path, record_of(rows)).stat().st_size
+    assert size / len(rows) < 110
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    """A file that was cut is one clear line with the remedy, not a traceback."""
+    path = write_record(tmp_path, record_of(made_rows(1.0)))
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(UserError, match=r'binary_seed1\.json\.xz cannot be read'):
+        read_records(tmp_path)
+
+
+def test_weights_drawn_once_give_the_interval_of_the_bootstrap() -> None:
+    """The shared resamples are those of `paired_change_percent` with the same levels."""
+    before = {(0, row.name): row for row in made_rows(1.0)}
+    after = {(0, row.name): row for row in made_rows(0.7)}
+    scenes = sorted(before)
+    first = np.array([before[scene].jerk for scene in scenes])
+    second = np.array([after[scene].jerk for scene in scenes])
+    levels = [
+        (seed, (name.suite, name.task), name.init_state, name.scene_seed) for seed, name in scenes
+    ]
+    expected = paired_change_percent(first, second, seed=0, levels=levels, replicates=1000)
+    columns = first[:, None], second[:, None]
+    (found,) = SceneBootstrap(scenes, replicates=1000).changes_percent(*columns)
+    assert found is not None
+    assert (found.mean, found.low, found.high) == pytest.approx(
+        (expected.mean, expected.low, expected.high)
+    )
+
+
+def test_jerk_is_compared_only_where_both_succeed() -> None:
+    """A failure of either leaves the scene out of the jerk but not out of the success."""
+    rows = made_rows(1.0)
+    before = {(0, row.name): row for row in rows}
+    halved = [dataclasses.replace(row, jerk=0.5 * row.jerk) for row in rows]
+    halved[0] = dataclasses.replace(halved[0], success=False, jerk=1e9)
+    after = {(0, row.name): row for row in halved}
+    found = compared(before, after)
+    assert found is not None
+    assert found['jerk_change_percent']['mean'] == pytest.approx(-50.0)
+    assert found['jerk_change_percent']['high'] == pytest.approx(-50.0)
+    assert (found['episodes'], found['solved_by_both']) == (len(rows), len(rows) - 1)
+    assert found['success_change_points']['mean'] == pytest.approx(-100.0 / len(rows))
+    assert compared(before, {(1, name): row for (_, name), row in after.items()}) is None
+
+
+def test_a_method_is_described_over_its_successes() -> None:
+    """Success with Wilson's interval over all; jerk over the successes alone."""
+    rows = [
+        dataclasses.replace(row, success=index % 4 > 0, jerk=1.0 if index % 4 else 99.0)
+        for index, row in enumerate(made_rows(1.0))
+    ]
+    found = described({(0, row.name): row for row in rows})
+    assert found is not None
+    assert found['jerk']['mean'] == pytest.approx(1.0)
+    rate = wilson(found['solved'], len(rows))
+    assert found['success'] == {'mean': rate.mean, 'low': rate.low, 'high': rate.high}
+    assert described({}) is None
+
+
+def test_a_matrix_knows_what_it_lacks() -> None:
+    """Absent cells and absent episodes are missing; greedy, sampled and perturbed are apart."""
+    greedy, sampled = Part('policy', NAME.suite, 0.0), Part('policy', NAME.suite, 0.5)
+    rows = made_rows(1.0)
+    planned = [
+        PlannedCell(NAME, Role.REWARD, {greedy: len(rows), sampled: 5}),
+        PlannedCell(dataclasses.replace(NAME, seed=2), Role.REWARD, {greedy: 5, sampled: 5}),
+    ]
+    matrix = Matrix(planned[:1], {NAME: record_of(rows)})
+    assert planned[0].missing(matrix.records[NAME]) == {sampled: 5}
+    assert matrix.complete(['binary'], [NAME.suite], Kinds())
+    assert not matrix.complete(['binary'], [NAME.suite], Kinds(0.5))
+    assert not matrix.complete(['smooth'], [NAME.suite], Kinds())
+    assert not Matrix(planned, matrix.records).complete(['binary'], [NAME.suite], Kinds())
+    assert len(matrix.scenes('binary', [NAME.suite], [0, 1], Kinds())) == len(rows)
+    assert matrix.scenes('binary', [NAME.suite], [1], Kinds(0.5)) == {}

@@ -1,0 +1,96 @@
+"""Filters between a policy and the robot: known answers, seams, and the gripper."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import signal
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.policies.chunk_filters import chunk_filter_factory
+
+
+def chunks(count: int = 6, length: int = 8) -> np.ndarray:
+    """Return random chunks [count, length, 7] within the range of actions."""
+    return np.random.default_rng(3).uniform(-0.5, 0.5, (count, length, 7))
+
+
+@pytest.mark.parametrize('cutoff_hz', [0.5, 2.0, 8.0])
+def test_low_pass_is_scipys_butterworth_across_seams(cutoff_hz: float) -> None:
+    """Chunk by chunk it gives what SciPy gives over the whole motion; the gripper is untouched."""
+    decided = chunks()
+    low_pass = chunk_filter_factory({'filter': 'low_pass', 'cutoff_hz': cutoff_hz}, 'test')()
+    executed = np.concatenate([low_pass(chunk) for chunk in decided])
+    whole = decided.reshape(-1, 7)
+    expected = signal.lfilter(*signal.butter(2, cutoff_hz, fs=20.0), whole[:, :-1], axis=0)
+    np.testing.assert_allclose(executed[:, :-1], expected, atol=1e-12)
+    np.testing.assert_array_equal(executed[:, -1], whole[:, -1])
+
+
+def test_low_pass_never_leaves_the_range_and_changes_no_argument() -> None:
+    """A step to full deflection overshoots a Butterworth filter, but no action may exceed 1."""
+    low_pass = chunk_filter_factory({'filter': 'low_pass', 'cutoff_hz': 3.0}, 'test')()
+    decided = np.ones((40, 7))
+    executed = low_pass(decided)
+    assert executed.max() == 1.0
+    assert (decided == 1.0).all()
+    assert executed[0, 0] < 0.5
+
+
+def test_a_factory_makes_filters_that_share_nothing() -> None:
+    """A new episode starts from rest, whatever the one before did."""
+    factory = chunk_filter_factory({'filter': 'low_pass'}, 'test')
+    first = factory()
+    before = first(chunks()[0])
+    first(chunks()[1])
+    np.testing.assert_array_equal(factory()(chunks()[0]), before)
+
+
+def test_ensemble_is_the_weighted_mean_of_what_was_said_about_a_step() -> None:
+    """Each step is the mean over all chunks that reach to it, the oldest weighing most."""
+    decided = chunks(count=5, length=3)
+    ensemble = chunk_filter_factory({'filter': 'temporal_ensemble', 'decay': 0.7}, 'test')()
+    executed = [ensemble(chunk) for chunk in decided]
+    assert [len(steps) for steps in executed] == [1] * 5
+    for step in range(5):
+        said = [decided[asked][step - asked] for asked in range(max(0, step - 2), step + 1)]
+        weights = np.exp(-0.7 * np.arange(len(said)))
+        expected = np.average(said, axis=0, weights=weights)
+        np.testing.assert_allclose(executed[step][0, :-1], expected[:-1])
+        assert executed[step][0, -1] == decided[step][0, -1]
+
+
+def test_ensemble_with_a_stride_of_a_chunk_changes_nothing() -> None:
+    """Where no two chunks overlap, there is nothing to average."""
+    ensemble = chunk_filter_factory({'filter': 'temporal_ensemble', 'stride': 8}, 'test')()
+    for chunk in chunks():
+        np.testing.assert_array_equal(ensemble(chunk), chunk)
+
+
+def halve(share: float):
+    """Return a filter of one's own."""
+    return lambda actions: actions * share
+
+
+def test_a_filter_of_ones_own_is_found_by_name() -> None:
+    """`module:function` is called with the settings: the place of the motion guard's limits."""
+    own = chunk_filter_factory({'filter': f'{__name__}:halve', 'share': 0.5}, 'test')()
+    np.testing.assert_array_equal(own(np.ones((2, 7))), np.full((2, 7), 0.5))
+
+
+@pytest.mark.parametrize(
+    ('values', 'words'),
+    [
+        ({'filter': 'median'}, 'median'),
+        ({'filter': 'low_pass', 'cutoff_hz': 10.0}, 'cutoff_hz=10.0'),
+        ({'filter': 'low_pass', 'decay': 1.0}, "unknown setting 'decay'"),
+        ({'filter': 'temporal_ensemble', 'stride': 0}, 'stride=0'),
+        ({'filter': 'nowhere_at_all:f'}, 'nowhere_at_all'),
+        ({'filter': 'math:wobble'}, 'wobble'),
+        ({}, 'filter'),
+    ],
+)
+def test_a_filter_that_does_not_exist_is_one_clear_line(values: dict, words: str) -> None:
+    """The value and the place are named before any episode is run."""
+    with pytest.raises(UserError, match=words):
+        chunk_filter_factory(values, 'rivals: mine')

@@ -1,0 +1,289 @@
+"""`smoothvla benchmark` on a toy world: the whole path from cells to the page, twice the same."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+TRAINING_TESTS = Path(__file__).parents[1] / 'training'
+sys.path.insert(0, str(TRAINING_TESTS))
+
+from toy_world import ToyPolicy, ToySource, load_toy  # noqa: E402
+
+from smoothvla_ros import cli  # noqa: E402
+from smoothvla_ros.configuration import from_mapping, load  # noqa: E402
+from smoothvla_ros.errors import UserError  # noqa: E402
+from smoothvla_ros.evaluation.cell_record import read_records  # noqa: E402
+from smoothvla_ros.evaluation.matrix import Role  # noqa: E402
+from smoothvla_ros.workflows.benchmark import write_tables  # noqa: E402
+from smoothvla_ros.workflows.benchmark_cells import benchmark_cells, chosen_cells  # noqa: E402
+from smoothvla_ros.workflows.benchmark_config import BenchmarkConfig, default_file  # noqa: E402
+from smoothvla_ros.workflows.benchmark_run import Benchmark  # noqa: E402
+
+SUITE = 'libero_goal'
+
+
+class Sources:
+    """Opens toy sources, remembers what they were asked for, and can pull the plug."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.opened: list[tuple[bool, bool]] = []
+        self.asked: list = []
+        self._stop_after = stop_after
+
+    @contextmanager
+    def __call__(self, wrap, chunk_filter):
+        """Yield a source; how it wraps and filters is only noted."""
+        self.opened.append((wrap is not None, chunk_filter is not None))
+        yield _Counted(self, self._stop_after)
+
+
+class _Counted(ToySource):
+    def __init__(self, sources: Sources, stop_after: int | None) -> None:
+        super().__init__()
+        self._sources, self._left = sources, stop_after
+
+    def collect(self, requests):
+        for episode in super().collect(requests):
+            if self._sources._stop_after == len(self._sources.asked):
+                raise KeyboardInterrupt
+            self._sources.asked.append(episode.request)
+            yield episode
+
+
+def config_of(folder: Path, **changes) -> BenchmarkConfig:
+    """A matrix of four cells that takes seconds."""
+    policy = folder / 'start'
+    if not policy.exists():
+        ToyPolicy().save(policy)
+    values = {
+        'suites': (SUITE,),
+        'rewards': ('binary', 'decoupled'),
+        'seeds': (0,),
+        'tasks': (0,),
+        'policy': str(policy),
+        'training': {
+            'iterations': 2,
+            'groups': 2,
+            'group_size': 4,
+            'refill_groups': 0,
+            'learning_rate': 1e-2,
+            'threads': 1,
+            'frozen': (),
+        },
+        'evaluation_episodes': 3,
+        'wrong_instruction_episodes': 2,
+        'perturbed_episodes': 1,
+        'rivals': {'low_pass': {'filter': 'low_pass', 'cutoff_hz': 2.0}},
+        'ablation_suite': SUITE,
+        'out': folder / 'runs',
+        'results': folder / 'docs' / 'results',
+        'device': 'cpu',
+    }
+    return from_mapping(BenchmarkConfig, values | changes, 'test')
+
+
+def run(config: BenchmarkConfig, sources: Sources, only: tuple[str, ...] = ()) -> None:
+    """Run the matrix on toy sources."""
+    Benchmark(config, chosen_cells(benchmark_cells(config), only), sources, load_toy).run()
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Everything below a folder."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob('*'))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+    """One uninterrupted matrix with its tables."""
+    folder = tmp_path_factory.mktemp('matrix')
+    config, sources = config_of(folder), Sources()
+    run(config, sources)
+    write_tables(config, benchmark_cells(config))
+    return config, sources
+
+
+def test_every_cell_has_every_episode_that_was_planned(finished) -> None:
+    """Greedy, sampled, wrongly told and perturbed, held out, and trained on as many rollouts."""
+    config, sources = finished
+    cells = benchmark_cells(config)
+    records = read_records(config.results)
+    assert [cell.name.method for cell in cells] == ['sft', 'low_pass', 'binary', 'decoupled']
+    for cell in cells:
+        assert cell.planned.missing(records[cell.name]) == {}
+        assert len(records[cell.name].rows) == sum(cell.planned.parts.values())
+    trained = [cell for cell in cells if cell.training is not None]
+    assert [cell.rollouts for cell in trained] == [16, 16]
+    assert len(records[trained[0].name].training['entropy']) == 2
+    perturbed = {row.suite for row in records[trained[0].name].rows} - {SUITE}
+    assert perturbed == {f'{SUITE}_{kind}' for kind in ('swap', 'object', 'lan', 'task')}
+    shas = {records[cell.name].policy_sha256 for cell in cells}
+    assert len(shas) == 3
+    # One filter, and a policy that hears the wrong instruction for each cell of a reward or SFT.
+    assert sources.opened.count((False, True)) == 1
+    assert sources.opened.count((True, False)) == 3
+
+
+def test_methods_meet_the_same_scenes(finished) -> None:
+    """What is compared started from the same states, in every kind of evaluation."""
+    config, _ = finished
+    scenes = [
+        {(row.policy, row.temperature, row.name) for row in record.rows}
+        for name, record in read_records(config.results).items()
+        if name.method in ('sft', 'binary', 'decoupled')
+    ]
+    assert scenes[0] == scenes[1] == scenes[2]
+
+
+def test_a_finished_matrix_asks_for_nothing(finished) -> None:
+    """Run again, it opens no source and changes no file."""
+    config, _ = finished
+    before, sources = files(config.results), Sources()
+    run(config, sources)
+    assert (sources.opened, sources.asked) == ([], [])
+    assert files(config.results) == before
+
+
+def test_tables_have_the_same_bytes_each_time(finished) -> None:
+    """The page and the figures follow from the episodes alone."""
+    config, _ = finished
+    cells = benchmark_cells(config)
+    first = [path.read_bytes() for path in write_tables(config, cells)]
+    assert [path.read_bytes() for path in write_tables(config, cells[:])] == first
+
+
+def test_an_interrupted_matrix_goes_on_to_the_same_episodes(finished, tmp_path) -> None:
+    """Stopped in a training and in an evaluation, it repeats no evaluated episode."""
+    whole, _ = finished
+    config = config_of(tmp_path, policy=whole.policy)
+    asked = []
+    for stop_after in (3, 30, 20):
+        sources = Sources(stop_after)
+        with pytest.raises(KeyboardInterrupt):
+            run(config, sources)
+        asked += sources.asked
+    last = Sources()
+    run(config, last)
+    evaluated = [
+        request
+        for request in [*asked, *last.asked]
+        if request.episode_id.startswith(('policy-', 'wrong_instruction-'))
+    ]
+    planned = sum(sum(cell.planned.parts.values()) for cell in benchmark_cells(config))
+    assert len(evaluated) == planned
+    found, expected = read_records(config.results), read_records(whole.results)
+    for name, record in expected.items():
+        assert repr(found[name].rows) == repr(record.rows)
+        assert found[name].policy_sha256 == record.policy_sha256
+
+
+def test_another_machine_goes_on_from_the_kept_episodes(finished, tmp_path) -> None:
+    """With the cells' files alone, a larger matrix adds the new episodes and keeps the old."""
+    whole, _ = finished
+    config = config_of(tmp_path, policy=whole.policy, evaluation_episodes=4)
+    only = (f'{SUITE}/sft',)
+    for name, content in files(whole.results).items():
+        path = config.results / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    sources = Sources()
+    run(config, sources, only)
+    assert len(sources.asked) == 2
+    names = {request.episode_id for request in sources.asked}
+    assert names == {'policy-t0-task00-0003', 'policy-t0.5-task00-0003'}
+
+
+def test_a_cell_of_other_settings_or_weights_is_refused(finished, tmp_path) -> None:
+    """Before anything runs: nothing is mixed, nothing overwritten."""
+    whole, _ = finished
+    before = files(whole.results)
+    with pytest.raises(UserError, match=r'training\.group_size=4, not 8'):
+        run(
+            dataclasses.replace(whole, training={**whole.training, 'group_size': 8}),
+            Sources(),
+        )
+    other = tmp_path / 'other'
+    ToyPolicy(seed=3).save(other)
+    with pytest.raises(UserError, match='start_policy_sha256'):
+        run(dataclasses.replace(whole, policy=str(other)), Sources())
+    assert files(whole.results) == before
+
+
+def test_missing_cells_are_not_yet_measured_and_never_zero(finished, tmp_path) -> None:
+    """Without a cell, its rows and every bar that rests on it are open; with none, all are."""
+    whole, _ = finished
+    for kept in ('sft_seed0', 'nothing'):
+        config = config_of(tmp_path / kept, policy=whole.policy)
+        for name, content in files(whole.results).items():
+            if kept in name:
+                path = config.results / name
+                path.parent.mkdir(parents=True)
+                path.write_bytes(content)
+        page, data = write_tables(config, benchmark_cells(config))
+        content = json.loads(data.read_text())
+        assert {bar['verdict'] for bar in content['bars']} == {'not yet measured'}
+        assert content['decoupled_vs_binary']['jerk_change_percent'] is None
+        rows = [row for row in content['rows'] if row['method'] == 'decoupled']
+        assert rows
+        assert all(row['figures'] is None for row in rows)
+        assert 'not yet measured' in page.read_text()
+
+
+def test_the_shipped_matrix_is_what_the_issue_names() -> None:
+    """libero_spatial first, nine runs a suite with equal rollouts, and every ablation valid."""
+    config = load(BenchmarkConfig, default_file())
+    cells = benchmark_cells(config)
+    assert cells[0].name.suite == 'libero_spatial'
+    assert {cell.training.policy for cell in cells if cell.training is not None} == {'default'}
+    for suite in config.suites:
+        trained = [c for c in cells if c.name.suite == suite and c.training is not None]
+        nine = [cell for cell in trained if cell.planned.role is Role.REWARD]
+        assert len(nine) == 9
+        assert {cell.training.refill_groups for cell in trained} == {0}
+        assert len({cell.rollouts for cell in trained}) == 1
+    ablations = [cell for cell in cells if cell.planned.role is Role.ABLATION]
+    assert len(ablations) == len(config.ablations) > 5
+    pooled = np.sum([sum(cell.planned.parts.values()) for cell in cells])
+    assert pooled < 45_000
+
+
+def test_patterns_choose_cells(tmp_path) -> None:
+    """A name, the beginning of one, a pattern; one that names nothing is refused."""
+    cells = benchmark_cells(load(BenchmarkConfig, default_file()))
+    assert len(chosen_cells(cells, ['libero_spatial/decoupled/seed1'])) == 1
+    assert len(chosen_cells(cells, ['libero_object/binary'])) == 3
+    assert len(chosen_cells(cells, ['libero_goal', '*/sft/seed0'])) == 3 * 7 + 3
+    assert chosen_cells(cells, []) == cells
+    with pytest.raises(UserError, match='libero_moon'):
+        chosen_cells(cells, ['libero_moon'])
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'named'),
+    [
+        (['--suites', 'libero_moon'], 'libero_moon'),
+        (['--seeds', '1,1'], 'seeds=[1, 1]'),
+        (['--rewards', 'fast'], 'fast'),
+        (['--rewards', 'sft'], 'sft'),
+        (['--policy', 'nowhere'], 'nowhere'),
+        (['--only', 'nothing'], 'nothing'),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_status_2(tmp_path, capsys, arguments, named) -> None:
+    """Before any worker is started, and without a file left behind."""
+    places = ['--out', str(tmp_path / 'a'), '--results', str(tmp_path / 'b')]
+    assert cli.main(['benchmark', *places, *arguments]) == 2
+    error = capsys.readouterr().err.strip()
+    assert named in error
+    assert error.count('\n') == 0
+    assert list(tmp_path.iterdir()) == []

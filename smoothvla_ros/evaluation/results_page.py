@@ -104,8 +104,8 @@ def _paper(content: Mapping[str, Any]) -> str:
         f'{with_interval(against, " %") if against else NOT_YET} (`decoupled` against `binary`). '
         'The absolute figures do not compare: '
         'its 0.4 m/s³ lies below an ideal reach at 20 Hz, so its unit or its estimator is another; '
-        'its policy has 7 billion parameters, ours 3 million; its group size, temperature, number '
-        'of rollouts and evaluation episodes are not given, nor any interval. Its −13.8 % and the '
+        'its policy has 7 billion parameters, ours a few million; its group size, temperature, '
+        'number of rollouts and evaluation episodes are not given, nor any interval. Its −13.8 % and the '
         '−4.5 % against SFT that it also states cannot both follow from its table. Under '
         'perturbation it reports LIBERO-Plus ('
         + ', '.join(f'{name} {value:.1f} %' for name, value in _PAPERS_PERTURBED)

@@ -120,7 +120,7 @@ def read_records(folder: Path) -> dict[CellName, CellRecord]:
 
 def rounded(row: EpisodeRow) -> EpisodeRow:
     """Return a row as its file will hold it."""
-    values = {
+    values: dict[str, Any] = {
         column: float(f'{value:.{DIGITS}g}')
         for column in COLUMNS
         if isinstance(value := getattr(row, column), float)

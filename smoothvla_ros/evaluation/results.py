@@ -82,12 +82,12 @@ class Results:
                 planned = [
                     suite for suite in self._matrix.suites if self._matrix.seeds(suite, method)
                 ]
-                groups = [(suite,) for suite in planned]
+                groups: list[tuple[str, ...]] = [(suite,) for suite in planned]
                 pooled = tuple(suite for suite in planned if suite in POOLED_SUITES)
                 groups += [pooled] if role is Role.REWARD and len(pooled) > 1 else []
                 for suites in groups:
                     seeds = self._seeds_of(suites, method)
-                    singles = [(seed,) for seed in seeds]
+                    singles: list[tuple[int, ...]] = [(seed,) for seed in seeds]
                     rows += [
                         self._row(role, method, suites, chosen, sampling)
                         for chosen in (singles if len(seeds) == 1 else [*singles, seeds])

@@ -43,6 +43,7 @@ def page(content: Mapping[str, Any], bars: Sequence[Bar], notes: str, commands: 
         *(_changes(content, sampling) for sampling in (GREEDY, SAMPLED)),
         _perturbed(content['libero_pro']),
         _honest(content['honesty']),
+        _erasing(content.get('erasing') or []),
     ]
     if notes.strip():
         sections.append(f'## What was tried\n\n{notes.strip()}')
@@ -83,7 +84,7 @@ def _paper(content: Mapping[str, Any]) -> str:
                 return _with_bounds(row['figures'], 'jerk', 2)
         return NOT_YET
 
-    lines = [
+    lines: list[tuple[str, ...]] = [
         (suite, f'{sft:.3f}', f'{rl:.3f}', *(ours(suite, name) for name in _PAPERS_METHODS))
         for suite, (sft, rl) in paper.JERK.items()
     ]
@@ -105,8 +106,8 @@ def _paper(content: Mapping[str, Any]) -> str:
         'The absolute figures do not compare: '
         'its 0.4 m/s³ lies below an ideal reach at 20 Hz, so its unit or its estimator is another; '
         'its policy has 7 billion parameters, ours a few million; its group size, temperature, '
-        'number of rollouts and evaluation episodes are not given, nor any interval. Its −13.8 % and the '
-        '−4.5 % against SFT that it also states cannot both follow from its table. Under '
+        'number of rollouts and evaluation episodes are not given, nor any interval. Its −13.8 % '
+        'and the −4.5 % against SFT that it also states cannot both follow from its table. Under '
         'perturbation it reports LIBERO-Plus ('
         + ', '.join(f'{name} {value:.1f} %' for name, value in _PAPERS_PERTURBED)
         + '), we LIBERO-PRO: other perturbations.'
@@ -121,7 +122,7 @@ _PAPERS_PERTURBED = tuple(
 
 def _episodes(content: Mapping[str, Any], sampling: str) -> str:
     title = 'greedy' if sampling == GREEDY else f'sampled at {content["sampled_temperature"]:g}'
-    lines = []
+    lines: list[tuple[str, ...]] = []
     for row in _rows(content, sampling):
         found = row['figures']
         if found is None:
@@ -191,7 +192,7 @@ def _changes(content: Mapping[str, Any], sampling: str) -> str:
 
 
 def _perturbed(content: Mapping[str, Any]) -> str:
-    lines = []
+    lines: list[tuple[str, ...]] = []
     for method, figures in content.items():
         places = [('pooled', 'all', figures)]
         places += [
@@ -235,7 +236,7 @@ def _perturbed(content: Mapping[str, Any]) -> str:
 
 
 def _honest(items: Sequence[Mapping[str, Any]]) -> str:
-    lines = []
+    lines: list[tuple[str, ...]] = []
     for item in items:
         changes, entropy, wrong = item['against_sft'], item['entropy'], item['wrong_instruction']
         key = (item['suite'], item['method'])
@@ -283,6 +284,40 @@ def _narrowing(entropy: Mapping[str, float] | None) -> str:
     text = f'{entropy["first"]:.2f} to {entropy["last"]:.2f}'
     collapsed = entropy['last'] < _NARROWED_SHARE * entropy['first']
     return f'{text}, **collapsed**' if collapsed else text
+
+
+def _erasing(items: Sequence[Mapping[str, Any]]) -> str:
+    def text(value: float | None, digits: int) -> str:
+        return '–' if value is None else f'{value:.{digits}f}'
+
+    lines = [
+        (
+            f'{item["lambda"]:g}',
+            text(item['all_success'], 6),
+            text(item['mixed'], 3),
+            text(item['successes_without_reward'], 3),
+        )
+        for item in items
+    ]
+    header = (
+        'λ',
+        'all succeed: greatest change of an advantage',
+        'mixed: the same',
+        'share of successes with R ≤ 0',
+    )
+    body = NOT_YET.capitalize() + '.'
+    if items:
+        groups = items[0]['groups']
+        body = (
+            f'{groups["all_success"]} groups in which all succeed, {groups["mixed"]} mixed ones; '
+            f'changes are against λ = {items[0]["lambda"]:g}.\n\n' + _table(header, lines)
+        )
+    return (
+        '## What group standardisation leaves of λ\n\n'
+        'The reward `smooth`, R = 1 − λ J / J_ref for a success, on the very rollouts that '
+        'training sampled first. Where all succeed, every λ gives the same advantages: λ sets nothing '
+        'there. ' + body
+    )
 
 
 _KEY = ('suite', 'method', 'seed')

@@ -13,11 +13,12 @@ from smoothvla_ros.configuration import load
 from smoothvla_ros.evaluation.cell_record import read_records
 from smoothvla_ros.evaluation.figure_style import write_bytes
 from smoothvla_ros.evaluation.matrix import Matrix
-from smoothvla_ros.evaluation.results import Results
+from smoothvla_ros.evaluation.results import Results, plain
 from smoothvla_ros.evaluation.results_bars import Bar, bars
 from smoothvla_ros.evaluation.results_page import page
 from smoothvla_ros.workflows.benchmark_cells import Cell, benchmark_cells, chosen_cells
 from smoothvla_ros.workflows.benchmark_config import BenchmarkConfig, default_file
+from smoothvla_ros.workflows.benchmark_erasing import FIRST_ITERATION, erasing
 from smoothvla_ros.workflows.benchmark_run import Benchmark
 
 NOTES = 'notes.md'
@@ -110,6 +111,14 @@ def write_tables(config: BenchmarkConfig, cells: Sequence[Cell]) -> tuple[Path, 
     content = Results(matrix, config.sampled_temperature).content()
     judged = bars(content)
     content['bars'] = [_plain(bar) for bar in judged]
+    content['erasing'] = plain(
+        erasing(
+            row
+            for record in records.values()
+            for row in record.rows
+            if row.policy == FIRST_ITERATION
+        )
+    )
     notes = config.results / NOTES
     text = page(content, judged, notes.read_text() if notes.exists() else '', _COMMANDS)
     places = tuple(config.results.with_name(f'results.{kind}') for kind in ('md', 'json'))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from smoothvla_ros.evaluation.cell_record import CellRecord, read_record, rounde
 from smoothvla_ros.evaluation.episode_table import EpisodeRow, read_rows, write_rows
 from smoothvla_ros.evaluation.matrix import WRONG_INSTRUCTION, Part
 from smoothvla_ros.evaluation.report import METRICS, read_metrics
+from smoothvla_ros.evaluation.results import SMOOTH
 from smoothvla_ros.evaluation.reworded_policy import RewordedPolicy, wrong_instructions
 from smoothvla_ros.evaluation.versions import versions
 from smoothvla_ros.kinematics import Arm
@@ -31,9 +33,10 @@ from smoothvla_ros.training.process_rollouts import ProcessRolloutSource
 from smoothvla_ros.training.rollouts import RolloutSource
 from smoothvla_ros.workflows.benchmark_cells import Cell, cell_folder, device_of
 from smoothvla_ros.workflows.benchmark_config import BenchmarkConfig
+from smoothvla_ros.workflows.benchmark_erasing import FIRST_ITERATION
 from smoothvla_ros.workflows.benchmark_progress import MatrixProgress
 from smoothvla_ros.workflows.evaluate import evaluate
-from smoothvla_ros.workflows.train import POLICY, Loader, train
+from smoothvla_ros.workflows.train import BEFORE, POLICY, Loader, train
 
 Wrap = Callable[[Policy], Policy]
 OpenSource = Callable[
@@ -163,6 +166,7 @@ class Benchmark:
         rows |= {_key(row): row for row in measured.rows()}
         if not rows:
             return
+        rows |= {_key(row): row for row in _first_rollouts(cell)}
         write_record(
             self._config.results,
             CellRecord(
@@ -235,6 +239,15 @@ class _Measured:
 
 def _key(row: EpisodeRow) -> tuple[str, str, str]:
     return row.policy, row.suite, row.episode_id
+
+
+def _first_rollouts(cell: Cell) -> Iterator[EpisodeRow]:
+    """Yield what the training of a `smooth` cell sampled before it had learned anything."""
+    if cell.training is None or cell.training.reward != SMOOTH:
+        return
+    for row in read_rows(cell.training.output / TABLE):
+        if row.policy == BEFORE and not row.greedy:
+            yield rounded(dataclasses.replace(row, policy=FIRST_ITERATION))
 
 
 def _metrics(cell: Cell) -> dict[str, list[float]]:

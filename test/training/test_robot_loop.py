@@ -55,7 +55,7 @@ class ScriptedRobot:
         return Observation({}, np.full(JOINTS, self.steps), np.zeros(JOINTS), np.zeros(2), 'go')
 
 
-def run(robot: ScriptedRobot, horizon_of_request: int | None = None):
+def run(robot: ScriptedRobot, horizon_of_request: int | None = None, chunk_filter=None):
     """One episode; returns it with the seeds that were asked for."""
     seeds = []
 
@@ -66,7 +66,7 @@ def run(robot: ScriptedRobot, horizon_of_request: int | None = None):
         return ActionChunks(np.zeros(shape), np.zeros(shape, int), np.zeros(shape, np.float32))
 
     request = EpisodeRequest('e1', NAME, 0, 0.7, 5, 0, horizon=horizon_of_request)
-    return run_episode(robot, act, request, 1.0, 1.0), seeds
+    return run_episode(robot, act, request, 1.0, 1.0, chunk_filter), seeds
 
 
 def test_it_ends_at_first_success_in_the_middle_of_a_chunk():
@@ -94,3 +94,21 @@ def test_each_chunk_answers_the_observation_that_it_records():
     seen = [chunk.observation.joint_positions[0] for chunk in episode.chunks]
     assert seen == [0, CHUNK, 2 * CHUNK]
     assert seeds == [chunk_seed(5, 'e1', index) for index in range(3)]
+
+
+def test_a_filter_decides_what_is_executed_and_how_soon_the_policy_is_asked_again():
+    """Half of each chunk runs, changed; the records keep what the policy itself had said."""
+    robot = ScriptedRobot()
+    executed = []
+    record = robot.execute
+
+    def execute(actions, timeout_s, observe=True):
+        executed.append(actions)
+        return record(actions, timeout_s, observe)
+
+    robot.execute = execute
+    episode, _ = run(robot, CHUNK + 1, lambda actions: actions[: CHUNK // 2] + 0.5)
+    assert [len(actions) for actions in executed] == [CHUNK // 2, CHUNK // 2, 1]
+    assert all((actions == 0.5).all() for actions in executed)
+    assert [chunk.executed for chunk in episode.chunks] == [CHUNK // 2, CHUNK // 2, 1]
+    assert all((chunk.tokens == 0).all() for chunk in episode.chunks)

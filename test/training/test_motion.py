@@ -1,0 +1,64 @@
+"""What a reward is told of a rollout's jerk: of the joints, or of the commands."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from toy_world import PERIOD_S, START
+
+from smoothvla_ros.kinematics import Arm
+from smoothvla_ros.records import (
+    ChunkRecord,
+    Episode,
+    EpisodeName,
+    EpisodeRequest,
+    Observation,
+    Trajectory,
+)
+from smoothvla_ros.smoothness import EstimatorSettings
+from smoothvla_ros.training.motion import rollout_outcome
+
+
+def rollout(actions: np.ndarray) -> Episode:
+    """An arm that stands still whatever it is told."""
+    steps = len(actions)
+    joints = np.tile(START, (steps + 1, 1))
+    trajectory = Trajectory(
+        actions=actions,
+        joint_positions=joints,
+        joint_velocities=np.zeros_like(joints),
+        tool_positions=np.zeros((steps + 1, 3)),
+        tool_rotations=np.repeat(np.eye(3)[None], steps + 1, axis=0),
+        substep_joint_positions=joints.astype(np.float32),
+        control_period_s=PERIOD_S,
+        substep_period_s=PERIOD_S,
+    )
+    request = EpisodeRequest('e', EpisodeName('libero_spatial', 0, 0, 0), 0, 1.0, 0, 0)
+    observation = Observation({}, START, START, np.zeros(2), 'go')
+    chunk = ChunkRecord(observation, np.zeros((steps, 7)), np.zeros((steps, 7)), steps)
+    return Episode(request, True, trajectory, [chunk])
+
+
+def test_commands_have_jerk_that_the_joints_need_not_have() -> None:
+    """A parabola of commands has a constant second difference: scale * 2 a / dt^3 at every step."""
+    steps = 10
+    actions = np.zeros((steps, 7))
+    actions[:, 1] = 0.01 * np.arange(steps) ** 2
+    actions[:, 6] = np.where(np.arange(steps) % 2, 1.0, -1.0)
+    arm, estimator = Arm.panda(), EstimatorSettings()
+    of_joints = rollout_outcome(rollout(actions), arm.jacobian, estimator)
+    of_commands = rollout_outcome(rollout(actions), arm.jacobian, estimator, 'commands')
+    assert of_joints.mean_jerk == pytest.approx(0.0, abs=1e-6)
+    expected = 0.05 * 0.02 / PERIOD_S**3
+    assert of_commands.mean_jerk == pytest.approx(expected)
+    np.testing.assert_allclose(of_commands.step_jerk, np.full(steps, expected))
+
+
+@pytest.mark.parametrize('source', ['joints', 'commands'])
+def test_a_rollout_too_short_for_jerk_has_none(source: str) -> None:
+    """Two steps: zero, as long as the rollout, and no error."""
+    outcome = rollout_outcome(
+        rollout(np.zeros((2, 7))), Arm.panda().jacobian, EstimatorSettings(), source
+    )
+    assert outcome.mean_jerk == 0.0
+    assert outcome.step_jerk.tolist() == [0.0, 0.0]

@@ -315,8 +315,8 @@ def _erasing(items: Sequence[Mapping[str, Any]]) -> str:
     return (
         '## What group standardisation leaves of λ\n\n'
         'The reward `smooth`, R = 1 − λ J / J_ref for a success, on the very rollouts that '
-        'training sampled first. Where all succeed, every λ gives the same advantages: λ sets nothing '
-        'there. ' + body
+        'training sampled first. Where all succeed, every λ gives the same advantages: λ sets '
+        'nothing there. ' + body
     )
 
 

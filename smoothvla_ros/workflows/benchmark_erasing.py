@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -63,7 +64,9 @@ def _groups(rows: Iterable[EpisodeRow]) -> list[GroupOutcome]:
     """Return the groups with a success, judged in units of their task's mean jerk."""
     members: dict[tuple[Any, ...], list[EpisodeRow]] = defaultdict(list)
     for row in rows:
-        members[row.seed, row.name].append(row)
+        # Shorter than the estimator's window: without a jerk there is nothing to penalise.
+        if math.isfinite(row.jerk):
+            members[row.seed, row.name].append(row)
     of_task: dict[tuple[Any, ...], list[float]] = defaultdict(list)
     for (seed, name), group in members.items():
         of_task[seed, name.suite, name.task] += [row.jerk for row in group if row.success]
@@ -75,10 +78,9 @@ def _groups(rows: Iterable[EpisodeRow]) -> list[GroupOutcome]:
 
 
 def _outcome(rows: Sequence[EpisodeRow], jerks: Sequence[float]) -> GroupOutcome:
-    rollouts = tuple(
-        RolloutOutcome(
-            row.success, row.jerk, np.zeros(row.steps), np.zeros(row.steps), (row.steps,)
-        )
-        for row in rows
-    )
-    return GroupOutcome(rollouts, TaskReference(float(np.mean(jerks)), rows[0].steps, len(jerks)))
+    rollouts = []
+    for row in rows:
+        nothing = np.zeros(row.steps)  # the reward of eq. 5 looks at the mean alone
+        rollouts.append(RolloutOutcome(row.success, row.jerk, nothing, nothing, (row.steps,)))
+    reference = TaskReference(float(np.mean(jerks)), rows[0].steps, len(jerks))
+    return GroupOutcome(tuple(rollouts), reference)

@@ -11,8 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from smoothvla_ros.configuration import to_mapping
-from smoothvla_ros.errors import UserError
+from smoothvla_ros.errors import UserError, disk_errors
 from smoothvla_ros.evaluation.archive import TABLE, EpisodeArchive
 from smoothvla_ros.evaluation.cell_record import CellRecord, read_record, rounded, write_record
 from smoothvla_ros.evaluation.episode_table import EpisodeRow, read_rows, write_rows
@@ -48,7 +47,12 @@ _EVALUATION = 'evaluation'
 _LOCK = '.lock'
 
 # A setting that is younger than a cell's file had, in effect, its default there.
-_DEFAULTS = {f'training.{name}': value for name, value in to_mapping(TrainConfig()).items()}
+_DEFAULTS = {
+    f'training.{field.name}': list(field.default)
+    if isinstance(field.default, tuple)
+    else field.default
+    for field in dataclasses.fields(TrainConfig)
+}
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +100,10 @@ class Benchmark:
         """
         remaining = self.remaining()
         total = sum(rollouts + episodes for rollouts, episodes in remaining.values())
-        with MatrixProgress(total, len(remaining)) as progress:
+        with (
+            disk_errors(f'{self._config.out} or {self._config.results}'),
+            MatrixProgress(total, len(remaining)) as progress,
+        ):
             for cell in remaining:
                 progress.begin(str(cell.name))
                 with _claimed(cell_folder(self._config, cell.name)) as free:

@@ -58,7 +58,7 @@ class Results:
         """Return how all jerk was estimated.  Raises UserError for episodes that do not compare."""
         rows = [row for record in self._matrix.records.values() for row in record.rows]
         found = common_estimator(rows)
-        return found and dataclasses.asdict(found)
+        return None if found is None else dataclasses.asdict(found)
 
     def _cells(self) -> dict[str, Any]:
         """Return how far each planned cell is, and the weights that it measured."""

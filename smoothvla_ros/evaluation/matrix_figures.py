@@ -18,6 +18,7 @@ _COLUMNS = (
     'rms_jerk',
     'angular_jerk',
     'substep_jerk',
+    'pace_free_jerk',
     'ldlj',
     'sparc',
     'steps',

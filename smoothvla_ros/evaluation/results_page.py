@@ -17,6 +17,7 @@ _CHANGES = (
     ('jerk', 'jerk', ' %', 1),
     ('angular_jerk', 'angular jerk', ' %', 1),
     ('substep_jerk', 'jerk at 500 Hz', ' %', 1),
+    ('pace_free_jerk', 'jerk at equal pace', ' %', 1),
     ('ldlj', 'LDLJ', '', 2),
     ('steps', 'length', ' %', 1),
     ('mean_speed', 'speed', ' %', 1),
@@ -241,7 +242,7 @@ def _honest(items: Sequence[Mapping[str, Any]]) -> str:
         changes, entropy, wrong = item['against_sft'], item['entropy'], item['wrong_instruction']
         key = (item['suite'], item['method'])
         if changes is None and entropy is None and wrong is None:
-            lines.append((*key, NOT_YET, '', '', '', ''))
+            lines.append((*key, NOT_YET, '', '', '', '', ''))
             continue
         lines.append(
             (
@@ -249,6 +250,7 @@ def _honest(items: Sequence[Mapping[str, Any]]) -> str:
                 with_interval(changes and changes['mean_speed'], ' %'),
                 with_interval(changes and changes['steps'], ' %'),
                 _pace(changes),
+                with_interval(changes and changes['pace_free_jerk'], ' %'),
                 _narrowing(entropy),
                 with_interval(wrong and wrong['success_change_points'], ''),
             )
@@ -259,6 +261,7 @@ def _honest(items: Sequence[Mapping[str, Any]]) -> str:
         'speed against SFT',
         'length against SFT',
         'slower?',
+        'jerk at equal pace, against SFT',
         'entropy, first to last iteration, nat a token',
         'success under the wrong instruction, points',
     )

@@ -13,6 +13,7 @@ OUTPUT = Path('runs/bench/bench.json')
 PARTS = {
     'jerk': 'benchmarks.jerk_accuracy',
     'analyze': 'benchmarks.analyze_speed',
+    'monitor': 'benchmarks.monitor_cost',
     'policy': 'benchmarks.policy_latency',
     'simulation': 'benchmarks.simulation_speed',
     'graph': 'benchmarks.graph_throughput',

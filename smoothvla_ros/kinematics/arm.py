@@ -148,6 +148,25 @@ class Arm:
         base_rotation, base_position = self._base
         return base_rotation.T @ (position - base_position), base_rotation.T @ rotation
 
+    def joint_origins(self, joint_positions: np.ndarray) -> np.ndarray:
+        """Return where each joint's axis has its origin: [n, 3] m, in the base frame.
+
+        joint_positions: [n] rad (m for a sliding joint).  Raises UserError as `tool_pose` does.
+        """
+        configuration = self._configuration(joint_positions)
+        with self._lock:
+            pin.forwardKinematics(self._model, self._data, configuration)
+            origins = np.array(
+                [
+                    self._data.oMi[self._model.getJointId(name)].translation
+                    for name in self._joint_names
+                ]
+            )
+        if self._base is None:
+            return origins
+        rotation, position = self._base
+        return (origins - position) @ rotation
+
     def jacobian(self, joint_positions: np.ndarray) -> np.ndarray:
         """Return the Jacobian [6, n] of the tool: linear rows first, then angular.
 

@@ -7,15 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from smoothvla_ros.configuration import setting
-from smoothvla_ros.kinematics.arm import Arm
+from smoothvla_ros.control.motion_guard.robot import COMFORT, LIMIT_SETS
 from smoothvla_ros.nodes.diagnostics import Diagnostics
+from smoothvla_ros.nodes.guard_config import read_robot
 from smoothvla_ros.nodes.lifecycle import AutostartNode
 from smoothvla_ros.nodes.monitored_robot import MonitoredRobot
 from smoothvla_ros.nodes.parameters import declare
 from smoothvla_ros.nodes.quality_of_service import GRAPHS, profiles
-from smoothvla_ros.nodes.robot_names import PANDA_JOINTS, robot_names
+from smoothvla_ros.nodes.robot_names import robot_names
 from smoothvla_ros.nodes.running import run_node
 from smoothvla_ros.smoothness import EstimatorSettings
+
+NONE = 'none'
+# Looking at a 1 kHz stream this often keeps its news below 5 ms old.
+_SHORTEST_LOOK_S = 0.002
 
 
 @dataclass(frozen=True)
@@ -24,9 +29,16 @@ class JerkMonitorConfig(EstimatorSettings):
 
     graph: str = setting('lock_step', 'Graph that the node runs in', choices=GRAPHS)
     robots: int = setting(2, 'Robots that are heard', minimum=1, maximum=64)
-    arm_joints: tuple[str, ...] = setting(PANDA_JOINTS, "The arm's joints in joint_states")
-    period_s: float = setting(
-        0.05, 'Time between two looks at the queues, s', minimum=0.001, maximum=1.0
+    robot: str = setting('panda', 'Arm: a name in config/robots, or a file')
+    urdf: str = setting('', "URDF of the arm; empty takes the robot file's")
+    limits: str = setting(
+        COMFORT, "Joint limits of the robot file that alarm, or 'none'", choices=(*LIMIT_SETS, NONE)
+    )
+    look_s: float = setting(
+        0.05,
+        'Longest time between two looks at the queues, s; a fast stream is looked at more often',
+        minimum=0.001,
+        maximum=1.0,
     )
     warning: float = setting(20.0, 'Tool jerk of a warning, m/s^3', minimum=0.0)
     alarm: float = setting(50.0, 'Tool jerk of an alarm, m/s^3', minimum=0.0)
@@ -44,14 +56,16 @@ class JerkMonitor(AutostartNode):
 
     def configure(self) -> None:
         config = declare(self, JerkMonitorConfig)
-        arm = Arm.panda()
+        robot = read_robot(config)
+        arm = robot.arm()
         quality = profiles(config.graph)
         diagnostics = Diagnostics(self)
         self._robots = [
-            MonitoredRobot(self, name, config, arm, quality, diagnostics)
+            MonitoredRobot(self, name, config, robot, arm, quality, diagnostics)
             for name in robot_names(config.robots)
         ]
-        self._timer = self.create_timer(config.period_s, self._drain, autostart=False)
+        look_s = min(config.look_s, max(_SHORTEST_LOOK_S, config.period_s))
+        self._timer = self.create_timer(look_s, self._drain, autostart=False)
 
     def activate(self) -> None:
         self._timer.reset()

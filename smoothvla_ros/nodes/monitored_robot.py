@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
+from std_msgs.msg import Float32
 
 from smoothvla_ros import msg
 from smoothvla_ros.control.episode_samples import Begun, Closed, EpisodeSamples, Event, Sample
 from smoothvla_ros.control.lock_step import NANOSECONDS, EpisodeState
+from smoothvla_ros.control.motion_guard.robot import RobotDescription
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.nodes.diagnostics import ERROR, OK, WARNING, Diagnostics
 from smoothvla_ros.nodes.drained_subscription import DrainedSubscription
+from smoothvla_ros.nodes.jerk_view import JerkView
 from smoothvla_ros.nodes.messages import from_episode_state
 from smoothvla_ros.nodes.quality_of_service import (
     DRAINED_DEPTH,
@@ -22,17 +26,27 @@ from smoothvla_ros.nodes.quality_of_service import (
     Profiles,
     with_depth,
 )
-from smoothvla_ros.nodes.robot_names import PANDA_BASE_FRAME
 from smoothvla_ros.nodes.stamps import to_nanoseconds, to_stamp
 from smoothvla_ros.smoothness import (
-    Alarm,
+    AlarmLevel,
     AlarmSettings,
     EpisodeJerk,
-    EstimatorSettings,
-    JerkEstimate,
-    JerkEstimator,
-    tool_noise_floor,
+    JerkWatch,
+    WatchedJerk,
 )
+
+if TYPE_CHECKING:
+    from smoothvla_ros.nodes.jerk_monitor import JerkMonitorConfig
+
+# std_msgs/Float32 for rqt_plot and PlotJuggler, which draw a topic and know nothing of JerkState.
+CURVES = ('tool', 'tool_rotation', 'share_of_limit', 'at_seams', 'between_seams')
+CURVE_DEPTH = 10
+_SEVERITY = {
+    AlarmLevel.OK: OK,
+    AlarmLevel.UNKNOWN: OK,
+    AlarmLevel.WARNING: WARNING,
+    AlarmLevel.ALARM: ERROR,
+}
 
 _NO_NUMBERS = EpisodeJerk(0, *[math.nan] * 6)
 
@@ -48,7 +62,8 @@ class MonitoredRobot:
         self,
         node: Node,
         name: str,
-        config: EstimatorSettings,
+        config: JerkMonitorConfig,
+        robot: RobotDescription,
         arm: Arm,
         quality: Profiles,
         diagnostics: Diagnostics,
@@ -56,17 +71,33 @@ class MonitoredRobot:
         self._name = name
         self._config = config
         self._diagnostics = diagnostics
-        self._joints = tuple(config.arm_joints)
-        self._arm = arm
-        self._estimator = JerkEstimator(config, arm.jacobian)
-        self._alarm = Alarm(AlarmSettings(warning=config.warning, alarm=config.alarm))
+        self._joints = robot.joints
+        self._frame = robot.base_frame
+        self._watch = JerkWatch(
+            config,
+            arm.jacobian,
+            AlarmSettings(warning=config.warning, alarm=config.alarm),
+            config.encoder_step,
+            np.array(robot.posture),
+            None if config.limits == 'none' else robot.limits(config.limits).jerk,
+        )
         self._samples = EpisodeSamples()
         self._origin_ns = 0
-        self._newest: tuple[Sample, JerkEstimate] | None = None
-        self._noise_floor = math.nan
+        self._newest: tuple[Sample, WatchedJerk] | None = None
+        self._level = AlarmLevel.UNKNOWN
+        self._names: list[str] = []
+        self._columns = np.empty(0, dtype=np.int64)
         self._publisher = node.create_publisher(msg.JerkState, f'{name}/jerk', quality.result)
+        self._curves = {
+            curve: node.create_publisher(Float32, f'{name}/jerk/{curve}', CURVE_DEPTH)
+            for curve in CURVES
+        }
+        self._view = JerkView(node, name, arm, robot.base_frame, config.alarm)
         self._states = DrainedSubscription(
             node, msg.EpisodeState, f'{name}/episode_state', with_depth(quality.state, SHARED_DEPTH)
+        )
+        self._chunks = DrainedSubscription(
+            node, msg.ActionChunk, f'{name}/action_chunk', with_depth(quality.command, SHARED_DEPTH)
         )
         self._joint_states = DrainedSubscription(
             node,
@@ -75,11 +106,18 @@ class MonitoredRobot:
             with_depth(quality.joint_states, DRAINED_DEPTH),
         )
 
+    @property
+    def samples(self) -> int:
+        """Joint samples that were used since the episode began."""
+        return self._watch.estimator.health.samples
+
     def drain(self) -> None:
         """Work through everything that arrived and publish the newest numbers."""
         self._newest = None
         for state in self._states.take_all():
             self._handle(self._samples.announce(from_episode_state(state)))
+        for chunk in self._chunks.take_all():
+            self._chunk_begins(chunk)
         for joints in self._joint_states.take_all():
             try:
                 positions = self._positions(joints)
@@ -90,45 +128,71 @@ class MonitoredRobot:
             self._handle(self._samples.add(stamp, positions))
         if self._newest is not None:
             self._publish_live(*self._newest)
+        self._view.draw()
 
     def _handle(self, events: list[Event]) -> None:
         for event in events:
             if isinstance(event, Begun):
-                self._estimator.reset()
-                self._alarm.reset()
+                self._watch.reset()
+                self._view.reset()
                 self._origin_ns = event.state.first_stamp_ns
             elif isinstance(event, Sample):
                 self._add(event)
             elif isinstance(event, Closed):
                 self._close(event)
 
+    def _chunk_begins(self, chunk: msg.ActionChunk) -> None:
+        """Note the seam at the observation that a chunk answers; the first chunk joins nothing."""
+        if self._origin_ns and chunk.chunk_index > 0 and not chunk.refusal:
+            stamp_ns = to_nanoseconds(chunk.observation_stamp)
+            self._watch.seams.chunk_begins((stamp_ns - self._origin_ns) / NANOSECONDS)
+
     def _add(self, sample: Sample) -> None:
         if not self._origin_ns:
             self._origin_ns = sample.stamp_ns
         # Seconds since the episode began: Unix seconds would cost seven digits of the stamp.
         stamp = (sample.stamp_ns - self._origin_ns) / NANOSECONDS
-        estimate = self._estimator.add(stamp, sample.payload)
-        if math.isnan(self._noise_floor) and np.isfinite(sample.payload).all():
-            jacobian = self._arm.jacobian(sample.payload)
-            self._noise_floor, _ = tool_noise_floor(
-                self._config, self._config.encoder_step, jacobian
-            )
-        if estimate is not None:
-            self._alarm.update(stamp, float(np.linalg.norm(estimate.newest_tool_jerk[:3])))
-            self._newest = (sample, estimate)
+        watched = self._watch.add(stamp, sample.payload)
+        if watched is not None:
+            self._newest = (sample, watched)
 
-    def _publish_live(self, sample: Sample, estimate: JerkEstimate) -> None:
-        message = self._message(sample.state, sample.stamp_ns, self._estimator.episode)
+    def _publish_live(self, sample: Sample, watched: WatchedJerk) -> None:
+        estimate = watched.estimate
+        message = self._message(sample.state, sample.stamp_ns, self._watch.estimator.episode)
         centre_ns = self._origin_ns + round(estimate.centre_stamp_s * NANOSECONDS)
         message.estimate_stamp = to_stamp(centre_ns)
         message.tool_jerk = float(np.linalg.norm(estimate.tool_jerk[:3]))
         message.tool_angular_jerk = float(np.linalg.norm(estimate.tool_jerk[3:]))
         message.joint_jerk = estimate.joint_jerk.tolist()
         self._publisher.publish(message)
+        self._plot('tool', message.tool_jerk)
+        self._plot('tool_rotation', message.tool_angular_jerk)
+        self._plot('share_of_limit', float(watched.share_of_limit.max()))
+        self._plot('at_seams', self._watch.seams.at.mean_jerk)
+        self._plot('between_seams', self._watch.seams.between.mean_jerk)
+        self._view.add(sample.payload, watched, self._watch.level)
+        self._report_level(watched)
+
+    def _plot(self, curve: str, value: float) -> None:
+        if math.isfinite(value):
+            self._curves[curve].publish(Float32(data=value))
+
+    def _report_level(self, watched: WatchedJerk) -> None:
+        """Say on /diagnostics when the level changes, and which joint is nearest to its limit."""
+        level = self._watch.level
+        if level is self._level:
+            return
+        self._level = level
+        text = f'jerk {level.name}: tool {np.linalg.norm(watched.estimate.tool_jerk[:3]):.3g} m/s^3'
+        if not np.isnan(watched.share_of_limit).all():
+            joint = int(np.argmax(watched.share_of_limit))
+            share = watched.share_of_limit[joint]
+            text += f', {self._joints[joint]} at {share:.0%} of its {self._config.limits} limit'
+        self._diagnostics.report(f'{self._name} jerk', _SEVERITY[level], text)
 
     def _close(self, closed: Closed) -> None:
-        missing = closed.missing + self._estimator.health.rejected
-        numbers = self._estimator.episode if not missing else _NO_NUMBERS
+        missing = closed.missing + self._watch.estimator.health.rejected
+        numbers = self._watch.estimator.episode if not missing else _NO_NUMBERS
         message = self._message(closed.state, closed.state.last_stamp_ns, numbers)
         message.episode_finished = True
         message.missing = missing
@@ -145,7 +209,7 @@ class MonitoredRobot:
     def _message(
         self, state: EpisodeState | None, stamp_ns: int, numbers: EpisodeJerk
     ) -> msg.JerkState:
-        health = self._estimator.health
+        health = self._watch.estimator.health
         message = msg.JerkState(
             robot=self._name,
             episode_id=state.episode_id if state is not None else '',
@@ -164,18 +228,22 @@ class MonitoredRobot:
             episode_peak_angular_jerk=numbers.peak_angular_jerk,
             samples=health.samples,
             missing=health.missing,
-            noise_floor=self._noise_floor,
-            level=int(self._alarm.level),
+            noise_floor=self._watch.noise_floor,
+            level=int(self._watch.level),
         )
         message.header.stamp = to_stamp(stamp_ns)
-        message.header.frame_id = PANDA_BASE_FRAME
+        message.header.frame_id = self._frame
         return message
 
     def _positions(self, message: JointState) -> np.ndarray:
-        index = {name: i for i, name in enumerate(message.name)}
-        missing = [name for name in self._joints if name not in index]
-        if missing:
-            raise UserError(
-                f'joint_states has no joint {missing[0]!r}; set the parameter arm_joints'
-            )
-        return np.array(message.position)[[index[name] for name in self._joints]]
+        if message.name != self._names:
+            index = {name: i for i, name in enumerate(message.name)}
+            missing = [name for name in self._joints if name not in index]
+            if missing:
+                raise UserError(
+                    f'joint_states has no joint {missing[0]!r}; set the parameter robot to the '
+                    'file of this arm'
+                )
+            self._columns = np.array([index[name] for name in self._joints])
+            self._names = list(message.name)
+        return np.array(message.position)[self._columns]

@@ -20,6 +20,7 @@ from smoothvla_ros.smoothness.noise import (
     tool_noise_floor,
     velocity_weight,
 )
+from smoothvla_ros.smoothness.seams import SeamJerk
 from smoothvla_ros.smoothness.spectral import spectral_arc_length
 from smoothvla_ros.smoothness.stream_health import StreamHealth
 from smoothvla_ros.smoothness.summary import (
@@ -34,6 +35,7 @@ from smoothvla_ros.smoothness.tool_jerk import (
     tool_jerk,
     tool_twists,
 )
+from smoothvla_ros.smoothness.watch import JerkWatch, WatchedJerk
 
 __all__ = [
     'Alarm',
@@ -44,13 +46,16 @@ __all__ = [
     'Jacobian',
     'JerkEstimate',
     'JerkEstimator',
+    'JerkWatch',
     'MotionStream',
     'Motions',
     'Part',
     'PolynomialFit',
+    'SeamJerk',
     'SmoothnessSummary',
     'StreamHealth',
     'TooFewSamplesError',
+    'WatchedJerk',
     'commanded_jerk',
     'jerk_norms',
     'joint_jerk',

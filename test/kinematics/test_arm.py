@@ -204,3 +204,11 @@ def test_one_arm_serves_many_threads(panda):
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_joint_origins_are_those_of_the_urdf():
+    """The Panda upright: shoulder at 0.333 m, elbow 0.316 m above it and 0.0825 m out."""
+    origins = Arm.panda().joint_origins(np.zeros(7))
+    np.testing.assert_allclose(origins[0], [0.0, 0.0, 0.333], atol=1e-12)
+    np.testing.assert_allclose(origins[1], [0.0, 0.0, 0.333], atol=1e-12)
+    np.testing.assert_allclose(origins[3], [0.0825, 0.0, 0.649], atol=1e-12)

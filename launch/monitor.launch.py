@@ -1,0 +1,88 @@
+"""Watch the jerk of arms that move already: the monitor alone, with RViz where it is installed.
+
+It hears joint_states, so it runs beside whatever moves the arm: this package, MoveIt, a bag.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
+from launch_ros.actions import Node
+
+from launch import LaunchContext, LaunchDescription
+from smoothvla_ros.nodes.jerk_monitor import JerkMonitorConfig
+from smoothvla_ros.nodes.launch_arguments import check, declare_arguments, given
+from smoothvla_ros.nodes.launch_recorder import declare_recording, recorder
+
+SHARE = Path(__file__).resolve().parents[1]
+CONFIG = SHARE / 'config'
+MONITOR = (
+    'robots',
+    'robot',
+    'urdf',
+    'limits',
+    'rate_hz',
+    'window_s',
+    'warning',
+    'alarm',
+    'encoder_step',
+)
+
+
+def graph(context: LaunchContext) -> list[Node]:
+    """Return the nodes, with the arguments that were given on top of the parameter file."""
+    arguments = context.launch_configurations
+    check(JerkMonitorConfig, arguments, MONITOR, 'jerk_monitor')
+    real_arm = {'graph': 'real_arm'} | given(arguments, MONITOR)
+    monitor = Node(
+        package='smoothvla_ros',
+        executable='jerk_monitor',
+        name='jerk_monitor',
+        namespace=arguments['namespace'],
+        parameters=[arguments['config'], real_arm],
+        output='screen',
+        on_exit=Shutdown(reason='jerk_monitor ended'),
+    )
+    return [*recorder(arguments), monitor, *rviz(arguments)]
+
+
+def rviz(arguments: dict[str, str]) -> list[Node]:
+    """Return RViz with arm, cameras and jerk, on request."""
+    if arguments['rviz'] != 'true':
+        return []
+    return [
+        Node(
+            package='rviz2',
+            executable='rviz2',
+            name='rviz2',
+            namespace=arguments['namespace'],
+            arguments=['-d', str(SHARE / 'rviz' / 'jerk_monitor.rviz')],
+            output='screen',
+        )
+    ]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Return the description of the monitor beside a running arm."""
+    return LaunchDescription(
+        [
+            DeclareLaunchArgument(
+                'config',
+                default_value=str(CONFIG / 'jerk_monitor.yaml'),
+                description='Parameter file of the monitor; other arguments override it',
+            ),
+            DeclareLaunchArgument(
+                'namespace', default_value='', description='Namespace of every node and topic'
+            ),
+            DeclareLaunchArgument(
+                'rviz',
+                default_value='false',
+                choices=['true', 'false'],
+                description='Whether to run RViz',
+            ),
+            *declare_recording(),
+            *declare_arguments(JerkMonitorConfig, MONITOR, 'the file `config`'),
+            OpaqueFunction(function=graph),
+        ]
+    )

@@ -1,0 +1,123 @@
+"""The jerk of one robot as RViz markers: trail, joints, number, legend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Point
+from std_msgs.msg import ColorRGBA
+from visualization_msgs.msg import Marker, MarkerArray
+
+from smoothvla_ros.control.jerk_scene import (
+    JerkTrail,
+    jerk_colours,
+    joint_colour,
+    joint_diameter,
+)
+
+_TRAIL_WIDTH_M = 0.008
+_TEXT_M, _LEGEND_M = 0.06, 0.035
+_LEGEND_AT, _LEGEND_STEP_M = np.array([0.0, -0.45, 0.05]), 0.05
+_LEGEND_ENTRIES = 5
+_ABOVE_TOOL_M = 0.12
+_WHITE = np.ones(3)
+
+
+def deleted(frame: str) -> MarkerArray:
+    """Return what removes every marker of before."""
+    marker = Marker(action=Marker.DELETEALL)
+    marker.header.frame_id = frame
+    return MarkerArray(markers=[marker])
+
+
+def jerk_markers(
+    frame: str,
+    stamp: Time,
+    trail: JerkTrail,
+    full_scale: float,
+    joint_places: np.ndarray,
+    shares: np.ndarray,
+    text: str,
+    tool: np.ndarray,
+) -> MarkerArray:
+    """Return the whole picture at one instant.
+
+    full_scale: m/s^3, the brightest colour.  joint_places: [n, 3] m.  shares: [n] of the joints'
+    limits, NaN for none.  text: beside the tool at `tool` [3] m.
+    """
+    markers = [_trail(trail, full_scale), _text('number', 0, text, tool, _ABOVE_TOOL_M, _TEXT_M)]
+    for index, (place, share) in enumerate(zip(joint_places, shares, strict=True)):
+        if np.isfinite(share):
+            markers.append(_joint(index, place, float(share)))
+    markers += _legend(full_scale)
+    for marker in markers:
+        marker.header.frame_id = frame
+        marker.header.stamp = stamp
+    return MarkerArray(markers=markers)
+
+
+def _trail(trail: JerkTrail, full_scale: float) -> Marker:
+    """A line with one colour a point; RViz takes colours only where there are as many as points."""
+    places = trail.places
+    marker = _marker('trail', 0, Marker.LINE_STRIP)
+    if len(places) < 2:
+        marker.action = Marker.DELETE
+        return marker
+    marker.scale.x = _TRAIL_WIDTH_M
+    marker.points = [_point(place) for place in places]
+    marker.colors = [_colour(colour) for colour in jerk_colours(trail.jerks, full_scale)]
+    return marker
+
+
+def _joint(index: int, place: np.ndarray, share: float) -> Marker:
+    marker = _marker('joints', index, Marker.SPHERE)
+    marker.pose.position = _point(place)
+    marker.scale.x = marker.scale.y = marker.scale.z = joint_diameter(share)
+    marker.color = _colour(joint_colour(share), 0.8)
+    return marker
+
+
+def _legend(full_scale: float) -> list[Marker]:
+    jerks = np.linspace(0.0, full_scale, _LEGEND_ENTRIES)
+    colours = jerk_colours(jerks, full_scale)
+    found = []
+    for index, (jerk, colour) in enumerate(zip(jerks, colours, strict=True)):
+        last = ' m/s³ and more' if index == _LEGEND_ENTRIES - 1 else ' m/s³'
+        place = _LEGEND_AT + np.array([0.0, 0.0, index * _LEGEND_STEP_M])
+        found.append(_text('legend', index, f'{jerk:.3g}{last}', place, 0.0, _LEGEND_M, colour))
+    return found
+
+
+def _text(
+    namespace: str,
+    number: int,
+    text: str,
+    place: Sequence[float] | np.ndarray,
+    above_m: float,
+    height_m: float,
+    colour: np.ndarray = _WHITE,
+) -> Marker:
+    marker = _marker(namespace, number, Marker.TEXT_VIEW_FACING)
+    marker.text = text
+    marker.pose.position = _point(np.asarray(place) + np.array([0.0, 0.0, above_m]))
+    marker.scale.z = height_m
+    marker.color = _colour(colour)
+    return marker
+
+
+def _marker(namespace: str, number: int, kind: int) -> Marker:
+    marker = Marker(ns=namespace, id=number, type=kind, action=Marker.ADD)
+    marker.pose.orientation.w = 1.0
+    return marker
+
+
+def _point(place: np.ndarray) -> Point:
+    x, y, z = map(float, place)
+    return Point(x=x, y=y, z=z)
+
+
+def _colour(rgb: np.ndarray, alpha: float = 1.0) -> ColorRGBA:
+    red, green, blue = map(float, rgb)
+    return ColorRGBA(r=red, g=green, b=blue, a=alpha)

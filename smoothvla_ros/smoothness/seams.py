@@ -1,0 +1,46 @@
+"""Whether it is the policy that is rough, or the places where one chunk takes over from another."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from smoothvla_ros.smoothness.episode_jerk import EpisodeJerk, JerkAccumulator
+
+# A jump of the command spreads over one window of the estimate; most of it lies in the middle half.
+_SHARE_OF_WINDOW = 0.25
+_REMEMBERED = 64
+
+
+class SeamJerk:
+    """The jerk of an episode at its seams and between them, apart."""
+
+    def __init__(self, window_s: float) -> None:
+        """Take the estimator's window, s."""
+        self._near_s = _SHARE_OF_WINDOW * window_s
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a new episode."""
+        self._seams: deque[float] = deque(maxlen=_REMEMBERED)
+        self._at, self._between = JerkAccumulator(), JerkAccumulator()
+
+    def chunk_begins(self, stamp_s: float) -> None:
+        """Note that a chunk takes over at this time, s; the first of an episode is no seam."""
+        self._seams.append(stamp_s)
+
+    def add(self, stamp_s: float, tool_jerk: np.ndarray) -> None:
+        """Take the jerk [6] at a time, s; seams until half a window later must be known."""
+        near = any(abs(stamp_s - seam) <= self._near_s for seam in self._seams)
+        (self._at if near else self._between).add(tool_jerk)
+
+    @property
+    def at(self) -> EpisodeJerk:
+        """The jerk within a quarter of a window from a seam."""
+        return self._at.result()
+
+    @property
+    def between(self) -> EpisodeJerk:
+        """The jerk everywhere else."""
+        return self._between.result()

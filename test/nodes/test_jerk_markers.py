@@ -1,0 +1,81 @@
+"""The picture in RViz: what it needs to draw it, and nothing left over from before."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from builtin_interfaces.msg import Time
+from visualization_msgs.msg import Marker
+
+from smoothvla_ros.control.jerk_scene import JerkTrail
+from smoothvla_ros.nodes.jerk_markers import deleted, jerk_markers
+
+
+def picture(points: int, shares=(0.1, 0.9, float('nan'))):
+    trail = JerkTrail()
+    for index in range(points):
+        trail.add(np.array([0.01 * index, 0.0, 0.3]), float(index))
+    places = np.arange(9.0).reshape(3, 3)
+    array = jerk_markers(
+        'base',
+        Time(sec=7),
+        trail,
+        50.0,
+        places,
+        np.array(shares),
+        '12 m/s³ OK',
+        np.array([0.4, 0.0, 0.3]),
+    )
+    return array.markers
+
+
+def test_every_marker_is_named_once_and_has_its_frame_and_stamp():
+    """RViz replaces markers by namespace and number; two of one name would hide each other."""
+    markers = picture(30)
+    names = [(marker.ns, marker.id) for marker in markers]
+    assert len(set(names)) == len(names)
+    assert {marker.header.frame_id for marker in markers} == {'base'}
+    assert {marker.header.stamp.sec for marker in markers} == {7}
+    assert all(marker.pose.orientation.w == 1.0 for marker in markers)
+
+
+def test_the_trail_has_a_colour_a_point():
+    """Only then does RViz use them; a single point is no line and is taken away."""
+    trail = next(m for m in picture(30) if m.ns == 'trail')
+    assert trail.type == Marker.LINE_STRIP
+    assert len(trail.points) == len(trail.colors) == 30
+    assert trail.scale.x > 0
+    assert next(m for m in picture(1) if m.ns == 'trail').action == Marker.DELETE
+
+
+def test_joints_grow_with_their_share_and_those_without_limit_are_not_drawn():
+    """Two of three joints have a limit; the nearer to it, the larger and the redder."""
+    calm, tense = [m for m in picture(5) if m.ns == 'joints']
+    assert calm.type == Marker.SPHERE
+    assert tense.scale.x > calm.scale.x
+    assert tense.color.r - tense.color.b > calm.color.r - calm.color.b
+    assert tense.pose.position.x == 3.0
+
+
+def test_number_and_legend_are_written():
+    """The text beside the tool, and jerks from nothing to the full scale with their colours."""
+    markers = picture(5)
+    (number,) = [m for m in markers if m.ns == 'number']
+    assert number.text == '12 m/s³ OK'
+    legend = [m.text for m in markers if m.ns == 'legend']
+    assert legend[0] == '0 m/s³'
+    assert legend[-1] == '50 m/s³ and more'
+
+
+def test_reset_takes_everything_away():
+    """One marker that deletes all others."""
+    (marker,) = deleted('base').markers
+    assert marker.action == Marker.DELETEALL
+    assert marker.header.frame_id == 'base'
+
+
+@pytest.mark.parametrize('points', [0, 500, 2000])
+def test_the_picture_stays_small(points):
+    """The trail is bounded, so that 20 pictures a second cost little however long the run."""
+    trail = next(m for m in picture(points) if m.ns == 'trail')
+    assert len(trail.points) <= 500

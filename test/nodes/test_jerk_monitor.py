@@ -1,0 +1,98 @@
+"""The monitor on real topics: the numbers of the offline metric, curves for a plot, refusals."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float32
+
+from smoothvla_ros import msg
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.kinematics import Arm
+from smoothvla_ros.nodes.jerk_monitor import JerkMonitor
+from smoothvla_ros.nodes.quality_of_service import profiles
+from smoothvla_ros.nodes.running import spinning
+from smoothvla_ros.nodes.stamps import to_stamp
+from smoothvla_ros.smoothness import EstimatorSettings, mean_jerk, peak_jerk, tool_jerk
+
+PATIENCE_S = 60.0
+REST = np.array([0.0, -0.3, 0.1, -2.0, 0.0, 2.0, 0.7])
+NAMES = [f'panda_joint{i}' for i in range(1, 8)]
+START_NS = 1_790_000_000_000_000_000
+
+
+def monitor(**values) -> JerkMonitor:
+    parameters = {'graph': 'real_arm', 'robots': 1} | values
+    overrides = [Parameter(name, value=value) for name, value in parameters.items()]
+    return JerkMonitor(parameter_overrides=overrides)
+
+
+def wait_until(condition) -> None:
+    """Wait for what other threads bring about."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize(('rate_hz', 'samples'), [(100.0, 150), (1000.0, 900)])
+def test_live_numbers_are_the_offline_ones(ros, rate_hz, samples):
+    """Joints in another order with a finger among them; best effort, as on an arm; to 1e-6."""
+    settings = EstimatorSettings(rate_hz=rate_hz)
+    # The newest sample that completes a reading; those after it are not heard of yet.
+    last = samples - (samples - settings.window_samples) % settings.read_stride
+    quality = profiles('real_arm')
+    speaker = Node('speaker')
+    joints = speaker.create_publisher(JointState, 'robot_0/joint_states', quality.joint_states)
+    heard, curve = [], []
+    speaker.create_subscription(msg.JerkState, 'robot_0/jerk', heard.append, quality.result)
+    speaker.create_subscription(Float32, 'robot_0/jerk/tool', curve.append, 10)
+    node = monitor(rate_hz=rate_hz)
+    node.autostart()
+    with spinning(speaker), spinning(node):
+        robot = node._robots[0]
+        publishers = (joints, robot._publisher, robot._curves['tool'])
+        wait_until(lambda: all(each.get_subscription_count() == 1 for each in publishers))
+        moment = np.arange(samples) / rate_hz
+        positions = REST + 0.05 * np.sin(2 * np.pi * 0.7 * moment[:, None] + np.arange(7))
+        period_ns = round(1e9 / rate_hz)
+        for index, row in enumerate(positions):
+            message = JointState(
+                name=['finger', *NAMES[::-1]], position=[0.04, *row[::-1].tolist()]
+            )
+            message.header.stamp = to_stamp(START_NS + index * period_ns)
+            joints.publish(message)
+            if index % 50 == 49:
+                wait_until(lambda expected=index + 1: robot.samples == expected)
+        wait_until(lambda: heard and heard[-1].samples >= last and curve)
+    for each in (node, speaker):
+        each.destroy_node()
+    offline = tool_jerk(positions, Arm.panda().jacobian, 1 / rate_hz, settings)
+    half, stride = settings.half_width, settings.read_stride
+    read = offline[half:-half:stride]
+    assert heard[-1].episode_mean_jerk == pytest.approx(mean_jerk(read), rel=1e-6)
+    assert heard[-1].episode_peak_jerk == pytest.approx(peak_jerk(read), rel=1e-6)
+    assert mean_jerk(read) == pytest.approx(mean_jerk(offline), rel=0.01)
+    assert heard[-1].level == msg.JerkState.LEVEL_OK
+    assert curve[-1].data > 0
+
+
+@pytest.mark.parametrize(
+    ('values', 'line'),
+    [
+        ({'rate_hz': 100.0, 'encoder_step': 1.5e-3}, 'below 5 times'),
+        ({'robot': 'ur99'}, 'ur99'),
+        ({'rate_hz': 10.0}, 'widen the window'),
+    ],
+)
+def test_what_cannot_be_monitored_is_refused(ros, values, line):
+    """A threshold within the noise, an unknown arm, a window without samples."""
+    node = monitor(**values)
+    with pytest.raises(UserError, match=line):
+        node.autostart()
+    node.destroy_node()

@@ -101,7 +101,7 @@ def _paper(content: Mapping[str, Any]) -> str:
     return (
         '## Beside the paper\n\n'
         + _table(header, lines)
-        + f'\n\nThe paper states {paper.JERK_AGAINST_STANDARD_RL_PERCENT:.1f} % jerk against '
+        + f'\n\nThe paper states −{-paper.JERK_AGAINST_STANDARD_RL_PERCENT:.1f} % jerk against '
         f'standard RL and a mean success of {paper.MEAN_SUCCESS_PERCENT:.1f} %; ours is '
         f'{with_interval(against, " %") if against else NOT_YET} (`decoupled` against `binary`). '
         'The absolute figures do not compare: '
@@ -112,7 +112,7 @@ def _paper(content: Mapping[str, Any]) -> str:
         'perturbation it reports LIBERO-Plus ('
         + ', '.join(f'{name} {value:.1f} %' for name, value in _PAPERS_PERTURBED)
         + '), we LIBERO-PRO: other perturbations.'
-    ).replace(' -', ' −')
+    )
 
 
 _PAPERS_METHODS = ('sft', 'binary', 'smooth', 'decoupled')

@@ -104,9 +104,12 @@ def write_tables(config: BenchmarkConfig, cells: Sequence[Cell]) -> tuple[Path, 
     """Write results.md and results.json beside the folder of episodes, the same bytes each time.
 
     A file `notes.md` in that folder, written by hand, becomes a section of the page.
-    Raises UserError if an episode file is damaged.
+    Files of cells that are not planned are left out. Raises UserError if one is damaged.
     """
-    records = read_records(config.results)
+    planned = {cell.name for cell in cells}
+    found = read_records(config.results)
+    # A cell that the configuration no longer has would stand in some figures and not in others.
+    records = {name: record for name, record in found.items() if name in planned}
     matrix = Matrix([cell.planned for cell in cells], records)
     content = Results(matrix, config.sampled_temperature).content()
     judged = bars(content)

@@ -146,6 +146,9 @@ def test_the_page_says_what_the_figures_say(smooth_matrix: dict) -> None:
     assert text.endswith('Tried a thing.\n')
     lines = [line for line in text.splitlines() if line.startswith('|')]
     assert all('nan' not in line.lower() and 'None' not in line for line in lines)
+    tables = [line for line in lines if set(line) <= set('| −-')]
+    assert tables
+    assert all(set(line) == set('| -') for line in tables)
 
 
 def test_the_page_without_any_episode_is_open_everywhere() -> None:

@@ -13,15 +13,12 @@ import smoothvla_ros
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.control.motion_guard.action_space import ActionSpace
 from smoothvla_ros.control.motion_guard.gripper import GripperSettings
-from smoothvla_ros.control.motion_guard.guard import (
-    GuardSettings,
-    MotionGuard,
-    require_streamable,
-)
+from smoothvla_ros.control.motion_guard.guard import GuardSettings, MotionGuard
 from smoothvla_ros.control.motion_guard.joint_positions import JointPositions
 from smoothvla_ros.control.motion_guard.osc_reference import OscParameters, OscReference
 from smoothvla_ros.control.motion_guard.refusals import ChunkLimits
 from smoothvla_ros.control.motion_guard.robot import COMFORT, LIMIT_SETS, RobotDescription
+from smoothvla_ros.control.motion_guard.timeline import require_streamable
 from smoothvla_ros.control.motion_guard.watchdogs import WatchdogLimits
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.inverse import InverseKinematics

@@ -8,10 +8,11 @@ from guard_world import LIMITS, MS, READY, START_NS, World, osc_space, swing, to
 from test_guard_limits import assert_inside_of_the_limits
 
 from smoothvla_ros.control.motion_guard.gripper import Gripper, GripperSettings
-from smoothvla_ros.control.motion_guard.guard import E_STOP, GuardSettings, require_streamable
+from smoothvla_ros.control.motion_guard.guard import E_STOP, GuardSettings
 from smoothvla_ros.control.motion_guard.phases import Phase
 from smoothvla_ros.control.motion_guard.refusals import STOPPING, Refusal
 from smoothvla_ros.control.motion_guard.robot import RobotDescription
+from smoothvla_ros.control.motion_guard.timeline import require_streamable
 from smoothvla_ros.control.motion_guard.watchdogs import Trip, WatchdogLimits
 from smoothvla_ros.errors import UserError
 
@@ -397,13 +398,14 @@ def test_whole_chunks_queue_and_the_one_that_waits_is_replaced():
 
 def test_overlap_mixes_old_and_new_evenly():
     """With an overlap of one, the first action is the mean of both."""
-    world = World(settings=GuardSettings(overlap=1, skip_elapsed=False)).armed()
+    settings = GuardSettings(overlap=1, skip_elapsed=False, horizon_s=0.0)
+    world = World(settings=settings).armed()
     world.offer(swing(0.0, 40))
     world.run(0.5)
     world.offer(swing(0.04, 3))
     schedule = world.guard._schedule
-    assert schedule._waiting[0][0][0] == pytest.approx(READY[0] + 0.02)
-    assert schedule._waiting[1][0][0] == pytest.approx(READY[0] + 0.08)
+    assert schedule._spans[-1].action[0] == pytest.approx(READY[0] + 0.02)
+    assert schedule._waiting[0][0][0] == pytest.approx(READY[0] + 0.08)
 
 
 def test_first_changed_command_follows_within_a_tick():

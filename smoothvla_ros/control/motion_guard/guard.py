@@ -38,7 +38,6 @@ from smoothvla_ros.control.motion_guard.watchdogs import (
     WatchdogLimits,
     tripped,
 )
-from smoothvla_ros.errors import UserError
 
 E_STOP = 'emergency stop'
 
@@ -281,6 +280,8 @@ class MotionGuard:
             schedule.replace(actions, chunk.dt, time_s, self._settings.overlap)
         else:
             schedule.append(actions, chunk.dt, time_s)
+        # What the next tick aims at is worked out here: ticks then take about the same time each.
+        schedule.at(time_s + self._settings.horizon_s)
         self._schedule = schedule
         self._epoch, self._seq = chunk.epoch, chunk.seq
         self._machine.handle(Event.CHUNK)
@@ -401,16 +402,3 @@ class MotionGuard:
         if self.phase is not Phase.RUNNING or self._schedule is None:
             return None
         return self._schedule.action_at(self._time.now_tick * self._time.period_s)
-
-
-def require_streamable(rate_hz: float, controller_rate_hz: float) -> None:
-    """Raise UserError where a controller without interpolation is faster than the guard.
-
-    It would hold each position for several of its periods: steps, which no profile can smooth.
-    """
-    if rate_hz < controller_rate_hz:
-        raise UserError(
-            f'rate_hz={rate_hz:g} is below the controller rate of {controller_rate_hz:g} Hz: a '
-            'forward_position_controller would make steps of the motion; raise rate_hz, lower the '
-            "controller manager's update_rate, or use joint_trajectory_controller"
-        )

@@ -195,32 +195,42 @@ class OscReference:
         inverse_mass = np.linalg.inv(self._arm.mass_matrix(knot.joints) + self._rotors)
         mobility = jacobian @ inverse_mass @ jacobian.T
         apparent = np.zeros((6, 6))
-        apparent[:3, :3] = np.linalg.pinv(mobility[:3, :3])
-        apparent[3:, 3:] = np.linalg.pinv(mobility[3:, 3:])
-        to_torque = jacobian.T @ apparent
-        to_acceleration = jacobian @ inverse_mass
-        drag = -jacobian[3:].T @ knot.rotation
+        apparent[:3, :3] = _inverse(mobility[:3, :3])
+        apparent[3:, 3:] = _inverse(mobility[3:, 3:])
+        to_torque = -jacobian.T @ apparent
+        # One matrix from (offset, twist) to torque: the loop below is most of what a chunk costs.
+        impedance = np.hstack([to_torque * self._stiffness, to_torque * self._damping])
+        drag = -(jacobian[3:].T @ knot.rotation) * self._drag
         to_tool = knot.rotation.T
         gravity = self._arm.gravity_torque(knot.joints) if self._gravity else 0.0
         low, high = -self._torque_limit - gravity, self._torque_limit - gravity
+        step = dt / _SUBSTEPS
+        to_twist = step * (jacobian @ inverse_mass)
 
         offset = np.concatenate(
             [knot.position - goal_position, rotation_vector(knot.rotation @ goal_rotation.T)]
         )
-        twist = knot.twist
-        step = dt / _SUBSTEPS
+        state = np.concatenate([offset, knot.twist])
+        offset, twist = state[:6], state[6:]
         for _ in range(_SUBSTEPS):
-            torque = to_torque @ (-self._stiffness * offset - self._damping * twist)
-            torque = np.minimum(np.maximum(torque, low), high)
+            torque = np.minimum(np.maximum(impedance @ state, low), high)
             turning = to_tool @ twist[3:]
-            torque = torque + drag @ (self._drag * turning * np.abs(turning))
-            twist = twist + step * (to_acceleration @ torque)
-            offset = offset + step * twist
+            torque += drag @ (turning * np.abs(turning))
+            twist += to_twist @ torque
+            offset += step * twist
         return (
             goal_position + offset[:3],
             rotation_matrix(offset[3:]) @ goal_rotation,
             twist,
         )
+
+
+def _inverse(matrix: np.ndarray) -> np.ndarray:
+    """Return the inverse, or where there is none the pseudo-inverse, as robosuite has it."""
+    try:
+        return np.linalg.inv(matrix)
+    except np.linalg.LinAlgError:
+        return np.linalg.pinv(matrix)
 
 
 def _require(solution: Solution, position: np.ndarray, what: str) -> None:

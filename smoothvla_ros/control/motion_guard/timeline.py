@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from smoothvla_ros.errors import UserError
+
 NANOSECONDS = 1_000_000_000
 
 
@@ -69,3 +71,16 @@ class Timeline:
     def ticks(self, duration_s: float) -> int:
         """Return the ticks of a duration, rounded up."""
         return math.ceil(duration_s / self.period_s)
+
+
+def require_streamable(rate_hz: float, controller_rate_hz: float) -> None:
+    """Raise UserError where a controller without interpolation is faster than the guard.
+
+    It would hold each position for several of its periods: steps, which no profile can smooth.
+    """
+    if rate_hz < controller_rate_hz:
+        raise UserError(
+            f'rate_hz={rate_hz:g} is below the controller rate of {controller_rate_hz:g} Hz: a '
+            'forward_position_controller would make steps of the motion; raise rate_hz, lower the '
+            "controller manager's update_rate, or use joint_trajectory_controller"
+        )

@@ -75,7 +75,7 @@ class OpenVLANetwork(nn.Module):
         self.proprio_projector: ProprioceptionProjector | None = None
         self.action_head: RegressionHead | None = None
         self._checkpointing = False
-        self._action_ids = tuple(int(token) for token in action_ids.ids)
+        self._action_ids = action_ids
 
     @property
     def width(self) -> int:
@@ -165,15 +165,17 @@ class OpenVLANetwork(nn.Module):
 
     def action_logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Return [..., bins], the logits of the action tokens alone, in the order of actions."""
-        head = self.language_model.lm_head
-        return functional.linear(hidden, head.weight[list(self._action_ids)])
+        ids = self._action_ids
+        # A view of these rows alone: nothing is copied, and the other 31,808 are not computed.
+        rows = self.language_model.lm_head.weight[ids.vocabulary - ids.bins : ids.vocabulary]
+        return functional.linear(hidden, rows).flip(-1)
 
     def start(self, inputs: Inputs, count: int) -> Decoding:
         """Run the prefix once; the answer decodes `count` tokens after it, one at a time."""
         return Decoding(self, self.prefix(inputs), count)
 
     def _ids_of(self, tokens: torch.Tensor) -> torch.Tensor:
-        return torch.tensor(self._action_ids, device=self.device)[tokens]
+        return self._action_ids.vocabulary - 1 - tokens
 
     def _run(self, prefix: Prefix, answer: torch.Tensor) -> torch.Tensor:
         """Return the hidden states of prefix and answer, which has one length in all rows."""

@@ -1,0 +1,189 @@
+"""OpenVLA at its full size on one GPU, with random weights: `make bench-gpu`.
+
+Times are medians of synchronised runs; every comparison is within one process, in turns. Prints
+JSON. `--tiny --device cpu` only shows that it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from smoothvla_ros.policies.openvla.action_ids import ActionIds
+from smoothvla_ros.policies.openvla.adapters import LEARNER, Adapters
+from smoothvla_ros.policies.openvla.modeling import Inputs, OpenVLANetwork
+from smoothvla_ros.policies.openvla.vision import VisionShape
+
+PUBLISHED = (VisionShape(1024, 24, 16, 4096, 4), VisionShape(1152, 27, 16, 4304, 0))
+TINY = (VisionShape(32, 3, 16, 64, 4), VisionShape(48, 3, 16, 112, 0))
+LLAMA = {'vocab_size': 32064, 'pad_token_id': 32000, 'rms_norm_eps': 1e-6}
+TINY_LLAMA = {
+    'hidden_size': 32,
+    'intermediate_size': 64,
+    'num_hidden_layers': 2,
+    'num_attention_heads': 4,
+}
+PROMPT = (1, *range(1000, 1034), 29871)
+CHUNK, DIMENSION = 8, 7
+
+
+def build(device: str, tiny: bool, parallel: bool) -> OpenVLANetwork:
+    """Return a network of random weights, made where it shall be."""
+    llama: dict[str, Any] = {**LLAMA, **(TINY_LLAMA if tiny else {})}
+    with torch.device('meta'):
+        network = OpenVLANetwork(TINY if tiny else PUBLISHED, llama, ActionIds(), parallel=parallel)
+    network = network.to(torch.float32 if device == 'cpu' else torch.bfloat16)
+    network.to_empty(device=device)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if 'norm' in name and name.endswith('weight'):
+                parameter.fill_(1.0)
+            else:
+                parameter.normal_(std=0.02)
+    network.restore_buffers()
+    return network.eval().requires_grad_(False)
+
+
+def inputs(network: OpenVLANetwork, rows: int, images: int) -> Inputs:
+    """Return noise of the right shapes."""
+    generator = torch.Generator().manual_seed(rows)
+    pixels = torch.randn(rows, images, 6, 224, 224, generator=generator).to(network.device)
+    return Inputs(pixels, [PROMPT] * rows)
+
+
+def milliseconds(actions: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
+    """Return the median time of each action, run in turns after a warm-up."""
+    taken: dict[str, list[float]] = {name: [] for name in actions}
+    for turn in range(repeats + 3):
+        for name, action in actions.items():
+            _wait()
+            started = time.perf_counter()
+            action()
+            _wait()
+            if turn >= 3:
+                taken[name].append(1e3 * (time.perf_counter() - started))
+    return {name: statistics.median(values) for name, values in taken.items()}
+
+
+@torch.no_grad()
+def parallel_inference(device: str, tiny: bool, repeats: int) -> dict[str, Any]:
+    """Chunks of 8 at batch 1 and 16, against a plain forward pass over the whole vocabulary."""
+    network = build(device, tiny, parallel=True)
+    compiled = torch.compile(network.language_model.model, dynamic=False) if not tiny else None
+    plain = network.language_model.model
+    figures: dict[str, Any] = {}
+    for rows in (1, 16):
+        given = inputs(network, rows, 1)
+
+        def chunk(model: torch.nn.Module | None = None, given: Inputs = given) -> torch.Tensor:
+            network.language_model.model = model or plain
+            hidden = network.parallel_hidden(given, CHUNK * DIMENSION)
+            return network.action_logits(hidden).float().argmax(-1)
+
+        def whole(given: Inputs = given) -> torch.Tensor:
+            network.language_model.model = plain
+            hidden = network.parallel_hidden(given, CHUNK * DIMENSION)
+            return network.language_model.lm_head(hidden).float().argmax(-1)
+
+        actions: dict[str, Callable[[], Any]] = {'plain': whole, 'ours': chunk}
+        if compiled is not None:
+            actions['ours_compiled'] = lambda chunk=chunk: chunk(compiled)
+        for name, value in milliseconds(actions, repeats).items():
+            figures[f'{name}_batch{rows}_ms_a_robot'] = value / rows
+    network.language_model.model = plain
+    return figures
+
+
+@torch.no_grad()
+def sequential_inference(device: str, tiny: bool, repeats: int) -> dict[str, Any]:
+    """Seven tokens at batch 1, against transformers' `generate` with its own cache."""
+    network = build(device, tiny, parallel=False)
+    given = inputs(network, 1, 1)
+
+    def ours() -> list[torch.Tensor]:
+        decoding, said = network.start(given, DIMENSION), []
+        for place in range(DIMENSION):
+            if place:
+                decoding.say(said[-1])
+            said.append(decoding.logits().argmax(-1))
+        return said
+
+    def generate() -> torch.Tensor:
+        return network.language_model.generate(
+            inputs_embeds=network.prefix(given).embeddings,
+            max_new_tokens=DIMENSION,
+            min_new_tokens=DIMENSION,
+            do_sample=False,
+            use_cache=True,
+        )
+
+    return milliseconds({'generate_ms': generate, 'ours_ms': ours}, repeats)
+
+
+def update(device: str, tiny: bool, rows: int, peak_flops: float) -> dict[str, float]:
+    """One forward and backward pass of a micro-batch through the adapters, checkpointed.
+
+    Utilisation counts 4 * parameters * tokens: forward and the gradient of activations, without
+    what checkpointing computes again (the weights' own gradients are not needed).
+    """
+    network = build(device, tiny, parallel=True)
+    adapters = Adapters(network)
+    adapters.become_learner(adapters.add(32, 16))
+    network.set_gradient_checkpointing(True)
+    given = inputs(network, rows, 1)
+    if device != 'cpu':
+        torch.cuda.reset_peak_memory_stats()
+
+    def step() -> None:
+        logits = network.action_logits(network.parallel_hidden(given, CHUNK * DIMENSION))
+        torch.log_softmax(logits.float(), dim=-1)[..., 0].mean().backward()
+        network.zero_grad(set_to_none=True)
+
+    seconds = milliseconds({'step': step}, 3)['step'] / 1e3
+    tokens = rows * (256 + len(PROMPT) + CHUNK * DIMENSION + 1)
+    weights = sum(p.numel() for n, p in network.named_parameters() if LEARNER not in n)
+    return {
+        'rows': rows,
+        'seconds': seconds,
+        'utilisation': 4.0 * weights * tokens / seconds / peak_flops,
+        'peak_gib': 0.0 if device == 'cpu' else torch.cuda.max_memory_allocated() / 2**30,
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--device', default='cuda')
+    parser.add_argument('--tiny', action='store_true', help='tiny widths: to try the command')
+    parser.add_argument('--repeats', type=int, default=20)
+    parser.add_argument('--rows', type=int, default=8, help='rows of a micro-batch of the update')
+    parser.add_argument(
+        '--peak-flops', type=float, default=989e12, help='of the GPU in bfloat16, dense'
+    )
+    options = parser.parse_args()
+    if options.device != 'cpu' and not torch.cuda.is_available():
+        parser.exit(2, 'bench-gpu: this machine has no CUDA GPU; nothing was measured\n')
+    device, tiny, repeats = options.device, options.tiny, options.repeats
+    figures = {
+        'parallel': parallel_inference(device, tiny, repeats),
+        'sequential': sequential_inference(device, tiny, repeats),
+        'update': update(device, tiny, options.rows, options.peak_flops),
+        'torch': torch.__version__,
+    }
+    print(json.dumps(figures, indent=2))
+
+
+def _wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+if __name__ == '__main__':
+    main()

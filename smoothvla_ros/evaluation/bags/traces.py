@@ -15,13 +15,13 @@ _APART_S = 1.0
 class Envelope:
     """The greatest absolute value of several columns in equal stretches of time.
 
-    It begins with one stretch a reading; where a recording outgrows the room, stretches are
-    joined two by two. A peak never disappears.
+    It begins with two readings a stretch, so that none is empty where a stamp is a little early;
+    where a recording outgrows the room, stretches are joined two by two. A peak never disappears.
     """
 
     def __init__(self, columns: int, period_s: float) -> None:
         """Take the number of columns and the time between two readings, s."""
-        self._width_s = period_s
+        self._width_s = 2 * period_s
         self._values = np.full((2 * _BINS, columns), np.nan)
         self._used = 0
 

@@ -28,6 +28,8 @@ from smoothvla_ros.nodes.running import run_node
 from smoothvla_ros.nodes.stamps import to_nanoseconds
 
 STATE_PERIOD_S = 0.1
+# No stop takes longer; a simulated clock that stands still would let one last for ever.
+STOP_TIMEOUT_S = 3.0
 LEVELS = {Phase.DISARMED: WARNING, Phase.STOPPING: WARNING, Phase.FAULTED: ERROR}
 
 
@@ -100,7 +102,8 @@ class MotionGuardNode(AutostartNode):
             self._is_active = False
             self._guard.disarm(self._now_ns())
             self._tick()
-            while self._guard.phase is Phase.STOPPING:
+            deadline = time.monotonic() + STOP_TIMEOUT_S
+            while self._guard.phase is Phase.STOPPING and time.monotonic() < deadline:
                 time.sleep(1.0 / self._config.rate_hz)
                 self._tick()
 

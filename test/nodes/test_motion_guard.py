@@ -17,6 +17,7 @@ from smoothvla_ros import msg
 from smoothvla_ros.control.motion_guard.refusals import STOPPING, Refusal
 from smoothvla_ros.control.motion_guard.watchdogs import Trip
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.nodes import motion_guard
 from smoothvla_ros.nodes.heartbeat import Heartbeat
 from smoothvla_ros.nodes.motion_guard import MotionGuardNode
 from smoothvla_ros.nodes.stamps import to_stamp
@@ -226,6 +227,17 @@ def test_disarming_and_deactivating_stop_first(graph):
     guard.send(swing())
     guard.run(0.2)
     assert guard.commands_before_sentinel() == []
+
+
+def test_clock_that_stands_still_does_not_keep_the_node_from_ending(graph, monkeypatch):
+    """The stop was sent, and the controller follows it."""
+    guard = graph().running()
+    now_ns = guard.node._now_ns()
+    monkeypatch.setattr(guard.node, '_now_ns', lambda: now_ns)
+    monkeypatch.setattr(motion_guard, 'STOP_TIMEOUT_S', 0.3)
+    assert guard.node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
+    guard.run(1.2)
+    assert np.abs(guard.signal[-1][1]).max() == 0.0
 
 
 def test_gripper_is_told_when_it_changes(graph):

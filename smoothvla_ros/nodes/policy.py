@@ -85,7 +85,7 @@ class PolicyConfig:
         choices=TRIGGERS,
     )
     lead_s: float = setting(
-        0.1,
+        0.2,
         'Real arm: how long before the end of a chunk the next is decided, s',
         minimum=0.0,
         maximum=10.0,

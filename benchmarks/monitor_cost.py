@@ -94,6 +94,7 @@ def _measure(process: int, robots: int, rate_hz: float, seconds: float) -> dict[
     rclpy.shutdown()
     return {
         'core_percent': 100.0 * used / elapsed,
+        'median_ms': float(np.median(ages)),
         'p99_ms': float(np.percentile(ages, 99)),
         'rate_reached_hz': round(seconds * rate_hz) / elapsed,
     }

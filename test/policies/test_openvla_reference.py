@@ -134,7 +134,7 @@ def test_features_are_those_before_the_last_block(variant):
 
 
 def test_resampling_is_that_of_tensorflow():
-    """Lanczos and crop are the published ones, but for one level at one pixel in 20,000."""
+    """Lanczos and crop are the published ones, but for one level at 2 of 10,000 pixels."""
     inputs = {
         'a': tiny_openvla.image(0, 256),
         'b': tiny_openvla.image(1, 128),
@@ -145,9 +145,9 @@ def test_resampling_is_that_of_tensorflow():
         ours = lanczos(image, 224)[::8].astype(int)
         difference = np.abs(ours - REFERENCE[f'images/{name}/lanczos'])
         assert difference.max() <= 1
-        assert (difference > 0).mean() < 5e-4
+        assert (difference > 0).mean() < 3e-4
         through_jpeg = resize(image, 224)[::8].astype(int) - REFERENCE[f'images/{name}/resized']
-        assert np.abs(through_jpeg).max() <= 8
+        assert np.abs(through_jpeg).max() <= 6
         assert np.abs(through_jpeg).mean() < 1.2
     cropped = center_crop(inputs['d'])[::8]
     assert np.array_equal(cropped, REFERENCE['images/d/cropped'])

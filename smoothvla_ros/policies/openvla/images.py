@@ -22,7 +22,7 @@ def resize(image: np.ndarray, size: int) -> np.ndarray:
     """Return uint8 [size, size, 3]: through JPEG, then `lanczos`, as the training data was made.
 
     Pillow writes the same JPEG as TensorFlow does; TensorFlow reads it with a faster, coarser
-    transform, so that pixels differ by up to 5 of 255 levels, 0.9 in the mean (docs/openvla.md).
+    transform, so that pixels differ by up to 5 of 255 levels, 1.1 in the mean (docs/openvla.md).
     """
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, 'JPEG', quality=_JPEG_QUALITY)

@@ -25,7 +25,7 @@ from smoothvla_ros.training.advantages import (
 )
 from smoothvla_ros.training.outcomes import GroupOutcome, RolloutOutcome
 from smoothvla_ros.training.phases import Profile
-from smoothvla_ros.training.speed_neutral import speed_neutral_jerk
+from smoothvla_ros.training.speed_neutral import speed_neutral_jerk, stalled_blocks
 
 CREDIT = ('episode', 'chunk', 'step')
 
@@ -164,8 +164,8 @@ def decoupled(group: GroupOutcome, settings: RewardSettings) -> GroupCredit:
     `profile_scores` over the successes, in units of the group's own spread. Nothing is divided
     by a batch's deviation afterwards: that would erase w.
 
-    The same path at half the speed has an eighth of the jerk. So the jerk is first brought to the
-    speed that the group has in the same phase (`speed_neutral_jerk`), and a success slower than
+    Slowness lowers jerk. So the jerk is first brought to the speed that the group has in the same
+    phase (`speed_neutral_jerk`); a block that dawdles there cannot gain; and a success slower than
     `slow_limit` allows is no yardstick for the others: its score can lower its advantage but not
     raise it.
     """
@@ -174,11 +174,15 @@ def decoupled(group: GroupOutcome, settings: RewardSettings) -> GroupCredit:
     compared = success & ~slow
     floor = _floor(group, settings)
     task = group_normalised(success.astype(np.float64))
-    jerk = _scored_jerk(group, compared, floor, settings)
+    jerk, speed = _profiles(group, settings)
+    stalled = [np.zeros(len(profile.values), dtype=bool) for profile in speed]
+    if settings.speed_neutral:
+        jerk = speed_neutral_jerk(jerk, speed, compared, floor)
+        stalled = stalled_blocks(speed, compared)
     scores = profile_scores(jerk, compared, floor, settings.smoothness_clip)
     advantages = []
     for index, score in enumerate(scores):
-        allowed = np.minimum(score, 0.0) if slow[index] else score
+        allowed = np.where(slow[index] | stalled[index], np.minimum(score, 0.0), score)
         smoothness = settings.smoothness_weight * allowed * success[index]
         advantages.append(task[index] + np.repeat(smoothness, jerk[index].lengths))
     mixed = success.any() and not success.all()
@@ -199,17 +203,14 @@ def _floor(group: GroupOutcome, settings: RewardSettings) -> float:
     return settings.jerk_spread_floor * group.reference.jerk
 
 
-def _scored_jerk(
-    group: GroupOutcome, compared: np.ndarray, floor: float, settings: RewardSettings
-) -> list[Profile]:
-    """Return the jerk that each block of each rollout is scored by, at the chosen credit."""
+def _profiles(group: GroupOutcome, settings: RewardSettings) -> tuple[list[Profile], list[Profile]]:
+    """Return jerk and speed of each block of each rollout, at the chosen credit."""
     blocks = [_blocks(rollout, settings.smoothness_credit) for rollout in group.rollouts]
     pairs = list(zip(group.rollouts, blocks, strict=True))
-    jerk = [Profile.means(rollout.step_jerk, lengths) for rollout, lengths in pairs]
-    if not settings.speed_neutral:
-        return jerk
-    speed = [Profile.means(rollout.step_speed, lengths) for rollout, lengths in pairs]
-    return speed_neutral_jerk(jerk, speed, compared, floor)
+    return (
+        [Profile.means(rollout.step_jerk, lengths) for rollout, lengths in pairs],
+        [Profile.means(rollout.step_speed, lengths) for rollout, lengths in pairs],
+    )
 
 
 def _blocks(rollout: RolloutOutcome, credit: str) -> tuple[int, ...]:

@@ -8,8 +8,19 @@ import numpy as np
 
 from smoothvla_ros.training.phases import Profile, mean_at
 
+PACE_EXPONENT = 2.5
+"""How jerk is taken to fall when one path is run more slowly.
+
+The third power in theory. Through the estimator's window of 0.3 s at 20 Hz rollouts of the shipped
+policy, resampled along their own paths, gave 1.9; between the two, a rollout of a real group that is
+slowed along its path by 3 to 15 % gains nothing (`test_slowing_a_real_rollout_gains_nothing`).
+"""
+
 SPEED_FLOOR = 0.1
 """Share of the group's mean speed below which a block rests: it is then read as this fast."""
+
+STALLED = 0.5
+"""Share of the group's mean speed in a phase below which a block dawdles."""
 
 
 def speed_neutral_jerk(
@@ -17,31 +28,49 @@ def speed_neutral_jerk(
 ) -> list[Profile]:
     """Bring the jerk of every block to the speed that the group has in that phase.
 
-    J' = J (v_mean / v)^b. The exponent b is the group's own: the least-squares slope of log J on
-    log v over all blocks of the compared rollouts, both as deviations from the mean of their phase;
-    3 where one path is run at different speeds, 0 where the faster rollout is not the jerkier one.
-    So what is left has no linear relation to speed in the group, and a gradient that follows it
-    pays for no motion because it is slow.
+    J' = J (v_mean / v)^b. For a block that is faster than the group, b is what the group itself
+    shows: the least-squares slope of log J on log v over all blocks of the compared rollouts, as
+    deviations from the mean of their phase, and not below 0. A slower block is brought up with at
+    least `PACE_EXPONENT`, because in a sampled group speed and jerk vary together far less than
+    they do when one path is run more slowly, and slowness would be paid for.
 
     jerk, speed: G profiles over the same blocks, m/s^3 and m/s.  compared: bool [G].
     jerk_floor: m/s^3, what a block of less is read as in the fit.
     Returns G profiles; the jerk itself where fewer than two rollouts are compared or all rest.
     """
     used = np.flatnonzero(compared).tolist()
-    if len(used) < 2:
+    faster = _faster(speed, used)
+    if faster is None:
         return list(jerk)
-    speed_floor = SPEED_FLOOR * float(np.concatenate([speed[i].values for i in used]).mean())
-    if speed_floor <= 0.0:
-        return list(jerk)
-    faster = _log_deviations(speed, speed_floor, used)
     jerkier = _log_deviations(jerk, jerk_floor, used)
-    exponent = _slope(
+    shown = _slope(
         np.concatenate([faster[i] for i in used]), np.concatenate([jerkier[i] for i in used])
     )
+    exponents = [np.where(f < 0.0, max(shown, PACE_EXPONENT), shown) for f in faster]
     return [
         profile.with_values(profile.values * np.exp(-exponent * deviation))
-        for profile, deviation in zip(jerk, faster, strict=True)
+        for profile, exponent, deviation in zip(jerk, exponents, faster, strict=True)
     ]
+
+
+def stalled_blocks(speed: Sequence[Profile], compared: np.ndarray) -> list[np.ndarray]:
+    """Say which blocks dawdle: slower than `STALLED` times the group's mean in that phase.
+
+    Jerk at rest is zero whatever it is multiplied by, so these may not be scored as smooth.
+    Arguments as `speed_neutral_jerk`; returns G arrays bool [n_i].
+    """
+    faster = _faster(speed, np.flatnonzero(compared).tolist())
+    if faster is None:
+        return [np.zeros(len(profile.values), dtype=bool) for profile in speed]
+    return [deviation < np.log(STALLED) for deviation in faster]
+
+
+def _faster(speed: Sequence[Profile], used: Sequence[int]) -> list[np.ndarray] | None:
+    """Return the logarithm of every block's speed over the group's; None where there is none."""
+    if len(used) < 2:
+        return None
+    floor = SPEED_FLOOR * float(np.concatenate([speed[i].values for i in used]).mean())
+    return _log_deviations(speed, floor, used) if floor > 0.0 else None
 
 
 def _log_deviations(

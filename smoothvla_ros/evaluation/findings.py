@@ -94,12 +94,16 @@ def _pace(paired: Mapping[str, Any]) -> list[Finding]:
     if speed is None or length is None or equal['mean'] is None:
         return []
     slower = speed < -_SAME_PACE_PERCENT or length > _SAME_PACE_PERCENT
+    faster = not slower and speed > _SAME_PACE_PERCENT
     pace = 'The motion became slower' if slower else 'The pace is nearly the same'
     figures = f'mean speed {speed:+.1f} %, episode length {length:+.1f} %'
     bounds = f'{equal["mean"]:+.1f} % ({equal["low"]:+.1f} to {equal["high"]:+.1f})'
+    if faster:
+        # The estimator sees less than the cube of the pace: at equal pace a faster motion flatters.
+        return [Finding(Verdict.OPEN, f'The motion became faster ({figures}).')]
     text = f'{pace} ({figures}); at equal pace mean jerk changed by {bounds}'
     if equal['high'] < 0.0:
-        return [Finding(Verdict.SHOWN, f'{text}, so it is smoother beyond any slowness.')]
+        return [Finding(Verdict.SHOWN, f'{text}: slowness alone does not explain its fall.')]
     if slower:
         return [Finding(Verdict.WARNING, f'{text}: slowness alone lowers jerk.')]
     return [Finding(Verdict.OPEN, f'{text}.')]
@@ -125,10 +129,13 @@ def _sampled(paired: Mapping[str, Any] | None, sampled: Mapping[str, Any]) -> li
     if change is not None:
         low, high = sampled['paired']['low'], sampled['paired']['high']
         opposite = greedy is not None and (change > 0.0) != (greedy > 0.0)
+        few = sampled['paired']['pairs'] < _FEW_PAIRS
+        shown = high < 0.0 and not few
         found.append(
             Finding(
-                Verdict.WARNING if opposite else Verdict.SHOWN if high < 0.0 else Verdict.OPEN,
+                Verdict.WARNING if opposite else Verdict.SHOWN if shown else Verdict.OPEN,
                 f'Sampled jerk: {change:+.1f} % ({low:+.1f} to {high:+.1f})'
+                + (f' over only {sampled["paired"]["pairs"]} scenes' if few else '')
                 + (', against the greedy jerk.' if opposite else '.'),
             )
         )

@@ -163,7 +163,8 @@ def comparison(**changes: tuple[float, float, float]) -> dict[str, Any]:
         ({'success': (-12.0, -20.0, -4.0)}, Verdict.WARNING, 'a loss'),
         ({}, Verdict.SHOWN, 'nearly the same'),
         ({'pace_free_jerk': (-3.0, -9.0, 2.0)}, Verdict.OPEN, 'nearly the same'),
-        ({'steps': (6.0, 5.0, 7.0)}, Verdict.SHOWN, 'beyond any slowness'),
+        ({'mean_speed': (6.0, 5.0, 7.0)}, Verdict.OPEN, 'became faster'),
+        ({'steps': (6.0, 5.0, 7.0)}, Verdict.SHOWN, 'slowness alone does not explain'),
         (
             {'mean_speed': (-25.0, -30.0, -20.0), 'pace_free_jerk': (4.0, -2.0, 9.0)},
             Verdict.WARNING,
@@ -193,12 +194,23 @@ def test_findings_warn_of_jerk_hidden_in_sampling_and_collapse() -> None:
     summary['sampled'] = {
         'before': side,
         'after': {'negative_log_prob': {'mean': 0.5}},
-        'paired': {'jerk_change_percent': 6.0, 'low': 1.0, 'high': 9.0},
+        'paired': {'jerk_change_percent': 6.0, 'low': 1.0, 'high': 9.0, 'pairs': 40},
     }
     warnings = [item.text for item in findings(summary) if item.verdict is Verdict.WARNING]
     assert len(warnings) == 2
     assert 'against the greedy jerk' in warnings[0]
     assert 'stopped exploring' in warnings[1]
+
+
+def test_sampled_jerk_over_few_scenes_is_not_called_shown() -> None:
+    """An interval over five scenes is too narrow to lean on, however far from zero."""
+    summary = comparison()
+    side = {'negative_log_prob': {'mean': 2.0}}
+    paired = {'jerk_change_percent': -17.0, 'low': -18.0, 'high': -16.0, 'pairs': 5}
+    summary['sampled'] = {'before': side, 'after': side, 'paired': paired}
+    sampled = [item for item in findings(summary) if 'Sampled jerk' in item.text]
+    assert sampled[0].verdict is Verdict.OPEN
+    assert 'only 5 scenes' in sampled[0].text
 
 
 def film(before_s: float, after_s: float) -> BeforeAfterFilm:

@@ -164,8 +164,8 @@ def test_a_slower_success_within_the_limit_gains_nothing(credited):
 
 
 @given(seed=st.integers(0, 1000), exponent=st.floats(0.0, 3.0))
-def test_smoothness_has_no_relation_to_speed(seed, exponent):
-    """Whatever a group's speed does to its jerk, what is paid for is what it does not explain."""
+def test_slower_blocks_never_come_out_smoother(seed, exponent):
+    """Whatever speed does to the jerk of a group: what is scored does not fall with slowness."""
     generator = np.random.default_rng(seed)
     speed = [np.exp(0.1 * generator.standard_normal(10)) for _ in range(8)]
     rough = [np.exp(0.2 * generator.standard_normal(10)) for _ in range(8)]
@@ -178,11 +178,8 @@ def test_smoothness_has_no_relation_to_speed(seed, exponent):
         logs = np.log(np.stack(profiles))
         return (logs - logs.mean(axis=0)).ravel()
 
-    before = np.corrcoef(centred(jerk), centred(speed))[0, 1]
-    after = np.corrcoef(centred(neutral), centred(speed))[0, 1]
-    assert abs(after) < 0.02 or (before < 0.0 and after == pytest.approx(before, abs=0.02))
-    smoothest_rough = np.corrcoef(centred(neutral), centred(rough))[0, 1]
-    assert smoothest_rough > 0.9
+    assert np.corrcoef(centred(neutral), centred(speed))[0, 1] < 0.02
+    assert np.corrcoef(centred(neutral), centred(rough))[0, 1] > 0.7
 
 
 def test_a_success_that_idles_on_its_way_gains_nothing():
@@ -193,6 +190,19 @@ def test_a_success_that_idles_on_its_way_gains_nothing():
     for credited in CREDIT:
         result = credit([*natural, idling], smoothness_credit=credited)
         assert mean_advantages(result)[2] <= 0.0
+
+
+@pytest.mark.parametrize('credited', ['chunk', 'step'])
+def test_a_chunk_that_rests_is_not_paid_for_it(credited):
+    """One idle chunk, well within `slow_limit`: it has no jerk, and its own tokens earn nothing."""
+    natural = [rollout(True, jerk, steps=88) for jerk in (9.0, 10.0, 11.0)]
+    pause = np.ones(96)
+    pause[40:48] = 0.0
+    idling = rollout(True, 10.0, steps=96, profile=pause, speed=pause)
+    result = credit([*natural, idling], smoothness_credit=credited)
+    assert result.advantages[3][40:48].max() <= 0.0
+    blind = credit([*natural, idling], smoothness_credit=credited, speed_neutral=False)
+    assert blind.advantages[3][40:48].min() > 1.0
 
 
 def test_a_slow_and_jerky_success_still_loses():

@@ -12,8 +12,8 @@ PACE_EXPONENT = 2.5
 """How jerk is taken to fall when one path is run more slowly.
 
 The third power in theory. Through the estimator's window of 0.3 s at 20 Hz, rollouts of the shipped
-policy, resampled along their own paths, gave 1.9. Between the two, a rollout of a real group that is
-slowed by 3 to 15 % gains nothing (test_real_group.py).
+policy, resampled along their own paths, gave 1.9. Between the two, a rollout of a real group that
+is slowed by 3 to 15 % gains nothing (test_real_group.py).
 """
 
 SPEED_FLOOR = 0.1

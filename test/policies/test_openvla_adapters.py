@@ -11,9 +11,12 @@ import torch
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.openvla.export import export
+from smoothvla_ros.training.checkpoints import CheckpointStore
 from smoothvla_ros.training.chunk_batch import ChunkBatch
 from smoothvla_ros.training.config import GrpoConfig
+from smoothvla_ros.training.grpo_trainer import TrainerState
 from smoothvla_ros.training.learner import GrpoLearner
+from smoothvla_ros.training.trainer_checkpoint import restore_trainer, save_trainer
 
 PARALLEL = {'decoding': 'parallel', 'chunk': 8, 'lora_rank': 4, 'lora_alpha': 8}
 TOKENS = np.full((1, 8, 7), 100)
@@ -34,6 +37,20 @@ def shift(policy) -> None:
 def scores(policy, observation) -> torch.Tensor:
     with torch.no_grad():
         return policy.evaluate([observation], TOKENS, temperature=1.0).log_probs
+
+
+def sampled(policy, observations) -> ChunkBatch:
+    """Return a batch of chunks that the policy sampled, with advantages of both signs."""
+    chunks = policy.act(observations, temperature=1.0, seeds=range(1, len(observations) + 1))
+    shape = chunks.tokens.shape
+    return ChunkBatch(
+        observations,
+        chunks.tokens,
+        chunks.log_probs,
+        np.linspace(-1.0, 1.0, chunks.tokens.size, dtype=np.float32).reshape(shape),
+        np.ones(shape, dtype=bool),
+        1.0,
+    )
 
 
 @pytest.fixture
@@ -124,16 +141,7 @@ def test_a_merged_export_answers_alike(adapted, tmp_path):
 def test_an_update_starts_at_ratio_one_and_changes_the_adapter_alone(openvla_policy, observe):
     """The GRPO learner takes it as it takes any policy; the reference's divergence begins at 0."""
     policy, reference = openvla_policy(**PARALLEL), openvla_policy(**PARALLEL)
-    observations = [observe(0), observe(1, 'open the drawer')]
-    chunks = policy.act(observations, temperature=1.0, seeds=[1, 2])
-    batch = ChunkBatch(
-        observations,
-        chunks.tokens,
-        chunks.log_probs,
-        np.linspace(-1.0, 1.0, chunks.tokens.size, dtype=np.float32).reshape(chunks.tokens.shape),
-        np.ones(chunks.tokens.shape, dtype=bool),
-        1.0,
-    )
+    batch = sampled(policy, [observe(0), observe(1, 'open the drawer')])
     config = GrpoConfig(learning_rate=1e-2, minibatches=1, micro_batch=2, kl_coefficient=0.1)
     learner = GrpoLearner(policy, config, reference)
     kept = {n: p.detach().clone() for n, p in policy.module.named_parameters() if '.lora_' not in n}
@@ -143,9 +151,28 @@ def test_an_update_starts_at_ratio_one_and_changes_the_adapter_alone(openvla_pol
     assert learner.update(batch, 0).reference_kl > 1e-6
     now = dict(policy.module.named_parameters())
     assert all(torch.equal(now[name], value) for name, value in kept.items())
-    assert policy.act(observations, temperature=1.0, seeds=[1, 2]).log_probs.tolist() != (
-        chunks.log_probs.tolist()
-    )
+    again = policy.act(batch.observations, temperature=1.0, seeds=[1, 2])
+    assert not np.array_equal(again.log_probs, batch.log_probs)
+
+
+def test_a_resumed_run_goes_on_bit_for_bit(openvla_policy, observe, tmp_path):
+    """Adapter and optimiser come back by name, in a policy that was loaded anew."""
+    policy = openvla_policy(**PARALLEL)
+    batch = sampled(policy, [observe(0), observe(1, 'open the drawer')])
+    config = GrpoConfig(learning_rate=1e-2, minibatches=2)
+    learner = GrpoLearner(policy, config)
+    learner.update(batch, 0)
+    store = CheckpointStore(tmp_path / 'checkpoints', 2)
+    checkpoint = save_trainer(store, TrainerState(iteration=1), learner, {}, 0.0)
+    learner.update(batch, 1)
+    expected = {name: value.detach().clone() for name, value in learner.parameters.items()}
+    resumed = GrpoLearner(load_policy(checkpoint.policy_folder), config)
+    state, _ = restore_trainer(checkpoint, resumed)
+    resumed.update(batch, 1)
+    assert state.iteration == 1
+    assert resumed.parameters.keys() == expected.keys()
+    for name, value in resumed.parameters.items():
+        assert torch.equal(value, expected[name]), name
 
 
 def test_a_regression_head_is_refused_by_training(openvla_policy):

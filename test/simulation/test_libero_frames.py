@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 
 from smoothvla_ros.policies.openvla.libero_frames import (
@@ -11,6 +12,8 @@ from smoothvla_ros.policies.openvla.libero_frames import (
     TABLE,
     base_position,
 )
+from smoothvla_ros.simulation import libero_scene
+from smoothvla_ros.simulation.compiled_scene import SceneLibrary
 from smoothvla_ros.simulation.tasks import tasks
 
 _KINDS = {
@@ -26,9 +29,28 @@ _KINDS = {
 def test_every_task_has_the_base_of_its_scene(suite: str):
     """The kind of scene that a task's file names is the one its instruction is looked up as."""
     for task in tasks(suite):
-        found = re.search(
-            r'\(problem\s+libero_(\w+)_manipulation', task.bddl_file.read_text(), re.I
-        )
+        scene = task.bddl_file.read_text().lower()
+        found = re.search(r'\(problem\s+libero_(\w+)_manipulation', scene)
         assert found is not None
         expected = _KINDS[found[1]]
         assert base_position(f'{suite}_no_noops', task.language) == expected, task.language
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ('suite', 'index', 'expected'),
+    [
+        ('libero_spatial', 0, TABLE),
+        ('libero_object', 0, FLOOR),
+        ('libero_10', 0, LIVING_ROOM),
+        ('libero_10', 2, TABLE),
+        ('libero_10', 5, STUDY),
+    ],
+)
+def test_the_arm_stands_where_the_table_says(suite, index, expected):
+    """LIBERO's own compiled scenes hold the base there, unturned."""
+    environment = libero_scene.build(tasks(suite)[index], SceneLibrary())
+    data = environment.sim.data
+    base = environment.sim.model.body_name2id('robot0_base')
+    assert np.allclose(data.body_xpos[base], expected, atol=1e-9)
+    assert np.allclose(data.body_xquat[base], [1.0, 0.0, 0.0, 0.0], atol=1e-9)

@@ -8,14 +8,6 @@ import numpy as np
 
 from smoothvla_ros.training.phases import Profile, mean_at
 
-PACE_EXPONENT = 2.5
-"""How jerk is taken to fall when one path is run more slowly.
-
-The third power in theory. Through the estimator's window of 0.3 s at 20 Hz, rollouts of the shipped
-policy, resampled along their own paths, gave 1.9. Between the two, a rollout of a real group that
-is slowed by 3 to 15 % gains nothing (test_real_group.py).
-"""
-
 SPEED_FLOOR = 0.1
 """Share of the group's mean speed below which a block rests: it is then read as this fast."""
 
@@ -24,18 +16,23 @@ STALLED = 0.5
 
 
 def speed_neutral_jerk(
-    jerk: Sequence[Profile], speed: Sequence[Profile], compared: np.ndarray, jerk_floor: float
+    jerk: Sequence[Profile],
+    speed: Sequence[Profile],
+    compared: np.ndarray,
+    jerk_floor: float,
+    pace_exponent: float,
 ) -> list[Profile]:
     """Bring the jerk of every block to the speed that the group has in that phase.
 
     J' = J (v_mean / v)^b. For a block that is faster than the group, b is what the group itself
     shows: the least-squares slope of log J on log v over all blocks of the compared rollouts, as
     deviations from the mean of their phase, and not below 0. A slower block is brought up with at
-    least `PACE_EXPONENT`, because in a sampled group speed and jerk vary together far less than
+    least `pace_exponent`, because in a sampled group speed and jerk vary together far less than
     they do when one path is run more slowly, and slowness would be paid for.
 
     jerk, speed: G profiles over the same blocks, m/s^3 and m/s.  compared: bool [G].
-    jerk_floor: m/s^3, what a block of less is read as in the fit.
+    jerk_floor: m/s^3, what a block of less is read as in the fit.  pace_exponent: how jerk is
+    taken to fall with the pace at which one path is run; 0 leaves it to the group.
     Returns G profiles; the jerk itself where fewer than two rollouts are compared or all rest.
     """
     used = np.flatnonzero(compared).tolist()
@@ -46,7 +43,7 @@ def speed_neutral_jerk(
     shown = _slope(
         np.concatenate([faster[i] for i in used]), np.concatenate([jerkier[i] for i in used])
     )
-    exponents = [np.where(f < 0.0, max(shown, PACE_EXPONENT), shown) for f in faster]
+    exponents = [np.where(f < 0.0, max(shown, pace_exponent), shown) for f in faster]
     return [
         profile.with_values(profile.values * np.exp(-exponent * deviation))
         for profile, exponent, deviation in zip(jerk, exponents, faster, strict=True)

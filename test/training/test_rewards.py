@@ -172,7 +172,7 @@ def test_slower_blocks_never_come_out_smoother(seed, exponent):
     jerk = [r * v**exponent for r, v in zip(rough, speed, strict=True)]
     everyone = np.ones(8, dtype=bool)
     profiles = [[Profile(values, (8,) * 10) for values in series] for series in (jerk, speed)]
-    neutral = [p.values for p in speed_neutral_jerk(*profiles, everyone, jerk_floor=1e-9)]
+    neutral = [p.values for p in speed_neutral_jerk(*profiles, everyone, 1e-9, 2.5)]
 
     def centred(profiles):
         logs = np.log(np.stack(profiles))

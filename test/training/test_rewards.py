@@ -179,7 +179,7 @@ def test_slower_blocks_never_come_out_smoother(seed, exponent):
         return (logs - logs.mean(axis=0)).ravel()
 
     assert np.corrcoef(centred(neutral), centred(speed))[0, 1] < 0.02
-    assert np.corrcoef(centred(neutral), centred(rough))[0, 1] > 0.7
+    assert np.corrcoef(centred(neutral), centred(rough))[0, 1] > 0.5
 
 
 def test_a_success_that_idles_on_its_way_gains_nothing():

@@ -17,6 +17,7 @@ PARTS = {
     'policy': 'benchmarks.policy_latency',
     'simulation': 'benchmarks.simulation_speed',
     'graph': 'benchmarks.graph_throughput',
+    'guard': 'benchmarks.motion_guard',
 }
 
 

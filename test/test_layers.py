@@ -14,7 +14,15 @@ PACKAGE = 'smoothvla_ros'
 ROOT = Path(smoothvla_ros.__file__).resolve().parent
 
 # From the bottom up. Those of one row do not import each other, the foundations apart.
-FOUNDATIONS = ('records', 'archives', 'configuration', 'errors', 'ros_domain', '__init__')
+FOUNDATIONS = (
+    'records',
+    'archives',
+    'configuration',
+    'errors',
+    'own_function',
+    'ros_domain',
+    '__init__',
+)
 ROWS = (
     FOUNDATIONS,
     ('kinematics', 'smoothness', 'cameras', 'recordings'),

@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.records import Observation
+
 
 def fit_images(images: np.ndarray, size: int) -> np.ndarray:
     """Return uint8 [n, size, size, 3] from uint8 [n, H, W, 3], by area interpolation.
@@ -21,3 +24,21 @@ def fit_images(images: np.ndarray, size: int) -> np.ndarray:
     pixels = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float()
     fitted = torch.nn.functional.interpolate(pixels, size=(size, size), mode='area')
     return fitted.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def camera_image(observation: Observation, camera: str, remedy: str) -> np.ndarray:
+    """Return what a camera sees, uint8 [height, width, 3].
+
+    Raises UserError, with `remedy`, if it is missing, and for anything but an RGB image.
+    """
+    image = observation.images.get(camera)
+    if image is None:
+        given = ', '.join(sorted(observation.images)) or 'none'
+        raise UserError(f'observation: no image of camera {camera!r} (given: {given}); {remedy}')
+    image = np.asarray(image)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise UserError(
+            f'observation: image of {camera} is {image.dtype} {list(image.shape)}, the '
+            'policy needs uint8 [height, width, 3]'
+        )
+    return image

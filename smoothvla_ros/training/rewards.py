@@ -8,15 +8,14 @@ A reward of your own is one function more, named as ``my_rewards:short``::
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.own_function import own_function
 from smoothvla_ros.training.advantages import (
     UNIFORM,
     group_normalised,
@@ -121,19 +120,7 @@ def reward_function(name: str) -> RewardFunction:
     """
     if name in REWARDS:
         return REWARDS[name]
-    choices = f"choose from {', '.join(REWARDS)}, or give 'module:function' of your own"
-    module_name, separator, function_name = name.partition(':')
-    if not separator:
-        raise UserError(f'reward: reward={name!r} is unknown; {choices}')
-    try:
-        found = getattr(importlib.import_module(module_name), function_name, None)
-    except ImportError as error:
-        raise UserError(
-            f'reward: reward={name!r} cannot be imported: {error}; {choices}'
-        ) from error
-    if not callable(found):
-        raise UserError(f'reward: {module_name} has no function {function_name!r}; {choices}')
-    return cast(RewardFunction, found)
+    return own_function(name, 'reward: reward', REWARDS)
 
 
 def credit_from_rewards(group: GroupOutcome, rewards: np.ndarray) -> GroupCredit:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from typing import Any, cast
 
 from smoothvla_ros.configuration import from_mapping
-from smoothvla_ros.errors import UserError
+from smoothvla_ros.own_function import own_function
 from smoothvla_ros.policies.chunk_filters.chunk_filter import ChunkFilterFactory
 from smoothvla_ros.policies.chunk_filters.low_pass import LowPass, LowPassSettings
 from smoothvla_ros.policies.chunk_filters.temporal_ensemble import (
@@ -33,20 +32,5 @@ def chunk_filter_factory(values: Mapping[str, Any], place: str) -> ChunkFilterFa
     if kind == 'temporal_ensemble':
         ensemble = from_mapping(TemporalEnsembleSettings, settings, place)
         return lambda: TemporalEnsemble(ensemble)
-    return _own(kind, settings, place)
-
-
-def _own(kind: str, settings: Mapping[str, Any], place: str) -> ChunkFilterFactory:
-    module, separator, function = kind.partition(':')
-    remedy = "choose low_pass, temporal_ensemble, or 'module:function' of your own"
-    if not separator:
-        raise UserError(f'{place}: {KIND}={kind!r} is unknown; {remedy}')
-    try:
-        found = getattr(importlib.import_module(module), function, None)
-    except ImportError as error:
-        raise UserError(
-            f'{place}: {KIND}={kind!r} cannot be imported: {error}; {remedy}'
-        ) from error
-    if not callable(found):
-        raise UserError(f'{place}: {module} has no function {function!r}; {remedy}')
-    return cast(ChunkFilterFactory, lambda: found(**settings))
+    own = own_function(kind, f'{place}: {KIND}', ('low_pass', 'temporal_ensemble'))
+    return cast(ChunkFilterFactory, lambda: own(**settings))

@@ -22,6 +22,7 @@ from smoothvla_ros.policies.action_tokens import (
     tokens_at,
     uniform_draws,
 )
+from smoothvla_ros.policies.images import camera_image
 from smoothvla_ros.policies.openvla.adapters import LEARNER
 from smoothvla_ros.policies.openvla.base import Base
 from smoothvla_ros.policies.openvla.images import center_crop, normalise, resize
@@ -267,19 +268,9 @@ class OpenVLAPolicy:
         """Return float32 [cameras, 6, size, size]."""
         views = []
         for camera in self.spec.cameras:
-            image = observation.images.get(camera)
-            if image is None:
-                given = ', '.join(sorted(observation.images)) or 'none'
-                raise UserError(
-                    f'observation: no image of camera {camera!r} (given: {given}); name the '
-                    'cameras in openvla.json as the robot does'
-                )
-            image = np.asarray(image)
-            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-                raise UserError(
-                    f'observation: image of {camera} is {image.dtype} {list(image.shape)}, the '
-                    'policy needs uint8 [height, width, 3]'
-                )
+            image = camera_image(
+                observation, camera, 'name the cameras in openvla.json as the robot does'
+            )
             if self.settings.mirrored:
                 image = image[:, ::-1]
             fitted = resize(np.ascontiguousarray(image), self.base.image_size)

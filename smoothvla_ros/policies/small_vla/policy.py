@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.policies.action_tokens import ActionBins, choose_tokens, token_log_probs
-from smoothvla_ros.policies.images import fit_images
+from smoothvla_ros.policies.images import camera_image, fit_images
 from smoothvla_ros.policies.instructions import Vocabulary
 from smoothvla_ros.policies.policy import ActionChunks, PolicySpec, TokenStatistics
 from smoothvla_ros.policies.proprioception import proprioception
@@ -154,18 +154,6 @@ class SmallVLAPolicy:
     def _images(self, observation: Observation) -> np.ndarray:
         images = []
         for camera in self.spec.cameras:
-            image = observation.images.get(camera)
-            if image is None:
-                given = ', '.join(sorted(observation.images)) or 'none'
-                raise UserError(
-                    f'observation: no image of camera {camera!r} (given: {given}); name the '
-                    'cameras as the policy does'
-                )
-            image = np.asarray(image)
-            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-                raise UserError(
-                    f'observation: image of {camera} is {image.dtype} {list(image.shape)}, the '
-                    'policy needs uint8 [height, width, 3]'
-                )
+            image = camera_image(observation, camera, 'name the cameras as the policy does')
             images.append(fit_images(image[None], self.spec.image_size)[0])
         return np.stack(images)

@@ -51,10 +51,15 @@ class ActionChunks:
 
 @dataclass(frozen=True)
 class TokenStatistics:
-    """log_probs and entropy (nats) of given tokens: float32 [B, chunk, dimension], on the graph."""
+    """What a policy thinks of given tokens: float32 [B, chunk, dimension], on the graph.
+
+    log_probs, entropy: nats.  expected_actions: mean of the distribution over the actions that the
+    tokens stand for, whatever token was given.
+    """
 
     log_probs: torch.Tensor
     entropy: torch.Tensor
+    expected_actions: torch.Tensor
 
 
 class Policy(Protocol):

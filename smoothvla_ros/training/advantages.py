@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from smoothvla_ros.training.phases import Profile
+from smoothvla_ros.training.phases import Profile, mean_at
 
 UNIFORM = 1e-9
 """Rewards of order one that spread less than this are the same number, rounded differently."""
@@ -29,35 +29,33 @@ def profile_scores(
 ) -> list[np.ndarray]:
     """Score each block of each rollout against the same phase of the compared rollouts.
 
-    Smoother is higher.
+    Smoother is higher. One spread for all phases, so that the scores add up to a rollout's mean
+    jerk: a phase in which little jerk is at stake counts little.
     profiles: G profiles of mean jerk, m/s^3.  compared: bool [G], the rollouts whose mean and
     spread are the yardstick.  spread_floor: m/s^3, below which a spread is noise.
-    Returns clip(-(J - mean) / max(std, spread_floor), -clip, clip), an array a profile; zeros where
-    fewer than two rollouts are compared.
+    Returns clip(-(J - mean) / max(`profile_spread`, spread_floor), -clip, clip), an array a
+    profile; zeros where fewer than two rollouts are compared.
     """
     yardstick = _compared(profiles, compared)
     if len(yardstick) < 2:
         return [np.zeros(len(profile.values)) for profile in profiles]
-    scores = []
-    for profile in profiles:
-        at_phase = np.stack([other.at(profile.phases) for other in yardstick])
-        spread = np.maximum(at_phase.std(axis=0), spread_floor)
-        scores.append(np.clip((at_phase.mean(axis=0) - profile.values) / spread, -clip, clip))
-    return scores
+    spread = max(profile_spread(profiles, compared), spread_floor)
+    return [
+        np.clip((mean_at(yardstick, profile.phases) - profile.values) / spread, -clip, clip)
+        for profile in profiles
+    ]
 
 
-def mean_spread(profiles: Sequence[Profile], compared: np.ndarray) -> float:
-    """Return how far the compared rollouts differ in one phase: standard deviation, mean of all.
+def profile_spread(profiles: Sequence[Profile], compared: np.ndarray) -> float:
+    """Return how far the compared rollouts lie from their mean in the same phase, RMS of all.
 
     Arguments as `profile_scores`.  m/s^3; 0 where fewer than two rollouts are compared.
     """
     yardstick = _compared(profiles, compared)
     if len(yardstick) < 2:
         return 0.0
-    spreads = [
-        np.std([other.at(profile.phases) for other in yardstick], axis=0) for profile in yardstick
-    ]
-    return float(np.concatenate(spreads).mean())
+    deviations = [profile.values - mean_at(yardstick, profile.phases) for profile in yardstick]
+    return float(np.sqrt(np.mean(np.concatenate(deviations) ** 2)))
 
 
 def _compared(profiles: Sequence[Profile], compared: np.ndarray) -> list[Profile]:

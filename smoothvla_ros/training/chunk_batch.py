@@ -12,11 +12,29 @@ from smoothvla_ros.training.masks import executed_mask, token_advantages
 
 
 @dataclass(frozen=True)
+class ReferenceAnswers:
+    """What the starting policy thinks of a batch's chunks.
+
+    log_probs: float32, of the batch's tokens.  expected_actions: float32.  [B, chunk, dimension].
+    rest: the translation a step below which the whole batch counts it as rest.
+    """
+
+    log_probs: np.ndarray
+    expected_actions: np.ndarray
+    rest: float
+
+    def take(self, rows: np.ndarray) -> ReferenceAnswers:
+        """Return the given rows."""
+        return ReferenceAnswers(self.log_probs[rows], self.expected_actions[rows], self.rest)
+
+
+@dataclass(frozen=True)
 class ChunkBatch:
     """B chunks with everything that the loss needs.
 
     tokens: int64 [B, chunk, dimension].  log_probs: float32, of `act`, at `temperature`.
     advantages: float32.  mask: bool.  All [B, chunk, dimension].
+    reference: None where nothing is compared with the starting policy.
     """
 
     observations: list[Observation]
@@ -25,6 +43,7 @@ class ChunkBatch:
     advantages: np.ndarray
     mask: np.ndarray
     temperature: float
+    reference: ReferenceAnswers | None = None
 
     def __len__(self) -> int:
         return len(self.observations)
@@ -43,6 +62,7 @@ class ChunkBatch:
             self.advantages[rows],
             self.mask[rows],
             self.temperature,
+            self.reference.take(rows) if self.reference is not None else None,
         )
 
 
@@ -51,7 +71,7 @@ def chunk_batch(
 ) -> ChunkBatch:
     """Lay out rollouts, sorted by episode id, chunk after chunk.
 
-    advantages: one array [T_i] a rollout, T_i its executed steps.  Chunks that ran no step are
+    advantages: one array a rollout, as `token_advantages` takes it.  Chunks that ran no step are
     left out.  Raises ValueError if a rollout's chunks and advantages do not fit, or there is none.
     """
     order = sorted(range(len(episodes)), key=lambda index: episodes[index].request.episode_id)

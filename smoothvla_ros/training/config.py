@@ -41,7 +41,7 @@ class GrpoConfig(RewardSettings):
         'What a reward takes jerk from: the joints as they moved, or the commands',
         choices=JERK_SOURCES,
     )
-    learning_rate: float = setting(3e-5, 'Learning rate of AdamW', minimum=0.0, maximum=1.0)
+    learning_rate: float = setting(6e-5, 'Learning rate of AdamW', minimum=0.0, maximum=1.0)
     weight_decay: float = setting(0.0, 'Weight decay of AdamW', minimum=0.0, maximum=1.0)
     frozen: tuple[str, ...] = setting(
         (),
@@ -61,6 +61,12 @@ class GrpoConfig(RewardSettings):
     kl_coefficient: float = setting(
         0.0, 'Weight of the divergence from the starting policy; 0 loads no reference', minimum=0.0
     )
+    pace_coefficient: float = setting(
+        50.0,
+        'decoupled: weight of the penalty on expecting to move less than the starting policy; 0 '
+        'goes without',
+        minimum=0.0,
+    )
     reference_successes: int = setting(
         4,
         'Successes a task that the reference jerk is averaged over at least',
@@ -78,6 +84,16 @@ class GrpoConfig(RewardSettings):
         # First, or the rewards would call every setting theirs.
         validate(self, 'training')
         super().__post_init__()
+
+    @property
+    def keeps_pace(self) -> bool:
+        """Whether the policy is held to the starting policy's pace: a part of `decoupled`."""
+        return self.reward == 'decoupled' and self.pace_coefficient > 0.0
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether the loss compares with the starting policy."""
+        return self.kl_coefficient > 0.0 or self.keeps_pace
 
 
 @dataclass(frozen=True)

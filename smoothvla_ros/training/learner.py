@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.policy import Policy
-from smoothvla_ros.training.chunk_batch import ChunkBatch
+from smoothvla_ros.training.chunk_batch import ChunkBatch, ReferenceAnswers
 from smoothvla_ros.training.config import GrpoConfig
 from smoothvla_ros.training.grpo_loss import TokenSums, grpo_loss
+from smoothvla_ros.training.pace_anchor import MotionSums, pull, relative_motion, rest_motion
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class UpdateFigures:
 
     first_ratio_drift: mean |ratio - 1| before the first optimiser step: zero but for rounding,
     unless the policy that sampled is not the one that learns.
+    pace: how fast the policy expected to move before the update, as a share of the starting policy
+    in the same observations; NaN where nothing holds it to that.
     """
 
     tokens: int
@@ -33,22 +36,23 @@ class UpdateFigures:
     ratio_drift: float
     first_ratio_drift: float
     gradient_norm: float
+    pace: float
 
 
 class GrpoLearner:
     """Minimise the GRPO loss of batches with AdamW."""
 
     def __init__(self, policy: Policy, config: GrpoConfig, reference: Policy | None = None) -> None:
-        """Learn on `policy`; `reference` is frozen and needed only with a KL coefficient.
+        """Learn on `policy`; `reference` is frozen and needed where `config.needs_reference`.
 
         Raises UserError if the policy cannot learn, or `config.frozen` names no parameter or
         leaves none to train.
         """
-        if config.kl_coefficient > 0.0 and reference is None:
-            raise ValueError('a KL coefficient needs a reference policy')
+        if config.needs_reference and reference is None:
+            raise ValueError('these settings compare with a reference policy, and there is none')
         self.policy = policy
         self._config = config
-        self._reference = reference if config.kl_coefficient > 0.0 else None
+        self._reference = reference if config.needs_reference else None
         policy.prepare_training()
         _freeze(policy.module, config.frozen)
         self.parameters = {
@@ -73,6 +77,9 @@ class GrpoLearner:
         """
         config = self._config
         self.policy.module.eval()  # dropout would make the first ratio differ from 1
+        batch = self._compared(batch)
+        motion = self._motion(batch)
+        pace_pull = pull(motion, config.pace_coefficient, batch.valid_tokens) if motion else 0.0
         count = min(config.minibatches, len(batch))
         normaliser = batch.valid_tokens / count
         generator = np.random.default_rng(seed)
@@ -81,7 +88,9 @@ class GrpoLearner:
         for _ in range(config.epochs):
             for rows in np.array_split(generator.permutation(len(batch)), count):
                 self.optimiser.zero_grad(set_to_none=True)
-                minibatch_loss, sums = self.accumulate(batch.take(np.sort(rows)), normaliser)
+                minibatch_loss, sums = self.accumulate(
+                    batch.take(np.sort(rows)), normaliser, pace_pull
+                )
                 norm = self._clip_gradients()
                 self.optimiser.step()
                 if steps == 0:
@@ -102,43 +111,93 @@ class GrpoLearner:
             ratio_drift=total.ratio_drift / tokens,
             first_ratio_drift=first.ratio_drift / max(first.tokens, 1),
             gradient_norm=gradient_norm / steps,
+            pace=motion.pace if motion else float('nan'),
         )
 
-    def accumulate(self, batch: ChunkBatch, normaliser: float) -> tuple[float, TokenSums]:
-        """Add the gradient of a batch's loss, divided by `normaliser`, in micro-batches."""
+    def accumulate(
+        self, batch: ChunkBatch, normaliser: float, pace_pull: float = 0.0
+    ) -> tuple[float, TokenSums]:
+        """Add the gradient of a batch's loss, divided by `normaliser`, in micro-batches.
+
+        pace_pull: weight of the motion relative to the starting policy's, of `pace_anchor.pull`.
+        """
         total, loss = TokenSums(), 0.0
-        for start in range(0, len(batch), self._config.micro_batch):
-            rows = np.arange(start, min(start + self._config.micro_batch, len(batch)))
-            summed, sums = self._loss(batch.take(rows))
+        for part in self._micro_batches(batch):
+            summed, sums = self._loss(part, pace_pull)
             (summed / normaliser).backward()
             loss += float(summed.detach()) / normaliser
             total.add(sums)
         return loss, total
 
-    def _loss(self, batch: ChunkBatch) -> tuple[torch.Tensor, TokenSums]:
+    def _micro_batches(self, batch: ChunkBatch) -> Iterator[ChunkBatch]:
+        for start in range(0, len(batch), self._config.micro_batch):
+            yield batch.take(np.arange(start, min(start + self._config.micro_batch, len(batch))))
+
+    @torch.no_grad()
+    def _compared(self, batch: ChunkBatch) -> ChunkBatch:
+        """Return the batch with what the starting policy thinks of it, where that is needed."""
+        if self._reference is None:
+            return batch
+        answers = [
+            self._reference.evaluate(part.observations, part.tokens, temperature=part.temperature)
+            for part in self._micro_batches(batch)
+        ]
+        actions = torch.cat([answer.expected_actions for answer in answers]).cpu().numpy()
+        reference = ReferenceAnswers(
+            torch.cat([answer.log_probs for answer in answers]).cpu().numpy(),
+            actions,
+            rest_motion(actions, batch.mask),
+        )
+        return replace(batch, reference=reference)
+
+    @torch.no_grad()
+    def _motion(self, batch: ChunkBatch) -> MotionSums | None:
+        """Measure the policy's pace; None where nothing holds it to the starting policy's."""
+        if not self._config.keeps_pace:
+            return None
+        sums = MotionSums()
+        for part in self._micro_batches(batch):
+            assert part.reference is not None
+            expected = self.policy.evaluate(
+                part.observations, part.tokens, temperature=part.temperature
+            ).expected_actions
+            reference = torch.from_numpy(part.reference.expected_actions).to(expected.device)
+            mask = torch.from_numpy(part.mask).to(expected.device)
+            rest = part.reference.rest
+            sums.add(
+                float(relative_motion(expected, reference, mask, rest)),
+                float(relative_motion(reference, reference, mask, rest)),
+            )
+        return sums
+
+    def _loss(self, batch: ChunkBatch, pace_pull: float) -> tuple[torch.Tensor, TokenSums]:
         config = self._config
         statistics = self.policy.evaluate(
             batch.observations, batch.tokens, temperature=batch.temperature
         )
         device = statistics.log_probs.device
+        mask = torch.from_numpy(batch.mask).to(device)
+        reference = batch.reference
         reference_log_probs = None
-        if self._reference is not None:
-            with torch.no_grad():
-                reference_log_probs = self._reference.evaluate(
-                    batch.observations, batch.tokens, temperature=batch.temperature
-                ).log_probs
-        return grpo_loss(
+        if reference is not None and config.kl_coefficient > 0.0:
+            reference_log_probs = torch.from_numpy(reference.log_probs).to(device)
+        loss, sums = grpo_loss(
             statistics.log_probs,
             statistics.entropy,
             torch.from_numpy(batch.log_probs).to(device),
             torch.from_numpy(batch.advantages).to(device),
-            torch.from_numpy(batch.mask).to(device),
+            mask,
             clip_low=config.clip_low,
             clip_high=config.clip_high,
             entropy_coefficient=config.entropy_coefficient,
             kl_coefficient=config.kl_coefficient,
             reference_log_probs=reference_log_probs,
         )
+        if reference is not None and pace_pull > 0.0:
+            motion = torch.from_numpy(reference.expected_actions).to(device)
+            along = relative_motion(statistics.expected_actions, motion, mask, reference.rest)
+            loss = loss - pace_pull * along
+        return loss, sums
 
     def _clip_gradients(self) -> float:
         norm = float(

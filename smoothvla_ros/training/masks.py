@@ -29,12 +29,15 @@ def token_advantages(
 ) -> np.ndarray:
     """Lay a rollout's advantages a step over the tokens of its chunks.
 
-    step_advantages: [T], T the sum of `executed` [B].  Returns float32 [B, chunk, dimension], zero
-    where `executed_mask` is false.  Raises ValueError if the steps do not add up.
+    step_advantages: [T], T the sum of `executed` [B], or [T, 2]: of the motion and of the gripper,
+    the last number of an action.  Returns float32 [B, chunk, dimension], zero where
+    `executed_mask` is false.  Raises ValueError if the steps do not add up.
     """
     if sum(executed) != len(step_advantages):
         raise ValueError(f'{len(step_advantages)} steps do not fill chunks of {list(executed)}')
     laid_out = np.zeros((len(executed), chunk, dimension), dtype=np.float32)
     steps = executed_mask(executed, chunk, 1)[:, :, 0]
-    laid_out[steps] = np.asarray(step_advantages, dtype=np.float32)[:, None]
+    columns = np.asarray(step_advantages, dtype=np.float32).reshape(len(step_advantages), -1)
+    laid_out[steps] = columns[:, :1]
+    laid_out[steps, -1] = columns[:, -1]
     return laid_out

@@ -19,12 +19,12 @@ from smoothvla_ros.own_function import own_function
 from smoothvla_ros.training.advantages import (
     UNIFORM,
     group_normalised,
-    mean_spread,
     profile_scores,
+    profile_spread,
 )
+from smoothvla_ros.training.equal_pace import equal_pace_jerk, stalled_blocks
 from smoothvla_ros.training.outcomes import GroupOutcome, RolloutOutcome
 from smoothvla_ros.training.phases import Profile
-from smoothvla_ros.training.speed_neutral import speed_neutral_jerk, stalled_blocks
 
 CREDIT = ('episode', 'chunk', 'step')
 
@@ -54,16 +54,13 @@ class RewardSettings:
     jerk_spread_floor: float = setting(
         0.05, 'Spread of jerk that counts as noise, in units of the reference jerk', minimum=1e-6
     )
-    speed_neutral: bool = setting(
-        True, 'decoupled: take out of the jerk what speed alone explains within the group'
-    )
     # The third power in theory. Through the estimator's window of 0.3 s at 20 Hz, rollouts of the
     # shipped policy, resampled along their own paths, gave 1.9. Between the two, a rollout of a
     # real group that is slowed by 3 to 15 % gains nothing (test_real_group.py).
     pace_exponent: float = setting(
         2.5,
-        'decoupled: how jerk is taken to fall with the pace of a block slower than its group; '
-        '0 leaves it to what the group itself shows',
+        'decoupled: how jerk is taken to fall with the duration of a rollout beside its group; '
+        '0 pays for slowness',
         minimum=0.0,
         maximum=6.0,
     )
@@ -92,11 +89,20 @@ class GroupCredit:
     rewards: [G], the scalar that each rollout earned.
     advantages: G arrays [T_i], one number a control step.
     informative: whether there is anything to learn from; other groups are sampled again.
+    gripper_advantages: the same for the gripper's tokens; None where they earn what the motion's
+    do.
     """
 
     rewards: np.ndarray
     advantages: tuple[np.ndarray, ...]
     informative: bool
+    gripper_advantages: tuple[np.ndarray, ...] | None = None
+
+    @property
+    def by_part(self) -> list[np.ndarray]:
+        """G arrays [T_i, 2]: of the motion's tokens and of the gripper's."""
+        gripper = self.gripper_advantages or self.advantages
+        return [np.stack(pair, axis=1) for pair in zip(self.advantages, gripper, strict=True)]
 
 
 RewardFunction = Callable[[GroupOutcome, RewardSettings], GroupCredit]
@@ -161,21 +167,20 @@ def decoupled(group: GroupOutcome, settings: RewardSettings) -> GroupCredit:
     `profile_scores` over the successes, in units of the group's own spread. Nothing is divided
     by a batch's deviation afterwards: that would erase w.
 
-    Slowness lowers jerk. So the jerk is first brought to the speed that the group has in the same
-    phase (`speed_neutral_jerk`); a block that dawdles there cannot gain; and a success slower than
-    `slow_limit` allows is no yardstick for the others: its score can lower its advantage but not
-    raise it.
+    Slowness lowers jerk. So the jerk is first brought to the group's duration
+    (`equal_pace_jerk`); a block that dawdles cannot gain; and a success slower than `slow_limit`
+    allows is no yardstick for the others: its score can lower its advantage but not raise it.
+    The gripper's tokens earn A_task alone: a jaw has no part in the tool's jerk, and would learn to
+    open early and let the arm rest for the rest of the rollout.
     """
     success = group.success
     slow = group.steps > settings.slow_limit * group.reference.steps
     compared = success & ~slow
     floor = _floor(group, settings)
     task = group_normalised(success.astype(np.float64))
-    jerk, speed = _profiles(group, settings)
-    stalled = [np.zeros(len(profile.values), dtype=bool) for profile in speed]
-    if settings.speed_neutral:
-        jerk = speed_neutral_jerk(jerk, speed, compared, floor, settings.pace_exponent)
-        stalled = stalled_blocks(speed, compared)
+    profiles, speed = _profiles(group, settings)
+    jerk = equal_pace_jerk(profiles, compared, settings.pace_exponent)
+    stalled = stalled_blocks(speed, compared)
     scores = profile_scores(jerk, compared, floor, settings.smoothness_clip)
     advantages = []
     for index, score in enumerate(scores):
@@ -184,9 +189,14 @@ def decoupled(group: GroupOutcome, settings: RewardSettings) -> GroupCredit:
         advantages.append(task[index] + np.repeat(smoothness, jerk[index].lengths))
     mixed = success.any() and not success.all()
     # Of what is scored: rollouts may be equally rough as a whole and differ chunk by chunk.
-    spreads = mean_spread(jerk, compared) > floor
+    spreads = profile_spread(jerk, compared) > floor
     informative = mixed or (settings.smoothness_weight > 0.0 and spreads)
-    return GroupCredit(success.astype(np.float64), tuple(advantages), bool(informative))
+    return GroupCredit(
+        success.astype(np.float64),
+        tuple(advantages),
+        bool(informative),
+        tuple(np.full(n, a) for n, a in zip(group.steps, task, strict=True)),
+    )
 
 
 def _jerk_spreads(group: GroupOutcome, settings: RewardSettings) -> bool:

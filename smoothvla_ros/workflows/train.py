@@ -147,7 +147,7 @@ class _Job:
         folder: Path | str = checkpoint.policy_folder if checkpoint is not None else config.policy
         policy = self._load(folder, config.device)
         reference = None
-        if config.kl_coefficient > 0.0:
+        if config.needs_reference:
             first: Path | str = config.policy
             if checkpoint is not None:
                 _verify_first(self._store.at(0))
@@ -309,8 +309,8 @@ def _verify_first(checkpoint: Checkpoint) -> None:
         checkpoint.verify()
     except DamagedCheckpoint as error:
         raise UserError(
-            f'{error}; kl_coefficient compares with this policy, so put the file back or start in '
-            'another folder'
+            f'{error}; kl_coefficient and pace_coefficient compare with this policy, so put the '
+            'file back or start in another folder'
         ) from error
 
 

@@ -148,6 +148,7 @@ def test_an_update_starts_at_ratio_one_and_changes_the_adapter_alone(openvla_pol
     first = learner.update(batch, 0)
     assert first.first_ratio_drift < 1e-4
     assert abs(first.reference_kl) < 1e-6
+    assert first.pace == pytest.approx(1.0, abs=1e-6)
     assert learner.update(batch, 0).reference_kl > 1e-6
     now = dict(policy.module.named_parameters())
     assert all(torch.equal(now[name], value) for name, value in kept.items())
@@ -159,7 +160,7 @@ def test_a_resumed_run_goes_on_bit_for_bit(openvla_policy, observe, tmp_path):
     """Adapter and optimiser come back by name, in a policy that was loaded anew."""
     policy = openvla_policy(**PARALLEL)
     batch = sampled(policy, [observe(0), observe(1, 'open the drawer')])
-    config = GrpoConfig(learning_rate=1e-2, minibatches=2)
+    config = GrpoConfig(learning_rate=1e-2, minibatches=2, pace_coefficient=0.0)
     learner = GrpoLearner(policy, config)
     learner.update(batch, 0)
     store = CheckpointStore(tmp_path / 'checkpoints', 2)

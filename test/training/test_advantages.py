@@ -66,7 +66,20 @@ def test_profiles_are_compared_at_the_same_phase():
     """Each block is scored against that block of the others, not against the rollout's mean."""
     profiles = [Profile(np.array(values), (8, 8)) for values in ([1.0, 30.0], [3.0, 10.0])]
     scores = profile_scores(profiles, np.array([True, True]), 1e-6, clip=2.0)
-    np.testing.assert_allclose(scores, [[1.0, -1.0], [-1.0, 1.0]])
+    spread = np.sqrt((1.0**2 + 10.0**2) / 2.0)
+    expected = [[1.0 / spread, -10.0 / spread], [-1.0 / spread, 10.0 / spread]]
+    np.testing.assert_allclose(scores, expected)
+
+
+def test_a_rollouts_scores_add_up_to_its_mean_jerk():
+    """One spread for all phases: who is smoother as a whole has the higher mean score."""
+    generator = np.random.default_rng(3)
+    profiles = [Profile(generator.uniform(1.0, 5.0, 12), (8,) * 12) for _ in range(3)]
+    scores = [score.mean() for score in profile_scores(profiles, EVERYONE, 1e-6, clip=9.0)]
+    jerk = np.array([profile.values.mean() for profile in profiles])
+    spread = np.std([profile.values for profile in profiles], axis=0)
+    expected = (jerk.mean() - jerk) / np.sqrt(np.mean(spread**2))
+    np.testing.assert_allclose(scores, expected, rtol=1e-9)
 
 
 def test_a_longer_rollout_is_read_at_its_own_phase():

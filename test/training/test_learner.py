@@ -55,7 +55,7 @@ def batch_of(policy: ToyPolicy, advantages=None, order=None):
 
 def gradient_of(policy: ToyPolicy, batch, **settings) -> dict[str, torch.Tensor]:
     """The gradient of the whole batch's loss."""
-    learner = GrpoLearner(policy, GrpoConfig(**settings))
+    learner = GrpoLearner(policy, GrpoConfig(**{'pace_coefficient': 0.0, **settings}))
     learner.optimiser.zero_grad()
     learner.accumulate(batch, batch.valid_tokens)
     return {name: value.grad.clone() for name, value in learner.parameters.items()}
@@ -64,14 +64,18 @@ def gradient_of(policy: ToyPolicy, batch, **settings) -> dict[str, torch.Tensor]
 def test_the_first_ratio_is_exactly_one():
     """Old log-probabilities are those of `act`: scored row by row nothing drifts, not one bit."""
     policy = ToyPolicy()
-    _, sums = GrpoLearner(policy, GrpoConfig(micro_batch=1)).accumulate(batch_of(policy), 1.0)
+    _, sums = GrpoLearner(policy, GrpoConfig(pace_coefficient=0.0, micro_batch=1)).accumulate(
+        batch_of(policy), 1.0
+    )
     assert sums.tokens > 0
     assert (sums.ratio_drift, sums.policy_divergence, sums.clipped) == (0.0, 0.0, 0)
 
 
 def test_another_policy_than_the_one_that_sampled_shows_in_the_drift():
     """The logged drift catches stale weights."""
-    figures = GrpoLearner(ToyPolicy(1), GrpoConfig()).update(batch_of(ToyPolicy(0)), seed=0)
+    figures = GrpoLearner(ToyPolicy(1), GrpoConfig(pace_coefficient=0.0)).update(
+        batch_of(ToyPolicy(0)), seed=0
+    )
     assert figures.first_ratio_drift > 0.1
 
 
@@ -91,7 +95,7 @@ def test_a_token_weighs_the_same_in_a_short_rollout_as_in_a_long_one():
     policy = ToyPolicy()
     batch = batch_of(policy)
     whole = gradient_of(policy, batch)
-    learner = GrpoLearner(policy, GrpoConfig())
+    learner = GrpoLearner(policy, GrpoConfig(pace_coefficient=0.0))
     learner.optimiser.zero_grad()
     for rows in (np.arange(3), np.arange(3, len(batch))):
         learner.accumulate(batch.take(rows), batch.valid_tokens)
@@ -104,7 +108,7 @@ def test_the_order_in_which_rollouts_finish_does_not_change_one_bit():
     weights = []
     for order in (None, [4, 1, 5, 0, 3, 2]):
         policy = ToyPolicy()
-        GrpoLearner(policy, GrpoConfig(learning_rate=1e-2)).update(
+        GrpoLearner(policy, GrpoConfig(pace_coefficient=0.0, learning_rate=1e-2)).update(
             batch_of(policy, order=order), seed=1
         )
         weights.append(torch.nn.utils.parameters_to_vector(policy.module.parameters()))
@@ -168,7 +172,7 @@ def test_an_update_makes_rewarded_tokens_likelier():
     wanted = batch.tokens == batch.tokens[0, 0, 0]
     batch = dataclasses.replace(batch, advantages=np.where(wanted, 1.0, -1.0).astype(np.float32))
     before = policy.evaluate(batch.observations, batch.tokens, temperature=1.0).log_probs.detach()
-    GrpoLearner(policy, GrpoConfig(learning_rate=1e-3)).update(batch, seed=0)
+    GrpoLearner(policy, GrpoConfig(pace_coefficient=0.0, learning_rate=1e-3)).update(batch, seed=0)
     after = policy.evaluate(batch.observations, batch.tokens, temperature=1.0).log_probs.detach()
     rise = (after - before).numpy()
     assert rise[wanted & batch.mask].mean() > 0.0 > rise[~wanted & batch.mask].mean()
@@ -177,7 +181,9 @@ def test_an_update_makes_rewarded_tokens_likelier():
 def test_gradients_are_clipped_before_the_step():
     """A huge advantage is scaled down to the allowed norm, and logged as it was."""
     policy = ToyPolicy()
-    learner = GrpoLearner(policy, GrpoConfig(max_gradient_norm=0.5, minibatches=1))
+    learner = GrpoLearner(
+        policy, GrpoConfig(pace_coefficient=0.0, max_gradient_norm=0.5, minibatches=1)
+    )
     figures = learner.update(batch_of(policy, lambda e: np.full(e.steps, 1e4)), seed=0)
     norm = torch.linalg.vector_norm(
         torch.cat([p.grad.flatten() for p in learner.parameters.values()])
@@ -192,7 +198,7 @@ def test_divergence_stops_the_run_before_the_weights_are_lost():
     batch = batch_of(policy, lambda e: np.full(e.steps, np.inf))
     before = torch.nn.utils.parameters_to_vector(policy.module.parameters()).clone()
     with pytest.raises(UserError, match='learning_rate'):
-        GrpoLearner(policy, GrpoConfig()).update(batch, seed=0)
+        GrpoLearner(policy, GrpoConfig(pace_coefficient=0.0)).update(batch, seed=0)
     assert torch.equal(before, torch.nn.utils.parameters_to_vector(policy.module.parameters()))
 
 
@@ -202,7 +208,12 @@ def test_a_reference_holds_the_policy_back():
     for coefficient in (1e-9, 10.0):
         policy = ToyPolicy()
         config = GrpoConfig(
-            learning_rate=3e-3, epochs=20, kl_coefficient=coefficient, clip_low=1, clip_high=9
+            pace_coefficient=0.0,
+            learning_rate=3e-3,
+            epochs=20,
+            kl_coefficient=coefficient,
+            clip_low=1,
+            clip_high=9,
         )
         learner = GrpoLearner(policy, config, reference=ToyPolicy())
         learner.update(batch_of(policy), seed=0)
@@ -214,14 +225,16 @@ def test_frozen_parameters_stay():
     """Only what is left moves, only that is saved, and an unknown name is refused."""
     policy = ToyPolicy()
     before = {name: value.clone() for name, value in policy.module.named_parameters()}
-    learner = GrpoLearner(policy, GrpoConfig(frozen=('0',), learning_rate=1e-2))
+    learner = GrpoLearner(
+        policy, GrpoConfig(pace_coefficient=0.0, frozen=('0',), learning_rate=1e-2)
+    )
     learner.update(batch_of(policy), seed=0)
     moved = {n for n, v in policy.module.named_parameters() if not torch.equal(v, before[n])}
     assert moved == set(learner.parameters) == {'2.weight', '2.bias'}
     with pytest.raises(UserError, match='choose from 0, 2'):
-        GrpoLearner(policy, GrpoConfig(frozen=('cameras',)))
+        GrpoLearner(policy, GrpoConfig(pace_coefficient=0.0, frozen=('cameras',)))
     with pytest.raises(UserError, match='nothing to train'):
-        GrpoLearner(policy, GrpoConfig(frozen=('0', '2')))
+        GrpoLearner(policy, GrpoConfig(pace_coefficient=0.0, frozen=('0', '2')))
 
 
 def test_seeds_of_chunks_are_those_of_the_graph():

@@ -31,6 +31,15 @@ def test_advantages_follow_the_executed_steps():
     np.testing.assert_array_equal(laid_out[:, :, 0], laid_out[:, :, 1])
 
 
+def test_the_gripper_can_have_an_advantage_of_its_own():
+    """Two columns: the last number of an action takes the second, every other the first."""
+    parts = np.array([[1.0, -1.0], [2.0, -2.0], [3.0, -3.0]])
+    laid_out = token_advantages(parts, [2, 1], chunk=2, dimension=3)
+    np.testing.assert_array_equal(laid_out[:, :, 0], [[1.0, 2.0], [3.0, 0.0]])
+    np.testing.assert_array_equal(laid_out[:, :, 1], laid_out[:, :, 0])
+    np.testing.assert_array_equal(laid_out[:, :, 2], -laid_out[:, :, 0])
+
+
 def test_advantages_must_fill_the_executed_steps():
     """A rollout whose chunks and motion disagree is refused."""
     with pytest.raises(ValueError, match='do not fill'):

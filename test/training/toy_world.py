@@ -82,7 +82,8 @@ class ToyPolicy:
         """Log-probabilities and entropy of tokens, with gradient."""
         log_probs = self._log_probs(observations, temperature)
         chosen = log_probs.gather(-1, torch.as_tensor(tokens)[..., None])[..., 0]
-        return TokenStatistics(chosen, -(log_probs.exp() * log_probs).sum(-1))
+        expected = log_probs.exp() @ torch.linspace(-1.0, 1.0, BINS)
+        return TokenStatistics(chosen, -(log_probs.exp() * log_probs).sum(-1), expected)
 
     def prepare_training(self) -> None:
         """All of it learns."""

@@ -146,9 +146,15 @@ class OpenVLAPolicy:
                 hidden = network.sequential_hidden(inputs, given.flatten(1))
             logits = network.action_logits(hidden).unflatten(1, given.shape[1:])
         distribution = token_log_probs(logits, divisor)
+        probabilities = distribution.exp()
+        # [bins, dimension]: what each token stands for, in each dimension's own units.
+        bins = self.base.action_ids.decode(np.arange(self.spec.bins))
+        commands = self._commands(np.repeat(bins[:, None], self.spec.action_dimension, axis=1))
+        values = torch.as_tensor(commands, dtype=torch.float32, device=logits.device)
         return TokenStatistics(
             log_probs=distribution.gather(-1, given.unsqueeze(-1)).squeeze(-1),
-            entropy=-(distribution.exp() * distribution).sum(dim=-1),
+            entropy=-(probabilities * distribution).sum(dim=-1),
+            expected_actions=torch.einsum('bcdn,nd->bcd', probabilities, values),
         )
 
     def prepare_training(self) -> None:

@@ -123,9 +123,12 @@ class SmallVLAPolicy:
         logits = self._logits(observations)
         distribution = token_log_probs(logits, temperature if temperature > 0.0 else 1.0)
         index = torch.as_tensor(np.asarray(tokens), device=logits.device).unsqueeze(-1)
+        probabilities = distribution.exp()
+        centres = torch.as_tensor(self._bins.centres, dtype=torch.float32, device=logits.device)
         return TokenStatistics(
             log_probs=distribution.gather(-1, index).squeeze(-1),
-            entropy=-(distribution.exp() * distribution).sum(dim=-1),
+            entropy=-(probabilities * distribution).sum(dim=-1),
+            expected_actions=probabilities @ centres,
         )
 
     def prepare_training(self) -> None:

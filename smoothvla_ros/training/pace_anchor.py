@@ -1,0 +1,85 @@
+"""Keeps a policy from becoming smooth by becoming slow, without a sample's noise.
+
+What a reward can say of pace it says through whole rollouts, and what a policy gradient credits are
+single chunks: a chunk that moves a little less is smoother itself, and what it costs in time is
+charged to all. The anchor closes that gap in the loss. The motion that a policy expects to command
+is a differentiable function of its logits; where it falls short of the starting policy's, in the
+same observations, it is pulled back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+TRANSLATION = slice(0, 3)
+"""Where an action, a tool-pose delta, holds its translation."""
+
+REST = 0.25
+"""Share of the batch's RMS motion below which a step counts as rest, and ever less in the pace."""
+
+
+@dataclass
+class MotionSums:
+    """Sums over valid steps, so that micro-batches add up.
+
+    along: of `relative_motion`.  reference: of the same for the starting policy itself.
+    """
+
+    along: float = 0.0
+    reference: float = 0.0
+
+    def add(self, along: float, reference: float) -> None:
+        """Add the sums of other steps."""
+        self.along += along
+        self.reference += reference
+
+    @property
+    def pace(self) -> float:
+        """How fast the policy goes along the starting policy's motion: 1 is as fast, 0 rests."""
+        return self.along / self.reference if self.reference > 0.0 else 1.0
+
+
+def rest_motion(reference_actions: np.ndarray, mask: np.ndarray) -> float:
+    """Return the translation a step that counts as rest, `REST` times the RMS of the valid ones.
+
+    All [B, chunk, dimension], `mask` bool; in the units of the actions.
+    """
+    squares = (reference_actions[..., TRANSLATION].astype(np.float64) ** 2).sum(axis=-1)
+    valid = squares[mask[..., 0]]
+    return REST * float(np.sqrt(valid.mean())) if len(valid) else 0.0
+
+
+def relative_motion(
+    expected_actions: torch.Tensor,
+    reference_actions: torch.Tensor,
+    mask: torch.Tensor,
+    rest: float,
+) -> torch.Tensor:
+    """Return the sum over valid steps of <a, r> / (<r, r> + rest^2).
+
+    a: the expected translation, r: the starting policy's. Relative, because every step takes the
+    same time: a policy that halves its speed where it is slow anyway loses as much time as one
+    that halves it where it is fast.
+    All [B, chunk, dimension], `mask` bool.  Invalid steps may hold anything, NaN included.
+    """
+    valid = mask[..., 0]
+    zero = torch.zeros((), dtype=expected_actions.dtype, device=expected_actions.device)
+    reference = torch.where(valid[..., None], reference_actions[..., TRANSLATION], zero)
+    along = (expected_actions[..., TRANSLATION] * reference).sum(dim=-1)
+    size = (reference * reference).sum(dim=-1) + rest * rest
+    return torch.where(valid & (size > 0.0), along / size, zero).sum()
+
+
+def pull(sums: MotionSums, coefficient: float, valid_tokens: int) -> float:
+    """Return the weight of `relative_motion` in the summed loss: it has the penalty's gradient.
+
+    The penalty is coefficient / 2 * max(0, 1 - pace)^2 of the whole batch, per valid token as the
+    rest of the loss: linear in the motion once the pace is known, so that neither the order nor
+    the size of micro-batches matters. A policy that keeps its pace is not pulled.
+    """
+    if sums.reference <= 0.0:
+        return 0.0
+    return coefficient * max(0.0, 1.0 - sums.pace) * valid_tokens / sums.reference

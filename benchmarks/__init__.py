@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import os
 from pathlib import Path
+
+from smoothvla_ros.atomic_files import write_file
 
 OUTPUT = Path('runs/bench/bench.json')
 # One module a row of the table; each is imported and measures alone, so that none slows another.
@@ -43,10 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
             )
             missed += not met
             print(f'{name + "." + key:50s}{value:10.3f}  {verdict}'.rstrip(), flush=True)
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = arguments.out.with_name(f'{arguments.out.name}.tmp')
-    temporary.write_text(json.dumps(figures, indent=2) + '\n')
-    os.replace(temporary, arguments.out)
+    write_file(arguments.out, json.dumps(figures, indent=2) + '\n')
     print(f'figures: {arguments.out}')
     return 1 if missed else 0
 

@@ -17,6 +17,7 @@ ROOT = Path(smoothvla_ros.__file__).resolve().parent
 FOUNDATIONS = (
     'records',
     'archives',
+    'atomic_files',
     'configuration',
     'errors',
     'own_function',

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.episode_table import COLUMNS, EpisodeRow, in_order
-from smoothvla_ros.evaluation.figure_style import write_bytes
 
 FORMAT = 1
 SUFFIX = '.json.xz'
@@ -76,7 +76,7 @@ def write_record(folder: Path, record: CellRecord) -> Path:
     }
     text = json.dumps(content, sort_keys=True, separators=(',', ':'), allow_nan=False)
     path = record.name.path(folder)
-    write_bytes(path, lzma.compress(text.encode(), preset=9))
+    write_file(path, lzma.compress(text.encode(), preset=9))
     return path
 
 

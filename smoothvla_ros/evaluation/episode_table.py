@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.stored_episode import StoredEpisode
 from smoothvla_ros.kinematics import Arm
@@ -228,10 +229,7 @@ def in_order(rows: Iterable[EpisodeRow]) -> list[EpisodeRow]:
 def write_rows(path: Path, rows: Iterable[EpisodeRow]) -> None:
     """Write the whole table in a fixed order, atomically."""
     ordered = in_order(rows)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}')
-    temporary.write_text(_lines([COLUMNS, *(_cells(row) for row in ordered)]))
-    os.replace(temporary, path)
+    write_file(path, _lines([COLUMNS, *(_cells(row) for row in ordered)]))
 
 
 def append_row(path: Path, row: EpisodeRow) -> None:

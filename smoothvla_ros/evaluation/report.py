@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation import plots
 from smoothvla_ros.evaluation.archive import EpisodeArchive
-from smoothvla_ros.evaluation.figure_style import write_bytes
 from smoothvla_ros.evaluation.measures import JERK
 from smoothvla_ros.evaluation.motion import MotionPair, motion_of
 from smoothvla_ros.evaluation.pairing import Pair, Pairing, pair_rows
@@ -68,12 +68,12 @@ def write_report(
     labels = _labels(context)
     figures = _figures(archive, pairing, summary, context, labels)
     for name, content in figures.items():
-        write_bytes(folder / FIGURES / f'{name}.png', content)
+        write_file(folder / FIGURES / f'{name}.png', content)
     typical = pairing.representative(JERK.column)
     if video and typical is not None:
         _write_video(archive, typical, context, labels)
     text = page(summary, figures, folder / FILM, folder / STILL, labels)
-    write_bytes(folder / REPORT, text.encode())
+    write_file(folder / REPORT, text)
     return summary
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from smoothvla_ros.archives import DamagedArchive, read_arrays
+from smoothvla_ros.atomic_files import new_file
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.records import Episode, EpisodeName, EpisodeRequest, Trajectory
 
@@ -76,11 +76,9 @@ class StoredEpisode:
 
 def save(path: Path, episode: StoredEpisode) -> None:
     """Write one episode to `path` (.npz, compressed), whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}')
     request, trajectory = episode.request, episode.trajectory
     horizon = -1 if request.horizon is None else request.horizon
-    with temporary.open('wb') as file:
+    with new_file(path) as temporary, temporary.open('wb') as file:
         np.savez_compressed(
             file,
             format=FORMAT,
@@ -101,7 +99,6 @@ def save(path: Path, episode: StoredEpisode) -> None:
             log_probs=episode.log_probs,
             **{name: getattr(trajectory, name) for name in _ARRAYS + _PERIODS},
         )
-    os.replace(temporary, path)
 
 
 def load(path: Path) -> StoredEpisode:

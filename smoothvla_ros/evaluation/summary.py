@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.bootstrap import REPLICATES, mean_interval
 from smoothvla_ros.evaluation.episode_table import EpisodeRow, in_order
@@ -157,12 +157,8 @@ def context_of(summary: Mapping[str, Any]) -> RunContext:
 
 def write_summary(folder: Path, summary: Mapping[str, Any]) -> Path:
     """Write summary.json atomically and return its path."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / SUMMARY
-    temporary = folder / f'.{SUMMARY}.{os.getpid()}'
-    temporary.write_text(json.dumps(summary, indent=2, allow_nan=False, ensure_ascii=False) + '\n')
-    os.replace(temporary, path)
+    path = Path(folder) / SUMMARY
+    write_file(path, json.dumps(summary, indent=2, allow_nan=False, ensure_ascii=False) + '\n')
     return path
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.ticker import MaxNLocator
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
+from smoothvla_ros.atomic_files import new_file, write_file
 from smoothvla_ros.evaluation.figure_style import (
     AFTER_COLOUR,
     BEFORE_COLOUR,
     INK,
     figure,
     quiet_axes,
-    write_bytes,
 )
 from smoothvla_ros.evaluation.motion import Motion, MotionPair
 from smoothvla_ros.evaluation.replay import Replay
@@ -136,34 +135,28 @@ class BeforeAfterFilm:
 
 def write_film(path: Path, film: BeforeAfterFilm, rate_hz: float = 20.0) -> None:
     """Write the film as H.264 (.mp4) in real time, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{os.getpid()}.{path.name}')
-    writer = imageio_ffmpeg.write_frames(
-        str(temporary),
-        (WIDTH, HEIGHT),
-        fps=rate_hz,
-        codec='libx264',
-        quality=None,
-        macro_block_size=2,
-        output_params=['-crf', '23', '-preset', 'veryfast', '-movflags', '+faststart'],
-        ffmpeg_log_level='error',
-    )
-    writer.send(None)
-    try:
+    encoding = ['-crf', '23', '-preset', 'veryfast', '-movflags', '+faststart', '-f', 'mp4']
+    with new_file(path) as temporary:
+        writer = imageio_ffmpeg.write_frames(
+            str(temporary),
+            (WIDTH, HEIGHT),
+            fps=rate_hz,
+            codec='libx264',
+            quality=None,
+            macro_block_size=2,
+            output_params=encoding,
+            ffmpeg_log_level='error',
+        )
+        writer.send(None)
         for frame in film.frames(rate_hz):
             writer.send(np.ascontiguousarray(frame))
         writer.close()
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_still(path: Path, film: BeforeAfterFilm, share: float = 0.5) -> None:
     """Write one frame (.png), at a share of the film's duration."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{os.getpid()}.{path.name}')
-    Image.fromarray(film.frame(share * film.duration_s)).save(temporary, 'PNG', optimize=True)
-    os.replace(temporary, path)
+    with new_file(path) as temporary:
+        Image.fromarray(film.frame(share * film.duration_s)).save(temporary, 'PNG', optimize=True)
 
 
 def write_animation(
@@ -186,7 +179,7 @@ def write_animation(
         duration=round(1000.0 / rate_hz),
         loop=0,
     )
-    write_bytes(path, buffer.getvalue())
+    write_file(path, buffer.getvalue())
 
 
 def _latest(side: Side, time_s: float) -> np.ndarray:

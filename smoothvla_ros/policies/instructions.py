@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.errors import UserError
 
 PADDING = 0
@@ -50,9 +50,7 @@ class Vocabulary:
 
     def write(self, path: Path) -> None:
         """Write the words as JSON, atomically."""
-        temporary = path.with_name(f'{path.name}.tmp')
-        temporary.write_text(json.dumps(list(self.words), indent=0) + '\n')
-        os.replace(temporary, path)
+        write_file(path, json.dumps(list(self.words), indent=0) + '\n')
 
     def __len__(self) -> int:
         """Return how many word numbers there are, the two special ones included."""

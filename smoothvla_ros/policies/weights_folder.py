@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from smoothvla_ros.atomic_files import new_folder
 from smoothvla_ros.errors import UserError, disk_errors
 
 HASHES = 'SHA256SUMS'
@@ -22,35 +21,23 @@ def write_atomically(folder: Path) -> Iterator[Path]:
     old folder is as it was.
     """
     folder = Path(folder)
-    temporary = folder.with_name(f'{folder.name}.writing')
-    try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-    except OSError as error:
-        raise UserError(f'{folder}: {error.strerror}; choose another folder') from error
-    try:
-        with disk_errors(str(folder)):
-            yield temporary
-            _put_in_place(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with disk_errors(str(folder)), ExitStack() as stack:
+        try:
+            temporary = stack.enter_context(new_folder(folder))
+        except OSError as error:
+            raise UserError(f'{folder}: {error.strerror}; choose another folder') from error
+        yield temporary
+        _add_hashes(temporary)
 
 
-def _put_in_place(temporary: Path, folder: Path) -> None:
-    """Add the hashes; then the new folder takes the place of the old one, if there is one."""
-    names = sorted(path.name for path in temporary.iterdir())
-    lines = [f'{file_hash(temporary / name)}  {name}\n' for name in names]
-    (temporary / HASHES).write_text(''.join(lines))
+def _add_hashes(folder: Path) -> None:
+    names = sorted(path.name for path in folder.iterdir())
+    lines = [f'{file_hash(folder / name)}  {name}\n' for name in names]
+    (folder / HASHES).write_text(''.join(lines))
     # safetensors makes its files private; a policy is shared as any new file of the user's is.
-    usual_mode = (temporary / HASHES).stat().st_mode
+    usual_mode = (folder / HASHES).stat().st_mode
     for name in names:
-        (temporary / name).chmod(usual_mode)
-    previous = folder.with_name(f'{folder.name}.previous')
-    shutil.rmtree(previous, ignore_errors=True)
-    if folder.exists():
-        os.replace(folder, previous)
-    os.replace(temporary, folder)
-    shutil.rmtree(previous, ignore_errors=True)
+        (folder / name).chmod(usual_mode)
 
 
 def check_files(folder: Path, names: Sequence[str]) -> None:

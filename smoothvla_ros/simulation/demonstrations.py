@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from smoothvla_ros.archives import DamagedArchive, read_arrays
+from smoothvla_ros.atomic_files import new_file
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.records import EpisodeName
 
@@ -74,14 +74,10 @@ def write_demonstration(demonstration: Demonstration, path: Path) -> None:
 
     Raises UserError if the folder cannot be written.
     """
-    unfinished = path.with_name(f'.{path.name}.{os.getpid()}')
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished.open('wb') as file:
+        with new_file(path) as temporary, temporary.open('wb') as file:
             np.savez(file, **dataclasses.asdict(demonstration))
-        os.replace(unfinished, path)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         raise UserError(f'demonstration {path}: {error.strerror}; give a writable --out') from error
 
 

@@ -63,7 +63,8 @@ class Environment:
     def reset(self, name: EpisodeName) -> None:
         """Begin the episode of this name: place the fixtures, set the init state, let it settle.
 
-        Raises UserError if the name is of another task, or its init state or seed do not exist.
+        Raises UserError if the name is of another task, its init state or seed do not exist, or the
+        objects of the scene find no place under the seed.
         """
         self._require_known(name)
         self._reset.place_fixtures(name.scene_seed)

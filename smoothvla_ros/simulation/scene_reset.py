@@ -7,13 +7,19 @@ drawn under the seed is drawn and written into it.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from smoothvla_ros.errors import UserError
+
 # A hard reset appends the samplers of doors and switches to a list that the constructor already
 # filled, so that the first reset after construction (what evaluations do) draws them twice.
 _PROPERTY_SAMPLER_ROUNDS = 2
+
+# Each is 5000 tries an object already, of robosuite's own.
+_PLACEMENT_DRAWS = 20
 
 
 class SceneReset:
@@ -32,12 +38,13 @@ class SceneReset:
         """Reset robot, controller and counters, and set the fixture poses of a scene seed.
 
         NumPy's global random state, from which LIBERO draws, is left as it was.
+        Raises UserError if the objects of the scene find no place.
         """
         env = self._env
         before = np.random.get_state()  # noqa: NPY002 (LIBERO knows no other generator)
         np.random.seed(scene_seed)  # noqa: NPY002
         try:
-            self._reset_until_placed()
+            self._reset_until_placed(scene_seed)
         finally:
             np.random.set_state(before)  # noqa: NPY002
         env.visualize(vis_settings=dict.fromkeys(env._visualizations, False))
@@ -50,20 +57,24 @@ class SceneReset:
         env._check_success()
         env._post_process()
 
-    def _reset_until_placed(self) -> None:
-        """Draw placements until the objects fit, as ``ControlEnv.reset`` does."""
+    def _reset_until_placed(self, scene_seed: int) -> None:
+        """Draw placements until the objects fit, as ``ControlEnv.reset`` does, but not for ever."""
         from robosuite.utils.errors import RandomizationError
 
         env = self._env
-        rounds = _PROPERTY_SAMPLER_ROUNDS
-        while True:
+        for draw in range(_PLACEMENT_DRAWS):
             self._undo_last_episode()
+            rounds = _PROPERTY_SAMPLER_ROUNDS + draw
             env.object_property_initializers = self._property_samplers * rounds
             try:
                 env._reset_internal()
-                return
             except RandomizationError:
-                rounds += 1
+                continue
+            return
+        raise UserError(
+            f'scene_seed={scene_seed}: {_PLACEMENT_DRAWS} draws found no place for the objects of '
+            f'{Path(env.bddl_file_name).stem}; use another scene seed'
+        )
 
     def _undo_last_episode(self) -> None:
         """Give the model, the data and the gripper the values of a newly loaded scene."""

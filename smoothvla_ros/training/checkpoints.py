@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import re
 import shutil
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from smoothvla_ros.atomic_files import PREVIOUS, WRITING, new_folder
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.tensor_files import tensor_file_errors
 from smoothvla_ros.policies.weights_folder import file_hash
@@ -73,7 +73,10 @@ class Checkpoint:
             return
         names = sorted(expected.keys() | found.keys())
         wrong = next(name for name in names if found.get(name) != expected.get(name))
-        state = 'does not match its hash' if wrong in found else 'is missing'
+        if wrong not in expected:
+            state = 'is not one of its files; delete it'
+        else:
+            state = 'does not match its hash' if wrong in found else 'is missing'
         raise DamagedCheckpoint(f'checkpoint {self.folder}: {wrong} {state}')
 
 
@@ -108,19 +111,16 @@ class CheckpointStore:
         Raises UserError if the folder cannot be written.
         """
         checkpoint = self.at(iteration)
-        partial = self._folder / f'.partial-{os.getpid()}'
         try:
             self._remove_leftovers()
-            partial.mkdir(parents=True)
-            save_policy(partial / POLICY)
-            for name, values in tensors.items():
-                contiguous = {key: value.detach().contiguous() for key, value in values.items()}
-                with tensor_file_errors():
-                    save_file(contiguous, partial / f'{name}.safetensors')
-            (partial / _STATE).write_text(json.dumps(state, indent=1))
-            (partial / _MANIFEST).write_text(json.dumps(_hashes(partial), indent=1))
-            self._remove(checkpoint.folder)
-            partial.replace(checkpoint.folder)
+            with new_folder(checkpoint.folder) as folder:
+                save_policy(folder / POLICY)
+                for name, values in tensors.items():
+                    contiguous = {key: value.detach().contiguous() for key, value in values.items()}
+                    with tensor_file_errors():
+                        save_file(contiguous, folder / f'{name}.safetensors')
+                (folder / _STATE).write_text(json.dumps(state, indent=1))
+                (folder / _MANIFEST).write_text(json.dumps(_hashes(folder), indent=1))
             for old in self.iterations()[: -self._keep]:
                 if 0 < old < iteration:
                     self._remove(self.at(old).folder)
@@ -151,16 +151,15 @@ class CheckpointStore:
         return None
 
     def _remove_leftovers(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        for path in self._folder.glob('.partial-*'):
-            shutil.rmtree(path)
+        for ending in (WRITING, PREVIOUS):
+            for path in self._folder.glob(f'*{ending}'):
+                shutil.rmtree(path)
 
     def _remove(self, folder: Path) -> None:
         """Delete a checkpoint; a kill in between leaves no half of it under its name."""
-        if folder.exists():
-            doomed = folder.with_name(f'.partial-{folder.name}')
-            folder.replace(doomed)
-            shutil.rmtree(doomed)
+        doomed = folder.with_name(f'{folder.name}{PREVIOUS}')
+        folder.replace(doomed)
+        shutil.rmtree(doomed)
 
 
 def _hashes(folder: Path) -> dict[str, str]:

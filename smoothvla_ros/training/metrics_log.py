@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,8 @@ from types import TracebackType
 from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
+
+from smoothvla_ros.atomic_files import new_file
 
 METRICS = 'metrics.csv'
 TENSORBOARD = 'tensorboard'
@@ -55,9 +56,7 @@ class MetricsLog:
 
     def _write_table(self) -> None:
         columns = list(dict.fromkeys(name for figures in self._history for name in figures))
-        temporary = self._path.with_name(f'.{self._path.name}.{os.getpid()}')
-        with temporary.open('w', newline='') as file:
+        with new_file(self._path) as temporary, temporary.open('w', newline='') as file:
             writer = csv.DictWriter(file, columns, restval='', lineterminator='\n')
             writer.writeheader()
             writer.writerows(self._history)
-        os.replace(temporary, self._path)

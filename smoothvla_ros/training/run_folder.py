@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.configuration import to_mapping
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.training.config import TrainConfig
@@ -72,9 +73,7 @@ class RunFolder:
         self._write({'config': self._config, 'finished': True})
 
     def _write(self, record: dict[str, Any]) -> None:
-        temporary = self._record.with_name(f'.{_RECORD}.{os.getpid()}')
-        temporary.write_text(json.dumps(record, indent=1) + '\n')
-        os.replace(temporary, self._record)
+        write_file(self._record, json.dumps(record, indent=1) + '\n')
 
 
 def check_folder(config: TrainConfig, files: Iterable[str]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from tqdm import tqdm
 
 import smoothvla_ros
+from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.control.motion_guard.robot import LIMIT_SETS, VENDOR, RobotDescription
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.bags.analysis import Progress, analyse
@@ -22,7 +23,6 @@ from smoothvla_ros.evaluation.bags.comparison import compare
 from smoothvla_ros.evaluation.bags.page import page
 from smoothvla_ros.evaluation.bags.settings import AnalysisSettings, Robot
 from smoothvla_ros.evaluation.bags.table import comparison_lines, lines
-from smoothvla_ros.evaluation.figure_style import write_bytes
 from smoothvla_ros.kinematics import Arm
 
 REPORT = Path('jerk_report.html')
@@ -159,7 +159,7 @@ def _progress(path: Path) -> Iterator[Progress]:
 
 def _write(path: Path, text: str) -> None:
     try:
-        write_bytes(path, text.encode())
+        write_file(path, text)
     except OSError as error:
         raise UserError(f'{path} cannot be written: {error.strerror}') from error
 

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.configuration import load
 from smoothvla_ros.evaluation.cell_record import read_records
-from smoothvla_ros.evaluation.figure_style import write_bytes
 from smoothvla_ros.evaluation.matrix import Matrix
 from smoothvla_ros.evaluation.results import Results, plain
 from smoothvla_ros.evaluation.results_bars import Bar, bars
@@ -127,7 +127,7 @@ def write_tables(config: BenchmarkConfig, cells: Sequence[Cell]) -> tuple[Path, 
     places = tuple(config.results.with_name(f'results.{kind}') for kind in ('md', 'json'))
     data = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + '\n'
     for place, written in zip(places, (text, data), strict=True):
-        write_bytes(place, written.encode())
+        write_file(place, written)
     return places[0], places[1]
 
 

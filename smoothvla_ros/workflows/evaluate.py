@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.configuration import load, to_mapping
 from smoothvla_ros.errors import UserError, disk_errors
 from smoothvla_ros.evaluation.archive import EpisodeArchive
 from smoothvla_ros.evaluation.comparison_table import print_comparison
 from smoothvla_ros.evaluation.episode_table import EpisodeRow
-from smoothvla_ros.evaluation.figure_style import write_bytes
 from smoothvla_ros.evaluation.report import REPORT, write_report
 from smoothvla_ros.evaluation.reworded_policy import (
     RewordedPolicy,
@@ -317,7 +317,7 @@ def _claim(config: EvaluationConfig, contestants: Sequence[_Contestant]) -> floa
     if config.out.is_dir() and any(config.out.iterdir()):
         raise UserError(f'output {config.out} is not empty; choose another --out')
     try:
-        write_bytes(path, (json.dumps(settings, indent=2) + '\n').encode())
+        write_file(path, json.dumps(settings, indent=2) + '\n')
     except OSError as error:
         raise UserError(
             f'output {config.out}: {error.strerror}; choose a folder that can be written'

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.simulation import tasks
@@ -103,11 +103,8 @@ class ExpertReport:
             'tasks': self.rows() if self._episodes else [],
             'episodes': [dataclasses.asdict(episode) for episode in self._episodes],
         }
-        unfinished = self.path.with_name(f'.{self.path.name}.{os.getpid()}')
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished.write_text(json.dumps(content, indent=1) + '\n')
-            os.replace(unfinished, self.path)
+            write_file(self.path, json.dumps(content, indent=1) + '\n')
         except OSError as error:
             raise UserError(f'{self.path}: {error.strerror}; give a writable --out') from error
 

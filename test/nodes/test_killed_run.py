@@ -83,7 +83,7 @@ def reach(run: TrainingRun, moment: str, phases: list[str]) -> None:
         run.wait_for(lambda: any('spawn_main' in command for command in run.alive().values()))
     elif moment == CHECKPOINT:
         folder = run.output / 'checkpoints'
-        run.wait_for(lambda: list(folder.glob('.partial-*')))
+        run.wait_for(lambda: list(folder.glob('*.writing')))
     else:
         run.wait_for(lambda: moment in phases)
 

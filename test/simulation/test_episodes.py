@@ -62,6 +62,22 @@ def test_a_reset_leaves_the_global_random_state_alone(spatial_environment):
     np.testing.assert_array_equal(np.random.random(4), expected)  # noqa: NPY002
 
 
+def test_a_scene_whose_objects_find_no_place_is_an_error_and_no_endless_loop(
+    spatial_environment, monkeypatch
+):
+    """Every object drawn at the same spot: named in one line; the environment can be used on."""
+    samplers = spatial_environment.libero.placement_initializer.samplers.values()
+    with monkeypatch.context() as everything_at_one_spot:
+        for sampler in samplers:
+            everything_at_one_spot.setattr(sampler, 'x_ranges', [(0.0, 0.0)])
+            everything_at_one_spot.setattr(sampler, 'y_ranges', [(0.0, 0.0)])
+            everything_at_one_spot.setattr(sampler, 'ensure_object_boundary_in_range', False)
+        with pytest.raises(UserError, match=r'^scene_seed=11: .*black_bowl.*another scene seed$'):
+            spatial_environment.reset(NAME)
+    spatial_environment.reset(NAME)
+    assert spatial_environment.trajectory().steps == 0
+
+
 def test_the_trajectory_has_a_row_for_the_start_and_one_a_step(
     spatial_environment, pushing_actions
 ):

@@ -105,6 +105,15 @@ def test_a_missing_file_is_damage(tmp_path, victim):
         store.latest()
 
 
+@pytest.mark.parametrize('name', ['.DS_Store', 'policy/notes.txt', 'zzz'])
+def test_a_file_that_was_not_written_is_named_as_that(tmp_path, name):
+    """Not as a wrong hash: whoever put it there is told to delete it."""
+    checkpoint = write(CheckpointStore(tmp_path, keep=2), 1)
+    (checkpoint.folder / name).write_text('')
+    with pytest.raises(DamagedCheckpoint, match=f'{name} is not one of its files; delete it'):
+        checkpoint.verify()
+
+
 def test_no_checkpoint_is_not_an_error(tmp_path):
     """A fresh run starts from its policy."""
     assert CheckpointStore(tmp_path / 'nothing', keep=2).latest() is None
@@ -128,9 +137,10 @@ def test_a_half_written_checkpoint_does_not_count(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         store.save(1, killed, {}, {})
+    (tmp_path / 'iteration_0001.writing' / 'policy').mkdir(parents=True)
     assert store.latest() is None
-    write(store, 1)
-    assert [path.name for path in tmp_path.iterdir()] == ['iteration_0001']
+    write(store, 2)
+    assert [path.name for path in tmp_path.iterdir()] == ['iteration_0002']
 
 
 def test_the_hash_of_a_folder_depends_on_names_and_contents(tmp_path):

@@ -103,6 +103,20 @@ def test_a_token_weighs_the_same_in_a_short_rollout_as_in_a_long_one():
         torch.testing.assert_close(parameter.grad, whole[name], rtol=1e-4, atol=1e-7)
 
 
+def test_minibatches_divide_by_their_share_of_the_whole_batch():
+    """The mean over the steps is the loss of the whole batch, however its tokens were dealt out."""
+    policy = ToyPolicy()
+    batch = batch_of(policy, lambda e: np.linspace(5.0, 1.0, e.steps))
+    learner = GrpoLearner(policy, GrpoConfig(minibatches=5, learning_rate=0.0))
+    figures = learner.update(batch, seed=0)
+    whole = -batch.advantages[batch.mask].mean()
+    rows = np.array_split(np.random.default_rng(0).permutation(len(batch)), 5)
+    means = [-batch.advantages[row][batch.mask[row]].mean() for row in rows]
+    assert figures.optimiser_steps == 5
+    assert figures.loss == pytest.approx(whole, rel=1e-5)
+    assert abs(np.mean(means) - whole) > 1e-3, 'the minibatches should differ in valid tokens'
+
+
 def test_the_order_in_which_rollouts_finish_does_not_change_one_bit():
     """The learner sorts by episode id before it sums."""
     weights = []

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 
+from smoothvla_ros.atomic_files import new_file
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation.twin.arm_twin import ArmTwin
@@ -47,16 +47,15 @@ class EpisodeLog:
             return
         name = self._name
         path = self._folder / (f'{name.suite}_{name.task}_{name.init_state}_{name.scene_seed}.npz')
-        temporary = path.with_suffix('.writing.npz')
-        np.savez_compressed(
-            temporary,
-            joint_positions=np.array(self._positions),
-            commanded_positions=np.array(self._commanded),
-            period_s=self._period_s,
-            success=success,
-            suite=name.suite,
-            task=name.task,
-            init_state=name.init_state,
-            scene_seed=name.scene_seed,
-        )
-        os.replace(temporary, path)
+        with new_file(path) as temporary, temporary.open('wb') as file:
+            np.savez_compressed(
+                file,
+                joint_positions=np.array(self._positions),
+                commanded_positions=np.array(self._commanded),
+                period_s=self._period_s,
+                success=success,
+                suite=name.suite,
+                task=name.task,
+                init_state=name.init_state,
+                scene_seed=name.scene_seed,
+            )

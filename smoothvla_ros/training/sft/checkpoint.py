@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from smoothvla_ros.atomic_files import PREVIOUS, new_folder
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.tensor_files import tensor_file_errors
 
@@ -34,24 +33,16 @@ class TrainingState:
 
 def write_state(folder: Path, state: TrainingState) -> None:
     """Replace the state in `folder`; a reader sees the old one or the new one, never a mixture."""
-    temporary = folder.with_name(f'{folder.name}.writing')
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
     tensors = {
         f'{part}/{name}': tensor.detach().contiguous().clone()
         for part in ('model', 'average', 'optimiser')
         for name, tensor in getattr(state, part).items()
     }
-    with tensor_file_errors():
-        save_file(tensors, temporary / _TENSORS)
     record = {'step': state.step, 'seconds': state.seconds, **state.record}
-    (temporary / _RECORD).write_text(json.dumps(record))
-    previous = folder.with_name(f'{folder.name}.previous')
-    shutil.rmtree(previous, ignore_errors=True)
-    if folder.exists():
-        os.replace(folder, previous)
-    os.replace(temporary, folder)
-    shutil.rmtree(previous, ignore_errors=True)
+    with new_folder(folder) as temporary:
+        with tensor_file_errors():
+            save_file(tensors, temporary / _TENSORS)
+        (temporary / _RECORD).write_text(json.dumps(record))
 
 
 def read_state(folder: Path) -> TrainingState | None:
@@ -59,7 +50,7 @@ def read_state(folder: Path) -> TrainingState | None:
 
     Raises UserError naming a damaged file.
     """
-    for candidate in (folder, folder.with_name(f'{folder.name}.previous')):
+    for candidate in (folder, folder.with_name(f'{folder.name}{PREVIOUS}')):
         if not candidate.exists():
             continue
         try:

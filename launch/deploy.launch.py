@@ -19,7 +19,7 @@ from launch import LaunchContext, LaunchDescription
 from smoothvla_ros.cameras.settings import SOURCE_KINDS
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.robot_descriptions import robot_description
-from smoothvla_ros.nodes.launch_arguments import declare_arguments, given
+from smoothvla_ros.nodes.launch_arguments import check_namespace, declare_arguments, given
 from smoothvla_ros.simulation.twin.config import TwinConfig
 
 SHARE = Path(__file__).resolve().parents[1]
@@ -44,6 +44,7 @@ TWIN = (
 def graph(context: LaunchContext) -> list[Node]:
     """Return the nodes, with the arguments that were given on top of the parameter files."""
     arguments = context.launch_configurations
+    check_namespace(arguments)
     # Whoever hears the controllers' topics can move the arm: they stay on this machine, unless the
     # shell says otherwise.
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')

@@ -16,6 +16,7 @@ from launch import LaunchContext, LaunchDescription
 from smoothvla_ros.nodes.launch_arguments import check, declare_arguments, given
 from smoothvla_ros.nodes.launch_recorder import declare_recording, recorder
 from smoothvla_ros.training.config import TrainConfig
+from smoothvla_ros.training.run_folder import check_folder
 
 CONFIG = Path(__file__).resolve().parents[1] / 'config'
 
@@ -47,7 +48,7 @@ def graph(context: LaunchContext) -> list[Node]:
     arguments = context.launch_configurations
     namespace = arguments['namespace']
     config = arguments['config']
-    check(TrainConfig, arguments, TRAINER, 'grpo_trainer')
+    check_folder(check(TrainConfig, arguments, TRAINER, 'grpo_trainer'), ())
     lock_step = {'graph': 'lock_step'}
     return [
         *recorder(arguments),

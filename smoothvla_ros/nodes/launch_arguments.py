@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from launch.actions import DeclareLaunchArgument
@@ -13,6 +14,10 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 from smoothvla_ros.configuration import from_mapping
 from smoothvla_ros.errors import UserError
+
+Config = TypeVar('Config')
+
+_NAMESPACE = re.compile(r'/?|/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*', re.ASCII)
 
 
 def declare_arguments(
@@ -49,18 +54,29 @@ def given(configurations: Mapping[str, str], names: Sequence[str]) -> dict[str, 
 
 
 def check(
-    config_class: type, configurations: Mapping[str, str], names: Sequence[str], node: str
-) -> None:
+    config_class: type[Config], configurations: Mapping[str, str], names: Sequence[str], node: str
+) -> Config:
     """Raise UserError for what the node would refuse, before the seconds of starting every node.
 
     configurations: with `config`, the parameter file below the arguments.  names: the arguments
-    that go to the node.
+    that go to the node.  Returns the configuration that the node will have.
     """
+    check_namespace(configurations)
     fields = {field.name for field in dataclasses.fields(config_class)}
     below = _parameters_of(node, Path(configurations['config']))
     values = {name: value for name, value in below.items() if name in fields}
     values |= {name: configurations[name] for name in names if configurations.get(name)}
-    from_mapping(config_class, values, f'launch arguments of {node}')
+    return from_mapping(config_class, values, f'launch arguments of {node}')
+
+
+def check_namespace(configurations: Mapping[str, str]) -> None:
+    """Raise UserError for a namespace that ROS does not allow: every node would end in it."""
+    namespace = configurations.get('namespace', '')
+    if _NAMESPACE.fullmatch(namespace) is None:
+        raise UserError(
+            f'namespace:={namespace} is no ROS namespace; use letters, digits and underscores, no '
+            'digit first, with / between the parts'
+        )
 
 
 def _parameters_of(node: str, file: Path) -> dict[str, Any]:

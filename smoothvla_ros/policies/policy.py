@@ -116,12 +116,26 @@ def policy_folder(path_or_name: str | Path) -> Path:
     return Path(path_or_name)
 
 
+def torch_device(name: str) -> torch.device:
+    """Return a torch device that can be used on this machine.  Raises UserError for any other."""
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition('\n')[0]
+        raise UserError(
+            f'device={name!r} cannot be used here: {reason}; give cpu, or cuda where there is a '
+            'GPU and a torch that was built for it'
+        ) from error
+    return device
+
+
 def load_policy(path_or_name: str | Path, device: str = 'cpu', arm: Arm | None = None) -> Policy:
     """Load the policy in a folder, or the shipped one by the name ``default``.
 
     A folder holds what `Policy.save` wrote, or a published OpenVLA checkpoint.
     arm: whose kinematics give the proprioception; None is the Panda.
-    Raises UserError naming the path and what is wrong with it.
+    Raises UserError naming the path and what is wrong with it, or a device that is not here.
     """
     folder = policy_folder(path_or_name)
     if not folder.is_dir():
@@ -129,10 +143,11 @@ def load_policy(path_or_name: str | Path, device: str = 'cpu', arm: Arm | None =
             f'policy {str(path_or_name)!r} not found at {folder}; give {DEFAULT_POLICY!r}, a '
             'folder that `smoothvla sft` or training wrote, or a published OpenVLA checkpoint'
         )
+    place = torch_device(device)
     # Imported here: transformers takes seconds to import, and few callers load a policy.
     from smoothvla_ros.policies.openvla.load import is_openvla, load_openvla
     from smoothvla_ros.policies.small_vla.policy import SmallVLAPolicy
 
     if is_openvla(folder):
-        return load_openvla(folder, device, arm)
-    return SmallVLAPolicy.load(folder, device, arm)
+        return load_openvla(folder, place, arm)
+    return SmallVLAPolicy.load(folder, place, arm)

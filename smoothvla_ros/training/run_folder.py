@@ -23,10 +23,10 @@ _FREE = ('output', 'resume', 'robots', 'keep_checkpoints')
 
 
 class RunFolder:
-    """Claim an output folder for a run; a context manager that holds it until the end."""
+    """Hold an output folder for a run; a context manager that lets go of it at the end."""
 
     def __init__(self, config: TrainConfig, files: Iterable[str]) -> None:
-        """Check and claim `config.output`. files: names that the run will write into it.
+        """Check and lock `config.output`. files: names that the run will write into it.
 
         Raises UserError, before anything is changed, if the folder cannot be written, is in use, or
         holds something that is not an unfinished or finished run of these very settings.
@@ -49,8 +49,6 @@ class RunFolder:
             raise UserError(
                 f'output={self.path} is in use by another process; wait or choose another folder'
             ) from error
-        if not self._record.exists():
-            self._write({'config': self._config, 'finished': False})
 
     def __enter__(self) -> RunFolder:
         return self
@@ -66,7 +64,15 @@ class RunFolder:
     @property
     def finished(self) -> bool:
         """Whether the run was completed."""
-        return bool(_read(self._record)['finished'])
+        return self._record.exists() and bool(_read(self._record)['finished'])
+
+    def claim(self) -> None:
+        """Say whose folder this is, before the first result is written into it.
+
+        Not earlier: a run that cannot begin, its policy misspelt, must not keep others out.
+        """
+        if not self._record.exists():
+            self._write({'config': self._config, 'finished': False})
 
     def finish(self) -> None:
         """Remember that the run is complete."""

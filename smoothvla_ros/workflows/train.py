@@ -88,6 +88,7 @@ def train(
         if folder.finished:
             return read_summary(folder.path)
         job = _Job(config, source, load, report or ProgressBar())
+        folder.claim()
         summary = job.run()
         folder.finish()
     return summary
@@ -103,6 +104,7 @@ class _Job:
         load: Loader,
         report: Report,
     ) -> None:
+        """Load what is to learn; nothing is written before `run`."""
         self._started = time.monotonic()
         self._config = config
         self._tasks = config.task_indices
@@ -111,13 +113,16 @@ class _Job:
         self._report = report
         self._arm = Arm.panda()
         self._estimator = EstimatorSettings()
-        self._archive = EpisodeArchive(config.output, self._arm, self._estimator)
         self._store = CheckpointStore(config.output / CHECKPOINTS, config.keep_checkpoints)
         self._earlier_seconds = 0.0
-        self._state, self._learner, self._checkpoint = self._begin()
+        self._latest = self._store.latest()
+        self._state, self._learner = self._begin(self._latest)
 
     def run(self) -> dict[str, Any]:
         """Evaluate, train, evaluate, report."""
+        self._archive = EpisodeArchive(self._config.output, self._arm, self._estimator)
+        # The starting policy is the first checkpoint.
+        self._checkpoint = self._latest or self._save(self._state, self._learner)
         if self._state.iteration == 0:
             self._serve()
             self._evaluate(BEFORE, Phase.EVALUATE_BEFORE)
@@ -140,10 +145,9 @@ class _Job:
         self._tell(Phase.FINISHED)
         return summary
 
-    def _begin(self) -> tuple[TrainerState, GrpoLearner, Checkpoint]:
-        """Load the newest intact checkpoint; without any, make the starting policy the first."""
+    def _begin(self, checkpoint: Checkpoint | None) -> tuple[TrainerState, GrpoLearner]:
+        """Load the newest intact checkpoint, or the starting policy where there is none."""
         config = self._config
-        checkpoint = self._store.latest()
         folder: Path | str = checkpoint.policy_folder if checkpoint is not None else config.policy
         policy = self._load(folder, config.device)
         reference = None
@@ -157,10 +161,9 @@ class _Job:
         learner = GrpoLearner(policy, config, reference)
         if checkpoint is None:
             torch.manual_seed(config.seed)
-            state = TrainerState()
-            return state, learner, self._save(state, learner)
+            return TrainerState(), learner
         state, self._earlier_seconds = restore_trainer(checkpoint, learner)
-        return state, learner, checkpoint
+        return state, learner
 
     def _train(self) -> None:
         config, state = self._config, self._state

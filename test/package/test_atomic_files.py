@@ -57,14 +57,16 @@ def test_an_error_leaves_what_was_there(tmp_path):
     write_file(tmp_path / 'file', b'old')
     with new_folder(tmp_path / 'folder') as folder:
         (folder / 'a').write_text('old')
-    with pytest.raises(KeyboardInterrupt), new_file(tmp_path / 'file') as temporary:
-        temporary.write_text('new')
-        raise KeyboardInterrupt
-    with pytest.raises(KeyboardInterrupt), new_folder(tmp_path / 'folder') as folder:
-        (folder / 'a').write_text('new')
-        raise KeyboardInterrupt
+    for block in (new_file(tmp_path / 'file'), new_folder(tmp_path / 'folder')):
+        with pytest.raises(KeyboardInterrupt), block as temporary:
+            _write_half(temporary)
     assert (tmp_path / 'file').read_text() == (tmp_path / 'folder' / 'a').read_text() == 'old'
     assert sorted(path.name for path in tmp_path.iterdir()) == ['file', 'folder']
+
+
+def _write_half(place) -> None:
+    (place / 'a' if place.is_dir() else place).write_text('new')
+    raise KeyboardInterrupt
 
 
 def test_a_killed_writer_leaves_what_was_there_and_the_next_one_clears_up(tmp_path):

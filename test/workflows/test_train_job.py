@@ -142,6 +142,14 @@ def test_files_of_something_else_are_not_overwritten(tmp_path):
     assert [path.name for path in config.output.iterdir()] == ['summary.json']
 
 
+@pytest.mark.parametrize('settings', [{'policy': '/nowhere'}, {'frozen': ('head',)}])
+def test_a_run_that_cannot_begin_keeps_nobody_out(tmp_path, settings):
+    """After a policy or a part of it that was misspelt, the corrected line runs."""
+    with pytest.raises((UserError, OSError), match=r'nowhere|names no parameter'):
+        train(config_of(tmp_path, **settings), ToySource(), load=load_toy)
+    assert train(config_of(tmp_path, iterations=1), ToySource(), load=load_toy)['iterations'] == 1
+
+
 def test_a_folder_in_use_is_refused(tmp_path):
     """Two writers would mix their episodes."""
     from smoothvla_ros.training.run_folder import RunFolder
@@ -173,6 +181,7 @@ def test_an_output_that_cannot_be_written_is_named(tmp_path):
         (['--seed', str(2**63)], 'seed=9223372036854775808 is too large'),
         (['--learning-rate', 'nan'], 'learning_rate=nan'),
         (['--tasks', '-1'], 'task -1'),
+        (['--device', 'nonsense'], "device='nonsense' cannot be used here"),
         (['--policy', 'nowhere'], 'nowhere'),
     ],
 )

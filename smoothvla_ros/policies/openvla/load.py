@@ -36,7 +36,9 @@ def is_openvla(folder: Path) -> bool:
     return isinstance(values, dict) and values.get('model_type') == 'openvla'
 
 
-def load_openvla(folder: Path, device: str = 'cpu', arm: Arm | None = None) -> OpenVLAPolicy:
+def load_openvla(
+    folder: Path, device: torch.device | str = 'cpu', arm: Arm | None = None
+) -> OpenVLAPolicy:
     """Load a policy; see `load_policy`.
 
     What `openvla.json` does not say is taken from what lies beside the published weights.

@@ -63,7 +63,9 @@ class SmallVLAPolicy:
         )
 
     @classmethod
-    def load(cls, folder: Path, device: str = 'cpu', arm: Arm | None = None) -> SmallVLAPolicy:
+    def load(
+        cls, folder: Path, device: torch.device | str = 'cpu', arm: Arm | None = None
+    ) -> SmallVLAPolicy:
         """Read a policy that `save` wrote.
 
         Raises UserError naming the file that is missing, damaged or does not fit the others.

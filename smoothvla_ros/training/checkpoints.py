@@ -74,7 +74,7 @@ class Checkpoint:
         names = sorted(expected.keys() | found.keys())
         wrong = next(name for name in names if found.get(name) != expected.get(name))
         if wrong not in expected:
-            state = 'is not one of its files; delete it'
+            state = 'is not one of its files (delete it)'
         else:
             state = 'does not match its hash' if wrong in found else 'is missing'
         raise DamagedCheckpoint(f'checkpoint {self.folder}: {wrong} {state}')
@@ -137,17 +137,19 @@ class CheckpointStore:
         A damaged one is named in the log and the one before it is used.
         Raises UserError if there are checkpoints and none is intact.
         """
-        iterations = self.iterations()
-        for iteration in reversed(iterations):
+        damaged = []
+        for iteration in reversed(self.iterations()):
             checkpoint = self.at(iteration)
             try:
                 checkpoint.verify()
             except DamagedCheckpoint as error:
-                log.warning('%s; using the one before it', error)
+                damaged.append(error)
                 continue
+            for found in damaged:
+                log.warning('%s; using the one before it', found)
             return checkpoint
-        if iterations:
-            raise UserError(f'{self._folder}: every checkpoint is damaged; start in another folder')
+        if damaged:
+            raise UserError(f'{damaged[0]}; every checkpoint is damaged: start in another folder')
         return None
 
     def _remove_leftovers(self) -> None:

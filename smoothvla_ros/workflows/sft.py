@@ -7,9 +7,11 @@ import dataclasses
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.configuration import load, to_mapping
 from smoothvla_ros.errors import UserError, disk_errors
 from smoothvla_ros.kinematics.arm import Arm
@@ -25,6 +27,11 @@ from smoothvla_ros.training.sft.lerobot_dataset import LeRobotNames
 from smoothvla_ros.training.sft.metrics_log import MetricsLog
 from smoothvla_ros.training.sft.read_demonstrations import read_episodes
 from smoothvla_ros.training.sft.trainer import SFTTrainer, set_body_statistics
+
+_SETTINGS = 'sft.json'
+
+# What may differ when a training goes on: how long, and how the work is done.
+_FREE = ('steps', 'minutes', 'checkpoint_minutes', 'threads')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +78,8 @@ def train_sft(
     """Train a policy on `data` and return its folder, ``out/policy``.
 
     A state found in `out` is continued. init: weights to start from; words that the new
-    demonstrations bring are added to their vocabulary. Raises UserError for bad data or folders.
+    demonstrations bring are added to their vocabulary. Raises UserError for bad data or folders,
+    and for a state of other settings or demonstrations.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -94,8 +102,11 @@ def train_sft(
     saved = read_state(state)
     if saved is not None and saved.record['words'] != list(vocabulary.words):
         raise UserError(f'{state} was trained on other instructions; choose another --out')
+    settings = {**to_mapping(config), 'demonstrations': frames.episodes, 'images': len(frames)}
+    if saved is not None:
+        _check_same(out / _SETTINGS, settings)
     trainer = SFTTrainer(model, vocabulary, frames, config, state)
-    (out / 'sft.json').write_text(json.dumps(to_mapping(config), indent=2) + '\n')
+    write_file(out / _SETTINGS, json.dumps(settings, indent=2) + '\n')
     with MetricsLog(out) as log:
         trainer.run(log.add)
         log.add(trainer.step, trainer.validate())
@@ -122,6 +133,20 @@ def _model(
 def _of(owner: type, values: dict[str, object]) -> dict[str, object]:
     names = [field.name for field in dataclasses.fields(owner)]
     return {name: values[name] for name in names if name in values}
+
+
+def _check_same(path: Path, settings: dict[str, Any]) -> None:
+    """Raise UserError if a training that is to go on was begun with other settings."""
+    try:
+        found = dict(json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f'{path} cannot be read ({error}); choose another --out') from error
+    for name, value in settings.items():
+        if name not in _FREE and found.get(name) != value:
+            raise UserError(
+                f'--out {path.parent} holds a training with {name}={found.get(name)}, not {value}; '
+                'choose another --out, or the same settings to go on with it'
+            )
 
 
 def _check_writable(folder: Path) -> None:

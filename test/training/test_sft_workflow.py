@@ -67,6 +67,24 @@ def test_one_output_folder_serves_one_training(tmp_path: Path):
         train_sft([other], tmp_path / 'out', config, model_config=tiny_shape())
 
 
+def test_a_training_goes_on_for_longer_but_not_with_other_settings(tmp_path: Path):
+    """More steps go on; another seed, or one demonstration more, is named and changes nothing."""
+    data = write_demonstrations(tmp_path / 'two', range(2))
+    out, settings = tmp_path / 'out', {'batch_size': 4, 'threads': 1, 'held_out_share': 0.0}
+    train_sft([data], out, SFTConfig(steps=1, **settings), model_config=tiny_shape())
+    before = (out / 'policy' / 'SHA256SUMS').read_text()
+    with pytest.raises(UserError, match='holds a training with seed=0, not 1; choose another'):
+        train_sft([data], out, SFTConfig(steps=2, seed=1, **settings), model_config=tiny_shape())
+    more = write_demonstrations(tmp_path / 'more', range(2))
+    again = more / 'libero_goal' / 'task_00' / 'init00_seed00000_a0.npz'
+    (again.parent / 'init09_seed00000_a0.npz').write_bytes(again.read_bytes())
+    with pytest.raises(UserError, match='holds a training with demonstrations=2, not 3'):
+        train_sft([more], out, SFTConfig(steps=2, **settings), model_config=tiny_shape())
+    assert (out / 'policy' / 'SHA256SUMS').read_text() == before
+    train_sft([data], out, SFTConfig(steps=2, **settings), model_config=tiny_shape())
+    assert (out / 'policy' / 'SHA256SUMS').read_text() != before
+
+
 @pytest.mark.parametrize(
     ('arguments', 'named'),
     [

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from smoothvla_ros.records import Episode, Observation
+from smoothvla_ros.simulation.splits import require_train
 from smoothvla_ros.training.masks import executed_mask, token_advantages
 
 
@@ -72,8 +73,11 @@ def chunk_batch(
     """Lay out rollouts, sorted by episode id, chunk after chunk.
 
     advantages: one array a rollout, as `token_advantages` takes it.  Chunks that ran no step are
-    left out.  Raises ValueError if a rollout's chunks and advantages do not fit, or there is none.
+    left out.  Raises ValueError if a rollout's chunks and advantages do not fit, or there is none,
+    UserError if one began in a held-out scene: nothing is learned but through here.
     """
+    for episode in episodes:
+        require_train(episode.request.name)
     order = sorted(range(len(episodes)), key=lambda index: episodes[index].request.episode_id)
     observations: list[Observation] = []
     tokens, log_probs, laid_out, masks = [], [], [], []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from smoothvla_ros.policies.small_vla.configuration import SmallVLAConfig
@@ -46,3 +48,26 @@ def episode(number: int = 0, steps: int = 20, labelled: bool = True) -> Demonstr
         actions=actions,
         labels=labels if labelled else {},
     )
+
+
+def own_file(path: Path, source: DemonstrationEpisode, init_state: int, scene_seed: int) -> Path:
+    """Write a demonstration as `smoothvla demos` does, of libero_goal task 0, and return `path`."""
+    np.savez(
+        path,
+        images_agentview=source.images['agentview'],
+        images_wrist=source.images['wrist'],
+        image_steps=source.image_steps,
+        joint_positions=source.joint_positions,
+        joint_velocities=source.joint_velocities,
+        gripper_positions=source.gripper_positions,
+        actions=source.actions,
+        executed_actions=source.actions,
+        **source.labels,
+        instruction=source.instruction,
+        suite='libero_goal',
+        task=0,
+        init_state=init_state,
+        scene_seed=scene_seed,
+        success=True,
+    )
+    return path

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sft_data import episode, tiny_shape
+from sft_data import episode, own_file, tiny_shape
 
 from smoothvla_ros.cli import main
 from smoothvla_ros.errors import UserError
@@ -17,27 +17,9 @@ from smoothvla_ros.workflows.sft import train_sft
 def write_demonstrations(folder: Path, numbers: range) -> Path:
     """Write demonstrations of ours, one file each."""
     for number in numbers:
-        source = episode(number)
         path = folder / 'libero_goal' / 'task_00' / f'init{number:02d}_seed00000_a0.npz'
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(
-            path,
-            images_agentview=source.images['agentview'],
-            images_wrist=source.images['wrist'],
-            image_steps=source.image_steps,
-            joint_positions=source.joint_positions,
-            joint_velocities=source.joint_velocities,
-            gripper_positions=source.gripper_positions,
-            actions=source.actions,
-            executed_actions=source.actions,
-            **source.labels,
-            instruction=source.instruction,
-            suite='libero_goal',
-            task=0,
-            init_state=number,
-            scene_seed=0,
-            success=True,
-        )
+        own_file(path, episode(number), number, 0)
     return folder
 
 

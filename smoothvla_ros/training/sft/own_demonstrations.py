@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from smoothvla_ros.errors import UserError
 from smoothvla_ros.simulation.demonstrations import read_demonstration
+from smoothvla_ros.simulation.splits import require_train
 from smoothvla_ros.training.sft.demonstration_episode import LABEL_NAMES, DemonstrationEpisode
 
 
 def read_own(paths: Sequence[Path]) -> Iterator[DemonstrationEpisode]:
-    """Yield the successful demonstrations among `paths`; raises UserError naming a damaged one."""
+    """Yield the successful demonstrations among `paths`.
+
+    Raises UserError naming one that is damaged or begins in a held-out scene.
+    """
     for path in paths:
         demonstration = read_demonstration(path)
+        try:
+            require_train(demonstration.name)
+        except UserError as error:
+            raise UserError(f'--data {path}: {error}; take it out') from error
         if not demonstration.success:
             continue
         yield DemonstrationEpisode(

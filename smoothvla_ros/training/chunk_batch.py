@@ -35,6 +35,7 @@ class ChunkBatch:
 
     tokens: int64 [B, chunk, dimension].  log_probs: float32, of `act`, at `temperature`.
     advantages: float32.  mask: bool.  All [B, chunk, dimension].
+    phases: [B], where each chunk begins in its rollout, from 0 to below 1.
     reference: None where nothing is compared with the starting policy.
     """
 
@@ -43,6 +44,7 @@ class ChunkBatch:
     log_probs: np.ndarray
     advantages: np.ndarray
     mask: np.ndarray
+    phases: np.ndarray
     temperature: float
     reference: ReferenceAnswers | None = None
 
@@ -62,6 +64,7 @@ class ChunkBatch:
             self.log_probs[rows],
             self.advantages[rows],
             self.mask[rows],
+            self.phases[rows],
             self.temperature,
             self.reference.take(rows) if self.reference is not None else None,
         )
@@ -80,7 +83,7 @@ def chunk_batch(
         require_train(episode.request.name)
     order = sorted(range(len(episodes)), key=lambda index: episodes[index].request.episode_id)
     observations: list[Observation] = []
-    tokens, log_probs, laid_out, masks = [], [], [], []
+    tokens, log_probs, laid_out, masks, phases = [], [], [], [], []
     for index in order:
         chunks = [chunk for chunk in episodes[index].chunks if chunk.executed > 0]
         executed = [chunk.executed for chunk in chunks]
@@ -90,6 +93,7 @@ def chunk_batch(
         log_probs += [chunk.log_probs for chunk in chunks]
         laid_out.append(token_advantages(advantages[index], executed, length, dimension))
         masks.append(executed_mask(executed, length, dimension))
+        phases.append((np.cumsum(executed) - executed) / sum(executed))
     if not observations:
         raise ValueError('no rollouts to learn from')
     return ChunkBatch(
@@ -98,5 +102,6 @@ def chunk_batch(
         np.stack(log_probs).astype(np.float32),
         np.concatenate(laid_out),
         np.concatenate(masks),
+        np.concatenate(phases),
         temperature,
     )

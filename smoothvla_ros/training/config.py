@@ -62,7 +62,7 @@ class GrpoConfig(RewardSettings):
         0.0, 'Weight of the divergence from the starting policy; 0 loads no reference', minimum=0.0
     )
     pace_coefficient: float = setting(
-        50.0,
+        100.0,
         'decoupled: weight of the penalty on expecting to move less than the starting policy; 0 '
         'goes without',
         minimum=0.0,

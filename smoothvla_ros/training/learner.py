@@ -13,7 +13,13 @@ from smoothvla_ros.policies.policy import Policy
 from smoothvla_ros.training.chunk_batch import ChunkBatch, ReferenceAnswers
 from smoothvla_ros.training.config import GrpoConfig
 from smoothvla_ros.training.grpo_loss import TokenSums, grpo_loss
-from smoothvla_ros.training.pace_anchor import MotionSums, pull, relative_motion, rest_motion
+from smoothvla_ros.training.pace_anchor import (
+    MotionSums,
+    part_of,
+    pull,
+    relative_motion,
+    rest_motion,
+)
 
 
 @dataclass(frozen=True)
@@ -22,8 +28,9 @@ class UpdateFigures:
 
     first_ratio_drift: mean |ratio - 1| before the first optimiser step: zero but for rounding,
     unless the policy that sampled is not the one that learns.
-    pace: how fast the policy expected to move before the update, as a share of the starting policy
-    in the same observations; NaN where nothing holds it to that.
+    pace, slowest_part: how fast the policy expected to move before the update, as a share of the
+    starting policy in the same observations, as a whole and in the slowest part of the rollouts;
+    NaN where nothing holds it to that.
     """
 
     tokens: int
@@ -37,6 +44,7 @@ class UpdateFigures:
     first_ratio_drift: float
     gradient_norm: float
     pace: float
+    slowest_part: float
 
 
 class GrpoLearner:
@@ -79,7 +87,7 @@ class GrpoLearner:
         self.policy.module.eval()  # dropout would make the first ratio differ from 1
         batch = self._compared(batch)
         motion = self._motion(batch)
-        pace_pull = pull(motion, config.pace_coefficient, batch.valid_tokens) if motion else 0.0
+        pace_pull = pull(motion, config.pace_coefficient, batch.valid_tokens) if motion else None
         count = min(config.minibatches, len(batch))
         normaliser = batch.valid_tokens / count
         generator = np.random.default_rng(seed)
@@ -112,14 +120,15 @@ class GrpoLearner:
             first_ratio_drift=first.ratio_drift / max(first.tokens, 1),
             gradient_norm=gradient_norm / steps,
             pace=motion.pace if motion else float('nan'),
+            slowest_part=1.0 - float(motion.shortfall.max()) if motion else float('nan'),
         )
 
     def accumulate(
-        self, batch: ChunkBatch, normaliser: float, pace_pull: float = 0.0
+        self, batch: ChunkBatch, normaliser: float, pace_pull: np.ndarray | None = None
     ) -> tuple[float, TokenSums]:
         """Add the gradient of a batch's loss, divided by `normaliser`, in micro-batches.
 
-        pace_pull: weight of the motion relative to the starting policy's, of `pace_anchor.pull`.
+        pace_pull: weights of the motion beside the starting policy's, of `pace_anchor.pull`.
         """
         total, loss = TokenSums(), 0.0
         for part in self._micro_batches(batch):
@@ -165,12 +174,15 @@ class GrpoLearner:
             mask = torch.from_numpy(part.mask).to(expected.device)
             rest = part.reference.rest
             sums.add(
-                float(relative_motion(expected, reference, mask, rest)),
-                float(relative_motion(reference, reference, mask, rest)),
+                part.phases,
+                relative_motion(expected, reference, mask, rest).cpu().numpy(),
+                relative_motion(reference, reference, mask, rest).cpu().numpy(),
             )
         return sums
 
-    def _loss(self, batch: ChunkBatch, pace_pull: float) -> tuple[torch.Tensor, TokenSums]:
+    def _loss(
+        self, batch: ChunkBatch, pace_pull: np.ndarray | None
+    ) -> tuple[torch.Tensor, TokenSums]:
         config = self._config
         statistics = self.policy.evaluate(
             batch.observations, batch.tokens, temperature=batch.temperature
@@ -193,10 +205,11 @@ class GrpoLearner:
             kl_coefficient=config.kl_coefficient,
             reference_log_probs=reference_log_probs,
         )
-        if reference is not None and pace_pull > 0.0:
+        if reference is not None and pace_pull is not None:
             motion = torch.from_numpy(reference.expected_actions).to(device)
             along = relative_motion(statistics.expected_actions, motion, mask, reference.rest)
-            loss = loss - pace_pull * along
+            weights = torch.from_numpy(pace_pull[part_of(batch.phases)]).to(along)
+            loss = loss - (weights * along).sum()
         return loss, sums
 
     def _clip_gradients(self) -> float:

@@ -9,7 +9,7 @@ same observations, it is pulled back.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -21,25 +21,42 @@ REST = 0.25
 """Share of the batch's RMS motion below which a step counts as rest, and ever less in the pace."""
 
 
+PHASES = 10
+"""Parts of a rollout that each keep their pace: a quick reach does not pay for a slow lift."""
+
+
+def part_of(phases: np.ndarray) -> np.ndarray:
+    """Return the part, 0 to `PHASES` - 1, that each chunk [B] begins in."""
+    return np.minimum((np.asarray(phases) * PHASES).astype(np.int64), PHASES - 1)
+
+
 @dataclass
 class MotionSums:
-    """Sums over valid steps, so that micro-batches add up.
+    """Sums over the valid steps of each part, [PHASES], so that micro-batches add up.
 
     along: of `relative_motion`.  reference: of the same for the starting policy itself.
     """
 
-    along: float = 0.0
-    reference: float = 0.0
+    along: np.ndarray = field(default_factory=lambda: np.zeros(PHASES))
+    reference: np.ndarray = field(default_factory=lambda: np.zeros(PHASES))
 
-    def add(self, along: float, reference: float) -> None:
-        """Add the sums of other steps."""
-        self.along += along
-        self.reference += reference
+    def add(self, phases: np.ndarray, along: np.ndarray, reference: np.ndarray) -> None:
+        """Add chunks [B] that begin at the given phases."""
+        parts = part_of(phases)
+        np.add.at(self.along, parts, along)
+        np.add.at(self.reference, parts, reference)
 
     @property
     def pace(self) -> float:
         """How fast the policy goes along the starting policy's motion: 1 is as fast, 0 rests."""
-        return self.along / self.reference if self.reference > 0.0 else 1.0
+        total = float(self.reference.sum())
+        return float(self.along.sum()) / total if total > 0.0 else 1.0
+
+    @property
+    def shortfall(self) -> np.ndarray:
+        """By how much each part is slower than the starting policy, as a share; 0 if faster."""
+        missing = np.maximum(self.reference - self.along, 0.0)
+        return missing / np.where(self.reference > 0.0, self.reference, 1.0)
 
 
 def rest_motion(reference_actions: np.ndarray, mask: np.ndarray) -> float:
@@ -58,7 +75,7 @@ def relative_motion(
     mask: torch.Tensor,
     rest: float,
 ) -> torch.Tensor:
-    """Return the sum over valid steps of <a, r> / (<r, r> + rest^2).
+    """Return [B]: each chunk's sum over its valid steps of <a, r> / (<r, r> + rest^2).
 
     a: the expected translation, r: the starting policy's. Relative, because every step takes the
     same time: a policy that halves its speed where it is slow anyway loses as much time as one
@@ -70,16 +87,18 @@ def relative_motion(
     reference = torch.where(valid[..., None], reference_actions[..., TRANSLATION], zero)
     along = (expected_actions[..., TRANSLATION] * reference).sum(dim=-1)
     size = (reference * reference).sum(dim=-1) + rest * rest
-    return torch.where(valid & (size > 0.0), along / size, zero).sum()
+    return torch.where(valid & (size > 0.0), along / size, zero).sum(dim=-1)
 
 
-def pull(sums: MotionSums, coefficient: float, valid_tokens: int) -> float:
-    """Return the weight of `relative_motion` in the summed loss: it has the penalty's gradient.
+def pull(sums: MotionSums, coefficient: float, valid_tokens: int) -> np.ndarray:
+    """Return the weight of `relative_motion` in the summed loss, for each part [PHASES].
 
-    The penalty is coefficient / 2 * max(0, 1 - pace)^2 of the whole batch, per valid token as the
-    rest of the loss: linear in the motion once the pace is known, so that neither the order nor
-    the size of micro-batches matters. A policy that keeps its pace is not pulled.
+    With it the loss has the gradient of the penalty: coefficient / 2 times the mean over the whole
+    batch's motion of max(0, 1 - pace)^2 of its part, per valid token as the rest of the loss. It is
+    linear in the motion once the pace is known, so that neither the order nor the size of
+    micro-batches matters. A part that keeps its pace is not pulled.
     """
-    if sums.reference <= 0.0:
-        return 0.0
-    return coefficient * max(0.0, 1.0 - sums.pace) * valid_tokens / sums.reference
+    total = float(sums.reference.sum())
+    if total <= 0.0:
+        return np.zeros(PHASES)
+    return coefficient * sums.shortfall * valid_tokens / total

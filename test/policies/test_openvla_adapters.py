@@ -49,6 +49,7 @@ def sampled(policy, observations) -> ChunkBatch:
         chunks.log_probs,
         np.linspace(-1.0, 1.0, chunks.tokens.size, dtype=np.float32).reshape(shape),
         np.ones(shape, dtype=bool),
+        np.zeros(len(observations)),
         1.0,
     )
 

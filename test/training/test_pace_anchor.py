@@ -10,7 +10,13 @@ from toy_world import ToyPolicy
 
 from smoothvla_ros.training.config import GrpoConfig
 from smoothvla_ros.training.learner import GrpoLearner
-from smoothvla_ros.training.pace_anchor import MotionSums, pull, relative_motion, rest_motion
+from smoothvla_ros.training.pace_anchor import (
+    MotionSums,
+    part_of,
+    pull,
+    relative_motion,
+    rest_motion,
+)
 
 COEFFICIENT = 5.0
 
@@ -22,25 +28,31 @@ def some_actions(seed: int) -> torch.Tensor:
 
 
 def test_the_pull_is_the_gradient_of_the_penalty():
-    """c / 2 max(0, 1 - s)^2, s the mean of <a, r> / (<r, r> + rest^2) over that of r itself."""
+    """c / 2 times the mean over all motion of max(0, 1 - s)^2, s the pace of each part."""
     reference = some_actions(0)
-    expected = (0.9 * reference).requires_grad_()
+    speed = torch.tensor([0.9, 0.8, 0.7, 1.2], dtype=torch.float64)
+    expected = (speed[:, None, None] * reference).requires_grad_()
     mask = torch.ones(4, 3, 7, dtype=torch.bool)
     mask[1, 2:] = False
-    valid, r, rest = mask[..., 0], reference[..., :3], 0.4
+    phases, rest = np.array([0.0, 0.05, 0.5, 0.99]), 0.4
+
+    valid, r = mask[..., 0], reference[..., :3]
     size = (r * r).sum(-1) + rest**2
-    share = ((expected[..., :3] * r).sum(-1) / size)[valid].sum()
-    shortfall = 1.0 - share / ((r * r).sum(-1) / size)[valid].sum()
-    (wanted,) = torch.autograd.grad(COEFFICIENT / 2.0 * shortfall.clamp(min=0.0) ** 2, expected)
+    along = torch.where(valid, (expected[..., :3] * r).sum(-1) / size, 0.0).sum(-1)
+    own = torch.where(valid, (r * r).sum(-1) / size, 0.0).sum(-1)
+    penalty = torch.zeros((), dtype=torch.float64)
+    for rows in ([0, 1], [2], [3]):
+        pace = along[rows].sum() / own[rows].sum()
+        share = own[rows].sum() / own.sum()
+        penalty = penalty + COEFFICIENT / 2.0 * share * (1.0 - pace).clamp(min=0.0) ** 2
+    (wanted,) = torch.autograd.grad(penalty, expected)
+
     sums = MotionSums()
-    sums.add(
-        float(relative_motion(expected.detach(), reference, mask, rest)),
-        float(relative_motion(reference, reference, mask, rest)),
-    )
-    assert sums.pace == pytest.approx(0.9)
-    weight = pull(sums, COEFFICIENT, valid_tokens=50)
-    along = relative_motion(expected, reference, mask, rest)
-    (pulled,) = torch.autograd.grad(-weight / 50 * along, expected)
+    moved = relative_motion(expected, reference, mask, rest)
+    sums.add(phases, moved.detach().numpy(), relative_motion(r, r, mask, rest).numpy())
+    assert sums.shortfall[[5, 9]] == pytest.approx([0.3, 0.0])
+    weights = torch.from_numpy(pull(sums, COEFFICIENT, valid_tokens=50)[part_of(phases)])
+    (pulled,) = torch.autograd.grad(-(weights * moved).sum() / 50, expected)
     torch.testing.assert_close(pulled, wanted)
 
 
@@ -53,8 +65,8 @@ def test_only_translation_of_executed_steps_counts():
     other[0] = float('nan')
     other.requires_grad_()
     same = relative_motion(reference, reference, mask, 0.4)
-    assert relative_motion(other, other.detach(), mask, 0.4) == same
-    (gradient,) = torch.autograd.grad(relative_motion(other, reference, mask, 0.4), other)
+    assert torch.equal(relative_motion(other, other.detach(), mask, 0.4), same)
+    (gradient,) = torch.autograd.grad(relative_motion(other, reference, mask, 0.4).sum(), other)
     assert torch.isfinite(gradient).all()
     assert not gradient[0].any()
 
@@ -79,11 +91,18 @@ def test_slow_steps_weigh_as_much_as_fast_ones_and_rest_does_not():
 
 def test_a_policy_that_keeps_its_pace_is_not_pulled():
     """The penalty is one-sided, and a motionless reference asks for nothing."""
-    for along in (1.0, 1.3):
-        sums = MotionSums()
-        sums.add(along, 1.0)
-        assert pull(sums, COEFFICIENT, 100) == 0.0
-    assert pull(MotionSums(), COEFFICIENT, 100) == 0.0
+    sums = MotionSums()
+    sums.add(np.array([0.1, 0.6]), np.array([1.0, 1.3]), np.array([1.0, 1.0]))
+    assert not pull(sums, COEFFICIENT, 100).any()
+    assert not pull(MotionSums(), COEFFICIENT, 100).any()
+
+
+def test_a_quick_part_does_not_pay_for_a_slow_one():
+    """What a learned trade looks like: the pace of the whole is kept, and the slow part pulled."""
+    sums = MotionSums()
+    sums.add(np.array([0.1, 0.6]), np.array([1.1, 0.9]), np.array([1.0, 1.0]))
+    assert sums.pace == pytest.approx(1.0)
+    assert np.flatnonzero(pull(sums, COEFFICIENT, 100)).tolist() == [6]
 
 
 def slowing_batch(policy: ToyPolicy):

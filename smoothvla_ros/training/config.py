@@ -16,7 +16,7 @@ from smoothvla_ros.training.rewards import RewardSettings
 class GrpoConfig(RewardSettings):
     """The algorithm: what an iteration samples, and how the policy learns from it."""
 
-    iterations: int = setting(12, 'Iterations of rollouts and update', minimum=0, maximum=100_000)
+    iterations: int = setting(14, 'Iterations of rollouts and update', minimum=0, maximum=100_000)
     groups: int = setting(
         5, 'Groups an iteration: scenes that are rolled out again', minimum=1, maximum=10_000
     )
@@ -41,7 +41,7 @@ class GrpoConfig(RewardSettings):
         'What a reward takes jerk from: the joints as they moved, or the commands',
         choices=JERK_SOURCES,
     )
-    learning_rate: float = setting(6e-5, 'Learning rate of AdamW', minimum=0.0, maximum=1.0)
+    learning_rate: float = setting(4e-5, 'Learning rate of AdamW', minimum=0.0, maximum=1.0)
     weight_decay: float = setting(0.0, 'Weight decay of AdamW', minimum=0.0, maximum=1.0)
     frozen: tuple[str, ...] = setting(
         (),
@@ -62,7 +62,7 @@ class GrpoConfig(RewardSettings):
         0.0, 'Weight of the divergence from the starting policy; 0 loads no reference', minimum=0.0
     )
     pace_coefficient: float = setting(
-        100.0,
+        15.0,
         'decoupled: weight of the penalty on expecting to move less than the starting policy; 0 '
         'goes without',
         minimum=0.0,

@@ -65,6 +65,8 @@ class Arm:
         self._in_model_order = reduced.nq == len(joints) and bool(
             np.all(np.diff(self._columns) == 1)
         )
+        # What Pinocchio fills of an inertia.
+        self._upper = np.triu(np.ones((reduced.nv, reduced.nv), dtype=bool))
         # Pinocchio holds a joint without limits as (cos, sin) of its angle.
         self._first = np.array([joint.idx_q for joint in joints])
         self._unlimited = np.array([joint.nq == 2 for joint in joints])
@@ -221,9 +223,9 @@ class Arm:
         """
         configuration = self._configuration(joint_positions)
         with self._lock:
-            upper = np.triu(pin.crba(self._model, self._data, configuration))
-        columns = self._columns
-        return (upper + np.triu(upper, 1).T)[np.ix_(columns, columns)]
+            upper = pin.crba(self._model, self._data, configuration).copy()
+        whole = np.where(self._upper, upper, upper.T)
+        return whole if self._in_model_order else whole[np.ix_(self._columns, self._columns)]
 
     def gravity_torque(self, joint_positions: np.ndarray) -> np.ndarray:
         """Return the torques [n] N m that hold the links of the URDF against gravity.

@@ -117,6 +117,14 @@ class InverseKinematics:
 
     def _stepped(self, joints: np.ndarray, jacobian: np.ndarray, error: np.ndarray) -> np.ndarray:
         """Return the joints after one damped Newton step that no joint leaves its range in."""
+        step = _damped(jacobian, error)
+        target = joints + step
+        if (
+            float(np.abs(step).max()) <= _LARGEST_STEP_RAD
+            and (target >= self._lower).all()
+            and (target <= self._upper).all()
+        ):
+            return target
         free = np.ones(len(joints), dtype=bool)
         held = np.zeros(len(joints))
         while True:

@@ -52,7 +52,8 @@ def test_continuing_a_motion_inside_of_a_segment_changes_nothing_before():
     """Half of a quintic is the same quintic: whoever followed it notices nothing."""
     motion = random_motion(np.random.default_rng(1))
     tick = int(motion.ticks[5] + 1)
-    cut = motion.continued(tick, np.array([tick]), motion.at(tick)[None])
+    end = Motion(motion.period_s, np.array([tick]), motion.at(tick)[None])
+    cut = motion.continued(end)
     for at in np.linspace(motion.ticks[0], tick, 40):
         np.testing.assert_allclose(cut.at(at), motion.at(at), rtol=1e-9, atol=1e-9)
 

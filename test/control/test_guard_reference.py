@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from guard_world import CONFIG, PANDA, READY, World, osc_space
 
-from smoothvla_ros.control.motion_guard.action_space import Unreachable, cubic
+from smoothvla_ros.control.motion_guard.action_space import Unreachable, at_fraction, cubic
 from smoothvla_ros.control.motion_guard.guard import GuardSettings
 from smoothvla_ros.control.motion_guard.identification import Recording, errors, identified
 from smoothvla_ros.control.motion_guard.osc_reference import OscParameters, OscReference
@@ -132,7 +132,7 @@ def test_cubic_meets_its_ends():
     """Values and derivatives at 0 and at 1."""
     p0, v0, p1, v1 = np.random.default_rng(0).normal(size=(4, 3))
     for u, p, v in ((0.0, p0, v0), (1.0, p1, v1)):
-        value, derivative = cubic(p0, v0, p1, v1, u, 0.3)
+        value, derivative = at_fraction(cubic(p0, v0, p1, v1, 0.3), u, 0.3)
         np.testing.assert_allclose(value, p)
         np.testing.assert_allclose(derivative, v)
 

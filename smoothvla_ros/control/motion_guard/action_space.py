@@ -63,15 +63,24 @@ class ActionSpace(Protocol):
 
 def hermite(start: Knot, stop: Knot, fraction: float, dt: float) -> tuple[np.ndarray, np.ndarray]:
     """Return joints and velocities [n] on the cubic between two knots that are dt seconds apart."""
-    return cubic(start.joints, start.velocities, stop.joints, stop.velocities, fraction, dt)
+    curve = cubic(start.joints, start.velocities, stop.joints, stop.velocities, dt)
+    return at_fraction(curve, fraction, dt)
 
 
 def cubic(
-    p0: np.ndarray, v0: np.ndarray, p1: np.ndarray, v1: np.ndarray, u: float, dt: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return value and derivative at u in [0, 1] of the cubic with these ends, dt seconds apart."""
+    p0: np.ndarray, v0: np.ndarray, p1: np.ndarray, v1: np.ndarray, dt: float
+) -> np.ndarray:
+    """Return the cubic with these ends, dt seconds apart: [4, n], powers of u in [0, 1]."""
     difference = p1 - p0
-    bend = 3 * difference - dt * (2 * v0 + v1)
-    twist = dt * (v0 + v1) - 2 * difference
-    value = p0 + u * (dt * v0 + u * (bend + u * twist))
-    return value, v0 + u * (2 * bend + 3 * u * twist) / dt
+    slope = dt * v0
+    twist = slope + dt * v1 - 2 * difference
+    curve = np.empty((4, len(p0)))
+    curve[0], curve[1], curve[2], curve[3] = p0, slope, difference - slope - twist, twist
+    return curve
+
+
+def at_fraction(curve: np.ndarray, u: float, dt: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return value and derivative [n] at u in [0, 1] of a `cubic` that takes dt seconds."""
+    powers = np.array([[1.0, u, u * u, u * u * u], [0.0, 1.0 / dt, 2 * u / dt, 3 * u * u / dt]])
+    value, derivative = powers @ curve
+    return value, derivative

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -77,7 +77,8 @@ class GuardSettings:
 class Command:
     """What goes to the arm. motion: ends at rest; None: nothing new.
 
-    position: [n] rad, of this tick, for a controller that takes nothing else; None: no motion.
+    position: [n] rad, of this tick, for a controller that takes nothing else; None: no motion, or
+    a controller that interpolates.
     open_gripper: None where nothing changes.
     """
 
@@ -121,6 +122,7 @@ class MotionGuard:
         self._chunk_limits = chunk_limits or ChunkLimits()
         self._watchdog_limits = watchdog_limits or WatchdogLimits()
         self._gripper = Gripper(gripper or GripperSettings())
+        self._streams = streams_positions
         self._time = Timeline(settings.rate_hz, settings.transport_s, streams_positions)
         self._profile = JointProfile(
             limits, self._time.period_s, settings.follow_ticks, settings.horizon_s
@@ -387,16 +389,17 @@ class MotionGuard:
             self._changed = True
 
     def _command(self) -> Command:
-        command = Command(start_ns=self._time.origin_ns)
+        now = self._time.now_tick
+        motion, position, open_gripper = None, None, None
         if self._changed:
-            command = replace(command, motion=self._motion.since(self._time.now_tick - 1))
+            motion = self._motion.since(now - 1)
             self._changed = False
-        if self.phase in (Phase.RUNNING, Phase.STOPPING):
-            command = replace(command, position=self._motion.at(self._time.now_tick)[POSITION])
+        if self._streams and self.phase in (Phase.RUNNING, Phase.STOPPING):
+            position = self._motion.at(now)[POSITION]
         action = self._present_action()
         if action is not None:
-            command = replace(command, open_gripper=self._gripper.update(float(action[-1])))
-        return command
+            open_gripper = self._gripper.update(float(action[-1]))
+        return Command(motion, self._time.origin_ns, position, open_gripper)
 
     def _present_action(self) -> np.ndarray | None:
         if self.phase is not Phase.RUNNING or self._schedule is None:

@@ -39,8 +39,18 @@ def _halves(degree: int) -> np.ndarray:
     return np.array(left + right[-2::-1])
 
 
-_POSITION_HULL = _halves(5) @ _BERNSTEIN
-_VELOCITY_HULL = _halves(4) @ (5 * np.diff(_BERNSTEIN, axis=0))
+_ACCELERATIONS = 20 * np.diff(_BERNSTEIN, n=2, axis=0)
+_JERKS = 60 * np.diff(_BERNSTEIN, n=3, axis=0)
+# All hulls of a segment are one product: positions, then velocities, accelerations and jerks.
+_HULLS = np.concatenate(
+    [
+        _halves(5) @ _BERNSTEIN,
+        _halves(4) @ (5 * np.diff(_BERNSTEIN, axis=0)),
+        _halves(3) @ _ACCELERATIONS,
+        _halves(2) @ _JERKS,
+    ]
+)
+_VELOCITIES_FROM, _ACCELERATIONS_FROM, _JERKS_FROM = 11, 20, 27
 # The same quintic as coefficients of the powers of u.
 _MONOMIALS = np.array(
     [
@@ -52,8 +62,6 @@ _MONOMIALS = np.array(
         [-6, -3, -1 / 2, 6, -3, 1 / 2],
     ]
 )
-_ACCELERATIONS = 20 * np.diff(_BERNSTEIN, n=2, axis=0)
-_JERKS = 60 * np.diff(_BERNSTEIN, n=3, axis=0)
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,7 @@ class Motion:
 
     def at(self, tick: float) -> np.ndarray:
         """Return the state [3, n] at a tick, whole or not; before the first it is the first."""
-        index = int(np.searchsorted(self.ticks, tick, side='right')) - 1
+        index = int(self.ticks.searchsorted(tick, side='right')) - 1
         if index < 0:
             return self.states[0].copy()
         if index == len(self.ticks) - 1:
@@ -95,52 +103,67 @@ class Motion:
         ends = (self.states[index : index + 2] * scale).reshape(6, -1)
         return _derivatives((tick - start) / (stop - start)) @ (_MONOMIALS @ ends) / scale
 
-    def continued(self, tick: int, ticks: np.ndarray, states: np.ndarray) -> Motion:
-        """Return this motion up to `tick`, and from there on other states.
+    def continued(self, other: Motion) -> Motion:
+        """Return this motion up to where another begins, which is in this motion's state there.
 
-        ticks: int [M], the first one is `tick`.  states: [M, 3, n], the first is `at(tick)`.
-        One state before `tick` is kept per knot of the past, so that whoever follows this motion
+        One state before that is kept per knot of the past, so that whoever follows this motion
         finds the same polynomial again.
         """
-        past = self.ticks < tick
+        past = int(self.ticks.searchsorted(other.ticks[0]))
         return Motion(
             self.period_s,
-            np.concatenate([self.ticks[past], ticks]),
-            np.concatenate([self.states[past], states]),
+            np.concatenate([self.ticks[:past], other.ticks]),
+            np.concatenate([self.states[:past], other.states]),
         )
 
     def since(self, tick: float) -> Motion:
         """Return the part that is needed from `tick` on: the last state before it, and later."""
-        first = max(int(np.searchsorted(self.ticks, tick, side='right')) - 1, 0)
+        first = max(int(self.ticks.searchsorted(tick, side='right')) - 1, 0)
         return Motion(self.period_s, self.ticks[first:], self.states[first:])
 
     def violation(self, limits: JointLimits, tolerance: float = 1e-9) -> str:
         """Return which limit some segment breaks, or an empty string.
 
-        The check is of the polynomials themselves, not of samples: positions and velocities by
-        the convex hull of their Bernstein coefficients after one subdivision, accelerations and
-        jerks by their extrema.  tolerance: relative, for rounding.
+        The check is of the polynomials themselves, not of samples: all of them by the convex hull
+        of their Bernstein coefficients after one subdivision; where that hull reaches beyond a
+        limit of acceleration or jerk, by their extrema.  tolerance: relative, for rounding.
         """
         if not np.isfinite(self.states).all():
             return 'a state is not finite'
-        durations = (np.diff(self.ticks) * self.period_s)[:, None]
-        ends = np.concatenate([self.states[:-1], self.states[1:]], axis=1)
-        for derivative in (VELOCITY, ACCELERATION):
-            ends[:, [derivative, derivative + 3]] *= durations[:, None] ** derivative
-        slack = 1.0 + tolerance
-        positions = _POSITION_HULL @ ends
-        if (positions < limits.lower - tolerance).any() or (
-            positions > limits.upper + tolerance
+        segments, joints = len(self.ticks) - 1, self.states.shape[2]
+        if not segments:
+            return ''
+        durations = (self.ticks[1:] - self.ticks[:-1])[:, None] * self.period_s
+        ends = np.empty((2, 3, segments, joints))
+        by_order = self.states.transpose(1, 0, 2)
+        ends[0], ends[1] = by_order[:, :-1], by_order[:, 1:]
+        squares = durations * durations
+        ends[:, VELOCITY] *= durations
+        ends[:, ACCELERATION] *= squares
+        ends = ends.reshape(6, segments, joints)
+        hulls = (_HULLS @ ends.reshape(6, -1)).reshape(-1, segments, joints)
+        positions = hulls[:_VELOCITIES_FROM]
+        if (positions.min(axis=0) < limits.lower - tolerance).any() or (
+            positions.max(axis=0) > limits.upper + tolerance
         ).any():
             return 'a position'
-        velocities = np.abs(_VELOCITY_HULL @ ends).max(axis=1, initial=0.0) / durations
-        if (velocities > limits.velocity * slack).any():
+        magnitudes = np.abs(hulls[_VELOCITIES_FROM:])
+        velocities, accelerations, jerks = np.maximum.reduceat(
+            magnitudes, (0, _ACCELERATIONS_FROM - _VELOCITIES_FROM, _JERKS_FROM - _VELOCITIES_FROM)
+        )
+        slack = 1.0 + tolerance
+        if (velocities > durations * (limits.velocity * slack)).any():
             return 'a velocity'
-        accelerations, jerks = _extrema(_ACCELERATIONS @ ends, _JERKS @ ends)
-        if (accelerations > durations**2 * limits.acceleration * slack).any():
-            return 'an acceleration'
-        if (jerks > durations**3 * limits.jerk * slack).any():
-            return 'a jerk'
+        most_acceleration = squares * (limits.acceleration * slack)
+        most_jerk = squares * durations * (limits.jerk * slack)
+        unsure = (accelerations > most_acceleration) | (jerks > most_jerk)
+        if unsure.any():
+            unsure = unsure.any(axis=1)
+            accelerations, jerks = _extrema(ends[:, unsure])
+            if (accelerations > most_acceleration[unsure]).any():
+                return 'an acceleration'
+            if (jerks > most_jerk[unsure]).any():
+                return 'a jerk'
         return ''
 
 
@@ -163,12 +186,13 @@ def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     return np.minimum(np.maximum(quotient, 0.0), 1.0)
 
 
-def _extrema(accelerations: np.ndarray, jerks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the largest magnitudes [S, n] of cubics and of their quadratic derivatives.
+def _extrema(ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the largest magnitudes [S, n] of acceleration and jerk on [0, 1].
 
-    accelerations: [S, 4, n], jerks: [S, 3, n], Bernstein coefficients on [0, 1].
+    ends: [6, S, n], (p, v, a) at 0 and at 1 of S quintics.
     """
-    first, middle, last = jerks[:, 0], jerks[:, 1], jerks[:, 2]
+    accelerations = np.tensordot(_ACCELERATIONS, ends, 1)
+    first, middle, last = np.tensordot(_JERKS, ends, 1)
     curvature = first - 2 * middle + last
     slope = first - middle
     vertex = _ratio(slope, curvature)
@@ -179,14 +203,14 @@ def _extrema(accelerations: np.ndarray, jerks: np.ndarray) -> tuple[np.ndarray, 
     largest_jerk = np.maximum(
         largest_jerk, np.abs(first - 2 * slope * vertex + curvature * vertex**2)
     )
-    largest = np.maximum(np.abs(accelerations[:, 0]), np.abs(accelerations[:, 3]))
+    largest = np.maximum(np.abs(accelerations[0]), np.abs(accelerations[3]))
     for u in (_ratio(half, curvature), _ratio(first, half)):
         w = 1.0 - u
         value = (
-            w**3 * accelerations[:, 0]
-            + 3 * w**2 * u * accelerations[:, 1]
-            + 3 * w * u**2 * accelerations[:, 2]
-            + u**3 * accelerations[:, 3]
+            w**3 * accelerations[0]
+            + 3 * w**2 * u * accelerations[1]
+            + 3 * w * u**2 * accelerations[2]
+            + u**3 * accelerations[3]
         )
         largest = np.maximum(largest, np.abs(value))
     return largest, largest_jerk

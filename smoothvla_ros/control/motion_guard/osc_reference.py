@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from smoothvla_ros.configuration import load, setting, validate
-from smoothvla_ros.control.motion_guard.action_space import Knot, Unreachable, cubic, hermite
+from smoothvla_ros.control.motion_guard.action_space import Knot, Unreachable, at_fraction, cubic, hermite
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.kinematics.inverse import InverseKinematics, Solution
@@ -36,6 +36,7 @@ _REACHED_M, _REACHED_RAD = 2e-3, 0.02
 _SUBSTEPS = 10
 # With nothing commanded, a tool that is slower than this is at rest: m/s and rad/s.
 _REST = 1e-3
+_IDENTITY = np.eye(6)
 
 
 @dataclass(frozen=True)
@@ -153,14 +154,13 @@ class OscReference:
         assert isinstance(start, ToolKnot)
         assert isinstance(stop, ToolKnot)
         joints, velocities = hermite(start, stop, fraction, dt)
-        position, linear = cubic(
-            start.position, start.twist[:3], stop.position, stop.twist[:3], fraction, dt
-        )
-        turn = rotation_vector(stop.rotation @ start.rotation.T)
-        vector, angular = cubic(np.zeros(3), start.twist[3:], turn, stop.twist[3:], fraction, dt)
-        rotation = rotation_matrix(vector) @ start.rotation
-        twist = np.concatenate([linear, angular])
-        return ToolKnot(joints, velocities, position, rotation, twist, stop.goal_rotation)
+        # Both ends of the tool's way, the rotation from the start's on.
+        here, there = np.zeros(6), np.empty(6)
+        here[:3], there[:3] = start.position, stop.position
+        there[3:] = rotation_vector(stop.rotation @ start.rotation.T)
+        moved, twist = at_fraction(cubic(here, start.twist, there, stop.twist, dt), fraction, dt)
+        rotation = rotation_matrix(moved[3:]) @ start.rotation
+        return ToolKnot(joints, velocities, moved[:3], rotation, twist, stop.goal_rotation)
 
     @cached_property
     def _gain(self) -> np.ndarray:
@@ -190,47 +190,64 @@ class OscReference:
     def _impedance(
         self, knot: ToolKnot, goal_position: np.ndarray, goal_rotation: np.ndarray, dt: float
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return position, rotation and twist after dt; inertia and Jacobian are the start's."""
+        """Return position, rotation and twist after dt; inertia and Jacobian are the start's.
+
+        Of every substep: torque from (offset, twist), cut at its limits; drag from the turning of
+        the tool; (offset, twist) anew from all of them. What is linear in that is put into two
+        matrices first, because these substeps are most of what a chunk costs.
+        """
         _, _, jacobian = self._arm.pose_and_jacobian(knot.joints)
         inverse_mass = np.linalg.inv(self._arm.mass_matrix(knot.joints) + self._rotors)
-        mobility = jacobian @ inverse_mass @ jacobian.T
+        reach = jacobian @ inverse_mass
+        mobility = reach @ jacobian.T
+        joints = len(knot.joints)
         apparent = np.zeros((6, 6))
-        apparent[:3, :3] = _inverse(mobility[:3, :3])
-        apparent[3:, 3:] = _inverse(mobility[3:, 3:])
+        apparent[:3, :3], apparent[3:, 3:] = _inverses(mobility[:3, :3], mobility[3:, 3:])
         to_torque = -jacobian.T @ apparent
-        # One matrix from (offset, twist) to torque: the loop below is most of what a chunk costs.
-        impedance = np.hstack([to_torque * self._stiffness, to_torque * self._damping])
-        drag = -(jacobian[3:].T @ knot.rotation) * self._drag
-        to_tool = knot.rotation.T
         gravity = self._arm.gravity_torque(knot.joints) if self._gravity else 0.0
         low, high = -self._torque_limit - gravity, self._torque_limit - gravity
         step = dt / _SUBSTEPS
-        to_twist = step * (jacobian @ inverse_mass)
 
-        offset = np.concatenate(
-            [knot.position - goal_position, rotation_vector(knot.rotation @ goal_rotation.T)]
-        )
-        state = np.concatenate([offset, knot.twist])
-        offset, twist = state[:6], state[6:]
+        # From (offset, twist) to (torque, turning of the tool in its own axes).
+        forces = np.zeros((joints + 3, 12))
+        forces[:joints, :6] = to_torque * self._stiffness
+        forces[:joints, 6:] = to_torque * self._damping
+        forces[joints:, 9:] = knot.rotation.T
+        # From (offset, twist, torque cut, turning with its square) to the next (offset, twist).
+        motion = np.zeros((12, 12 + joints + 3))
+        twist_to = motion[6:]
+        twist_to[:, 6:12] = _IDENTITY
+        twist_to[:, 12:-3] = step * reach
+        twist_to[:, -3:] = twist_to[:, 12:-3] @ (-(jacobian[3:].T @ knot.rotation) * self._drag)
+        motion[:6] = step * twist_to
+        motion[:6, :6] += _IDENTITY
+
+        everything = np.empty(12 + joints + 3)
+        state, acting = everything[:12], everything[12:]
+        torque, turning = acting[:joints], acting[joints:]
+        state[:3] = knot.position - goal_position
+        state[3:6] = rotation_vector(knot.rotation @ goal_rotation.T)
+        state[6:] = knot.twist
         for _ in range(_SUBSTEPS):
-            torque = np.minimum(np.maximum(impedance @ state, low), high)
-            turning = to_tool @ twist[3:]
-            torque += drag @ (turning * np.abs(turning))
-            twist += to_twist @ torque
-            offset += step * twist
+            np.dot(forces, state, out=acting)
+            np.maximum(torque, low, out=torque)
+            np.minimum(torque, high, out=torque)
+            turning *= np.abs(turning)
+            state[:] = motion @ everything
         return (
-            goal_position + offset[:3],
-            rotation_matrix(offset[3:]) @ goal_rotation,
-            twist,
+            goal_position + state[:3],
+            rotation_matrix(state[3:6]) @ goal_rotation,
+            state[6:].copy(),
         )
 
 
-def _inverse(matrix: np.ndarray) -> np.ndarray:
-    """Return the inverse, or where there is none the pseudo-inverse, as robosuite has it."""
+def _inverses(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return both inverses, or where there is none the pseudo-inverses, as robosuite has it."""
+    both = np.stack([first, second])
     try:
-        return np.linalg.inv(matrix)
+        return np.linalg.inv(both)
     except np.linalg.LinAlgError:
-        return np.linalg.pinv(matrix)
+        return np.linalg.pinv(both)
 
 
 def _require(solution: Solution, position: np.ndarray, what: str) -> None:

@@ -10,6 +10,8 @@ gets limits that are tighter by exactly that, and `Motion.violation` checks the 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import ruckig
 
@@ -63,8 +65,10 @@ class JointProfile:
             )
         self._limits = limits
         self._period_s = period_s
-        self._follow_ticks = follow_ticks
-        self._velocity, self._acceleration, self._jerk = velocity, acceleration, jerk
+        self._ahead_s = [period_s * (k + 1) for k in range(follow_ticks)]
+        self._acceleration, self._jerk = acceleration, jerk
+        # Ruckig wants the velocity of a target to be below its limit.
+        self._fastest = 0.999 * velocity
         self._lower = limits.lower + _POSITION_MARGIN_RAD
         self._upper = limits.upper - _POSITION_MARGIN_RAD
         joints = len(jerk)
@@ -87,34 +91,35 @@ class JointProfile:
         to be followed on.
         """
         state = motion.at(tick)
-        target = np.clip(position, self._lower, self._upper)
+        target = np.minimum(np.maximum(position, self._lower), self._upper)
         moving = self._stoppable(target, velocity)
         standing = np.zeros_like(moving)
-        reached = np.abs(state - np.stack([target, moving, standing])) <= _REACHED
-        if reached.all() and not moving.any():
-            return motion
+        if not moving.any():
+            left = np.abs(state)
+            left[POSITION] = np.abs(state[POSITION] - target)
+            if (left <= _REACHED).all():
+                return motion
         for wanted in (moving, standing):
             ahead = self._towards(state, target, wanted)
             if ahead is None:
                 continue
-            candidate = self._with_stop(motion, tick, state, ahead)
-            if not candidate.since(tick).violation(self._limits):
-                return candidate
+            candidate = self._with_stop(tick, state, ahead)
+            if not candidate.violation(self._limits):
+                return motion.continued(candidate)
         return None
 
     def stopped(self, motion: Motion, tick: int) -> Motion:
         """Return the motion that leaves `motion` at `tick` for rest, without delay."""
-        candidate = self._with_stop(
-            motion, tick, motion.at(tick), np.empty((0, *motion.states.shape[1:]))
-        )
-        return motion if candidate.since(tick).violation(self._limits) else candidate
+        candidate = self._with_stop(tick, motion.at(tick), motion.states[:0])
+        return motion if candidate.violation(self._limits) else motion.continued(candidate)
 
     def _stoppable(self, position: np.ndarray, velocity: np.ndarray) -> np.ndarray:
         """Return the velocity at a target that half of the acceleration can still bring to rest."""
         up = np.sqrt(self._acceleration * np.maximum(self._upper - position, 0.0))
         down = np.sqrt(self._acceleration * np.maximum(position - self._lower, 0.0))
-        velocity = np.clip(velocity, -down, up)
-        return np.clip(velocity, -0.999 * self._velocity, 0.999 * self._velocity)
+        up = np.minimum(up, self._fastest)
+        down = np.minimum(down, self._fastest)
+        return np.minimum(np.maximum(velocity, -down), up)
 
     def _towards(
         self, state: np.ndarray, position: np.ndarray, velocity: np.ndarray
@@ -133,15 +138,16 @@ class JointProfile:
         if result not in (ruckig.Result.Working, ruckig.Result.Finished):
             return None
         at_time = self._trajectory.at_time
-        times = [self._period_s * (k + 1) for k in range(self._follow_ticks)]
-        return np.array([at_time(time) for time in times])
+        return np.array([at_time(time) for time in self._ahead_s])
 
-    def _with_stop(self, motion: Motion, tick: int, state: np.ndarray, ahead: np.ndarray) -> Motion:
-        """Return the motion up to `tick`, the states of the ticks after it, and a stop."""
+    def _with_stop(self, tick: int, state: np.ndarray, ahead: np.ndarray) -> Motion:
+        """Return `state` at `tick`, the states of the ticks after it, and a stop."""
         last = ahead[-1] if len(ahead) else state
         stop = Stop(last, self._acceleration, self._jerk)
-        ticks = int(np.ceil(stop.duration_s / self._period_s))
+        ticks = math.ceil(stop.duration_s / self._period_s)
         knots = np.arange(1, ticks + 2 * _STOP_SPACING, _STOP_SPACING)
-        states = np.concatenate([state[None], ahead, stop.at(knots * self._period_s)])
-        following = np.arange(tick, tick + len(ahead) + 1)
-        return motion.continued(tick, np.concatenate([following, following[-1] + knots]), states)
+        return Motion(
+            self._period_s,
+            np.concatenate([np.arange(tick, tick + len(ahead) + 1), tick + len(ahead) + knots]),
+            np.concatenate([state[None], ahead, stop.at(knots * self._period_s)]),
+        )

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
 
-from smoothvla_ros.control.motion_guard.action_space import ActionSpace, Knot, hermite
+from smoothvla_ros.control.motion_guard.action_space import (
+    ActionSpace,
+    Knot,
+    at_fraction,
+    cubic,
+)
 
 
 class Mode(StrEnum):
@@ -33,6 +39,12 @@ class Span:
     def end_s(self) -> float:
         """When the action is over."""
         return self.start_s + self.dt
+
+    @cached_property
+    def joints(self) -> np.ndarray:
+        """The `cubic` of the joints, [4, n]."""
+        before, after = self.before, self.after
+        return cubic(before.joints, before.velocities, after.joints, after.velocities, self.dt)
 
 
 class Schedule:
@@ -99,7 +111,7 @@ class Schedule:
         """Return joints rad and velocities rad/s [n] at a time.  Raises as `knot_at`."""
         span = self._span_at(time_s)
         fraction = (time_s - span.start_s) / span.dt
-        return hermite(span.before, span.after, min(max(fraction, 0.0), 1.0), span.dt)
+        return at_fraction(span.joints, min(max(fraction, 0.0), 1.0), span.dt)
 
     def action_at(self, time_s: float) -> np.ndarray | None:
         """Return the action [dimension] that is executed at a time; None: none.  Raises as `at`."""

@@ -7,6 +7,7 @@ execution: a process of its own that infers without a pause, as the policy node'
 from __future__ import annotations
 
 import contextlib
+import gc
 import multiprocessing
 import time
 from collections.abc import Iterator
@@ -105,6 +106,9 @@ def _real_time(seconds: float) -> dict[str, float]:
     ticks, judged, waits, late = [], [], [], 0
     wander = np.zeros(7)
     chunk_ns = due_ns + NANOSECONDS
+    # As the node does once it is configured.
+    gc.collect()
+    gc.freeze()
     for _ in range(round(seconds * rig.settings.rate_hz)):
         due_ns += period_ns
         offered_ns = 0

@@ -186,7 +186,7 @@ class MotionGuardNode(AutostartNode):
 
 def main() -> int:
     """Run the node; returns the exit status."""
-    return run_node(MotionGuardNode)
+    return run_node(MotionGuardNode, steady=True)
 
 
 if __name__ == '__main__':

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 from guard_world import CONFIG, PANDA, READY, World, osc_space
 
-from smoothvla_ros.control.motion_guard.action_space import Unreachable, at_fraction, cubic
+from smoothvla_ros.control.motion_guard.action_space import (
+    Unreachable,
+    at_fraction,
+    completed,
+    cubic,
+)
 from smoothvla_ros.control.motion_guard.guard import GuardSettings
 from smoothvla_ros.control.motion_guard.identification import Recording, errors, identified
 from smoothvla_ros.control.motion_guard.osc_reference import OscParameters, OscReference
@@ -27,7 +32,7 @@ def space():
 def rollout(space, actions, joints=READY):
     knots = [space.at_rest(joints)]
     for action in actions:
-        knots.append(space.after(knots[-1], action, STEP_S))
+        knots.append(completed(space.after(knots[-1], action, STEP_S)))
     return knots
 
 

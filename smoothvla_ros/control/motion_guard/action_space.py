@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
+
+Result = TypeVar('Result')
 
 
 class Unreachable(Exception):
@@ -48,10 +51,13 @@ class ActionSpace(Protocol):
         """Return the joints [n] rad that actions [k, dimension] from `knot` on begin with."""
         ...
 
-    def after(self, knot: Knot, action: np.ndarray | None, dt: float) -> Knot:
+    def after(
+        self, knot: Knot, action: np.ndarray | None, dt: float
+    ) -> Generator[None, None, Knot]:
         """Return the knot at the end of an action [dimension] of dt seconds.
 
-        None: nothing is commanded any more, and the motion comes to rest by itself.
+        None: nothing is commanded any more, and the motion comes to rest by itself.  A generator,
+        so that who has little time at once does the work in parts; `completed` does all of it.
         Raises Unreachable.
         """
         ...
@@ -59,6 +65,16 @@ class ActionSpace(Protocol):
     def between(self, start: Knot, stop: Knot, fraction: float, dt: float) -> Knot:
         """Return the knot at `fraction` in [0, 1] of an action of dt seconds."""
         ...
+
+
+def completed(work: Generator[None, None, Result]) -> Result:
+    """Do all that is left of a work in parts, and return what it returns."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as done:
+            result: Result = done.value
+            return result
 
 
 def hermite(start: Knot, stop: Knot, fraction: float, dt: float) -> tuple[np.ndarray, np.ndarray]:

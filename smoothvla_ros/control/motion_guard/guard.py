@@ -369,8 +369,10 @@ class MotionGuard:
         assert self._schedule is not None
         tick = self._first_free_tick(now_ns)
         period_s = self._time.period_s
+        ahead_s = tick * period_s + self._settings.horizon_s
         try:
-            position, velocity = self._schedule.at(tick * period_s + self._settings.horizon_s)
+            self._schedule.prepare(ahead_s)
+            position, velocity = self._schedule.at(ahead_s)
             asked, _ = self._schedule.at(tick * period_s)
         except Unreachable as error:
             self._stop(now_ns, Event.PAUSE, f'{Refusal.UNREACHABLE}: {error}')

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from smoothvla_ros.control.motion_guard.action_space import completed
 from smoothvla_ros.control.motion_guard.osc_reference import (
     OscParameters,
     OscReference,
@@ -58,7 +59,7 @@ def errors(
             knot.goal_rotation,
         )
         for action in recording.actions:
-            knot = space.after(knot, action, recording.dt)
+            knot = completed(space.after(knot, action, recording.dt))
         turn = rotation_vector(knot.rotation @ recording.rotation.T)
         rows.append(np.concatenate([knot.position - recording.position, turn]))
     return np.array(rows)

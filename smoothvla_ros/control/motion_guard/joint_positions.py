@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import numpy as np
 
 from smoothvla_ros.control.motion_guard.action_space import Knot, Unreachable, hermite
@@ -37,8 +39,11 @@ class JointPositions:
         """Return the first target [n] rad."""
         return np.asarray(actions[0, :-1])
 
-    def after(self, knot: Knot, action: np.ndarray | None, dt: float) -> Knot:
-        """Return the target; its velocity is that of the way there, none at the end."""
+    def after(
+        self, knot: Knot, action: np.ndarray | None, dt: float
+    ) -> Generator[None, None, Knot]:
+        """Return the target, all at once; its velocity is that of the way there, none at the end."""
+        yield from ()
         if action is None:
             return Knot(knot.joints, np.zeros_like(knot.joints))
         target = action[:-1]

@@ -17,6 +17,7 @@ reference for the joints, found by inverse kinematics; nothing of it is measured
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -128,7 +129,9 @@ class OscReference:
         """Return where the motion goes on from: a delta has no place of its own."""
         return knot.joints
 
-    def after(self, knot: Knot, action: np.ndarray | None, dt: float) -> ToolKnot:
+    def after(
+        self, knot: Knot, action: np.ndarray | None, dt: float
+    ) -> Generator[None, None, ToolKnot]:
         """Return the knot after one control period under an action [7], or under none."""
         assert isinstance(knot, ToolKnot)
         if action is None:
@@ -139,10 +142,14 @@ class OscReference:
             # robosuite keeps the goal of the rotation where a delta has none at all.
             turns = np.abs(delta[3:]).max() > 1e-9
             goal = rotation_matrix(delta[3:]) @ knot.rotation if turns else knot.goal_rotation
-            position, rotation, twist = self._impedance(knot, knot.position + delta[:3], goal, dt)
+            position, rotation, twist = yield from self._impedance(
+                knot, knot.position + delta[:3], goal, dt
+            )
+        yield
         predicted = knot.joints + dt * knot.velocities
         solution = self._inverse.solve(predicted, position, rotation)
         _require(solution, position, 'the tool is to be at')
+        yield
         if action is None and not twist.any():
             velocities = np.zeros_like(predicted)
         else:
@@ -189,7 +196,7 @@ class OscReference:
 
     def _impedance(
         self, knot: ToolKnot, goal_position: np.ndarray, goal_rotation: np.ndarray, dt: float
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    ) -> Generator[None, None, tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Return position, rotation and twist after dt; inertia and Jacobian are the start's.
 
         Of every substep: torque from (offset, twist), cut at its limits; drag from the turning of
@@ -222,6 +229,7 @@ class OscReference:
         motion[:6] = step * twist_to
         motion[:6, :6] += _IDENTITY
 
+        yield
         everything = np.empty(12 + joints + 3)
         state, acting = everything[:12], everything[12:]
         torque, turning = acting[:joints], acting[joints:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Generator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -50,8 +51,8 @@ class Span:
 class Schedule:
     """Actions to be executed, and the knots of those that were looked at already.
 
-    Knots are made when someone asks for their time and not before, so that the work of a chunk is
-    spread over the ticks that it takes.
+    Knots are made when someone asks for their time, or part by part before that (`prepare`), so
+    that the work of a chunk is spread over the ticks that it takes.
     """
 
     def __init__(self, space: ActionSpace, knot: Knot, time_s: float) -> None:
@@ -61,6 +62,8 @@ class Schedule:
         self._time_s = time_s
         self._waiting: deque[tuple[np.ndarray, float, int]] = deque()
         self._spans: deque[Span] = deque()
+        # Of the next knot, where that was begun.
+        self._work: Generator[None, None, Knot] | None = None
         self._idle_dt = 0.05
         self._chunk = 0
         self._commanded_until_s = time_s
@@ -117,6 +120,14 @@ class Schedule:
         """Return the action [dimension] that is executed at a time; None: none.  Raises as `at`."""
         return self._span_at(time_s).action
 
+    def prepare(self, time_s: float) -> None:
+        """Do one part of what `at` would have to do at a time of an action from now.
+
+        Raises Unreachable as soon as it is known.
+        """
+        if self._time_s <= time_s + self._idle_dt:
+            self._advance()
+
     def forget(self, time_s: float) -> None:
         """Let go of what was over before time_s."""
         while len(self._spans) > 1 and self._spans[0].end_s < time_s:
@@ -124,6 +135,7 @@ class Schedule:
 
     def _add(self, actions: np.ndarray, dt: float) -> None:
         self._chunk += 1
+        self._work = None
         self._waiting.extend((action, dt, self._chunk) for action in actions)
         self._idle_dt = dt
         self._commanded_until_s = self._time_s + sum(step for _, step, _ in self._waiting)
@@ -134,6 +146,7 @@ class Schedule:
     def _cut(self, time_s: float) -> None:
         """Drop everything from time_s on; the motion until then is kept."""
         self._waiting.clear()
+        self._work = None
         span = self._span_at(time_s)
         knot = self._between(span, time_s)
         while self._spans and self._spans[-1].end_s > time_s:
@@ -155,14 +168,27 @@ class Schedule:
 
     def _span_at(self, time_s: float) -> Span:
         while self._time_s <= time_s or not self._spans:
-            nothing = None, self._idle_dt, self._chunk
-            action, dt, chunk = self._waiting[0] if self._waiting else nothing
-            after = self._space.after(self._knot, action, dt)
-            if self._waiting:
-                self._waiting.popleft()
-            self._spans.append(Span(self._time_s, dt, action, chunk, self._knot, after))
-            self._knot, self._time_s = after, self._time_s + dt
+            self._advance()
         for span in reversed(self._spans):
             if span.start_s <= time_s:
                 return span
         return self._spans[0]
+
+    def _advance(self) -> None:
+        """Do one part of the next knot; with the last one comes its span."""
+        nothing = None, self._idle_dt, self._chunk
+        action, dt, chunk = self._waiting[0] if self._waiting else nothing
+        work = self._work or self._space.after(self._knot, action, dt)
+        # One that fails is begun anew by whoever asks again.
+        self._work = None
+        try:
+            next(work)
+        except StopIteration as done:
+            after: Knot = done.value
+        else:
+            self._work = work
+            return
+        if self._waiting:
+            self._waiting.popleft()
+        self._spans.append(Span(self._time_s, dt, action, chunk, self._knot, after))
+        self._knot, self._time_s = after, self._time_s + dt

@@ -8,12 +8,16 @@ context: freeing a context while another lives deletes the wrong objects with so
 from __future__ import annotations
 
 import atexit
+import contextlib
 import ctypes
 import functools
 import os
+from collections.abc import Iterator
 from typing import Any
 
 from smoothvla_ros.errors import UserError
+
+_REMEDY = 'see whether the graphics driver works, or set MUJOCO_GL=osmesa, which needs none'
 
 
 def choose_backend() -> str:
@@ -35,10 +39,13 @@ def shared_context() -> Any:
     choose_backend()
     try:
         from mujoco.rendering.classic import gl_context
-
+        from OpenGL.error import GLError
+    except (AttributeError, ImportError, OSError) as error:
+        raise cannot_render(error) from error
+    try:
         context = gl_context.GLContext(1, 1)
         context.make_current()
-    except (AttributeError, ImportError, OSError, RuntimeError) as error:
+    except (AttributeError, GLError, ImportError, OSError, RuntimeError) as error:
         raise cannot_render(error) from error
     atexit.register(context.free)  # at interpreter exit its own finaliser comes too late
     return context
@@ -50,6 +57,22 @@ def cannot_render(error: Exception) -> UserError:
         f'cannot render with MUJOCO_GL={choose_backend()} ({error}); install libegl1 and '
         'libgl1-mesa-dri, or libosmesa6 and set MUJOCO_GL=osmesa'
     )
+
+
+@contextlib.contextmanager
+def named_failure(what: str) -> Iterator[None]:
+    """Turn a failure of OpenGL within the block into a UserError that says at what."""
+    from mujoco import FatalError
+    from OpenGL.error import GLError
+
+    try:
+        yield
+    except GLError as error:
+        operation = getattr(error.baseOperation, '__name__', error.baseOperation)
+        code = getattr(error.err, 'name', error.err)
+        raise UserError(f'{what}: {operation} failed with {code}; {_REMEDY}') from error
+    except (FatalError, RuntimeError) as error:
+        raise UserError(f'{what}: {error}; {_REMEDY}') from error
 
 
 def _can_load(library: str) -> bool:

@@ -33,7 +33,8 @@ class SceneRenderer:
         self._model = simulated
         self._settings = settings
         self._context = graphics.shared_context()
-        self._context.make_current()
+        with graphics.named_failure('preparing to draw a scene'):
+            self._context.make_current()
         drawn = _drawn_model(scene_xml, settings)
         try:
             self._resources = mujoco.MjrContext(drawn, mujoco.mjtFontScale.mjFONTSCALE_100)
@@ -49,16 +50,23 @@ class SceneRenderer:
         self._cameras = {name: self._camera(libero_name) for name, libero_name in CAMERAS.items()}
 
     def render(self, data: mujoco.MjData, camera: str) -> np.ndarray:
-        """Return uint8 [size, size, 3], RGB, upright.  Raises UserError for an unknown camera."""
+        """Return uint8 [size, size, 3], RGB, upright.
+
+        Raises UserError for an unknown camera, and where OpenGL fails.
+        """
         if camera not in self._cameras:
             raise UserError(f'camera {camera!r} is unknown; choose from {", ".join(CAMERAS)}')
+        with graphics.named_failure(f'drawing camera {camera!r}'):
+            return self._drawn(data, self._cameras[camera])
+
+    def _drawn(self, data: mujoco.MjData, camera: mujoco.MjvCamera) -> np.ndarray:
         self._context.make_current()
         mujoco.mjv_updateScene(
             self._model,
             data,
             self._options,
             None,
-            self._cameras[camera],
+            camera,
             mujoco.mjtCatBit.mjCAT_ALL,
             self._scene,
         )

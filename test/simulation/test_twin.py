@@ -13,6 +13,7 @@ import pytest
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.records import EpisodeName
+from smoothvla_ros.simulation import graphics
 from smoothvla_ros.simulation.rendering import RenderSettings
 from smoothvla_ros.simulation.twin import runner as runner_module
 from smoothvla_ros.simulation.twin.arm_twin import ArmTwin, TwinState
@@ -148,6 +149,58 @@ def draw_before_and_after_a_motion():
     finally:
         cameras.close()
     return images
+
+
+@pytest.mark.skipif(
+    graphics.choose_backend() != 'egl', reason='only EGL lets go of a context for another thread'
+)
+def test_twin_whose_cameras_lose_opengl_ends_and_says_so():
+    """While every image is waited for: one line, instead of a wait that never ends."""
+    context = multiprocessing.get_context('spawn')
+    ours, theirs = context.Pipe()
+    process = context.Process(target=play_until_opengl_is_taken_away, args=(theirs,))
+    process.start()
+    try:
+        assert ours.poll(90.0), 'the twin waits for ever'
+        error = ours.recv()
+    finally:
+        process.kill()
+        process.join()
+    assert "drawing camera 'agentview': eglMakeCurrent failed with EGL_BAD_ACCESS" in error
+
+
+def play_until_opengl_is_taken_away(answer):
+    """Run a twin whose OpenGL context another thread takes after an image; sends its error."""
+    from OpenGL import EGL
+
+    taken, over = threading.Event(), threading.Event()
+
+    class Thief(Hearer):
+        def images(self, stamp, images):
+            if not taken.is_set():
+                EGL.eglMakeCurrent(
+                    mujoco.egl.EGL_DISPLAY,
+                    EGL.EGL_NO_SURFACE,
+                    EGL.EGL_NO_SURFACE,
+                    EGL.EGL_NO_CONTEXT,
+                )
+                threading.Thread(target=take).start()
+                taken.wait()
+
+    def take():
+        graphics.shared_context().make_current()
+        taken.set()
+        over.wait()
+
+    settings = RunnerSettings(20.0, True, 250.0, 20.0, 0.0)
+    twin, log = ArmTwin(RenderSettings(size=64)), EpisodeLog(None)
+    runner = TwinRunner(twin, [NAME], settings, Thief(lambda _: False), log, 1_000_000_000)
+    try:
+        runner.run()
+    except UserError as error:
+        answer.send(str(error))
+    finally:
+        over.set()
 
 
 class FakeTwin:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from smoothvla_ros.control.decision_lead import DecisionLead
 from smoothvla_ros.control.lock_step import NANOSECONDS, Answer, EpisodeState, Phase, Question
 from smoothvla_ros.control.observation_slot import JOINTS, PendingObservation
 from smoothvla_ros.errors import UserError
@@ -39,7 +40,8 @@ class LiveSettings:
 
     max_skew_ns: between the oldest camera's image and every other part.
     max_age_ns: of that image when the decision begins.
-    lead_ns: how long before the end of the running chunk an observation is taken for the next.
+    lead_ns: how long before the end of the running chunk the next one is to be there; what an
+    observation and its answer take is measured, and added up to max_lead_ns.
     temperature, seed: how the policy samples; temperature 0 is greedy.
     """
 
@@ -47,6 +49,7 @@ class LiveSettings:
     max_skew_ns: int
     max_age_ns: int
     lead_ns: int = 0
+    max_lead_ns: int = 0
     temperature: float = 0.0
     seed: int = 0
 
@@ -79,6 +82,7 @@ class LiveObservationSlot:
             name: deque(maxlen=_IMAGES if name in cameras else _JOINT_SAMPLES)
             for name in (*cameras, *states)
         }
+        self.lead = DecisionLead(settings.lead_ns, settings.max_lead_ns)
         self._instruction = ''
         self._chunk_period_ns = 0
         self._chunk_index = 0
@@ -118,6 +122,8 @@ class LiveObservationSlot:
             self._settled_ns = -1
             self._not_before_ns = 0
         samples.append((stamp_ns, payload))
+        if name in self._cameras and all(self._parts[camera] for camera in self._cameras):
+            self.lead.observed(self._reference())
 
     def pending(self) -> PendingObservation | None:
         """Return the observation that is to be answered now, if there is one."""
@@ -176,9 +182,11 @@ class LiveObservationSlot:
         if answer is None:
             return
         self._chunk_index += 1
+        self.lead.answered(question.stamp_ns, self._clock())
         if self._settings.trigger is Trigger.BEFORE_CHUNK_END:
-            end = self._clock() + self._chunk_period_ns
-            self._not_before_ns = end - self._settings.lead_ns
+            # The guard leaves out the actions that were over when the chunk came.
+            end = question.stamp_ns + self._chunk_period_ns
+            self._not_before_ns = end - self.lead.lead_ns
 
     def _reference(self) -> int:
         return min(self._parts[name][-1][0] for name in self._cameras)

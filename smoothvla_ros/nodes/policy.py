@@ -85,8 +85,16 @@ class PolicyConfig:
         choices=TRIGGERS,
     )
     lead_s: float = setting(
-        0.2,
-        'Real arm: how long before the end of a chunk the next is decided, s',
+        0.12,
+        'Real arm: how long before the end of a chunk the next is to be there, s: the '
+        "guard's horizon_s and some ticks",
+        minimum=0.0,
+        maximum=10.0,
+    )
+    max_lead_s: float = setting(
+        0.5,
+        'Real arm: most time before the end of a chunk at which the next is decided, s: what was '
+        'measured from image to image and from image to chunk is added to lead_s up to here',
         minimum=0.0,
         maximum=10.0,
     )
@@ -111,6 +119,11 @@ class PolicyConfig:
                     f'policy node: {name} has {count} numbers for {wanted} gripper_joints; '
                     'give one a joint'
                 )
+        if self.max_lead_s < self.lead_s:
+            raise UserError(
+                f'policy node: max_lead_s={self.max_lead_s:g} is below lead_s={self.lead_s:g}; '
+                'make it equal for a lead that nothing is added to'
+            )
 
 
 class PolicyNode(AutostartNode):

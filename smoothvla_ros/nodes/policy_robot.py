@@ -58,6 +58,8 @@ class RobotConfig(Protocol):
     @property
     def lead_s(self) -> float: ...
     @property
+    def max_lead_s(self) -> float: ...
+    @property
     def instruction(self) -> str: ...
     @property
     def temperature(self) -> float: ...
@@ -125,9 +127,17 @@ class PolicyRobot:
         if self._live is None:
             return
         with self._changed:
-            reason = self._live.waiting_for()
+            reason, lead = self._live.waiting_for(), self._live.lead
+            measured = {
+                'lead_s': lead.lead_ns / NANOSECONDS,
+                'image_to_chunk_s': lead.delay_ns / NANOSECONDS,
+                'image_interval_s': lead.interval_ns / NANOSECONDS,
+            }
         self._diagnostics.report(
-            f'{self._name}/observation', WARNING if reason else OK, reason or 'complete and fresh'
+            f'{self._name}/observation',
+            WARNING if reason else OK,
+            reason or 'complete and fresh',
+            {name: f'{seconds:.3f}' for name, seconds in measured.items()},
         )
 
     def begin_epoch(self, epoch: int) -> None:
@@ -219,6 +229,7 @@ class PolicyRobot:
             max_skew_ns=round(config.max_skew_s * NANOSECONDS),
             max_age_ns=round(config.max_age_s * NANOSECONDS),
             lead_ns=round(config.lead_s * NANOSECONDS),
+            max_lead_ns=round(config.max_lead_s * NANOSECONDS),
             temperature=config.temperature,
             seed=config.seed,
         )

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from smoothvla_ros.control.live_observation_slot import LiveObservationSlot, LiveSettings, Trigger
+from smoothvla_ros.control.lock_step import Answer, Question
 from smoothvla_ros.control.motion_guard.guard import Command, MotionGuard
 from smoothvla_ros.control.motion_guard.phases import Phase
 from smoothvla_ros.control.motion_guard.refusals import Chunk
@@ -25,20 +27,22 @@ from smoothvla_ros.simulation.twin.trajectory_controller import TrajectoryPoint
 _NANOSECONDS = 1_000_000_000
 _START_NS = 1_000 * _NANOSECONDS
 _ARMING_S = 0.3
+_CAMERAS = 'cameras'
 
 
 @dataclass(frozen=True)
 class Delays:
-    """What takes time between a camera and the arm, s.
+    """What takes time between a camera and the arm, s, and when a decision is due.
 
-    observation_s: from the image to the guard's receipt of the chunk that answers it.
-    lead_s: how long before the end of a chunk the next observation is taken.
-    transport_s: of a command.
+    image_s: between two images.  observation_s: from an image to the guard's receipt of the chunk
+    that answers it.  transport_s: of a command.  lead_s, max_lead_s: as the policy node has them.
     """
 
+    image_s: float = 0.05
     observation_s: float = 0.06
-    lead_s: float = 0.2
     transport_s: float = 0.004
+    lead_s: float = 0.12
+    max_lead_s: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -105,9 +109,24 @@ class _Episode:
                 f'guard rate {rate_hz} Hz does not divide the physics; choose 250 or 500'
             )
         self._now_ns = _START_NS
-        self._on_its_way: tuple[int, int, np.ndarray] | None = None
+        self._image_ns = round(self._delays.image_s * _NANOSECONDS)
+        settings = LiveSettings(
+            Trigger.BEFORE_CHUNK_END,
+            max_skew_ns=0,
+            max_age_ns=0,
+            lead_ns=round(self._delays.lead_s * _NANOSECONDS),
+            max_lead_ns=round(self._delays.max_lead_s * _NANOSECONDS),
+        )
+        self._slot = LiveObservationSlot(
+            'twin', (_CAMERAS,), settings, lambda: self._now_ns, states=()
+        )
+        self._slot.instruct(twin.environment.task.language)
+        # The first chunk says how long one is; nothing runs before it.
+        self._slot.expect_chunks(self._image_ns)
+        self._image_due_ns = _START_NS + round(_ARMING_S * _NANOSECONDS)
+        self._on_its_way: tuple[int, Question, np.ndarray] | None = None
         self._commands: list[tuple[int, Command]] = []
-        self._chunk_ends_ns = 0
+        self._over_ns = 0
         self._taken = 0
         self._sequence = 0
         self._rows: list[tuple[np.ndarray, np.ndarray]] = []
@@ -129,7 +148,7 @@ class _Episode:
             if len(self._rows) * self._twin.period_s >= limit_s:
                 ended = 'out of time'
                 break
-            if chunks is not None and self._taken == chunks and self._now_ns > self._chunk_ends_ns:
+            if chunks is not None and self._taken == chunks and self._now_ns > self._over_ns:
                 ended = 'all chunks played'
                 break
             self._tick(deciding=chunks is None or self._taken < chunks)
@@ -168,16 +187,21 @@ class _Episode:
         self._now_ns += round(self._substeps * twin.period_s * _NANOSECONDS)
 
     def _observe(self) -> None:
-        lead_ns = round(self._delays.lead_s * _NANOSECONDS)
-        if self._on_its_way is None and self._now_ns >= self._chunk_ends_ns - lead_ns:
+        """Take an image where one is due, and let the policy answer it where it would."""
+        if self._now_ns < self._image_due_ns:
+            return
+        self._image_due_ns += self._image_ns
+        self._slot.add(_CAMERAS, self._now_ns, None)
+        pending = self._slot.pending()
+        if self._on_its_way is None and pending is not None:
             actions = self._decide(self._twin.environment.observe(), self._taken)
             arrives = self._now_ns + round(self._delays.observation_s * _NANOSECONDS)
-            self._on_its_way = arrives, self._now_ns, actions
+            self._on_its_way = arrives, pending.question, actions
 
     def _offer(self) -> None:
         if self._on_its_way is None or self._on_its_way[0] > self._now_ns:
             return
-        _, observed_ns, actions = self._on_its_way
+        _, question, actions = self._on_its_way
         self._on_its_way = None
         self._sequence += 1
         dt = 1.0 / CONTROL_RATE_HZ
@@ -185,16 +209,20 @@ class _Episode:
             epoch=1,
             seq=self._sequence,
             stamp_ns=self._now_ns,
-            observation_stamp_ns=observed_ns,
+            observation_stamp_ns=question.stamp_ns,
             dt=dt,
             action_space=self._action_space,
             horizon=actions.shape[0],
             dimension=actions.shape[1],
             actions=actions.ravel(),
         )
+        period_ns = round(len(actions) * dt * _NANOSECONDS)
+        self._slot.expect_chunks(period_ns)
+        nothing = np.empty((0, 0))
+        self._slot.settle(question, Answer(question, 1, self._sequence, actions, nothing, nothing))
         if self._guard.offer(self._now_ns, chunk) is None:
             self._taken += 1
-            self._chunk_ends_ns = self._now_ns + round(len(actions) * dt * _NANOSECONDS)
+            self._over_ns = self._now_ns + period_ns
 
     def _obey(self, command: Command) -> None:
         if command.open_gripper is not None:

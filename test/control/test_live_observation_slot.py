@@ -107,15 +107,31 @@ def test_every_observation_is_answered_once():
         assert arm.slot.pending() is None
 
 
-def test_before_the_chunk_ends_one_observation_is_answered():
-    """With 100 ms of lead a chunk of 400 ms is followed by the observation at 300 ms or later."""
-    arm = Arm(trigger=Trigger.BEFORE_CHUNK_END, lead_ns=100 * MS)
+def answered_stamps(arm, delay=0):
+    """Observe every 50 ms for a second; an answer comes `delay` ms after its image."""
     answered = []
     for at in range(0, 1001, 50):
         arm.observe(at)
         if arm.slot.pending() is not None:
+            arm.now += delay * MS
             answered.append(arm.answer())
-    assert answered == [0, 300, 600, 900]
+    return answered
+
+
+def test_before_the_chunk_ends_one_observation_is_answered():
+    """With 100 ms of lead a chunk of 400 ms is followed by the observation at 300 ms or later."""
+    arm = Arm(trigger=Trigger.BEFORE_CHUNK_END, lead_ns=100 * MS, max_lead_ns=100 * MS)
+    assert answered_stamps(arm) == [0, 300, 600, 900]
+
+
+def test_slow_answers_are_asked_for_earlier():
+    """40 ms an answer and 50 ms an image: 100 ms in hand need 190 ms, as soon as both are known.
+
+    A chunk's time runs from its observation, because the guard leaves out what is over.
+    """
+    arm = Arm(trigger=Trigger.BEFORE_CHUNK_END, lead_ns=100 * MS, max_lead_ns=1000 * MS)
+    assert answered_stamps(arm, delay=40) == [0, 300, 550, 800]
+    assert arm.slot.lead.lead_ns == 190 * MS
 
 
 def test_refused_observation_does_not_delay_the_next():

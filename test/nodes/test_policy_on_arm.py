@@ -197,7 +197,7 @@ def test_observation_that_is_not_finite_is_refused_with_its_reason(world):
 
 def test_one_chunk_for_each_chunk_period(world):
     """Before the end of a chunk one observation is answered, not every one."""
-    arm = world(trigger='before_chunk_end', control_period_s=1.0, lead_s=0.0)
+    arm = world(trigger='before_chunk_end', control_period_s=1.0, lead_s=0.0, max_lead_s=0.0)
     arm.answer()
     last = [arm.observe() for _ in range(5)][-1]
     slot = arm.node._robots['robot_0'].slot
@@ -211,6 +211,7 @@ def test_one_chunk_for_each_chunk_period(world):
     [
         ({'trigger': 'sometimes'}, 'choose from every_observation, before_chunk_end'),
         ({'gripper_scale': [1.0]}, 'gripper_scale has 1 numbers for 2 gripper_joints'),
+        ({'max_lead_s': 0.1}, 'max_lead_s=0.1 is below lead_s=0.12'),
         ({'max_age_s': 0.0}, 'max_age_s=0.0 is too small'),
     ],
 )

@@ -143,7 +143,8 @@ class GuardGraph:
     def phase(self, phase):
         self.until(lambda: self.states and self.states[-1].phase == phase)
 
-    def chunk(self, actions, /, **changes):
+    def chunk(self, actions, /, stamp=None, **changes):
+        """A chunk of now; stamp: when it was made, if not now."""
         self.seq += 1
         actions = np.asarray(actions)
         now = to_stamp(self.now_ns())
@@ -158,7 +159,7 @@ class GuardGraph:
             'actions': actions.ravel().tolist(),
         }
         message = msg.ActionChunk(**(values | changes))
-        message.header.stamp = now
+        message.header.stamp = stamp or now
         return message
 
     def send(self, actions, /, **changes):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -42,6 +43,7 @@ POISON[3, 2] = np.inf
 FAR = swing() + np.array([0, 0.3, 0, 0, 0, 0, 0, 0])
 BEYOND = swing()
 BEYOND[-1, 3] = 0.0
+CONFIG = Path(__file__).parents[2] / 'config'
 LONG_AGO = to_stamp(1_000_000_000)
 
 BAD = {
@@ -52,11 +54,34 @@ BAD = {
     Refusal.NOT_FINITE: (POISON, {}),
     Refusal.OLD_EPOCH: (swing(), {'epoch': 0}),
     Refusal.OUT_OF_ORDER: (swing(), {'seq': 0}),
+    Refusal.CHUNK_TOO_OLD: (swing(), {'stamp': LONG_AGO}),
     Refusal.OBSERVATION_TOO_OLD: (swing(), {'observation_stamp': LONG_AGO}),
     Refusal.FROM_THE_FUTURE: (swing(), {'observation_stamp': to_stamp(2_000_000_000 * 10**9)}),
     Refusal.TOO_FAR_FROM_ARM: (FAR, {}),
     Refusal.UNREACHABLE: (BEYOND, {}),
 }
+
+
+# Which tests below are the ones of the rest.
+APART = {
+    Refusal.NOT_ARMED: 'test_chunk_before_arming_moves_nothing',
+    Refusal.NO_HEARTBEAT: 'test_chunk_of_a_policy_without_a_heartbeat_moves_nothing',
+    Refusal.DUPLICATE: 'test_same_chunk_twice_moves_once',
+    Refusal.NEW_EPOCH_IN_MOTION: 'test_restarted_policy_stops_a_moving_arm_and_is_heard_at_rest',
+    Trip.NO_JOINT_STATES: 'test_watchdog_stops_the_arm_and_latches',
+    Trip.NO_HEARTBEAT: 'test_watchdog_stops_the_arm_and_latches',
+    Trip.TRACKING: 'test_watchdog_stops_the_arm_and_latches',
+    Trip.NO_CHUNK: 'test_policy_that_falls_silent_lets_the_arm_rest',
+    Trip.LAG: 'test_motion_that_cannot_follow_the_policy_is_a_fault',
+    Trip.OVERRUN: 'test_late_loop_is_a_fault',
+    Trip.CLOCK_WENT_BACK: 'test_clock_that_jumps_back_is_a_fault',
+}
+
+
+def test_every_refusal_and_every_watchdog_has_its_test_here():
+    """A rule that is added without one fails this."""
+    assert {*BAD, *APART} == {*Refusal, *Trip}
+    assert all(name in globals() for name in APART.values())
 
 
 @pytest.fixture
@@ -98,6 +123,17 @@ def test_refused_chunk_is_named_and_no_command_follows(standing, refusal):
     state = standing.states[-1]
     assert str(refusal) in state.reason
     assert state.phase == State.PHASE_ARMED
+
+
+def test_chunk_of_a_policy_without_a_heartbeat_moves_nothing(standing):
+    """Whoever sends it is not the policy that was there, or it is dying."""
+    standing.hears_heartbeat = False
+    standing.run(1.2)
+    standing.send(swing())
+    standing.until(lambda: str(Refusal.NO_HEARTBEAT) in standing.states[-1].refusal_reasons)
+    standing.hears_heartbeat = True
+    assert standing.commands_before_sentinel() == []
+    assert standing.states[-1].phase == State.PHASE_ARMED
 
 
 def test_same_chunk_twice_moves_once(standing):
@@ -154,6 +190,15 @@ def test_policy_that_falls_silent_lets_the_arm_rest(graph):
     guard = graph().running()
     assert_came_to_rest(guard, State.PHASE_ARMED)
     assert guard.states[-1].reason == str(Trip.NO_CHUNK)
+
+
+def test_motion_that_cannot_follow_the_policy_is_a_fault(graph):
+    """Twice as fast as the arm may move: the policy believes it to be somewhere else."""
+    guard = graph(max_lag_rad=0.05).armed()
+    guard.send(swing(0.1, 20))
+    assert_came_to_rest(guard, State.PHASE_FAULTED)
+    assert guard.states[-1].reason == str(Trip.LAG)
+    assert guard.states[-1].fault_latched
 
 
 def test_late_loop_is_a_fault(graph):
@@ -275,13 +320,19 @@ def test_positions_are_streamed_only_as_fast_as_the_controller(graph):
 @pytest.mark.parametrize(
     ('parameters', 'words'),
     [
+        ({'robot': '(without a jerk limit)'}, 'comfort_jerk'),
         ({'robot': 'nemo'}, "'nemo' is no file"),
         ({'robot': 'fr3'}, 'names no URDF'),
         ({'gripper': 'gripper_command'}, 'control_msgs'),
     ],
 )
-def test_guard_that_cannot_work_does_not_configure(ros, parameters, words):
+def test_guard_that_cannot_work_does_not_configure(ros, tmp_path, parameters, words):
     """One line that names what is missing."""
+    if parameters.get('robot') == '(without a jerk limit)':
+        lines = (CONFIG / 'robots' / 'panda.yaml').read_text().splitlines()
+        file = tmp_path / 'arm.yaml'
+        file.write_text('\n'.join(line for line in lines if not line.startswith('comfort_jerk')))
+        parameters = {'robot': str(file)}
     overrides = [Parameter(name, value=value) for name, value in parameters.items()]
     node = MotionGuardNode(parameter_overrides=overrides, namespace='robot_9')
     try:

@@ -237,10 +237,11 @@ def test_broken_chunk_stops_a_moving_arm(graph, refusal):
 
 
 def test_restarted_policy_stops_a_moving_arm_and_is_heard_at_rest(graph):
-    """Another epoch is taken from rest only."""
-    guard = graph().running()
+    """Another epoch is taken from rest only, wherever its chunk begins."""
+    guard = graph(max_start_distance_rad=100.0).running()
     guard.send(swing(), epoch=2, seq=1)
     assert_came_to_rest(guard, State.PHASE_ARMED)
+    assert str(Refusal.NEW_EPOCH_IN_MOTION) in guard.states[-1].reason
     guard.send(swing(start=guard.signal[-1][0]), epoch=2, seq=2)
     guard.phase(State.PHASE_RUNNING)
     assert guard.states[-1].epoch == 2

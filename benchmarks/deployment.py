@@ -138,7 +138,9 @@ def figures(guarded: list[Played], own: list[Played]) -> dict[str, float]:
         return found
     levels = [((own.suite, own.task), own.scene_seed) for own, _ in solved]
     for measure in ('jerk', 'speed', 'duration_s'):
-        theirs, ours = ([getattr(scene, measure) for scene in side] for side in zip(*solved))
+        theirs, ours = (
+            [getattr(scene, measure) for scene in side] for side in zip(*solved, strict=True)
+        )
         change = paired_change_percent(theirs, ours, seed=SEED, levels=levels)
         found |= {
             measure: float(np.mean(ours)),

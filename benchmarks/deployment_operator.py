@@ -1,4 +1,4 @@
-"""Who stands beside the deployment graph: arms the guard, waits, disarms it, sets the next scene."""
+"""Who stands beside the deployment graph: arms the guard, waits, disarms it, the next scene."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def operate(
         return since_ns > SETTLE_NS
 
     try:
-        for number, name in enumerate(tqdm(names, desc='through the guard'), start=1):
+        for number, name in enumerate(names, start=1):
             until(lambda number=number: stands_in(number), f'episode {number}')
             until(lambda: call('motion_guard/arm'), 'the guard to be armed')
             until(

@@ -20,7 +20,7 @@ class DecisionLead:
     def __init__(self, least_ns: int, most_ns: int) -> None:
         """least_ns: how long before the end of a chunk the next one is to be there.
 
-        most_ns: the largest lead, whatever was measured; where it is the smaller one it is the lead.
+        most_ns: the largest lead, whatever was measured, and where it is the smaller one.
         """
         self._least_ns = least_ns
         self._most_ns = most_ns

@@ -1,4 +1,4 @@
-"""The policy node as a process of its own, around a network that swings the first joint at speed."""
+"""The policy node as a process of its own, and a network that swings a joint at speed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STEP_S = 0.05
 
 
 class SwingingPolicy:
-    """Decides for where the arm is to be by the clock, from where it stood when it was first seen."""
+    """Decides by the clock where the arm is to be, from where it stood when it was first seen."""
 
     spec = PolicySpec(CHUNK, 8, 256, 'joint_positions', ('agentview', 'wrist'), 16)
     module = torch.nn.Identity()

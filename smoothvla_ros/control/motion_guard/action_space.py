@@ -83,9 +83,7 @@ def hermite(start: Knot, stop: Knot, fraction: float, dt: float) -> tuple[np.nda
     return at_fraction(curve, fraction, dt)
 
 
-def cubic(
-    p0: np.ndarray, v0: np.ndarray, p1: np.ndarray, v1: np.ndarray, dt: float
-) -> np.ndarray:
+def cubic(p0: np.ndarray, v0: np.ndarray, p1: np.ndarray, v1: np.ndarray, dt: float) -> np.ndarray:
     """Return the cubic with these ends, dt seconds apart: [4, n], powers of u in [0, 1]."""
     difference = p1 - p0
     slope = dt * v0

@@ -42,7 +42,7 @@ class JointPositions:
     def after(
         self, knot: Knot, action: np.ndarray | None, dt: float
     ) -> Generator[None, None, Knot]:
-        """Return the target, all at once; its velocity is that of the way there, none at the end."""
+        """Return the target at once; its velocity is that of the way there, none at the end."""
         yield from ()
         if action is None:
             return Knot(knot.joints, np.zeros_like(knot.joints))

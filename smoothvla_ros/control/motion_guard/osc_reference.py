@@ -25,7 +25,13 @@ from pathlib import Path
 import numpy as np
 
 from smoothvla_ros.configuration import load, setting, validate
-from smoothvla_ros.control.motion_guard.action_space import Knot, Unreachable, at_fraction, cubic, hermite
+from smoothvla_ros.control.motion_guard.action_space import (
+    Knot,
+    Unreachable,
+    at_fraction,
+    cubic,
+    hermite,
+)
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.kinematics.inverse import InverseKinematics, Solution

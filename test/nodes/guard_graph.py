@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -34,23 +31,12 @@ ARM_LAG_NS = 400_000_000
 class GuardGraph:
     """A guard, an arm that follows its commands, and hands to play the policy with."""
 
-    def __init__(self, own_process=False, **parameters):
-        """own_process: whether the guard runs in one, as it does on an arm."""
-        values = {'action_space': 'joint_positions', 'rate_hz': 250.0, **parameters}
+    def __init__(self, **parameters):
+        values = {'action_space': 'joint_positions', **parameters}
+        overrides = [Parameter(name, value=value) for name, value in values.items()]
         namespace = {'namespace': 'robot_0'}
-        self.node = self.process = None
-        if own_process:
-            words = [f'-p={name}:={value}'.split('=', 1) for name, value in values.items()]
-            self.process = subprocess.Popen(
-                [
-                    *(sys.executable, '-m', 'smoothvla_ros.nodes.motion_guard'),
-                    *('--ros-args', '-r', '__ns:=/robot_0', *itertools.chain(*words)),
-                ]
-            )
-        else:
-            overrides = [Parameter(name, value=value) for name, value in values.items()]
-            self.node = MotionGuardNode(parameter_overrides=overrides, **namespace)
-            self.node.autostart()
+        self.node = MotionGuardNode(parameter_overrides=overrides, **namespace)
+        self.node.autostart()
         self.world = Node('world', **namespace)
         quality = profiles(Graph.REAL_ARM)
         self.joints = self.world.create_publisher(JointState, 'joint_states', quality.joint_states)
@@ -84,10 +70,9 @@ class GuardGraph:
             name: self.world.create_client(Trigger, f'motion_guard/{name}')
             for name in ('arm', 'disarm', 'clear_fault', 'e_stop')
         }
-        self.period_ns = round(1e9 / values['rate_hz'])
+        self.period_ns = round(1e9 / self.node.get_parameter('rate_hz').value)
         self.executor = SingleThreadedExecutor()
-        if self.node is not None:
-            self.executor.add_node(self.node)
+        self.executor.add_node(self.node)
         self.executor.add_node(self.world)
         self.controller = TrajectoryController(READY)
         self.hears_joints = self.hears_heartbeat = True
@@ -95,13 +80,9 @@ class GuardGraph:
         self.signal = []
         self.seq = 0
         self._simulated_ns = self.now_ns() - ARM_LAG_NS
-        try:
-            for client in self.services.values():
-                assert client.wait_for_service(60.0 if own_process else 10.0)
-            self.until(lambda: self.joints.get_subscription_count() and self.states, 60.0)
-        except AssertionError:
-            self.close()
-            raise
+        for client in self.services.values():
+            assert client.wait_for_service(10.0)
+        self.until(lambda: self.joints.get_subscription_count() and self.states)
 
     def now_ns(self):
         return self.world.get_clock().now().nanoseconds
@@ -121,7 +102,6 @@ class GuardGraph:
             position = self.signal[-1][0] + self.offset
             message = JointState(name=[*PANDA_GRIPPER_JOINTS, *PANDA_JOINTS])
             message.position = [0.04, 0.04, *position.tolist()]
-            message.velocity = [0.0, 0.0, *self.signal[-1][1].tolist()]
             message.header.stamp = to_stamp(now)
             self.joints.publish(message)
         if self.hears_heartbeat:
@@ -195,14 +175,9 @@ class GuardGraph:
         return before
 
     def close(self):
-        if self.node is not None:
-            self.node.stop()
+        self.node.stop()
         self.executor.shutdown()
-        if self.node is not None:
-            self.node.destroy_node()
-        if self.process is not None:
-            self.process.terminate()
-            self.process.wait()
+        self.node.destroy_node()
         self.world.destroy_node()
 
     def _on_command(self, message):

@@ -134,13 +134,13 @@ class Motion:
         if not segments:
             return ''
         durations = (self.ticks[1:] - self.ticks[:-1])[:, None] * self.period_s
-        ends = np.empty((2, 3, segments, joints))
+        both = np.empty((2, 3, segments, joints))
         by_order = self.states.transpose(1, 0, 2)
-        ends[0], ends[1] = by_order[:, :-1], by_order[:, 1:]
+        both[0], both[1] = by_order[:, :-1], by_order[:, 1:]
         squares = durations * durations
-        ends[:, VELOCITY] *= durations
-        ends[:, ACCELERATION] *= squares
-        ends = ends.reshape(6, segments, joints)
+        both[:, VELOCITY] *= durations
+        both[:, ACCELERATION] *= squares
+        ends = both.reshape(6, segments, joints)
         hulls = (_HULLS @ ends.reshape(6, -1)).reshape(-1, segments, joints)
         positions = hulls[:_VELOCITIES_FROM]
         if (positions.min(axis=0) < limits.lower - tolerance).any() or (

@@ -23,12 +23,12 @@ python := $(venv)/bin/python
 # A sourced Jazzy is used with its own Python and none of the wheels.
 ifeq ($(ROS_DISTRO),jazzy)
 ros := jazzy
-extras := dev
+extras := dev viewer
 venv_options := --system-site-packages
 cmake := CMAKE_PREFIX_PATH="$$AMENT_PREFIX_PATH:$$CMAKE_PREFIX_PATH" cmake
 else
 ros := wheels
-extras := dev ros-wheels
+extras := dev viewer ros-wheels
 venv_options :=
 cmake := env -u PYTHONPATH AMENT_PREFIX_PATH='$(venv)' CMAKE_PREFIX_PATH='$(venv)' cmake
 endif

@@ -272,7 +272,7 @@ def _through_the_guard(
             'monitor': 'false',
             # A machine that is too slow then stretches time instead of losing images.
             'publish_clock': 'true',
-            'record': folder,
+            'motions': folder,
         }
         words = [f'{name}:={value}' for name, value in values.items()]
         command = [sys.executable, '-m', 'smoothvla_ros.cli', 'launch', '--runner', 'own']

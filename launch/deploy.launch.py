@@ -20,6 +20,8 @@ from smoothvla_ros.cameras.settings import SOURCE_KINDS
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.robot_descriptions import robot_description
 from smoothvla_ros.nodes.launch_arguments import check_namespace, declare_arguments, given
+from smoothvla_ros.nodes.launch_recorder import declare_recording, recorder
+from smoothvla_ros.nodes.launch_viewer import declare_viewer, viewer
 from smoothvla_ros.simulation.twin.config import TwinConfig
 
 SHARE = Path(__file__).resolve().parents[1]
@@ -37,8 +39,11 @@ TWIN = (
     'speed',
     'publish_clock',
     'render_profile',
-    'record',
+    'motions',
+    'joint_rate_hz',
 )
+# Without joint_rate_hz: that of the twin's file, and of config/controllers.yaml.
+JOINT_RATE_HZ = {'twin': '250', 'mock': '1000', 'real': '1000'}
 
 
 def graph(context: LaunchContext) -> list[Node]:
@@ -52,7 +57,7 @@ def graph(context: LaunchContext) -> list[Node]:
         arm = [twin(arguments)]
     else:
         arm = [*ros2_control(arguments), *cameras(arguments)]
-    return [*arm, *ours(arguments), *rviz(arguments)]
+    return [*recorder(arguments), *arm, *ours(arguments), *view(arguments)]
 
 
 def own_node(
@@ -103,7 +108,9 @@ def ours(arguments: dict[str, str]) -> list[Node]:
     ]
     if arguments['monitor'] == 'true':
         files = [str(CONFIG / 'jerk_monitor.yaml')]
-        nodes.append(own_node(arguments, 'jerk_monitor', 'jerk_monitor', arm, files=files))
+        rate = arguments['joint_rate_hz'] or JOINT_RATE_HZ[arguments['hardware']]
+        monitor = arm | {'rate_hz': ParameterValue(rate, value_type=str)}
+        nodes.append(own_node(arguments, 'jerk_monitor', 'jerk_monitor', monitor, files=files))
     return nodes
 
 
@@ -199,21 +206,10 @@ def urdf(arguments: dict[str, str]) -> str:
     return xacro.process_file(arguments['description'], mappings=mappings).toxml()
 
 
-def rviz(arguments: dict[str, str]) -> list[Node]:
-    """Return RViz with arm, cameras and jerk, on request."""
-    if arguments['rviz'] != 'true':
-        return []
-    return [
-        Node(
-            package='rviz2',
-            executable='rviz2',
-            name='rviz2',
-            namespace=arguments['namespace'],
-            parameters=[clock(arguments)],
-            arguments=['-d', str(SHARE / 'rviz' / 'deploy.rviz')],
-            output='screen',
-        )
-    ]
+def view(arguments: dict[str, str]) -> list[Node]:
+    """Return what shows arm, cameras and jerk, on request."""
+    values = {'graph': 'real_arm'} | clock(arguments)
+    return viewer(arguments, SHARE / 'rviz' / 'deploy.rviz', values)
 
 
 def robot_namespace(arguments: dict[str, str]) -> str:
@@ -233,6 +229,11 @@ def secured(arguments: dict[str, str]) -> bool:
         return False
     if arguments['hardware'] == 'twin':
         raise UserError('security:=true guards an arm; the twin has no enclave, leave it out')
+    if arguments['record'] == 'true' or arguments['viewer'] == 'rerun':
+        raise UserError(
+            'security:=true: recorder and rerun_viewer have no enclave that may hear everything; '
+            'leave record:=true and viewer:=rerun out'
+        )
     wanted = {'ROS_SECURITY_ENABLE': 'true', 'ROS_SECURITY_STRATEGY': 'Enforce'}
     for name, value in wanted.items():
         if os.environ.get(name) != value:
@@ -291,7 +292,8 @@ def generate_launch_description() -> LaunchDescription:
                 description='Arm the guard without being asked (empty: only the twin)',
             ),
             switch('monitor', 'true', 'Whether to run the jerk monitor'),
-            switch('rviz', 'false', 'Whether to run RViz'),
+            *declare_viewer(),
+            *declare_recording(),
             switch('security', 'false', 'Whether every node runs in its SROS 2 enclave'),
             switch('cameras', 'true', 'Real, mock: whether to run the camera nodes'),
             DeclareLaunchArgument(

@@ -13,13 +13,16 @@ from launch_ros.actions import Node
 from launch import LaunchContext, LaunchDescription
 from smoothvla_ros.nodes.launch_arguments import check, declare_arguments, given
 from smoothvla_ros.nodes.launch_recorder import declare_recording, recorder
+from smoothvla_ros.nodes.launch_viewer import NONE, declare_viewer, viewer, wanted
 from smoothvla_ros.workflows.evaluation_config import EvaluationConfig
 
-CONFIG = Path(__file__).resolve().parents[1] / 'config'
+SHARE = Path(__file__).resolve().parents[1]
+CONFIG = SHARE / 'config'
 
 # Arguments by the node that they go to; those of several nodes have one value.
 BRIDGE = ('robots', 'render_profile')
 POLICY = ('robots',)
+MONITOR = ('robots',)
 EVALUATOR = (
     'policy',
     'compare',
@@ -75,6 +78,31 @@ def graph(context: LaunchContext) -> list[Node]:
             emulate_tty=True,
             on_exit=Shutdown(reason='evaluator ended'),
         ),
+        *view(arguments),
+    ]
+
+
+def view(arguments: dict[str, str]) -> list[Node]:
+    """Return the viewer if one is wanted, and the monitor that tells it the jerk."""
+    if wanted(arguments) == NONE:
+        return []
+    lock_step = {'graph': 'lock_step'}
+    monitor = Node(
+        package='smoothvla_ros',
+        executable='jerk_monitor',
+        name='jerk_monitor',
+        namespace=arguments['namespace'],
+        parameters=[
+            str(CONFIG / 'jerk_monitor.yaml'),
+            arguments['config'],
+            lock_step | given(arguments, MONITOR),
+        ],
+        output='screen',
+        on_exit=Shutdown(reason='jerk_monitor ended'),
+    )
+    return [
+        monitor,
+        *viewer(arguments, SHARE / 'rviz' / 'jerk_monitor.rviz', lock_step, MONITOR),
     ]
 
 
@@ -90,6 +118,7 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 'namespace', default_value='', description='Namespace of every node and topic'
             ),
+            *declare_viewer(),
             *declare_recording(),
             *declare_arguments(EvaluationConfig, EVALUATOR, 'the file `config`'),
             OpaqueFunction(function=graph),

@@ -1,4 +1,4 @@
-"""Watch the jerk of arms that move already: the monitor alone, with RViz where it is installed.
+"""Watch the jerk of arms that move already: the monitor, and a view of it on request.
 
 It hears joint_states, so it runs beside whatever moves the arm: this package, MoveIt, a bag.
 """
@@ -14,13 +14,14 @@ from launch import LaunchContext, LaunchDescription
 from smoothvla_ros.nodes.jerk_monitor import JerkMonitorConfig
 from smoothvla_ros.nodes.launch_arguments import check, declare_arguments, given
 from smoothvla_ros.nodes.launch_recorder import declare_recording, recorder
+from smoothvla_ros.nodes.launch_viewer import declare_viewer, viewer
 
 SHARE = Path(__file__).resolve().parents[1]
 CONFIG = SHARE / 'config'
+# Of the viewer too.
+ONE_ARM = ('robots', 'robot', 'urdf')
 MONITOR = (
-    'robots',
-    'robot',
-    'urdf',
+    *ONE_ARM,
     'limits',
     'rate_hz',
     'window_s',
@@ -44,23 +45,8 @@ def graph(context: LaunchContext) -> list[Node]:
         output='screen',
         on_exit=Shutdown(reason='jerk_monitor ended'),
     )
-    return [*recorder(arguments), monitor, *rviz(arguments)]
-
-
-def rviz(arguments: dict[str, str]) -> list[Node]:
-    """Return RViz with arm, cameras and jerk, on request."""
-    if arguments['rviz'] != 'true':
-        return []
-    return [
-        Node(
-            package='rviz2',
-            executable='rviz2',
-            name='rviz2',
-            namespace=arguments['namespace'],
-            arguments=['-d', str(SHARE / 'rviz' / 'jerk_monitor.rviz')],
-            output='screen',
-        )
-    ]
+    view = viewer(arguments, SHARE / 'rviz' / 'jerk_monitor.rviz', {'graph': 'real_arm'}, ONE_ARM)
+    return [*recorder(arguments), monitor, *view]
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -75,12 +61,7 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 'namespace', default_value='', description='Namespace of every node and topic'
             ),
-            DeclareLaunchArgument(
-                'rviz',
-                default_value='false',
-                choices=['true', 'false'],
-                description='Whether to run RViz',
-            ),
+            *declare_viewer(),
             *declare_recording(),
             *declare_arguments(JerkMonitorConfig, MONITOR, 'the file `config`'),
             OpaqueFunction(function=graph),

@@ -15,10 +15,12 @@ from launch_ros.actions import Node
 from launch import LaunchContext, LaunchDescription
 from smoothvla_ros.nodes.launch_arguments import check, declare_arguments, given
 from smoothvla_ros.nodes.launch_recorder import declare_recording, recorder
+from smoothvla_ros.nodes.launch_viewer import declare_viewer, viewer
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.run_folder import check_folder
 
-CONFIG = Path(__file__).resolve().parents[1] / 'config'
+SHARE = Path(__file__).resolve().parents[1]
+CONFIG = SHARE / 'config'
 
 # Arguments by the node that they go to; those of several nodes have one value.
 BRIDGE = ('robots', 'render_profile')
@@ -94,6 +96,7 @@ def graph(context: LaunchContext) -> list[Node]:
             emulate_tty=True,
             on_exit=Shutdown(reason='grpo_trainer ended'),
         ),
+        *viewer(arguments, SHARE / 'rviz' / 'jerk_monitor.rviz', lock_step, MONITOR),
     ]
 
 
@@ -115,6 +118,7 @@ def generate_launch_description() -> LaunchDescription:
                 choices=['true', 'false'],
                 description='Whether to run the jerk monitor',
             ),
+            *declare_viewer(),
             *declare_recording(),
             *declare_arguments(TrainConfig, TRAINER, 'the file `config`'),
             OpaqueFunction(function=graph),

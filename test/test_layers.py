@@ -21,6 +21,7 @@ FOUNDATIONS = (
     'configuration',
     'errors',
     'own_function',
+    'parent_death',
     'ros_domain',
     '__init__',
 )
@@ -29,7 +30,7 @@ ROWS = (
     ('kinematics', 'smoothness', 'cameras', 'recordings'),
     ('policies', 'simulation'),
     ('training', 'evaluation', 'control'),
-    ('workflows',),
+    ('workflows', 'viewer'),
     ('nodes',),
     ('cli',),
 )
@@ -52,6 +53,7 @@ ONLY_IN = {
     **dict.fromkeys(TORCH, ('policies', 'training', 'evaluation', 'workflows', 'nodes')),
     **dict.fromkeys(LIBERO, ('simulation',)),
     'cv2': ('cameras',),
+    'rerun': ('viewer',),
 }
 
 

@@ -73,18 +73,20 @@ class MonitoredRobot:
         self._diagnostics = diagnostics
         self._joints = robot.joints
         self._frame = robot.base_frame
+        self._limits = None if config.limits == 'none' else robot.limits(config.limits).jerk
         self._watch = JerkWatch(
             config,
             arm.jacobian,
             AlarmSettings(warning=config.warning, alarm=config.alarm),
             config.encoder_step,
             np.array(robot.posture),
-            None if config.limits == 'none' else robot.limits(config.limits).jerk,
+            self._limits,
         )
         self._samples = EpisodeSamples()
         self._origin_ns = 0
         self._newest: tuple[Sample, WatchedJerk] | None = None
         self._level = AlarmLevel.UNKNOWN
+        self._off_rate = False
         self._names: list[str] = []
         self._columns = np.empty(0, dtype=np.int64)
         self._publisher = node.create_publisher(msg.JerkState, f'{name}/jerk', quality.result)
@@ -128,6 +130,7 @@ class MonitoredRobot:
             self._handle(self._samples.add(stamp, positions))
         if self._newest is not None:
             self._publish_live(*self._newest)
+        self._report_rate()
         self._view.draw()
 
     def _handle(self, events: list[Event]) -> None:
@@ -172,6 +175,23 @@ class MonitoredRobot:
         self._plot('between_seams', self._watch.seams.between.mean_jerk)
         self._view.add(sample.payload, watched, self._watch.level)
         self._report_level(watched)
+
+    def _report_rate(self) -> None:
+        """Say on /diagnostics that nothing can be measured because the declared rate is wrong."""
+        rate_hz = self._watch.undeclared_rate.hz
+        if (rate_hz is not None) is self._off_rate:
+            return
+        self._off_rate = rate_hz is not None
+        part = f'{self._name} rate'
+        if rate_hz is None:
+            self._diagnostics.report(part, OK, 'joint_states come at rate_hz')
+        else:
+            self._diagnostics.report(
+                part,
+                WARNING,
+                f'no jerk is measured: joint_states come at {rate_hz:.4g} Hz, but rate_hz is '
+                f'{self._config.rate_hz:g}; set rate_hz to theirs',
+            )
 
     def _plot(self, curve: str, value: float) -> None:
         if math.isfinite(value):
@@ -230,6 +250,9 @@ class MonitoredRobot:
             missing=health.missing,
             noise_floor=self._watch.noise_floor,
             level=int(self._watch.level),
+            warning=self._config.warning,
+            alarm=self._config.alarm,
+            joint_limits=[] if self._limits is None else self._limits.tolist(),
         )
         message.header.stamp = to_stamp(stamp_ns)
         message.header.frame_id = self._frame

@@ -58,7 +58,7 @@ class Twin(AutostartNode):
             episodes,
             settings,
             self._link,
-            EpisodeLog(config.record),
+            EpisodeLog(config.motions),
             time.time_ns(),
         )
         self._link.listen(self._runner)

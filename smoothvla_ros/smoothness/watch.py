@@ -12,10 +12,12 @@ from smoothvla_ros.smoothness.estimator import EstimatorSettings
 from smoothvla_ros.smoothness.live import JerkEstimate, JerkEstimator
 from smoothvla_ros.smoothness.noise import joint_noise_floor, tool_noise_floor
 from smoothvla_ros.smoothness.seams import SeamJerk
+from smoothvla_ros.smoothness.stream_rate import UndeclaredRate
 from smoothvla_ros.smoothness.tool_jerk import Jacobian
 
 # Of a joint's limit: the most nervous joint warns at half of it.
 _SHARE_WARNING, _SHARE_ALARM = 0.5, 1.0
+_WINDOWS_OF_SILENCE = 4.0
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class JerkWatch:
         self.noise_floor, _ = tool_noise_floor(settings, encoder_step, jacobian(rest))
         self.estimator = JerkEstimator(settings, jacobian, stride=settings.read_stride)
         self.seams = SeamJerk(settings.window_s)
+        self.undeclared_rate = UndeclaredRate(_WINDOWS_OF_SILENCE * settings.window_s)
         self._limits = limits
         self._tool_alarm = Alarm(alarm)
         self._joint_alarm = Alarm(AlarmSettings(warning=_SHARE_WARNING, alarm=_SHARE_ALARM))
@@ -69,6 +72,7 @@ class JerkWatch:
         """Begin a new episode."""
         self.estimator.reset()
         self.seams.reset()
+        self.undeclared_rate.reset()
         self._tool_alarm.reset()
         self._joint_alarm.reset()
 
@@ -83,6 +87,7 @@ class JerkWatch:
     def add(self, stamp_s: float, joint_positions: np.ndarray) -> WatchedJerk | None:
         """Take one sample; None where it completes no estimate.  As `JerkEstimator.add`."""
         estimate = self.estimator.add(stamp_s, joint_positions)
+        self.undeclared_rate.add(stamp_s, estimate is not None)
         if estimate is None:
             return None
         self._tool_alarm.update(stamp_s, float(np.linalg.norm(estimate.newest_tool_jerk[:3])))

@@ -74,6 +74,12 @@ def test_security_that_would_protect_nothing_is_refused(monkeypatch):
         make_plan(LAUNCH / 'deploy.launch.py', {'hardware': 'real', 'security': 'true'})
     with pytest.raises(UserError, match='the twin has no enclave'):
         make_plan(LAUNCH / 'deploy.launch.py', {'hardware': 'twin', 'security': 'true'})
+    for name, value in (('record', 'true'), ('viewer', 'rerun')):
+        with pytest.raises(UserError, match='have no enclave'):
+            make_plan(
+                LAUNCH / 'deploy.launch.py',
+                {'hardware': 'real', 'security': 'true', name: value},
+            )
 
 
 def test_arm_is_heard_on_this_machine_only_unless_the_shell_says_otherwise(monkeypatch):

@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
@@ -96,3 +97,29 @@ def test_what_cannot_be_monitored_is_refused(ros, values, line):
     with pytest.raises(UserError, match=line):
         node.autostart()
     node.destroy_node()
+
+
+@pytest.mark.parametrize('arriving_hz', [250.0, 20.0])
+def test_joint_states_at_another_rate_are_named(ros, arriving_hz):
+    """A monitor that can measure nothing says so, with the rate that it was to be given."""
+    quality = profiles('real_arm')
+    speaker, said = Node('speaker'), []
+    joints = speaker.create_publisher(JointState, 'robot_0/joint_states', quality.joint_states)
+    speaker.create_subscription(DiagnosticArray, '/diagnostics', said.append, 100)
+    node = monitor(rate_hz=100.0)
+    node.autostart()
+    with spinning(speaker), spinning(node):
+        wait_until(lambda: joints.get_subscription_count() == 1)
+        wait_until(lambda: node.count_subscribers('/diagnostics') == 1)
+        for index in range(round(2 * arriving_hz)):
+            message = JointState(name=NAMES, position=REST.tolist())
+            message.header.stamp = to_stamp(START_NS + round(index * 1e9 / arriving_hz))
+            joints.publish(message)
+        wait_until(lambda: any('rate' in s.name for m in said for s in m.status))
+    for each in (node, speaker):
+        each.destroy_node()
+    (status,) = {s.message for m in said for s in m.status if 'rate' in s.name}
+    assert status == (
+        f'no jerk is measured: joint_states come at {arriving_hz:g} Hz, but rate_hz is 100; '
+        'set rate_hz to theirs'
+    )

@@ -102,15 +102,23 @@ class RobotDescription:
             values(f'{which}_jerk'),
         )
 
-    def arm(self) -> Arm:
-        """Return the arm's kinematics; raises UserError for a URDF that cannot be used."""
+    @property
+    def urdf_path(self) -> Path:
+        """The URDF's file; raises UserError where none is named, or not on this machine."""
         if not self.urdf:
             raise UserError(
                 f'robot {self.name!r} names no URDF; give the path of one, made by xacro from the '
                 'description package of this arm, with the parameter urdf'
             )
         inside = self.urdf.removeprefix(_FROM_PACKAGE)
-        path = robot_description(inside) if inside != self.urdf else Path(self.urdf)
+        return robot_description(inside) if inside != self.urdf else Path(self.urdf)
+
+    def arm(self) -> Arm:
+        """Return the arm's kinematics; raises UserError for a URDF that cannot be used."""
         return Arm.from_urdf(
-            path, self.tool_frame, self.tool_offset, self.base_frame or None, self.joints
+            self.urdf_path,
+            self.tool_frame,
+            self.tool_offset,
+            self.base_frame or None,
+            self.joints,
         )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import TextIO
 
-from smoothvla_ros.nodes.launch_runner.parent_death import signal_on_parent_death
+from smoothvla_ros.parent_death import signal_on_parent_death
 
 # As launch does: SIGINT first, SIGTERM and SIGKILL for what is still there after so long, s.
 # Whatever hangs, a run has ended within ten seconds.

@@ -44,7 +44,7 @@ class TwinConfig:
     time_limit_s: float = setting(
         0.0, "End of an episode after its first command, s; 0 is LIBERO's own limit", minimum=0.0
     )
-    record: Path | None = setting(None, 'Folder for the motion of every episode; empty: none')
+    motions: Path | None = setting(None, 'Folder for the motion of every episode; empty: none')
 
     def __post_init__(self) -> None:
         validate(self, 'twin')

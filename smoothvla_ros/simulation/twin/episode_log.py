@@ -26,7 +26,7 @@ class EpisodeLog:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise UserError(f'record={folder}: {error.strerror}; choose another') from error
+                raise UserError(f'motions={folder}: {error.strerror}; choose another') from error
 
     def begin(self, name: EpisodeName) -> None:
         """Begin an episode; one that did not end is forgotten."""

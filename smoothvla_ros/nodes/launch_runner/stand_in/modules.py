@@ -37,6 +37,11 @@ KNOWN: dict[str, dict[str, Any]] = {
     'launch_ros.actions': {'Node': actions.Node},
     'launch_ros.parameter_descriptions': {'ParameterValue': actions.ParameterValue},
 }
+# They hold the classes that they imported, so they go and come with them.
+_HOLDERS = tuple(
+    f'smoothvla_ros.nodes.{name}'
+    for name in ('launch_arguments', 'launch_recorder', 'launch_viewer')
+)
 
 
 @contextmanager
@@ -61,10 +66,7 @@ def stand_ins() -> Iterator[None]:
 
 
 def _ours(name: str) -> bool:
-    # launch_arguments holds the classes that it imported, so it goes and comes with them.
-    return name.split('.')[0] in ('launch', 'launch_ros') or name == (
-        'smoothvla_ros.nodes.launch_arguments'
-    )
+    return name.split('.')[0] in ('launch', 'launch_ros') or name in _HOLDERS
 
 
 def _module(name: str, contents: dict[str, Any]) -> ModuleType:

@@ -1,0 +1,110 @@
+"""Arm, cameras, trail, curves and alarms of every robot in a web page on this machine."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from smoothvla_ros.configuration import setting, validate
+from smoothvla_ros.nodes.guard_config import read_robot
+from smoothvla_ros.nodes.lifecycle import AutostartNode
+from smoothvla_ros.nodes.parameters import declare
+from smoothvla_ros.nodes.quality_of_service import GRAPHS, profiles
+from smoothvla_ros.nodes.robot_names import robot_names
+from smoothvla_ros.nodes.running import run_node
+from smoothvla_ros.viewer.installed import rerun_program
+
+
+@dataclass(frozen=True)
+class RerunViewerConfig:
+    """Whom the viewer shows, how often, and where its page is."""
+
+    graph: str = setting('lock_step', 'Graph that the node runs in', choices=GRAPHS)
+    robots: int = setting(2, 'Robots that are shown', minimum=1, maximum=64)
+    cameras: tuple[str, ...] = setting(('agentview', 'wrist'), 'Cameras that are shown')
+    robot: str = setting('panda', 'Arm: a name in config/robots, or a file')
+    urdf: str = setting('', "URDF of the arm; empty takes the robot file's")
+    port: int = setting(9090, 'Port of the page, on loopback only', minimum=0, maximum=65535)
+    data_port: int = setting(9876, 'Port of its data, on loopback only', minimum=0, maximum=65535)
+    memory_mb: int = setting(
+        300,
+        'Most that is kept, here and again in the browser, MB; the oldest goes first',
+        minimum=50,
+        maximum=100_000,
+    )
+    draw_hz: float = setting(20.0, 'Pictures of the arm a second', minimum=1.0, maximum=100.0)
+    image_hz: float = setting(5.0, 'Images of a camera a second', minimum=0.1, maximum=60.0)
+
+    def __post_init__(self) -> None:
+        """Raise UserError for a value out of range."""
+        validate(self, 'rerun_viewer')
+
+
+class RerunViewer(AutostartNode):
+    """Shows what the topics of every robot say."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__('rerun_viewer', **arguments)
+        self._view = None
+
+    def configure(self) -> None:
+        config = declare(self, RerunViewerConfig)
+        rerun_program()
+        # Only now: who has no Rerun reads one line, not a traceback.
+        from smoothvla_ros.nodes.viewed_robot import ViewedRobot
+        from smoothvla_ros.viewer.rerun_view import RerunView
+
+        robot = read_robot(config)
+        names = robot_names(config.robots)
+        self._view = view = RerunView(
+            names,
+            robot,
+            config.cameras,
+            port=config.port,
+            data_port=config.data_port,
+            memory_mb=config.memory_mb,
+        )
+        quality = profiles(config.graph)
+        self._robots = [
+            ViewedRobot(
+                self,
+                name,
+                view.scenes[name],
+                robot.joints,
+                config.cameras,
+                quality,
+                config.draw_hz,
+                config.image_hz,
+            )
+            for name in names
+        ]
+        self._timer = self.create_timer(1.0 / config.draw_hz, self._draw, autostart=False)
+        self.get_logger().info(f'open {view.url} in a browser on this machine')
+
+    def activate(self) -> None:
+        self._timer.reset()
+
+    def deactivate(self) -> None:
+        self._timer.cancel()
+
+    def stop(self) -> None:
+        view, self._view = self._view, None
+        if view is not None:
+            view.close()
+
+    def _draw(self) -> None:
+        if self._view is None:
+            return
+        self._view.require_alive()
+        for robot in self._robots:
+            robot.draw()
+
+
+def main() -> int:
+    """Run the node; returns the exit status."""
+    return run_node(RerunViewer)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

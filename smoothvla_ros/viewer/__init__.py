@@ -1,0 +1,1 @@
+"""The jerk of robots in a web page of Rerun's, without ROS."""

@@ -1,0 +1,11 @@
+"""The viewer is an extra: without it these tests have nothing to test."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip('rerun', reason='no rerun-sdk: pip install rerun-sdk')
+sys.path.insert(0, str(Path(__file__).parent))

@@ -128,7 +128,7 @@ endif
 .PHONY: relink
 relink: ;
 
-$(stamps)/package: CMakeLists.txt package.xml $(wildcard cmake/*.cmake cmake/*.in msg/*.msg) \
+$(stamps)/package: CMakeLists.txt package.xml $(wildcard cmake/*.cmake cmake/*.in msg/*.msg srv/*.srv) \
   $(stamps)/dependencies
 	$(cmake) -S . -B '$(build)' -DCMAKE_INSTALL_PREFIX='$(venv)' -DCMAKE_BUILD_TYPE=Release \
 	  -DAMENT_CMAKE_SYMLINK_INSTALL=ON -DBUILD_TESTING=OFF -DPython3_EXECUTABLE='$(python)' \

@@ -85,7 +85,10 @@ def own_node(
 def ours(arguments: dict[str, str]) -> list[Node]:
     """Return what does not depend on the hardware."""
     arm = {'graph': 'real_arm'} | clock(arguments)
-    policy = arm | given(arguments, ('policy', 'instruction'))
+    policy = arm | given(arguments, ('policy', 'instruction', 'temperature'))
+    if arguments['record'] == 'true':
+        # What a recording is learnt from (docs/recording.md).
+        policy['record_rollouts'] = True
     guard = clock(arguments) | given(arguments, ('controller', 'auto_arm'))
     if arguments['hardware'] == 'real':
         # The hand is not of ros2_control: its driver has an action, and a topic for the fingers.
@@ -106,6 +109,9 @@ def ours(arguments: dict[str, str]) -> list[Node]:
             namespace=robot_namespace(arguments),
         ),
     ]
+    if arguments['record'] == 'true':
+        namespace = robot_namespace(arguments)
+        nodes.append(own_node(arguments, 'episodes', 'episodes', {}, namespace=namespace))
     if arguments['monitor'] == 'true':
         files = [str(CONFIG / 'jerk_monitor.yaml')]
         rate = arguments['joint_rate_hz'] or JOINT_RATE_HZ[arguments['hardware']]
@@ -278,6 +284,11 @@ def generate_launch_description() -> LaunchDescription:
                 'policy',
                 default_value='',
                 description="Folder of the policy, or 'default' (empty: as in the file `config`)",
+            ),
+            DeclareLaunchArgument(
+                'temperature',
+                default_value='',
+                description='Sampling temperature; 0 is greedy (empty: as in the file `config`)',
             ),
             DeclareLaunchArgument(
                 'controller',

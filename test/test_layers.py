@@ -77,7 +77,7 @@ def violations(source: str, module: str, is_package: bool = False) -> list[str]:
         root, *rest = name.split('.')
         if root == PACKAGE:
             other = rest[0] if rest and rest[0] in ROW_OF else '__init__'
-            if rest[:1] == ['msg']:
+            if rest[:1] in (['msg'], ['srv']):
                 allowed = part == 'nodes'
             elif part == other or {part, other} <= set(FOUNDATIONS):
                 allowed = True

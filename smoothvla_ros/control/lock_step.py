@@ -7,6 +7,7 @@ two rules that need a memory: stamps that never repeat, and which chunk may be e
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import NamedTuple
@@ -106,6 +107,7 @@ class Decision:
     """What a trainer learns from: the observation of one question and the tokens chosen on it.
 
     tokens: int64 [chunk, dimension]; log_probs: float32 of the same shape.
+    temperature: at which they were drawn; NaN where nobody said.
     """
 
     robot: str
@@ -114,6 +116,7 @@ class Decision:
     observation: Observation
     tokens: np.ndarray
     log_probs: np.ndarray
+    temperature: float = math.nan
 
 
 class SimulationClock:

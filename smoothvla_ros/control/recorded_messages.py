@@ -71,6 +71,7 @@ def decision_of(message: Any, to_image: Callable[[Any], np.ndarray]) -> Decision
         ),
         tokens=unpacked(message.tokens, *shape).astype(np.int64),
         log_probs=unpacked(message.log_probs, *shape),
+        temperature=float(message.temperature),
     )
 
 

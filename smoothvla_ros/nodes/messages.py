@@ -234,6 +234,7 @@ def to_rollout_step(decision: Decision, joint_names: Sequence[str]) -> msg.Rollo
         chunk_index=question.chunk_index,
         epoch=decision.epoch,
         policy_version=question.policy_version,
+        temperature=float(decision.temperature),
         camera_names=list(observation.images),
         images=[to_image_message(image) for image in observation.images.values()],
         joint_state=to_joint_state(

@@ -24,7 +24,7 @@ from smoothvla_ros.nodes.lifecycle import AutostartNode
 from smoothvla_ros.nodes.messages import to_rollout_step
 from smoothvla_ros.nodes.parameters import declare
 from smoothvla_ros.nodes.policy_robot import PolicyRobot
-from smoothvla_ros.nodes.policy_weights import PolicyWeights
+from smoothvla_ros.nodes.policy_weights import PolicyWeights, to_policy_update
 from smoothvla_ros.nodes.quality_of_service import GRAPHS, Graph, profiles
 from smoothvla_ros.nodes.robot_names import (
     LIBERO_FINGER_SIGNS,
@@ -156,6 +156,7 @@ class PolicyNode(AutostartNode):
         self._rollout_steps = self.create_publisher(
             msg.RolloutStep, 'rollout_step', quality.rollout_step
         )
+        self._in_use = self.create_publisher(msg.PolicyUpdate, 'policy_in_use', quality.state)
         self._updates = self.create_subscription(
             msg.PolicyUpdate, 'policy_update', self._on_update, quality.state
         )
@@ -166,6 +167,7 @@ class PolicyNode(AutostartNode):
             self._heartbeat = Heartbeat(self, topics, period_s, quality.command)
         if config.policy:
             self._weights.load_initial(config.policy)
+            self._in_use.publish(to_policy_update(self._weights))
             self._expect_chunks()
 
     def activate(self) -> None:
@@ -231,6 +233,7 @@ class PolicyNode(AutostartNode):
                 self._desk.refused_versions[version] = reason
             return
         self._diagnostics.report('weights', OK, f'version {version} loaded')
+        self._in_use.publish(to_policy_update(self._weights))
         self._expect_chunks()
 
     def _expect_chunks(self) -> None:
@@ -270,7 +273,7 @@ class PolicyNode(AutostartNode):
             )
             self._robots[name].send(answer, self._weights.action_space)
             if self._config.record_rollouts:
-                self._record(name, answer, observations[name])
+                self._record(name, answer, observations[name], pending.state.temperature)
             with self._changed:
                 self._desk.settle(name, pending, answer)
 
@@ -286,9 +289,17 @@ class PolicyNode(AutostartNode):
             observations, temperature=states[0].temperature, seeds=seeds
         )
 
-    def _record(self, name: str, answer: Answer, observation: Observation) -> None:
+    def _record(
+        self, name: str, answer: Answer, observation: Observation, temperature: float
+    ) -> None:
         decision = Decision(
-            name, answer.question, answer.epoch, observation, answer.tokens, answer.log_probs
+            name,
+            answer.question,
+            answer.epoch,
+            observation,
+            answer.tokens,
+            answer.log_probs,
+            temperature,
         )
         self._rollout_steps.publish(to_rollout_step(decision, self._config.arm_joints))
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.policies.policy import Policy, load_policy
+from smoothvla_ros.policies.policy import Policy, load_policy, policy_folder
 from smoothvla_ros.training.checkpoints import folder_sha256
 
 
@@ -20,6 +21,7 @@ class PolicyWeights:
         self._policy: Policy | None = None
         self._announced: tuple[int, str, str] | None = None
         self.version = -1
+        self.path = self.sha256 = ''
 
     @property
     def policy(self) -> Policy:
@@ -49,7 +51,9 @@ class PolicyWeights:
 
     def load_initial(self, path_or_name: str) -> None:
         """Load the weights that the node starts with, as version 0."""
-        self._use(load_policy(path_or_name, self._device), 0, path_or_name)
+        policy = load_policy(path_or_name, self._device)
+        folder = policy_folder(path_or_name)
+        self._use(policy, 0, str(folder), folder_sha256(folder))
 
     def load(self, version: int, path: str, sha256: str) -> None:
         """Load announced weights; the former ones stay where this raises.
@@ -65,9 +69,9 @@ class PolicyWeights:
                 f'{path} has sha256 {found[:12]}…, announced was {sha256[:12]}…; '
                 'the files changed since or are damaged'
             )
-        self._use(load_policy(path, self._device), version, path)
+        self._use(load_policy(path, self._device), version, path, sha256)
 
-    def _use(self, policy: Policy, version: int, path: str) -> None:
+    def _use(self, policy: Policy, version: int, path: str, sha256: str) -> None:
         missing = [name for name in policy.spec.cameras if name not in self._cameras]
         if missing:
             raise UserError(
@@ -75,4 +79,11 @@ class PolicyWeights:
                 f'({", ".join(self._cameras)})'
             )
         policy.module.eval()
-        self._policy, self.version = policy, version
+        self._policy, self.version, self.path, self.sha256 = policy, version, path, sha256
+
+
+def to_policy_update(weights: PolicyWeights) -> msg.PolicyUpdate:
+    """Return what says which weights are loaded."""
+    return msg.PolicyUpdate(
+        version=weights.version, path=weights.path, sha256=weights.sha256
+    )

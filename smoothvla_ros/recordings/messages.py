@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Any
 
+import numpy as np
 from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
@@ -61,3 +62,15 @@ class MessageDecoder:
                 f'{self._bag.path}: the definition of {message_type} cannot be read ({error})'
             ) from error
         return message_type
+
+
+def rgb_image(message: Any) -> np.ndarray:
+    """Return uint8 [height, width, 3] of a sensor_msgs/Image; rollouts hold no other encoding.
+
+    Raises UserError for another.
+    """
+    if message.encoding != 'rgb8':
+        raise UserError(f'a rollout has an image in {message.encoding!r}; expected rgb8')
+    rows = np.asarray(message.data, np.uint8).reshape(message.height, message.step)
+    pixels = rows[:, : 3 * message.width].reshape(message.height, message.width, 3)
+    return np.ascontiguousarray(pixels)

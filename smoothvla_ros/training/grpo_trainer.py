@@ -23,7 +23,7 @@ from smoothvla_ros.training.outcomes import GroupOutcome, RolloutOutcome
 from smoothvla_ros.training.progress import Phase, Report, TrainStatus, silent
 from smoothvla_ros.training.rewards import GroupCredit, reward_function
 from smoothvla_ros.training.rollouts import RolloutSource
-from smoothvla_ros.training.schedule import Schedule
+from smoothvla_ros.training.schedule import Plans
 
 Measure = Callable[[Episode], RolloutOutcome]
 OnRollouts = Callable[[int, Sequence[Episode]], None]
@@ -79,7 +79,7 @@ class GrpoTrainer:
         self,
         config: GrpoConfig,
         tasks: Sequence[int],
-        schedule: Schedule,
+        schedule: Plans,
         source: RolloutSource,
         learner: GrpoLearner,
         measure: Measure,

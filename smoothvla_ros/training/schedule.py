@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from smoothvla_ros.records import EpisodeName, EpisodeRequest
 from smoothvla_ros.simulation.splits import Split, episode_names, require_train
@@ -26,6 +27,18 @@ class GroupPlan:
     def number(self) -> int:
         """The group's number, unique within the run."""
         return self.requests[0].group
+
+
+class Plans(Protocol):
+    """What a trainer asks for."""
+
+    def groups(self, iteration: int) -> list[GroupPlan]:
+        """Return the groups of an iteration (from 1), then those that may replace some."""
+        ...
+
+    def reference_requests(self, task: int, count: int) -> list[EpisodeRequest]:
+        """Return at most `count` more episodes of a task for the starting policy."""
+        ...
 
 
 class Schedule:

@@ -7,13 +7,11 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from smoothvla_ros.control.lock_step import Decision, EpisodeReport
 from smoothvla_ros.control.recorded_messages import decision_of, report_of, request_of
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.recordings import Bag
-from smoothvla_ros.recordings.messages import MessageDecoder
+from smoothvla_ros.recordings.messages import MessageDecoder, rgb_image
 from smoothvla_ros.records import ChunkRecord, Episode, EpisodeRequest
 from smoothvla_ros.training.rollouts import LostEpisode
 
@@ -155,7 +153,7 @@ class _Assembly:
         elif message_type == RESULT and not message.failure:
             self._reports[key] = report_of(message)
         elif message_type == STEP:
-            decision = decision_of(message, _rgb_image)
+            decision = decision_of(message, rgb_image)
             question = decision.question
             at = (question.chunk_index, question.stamp_ns, decision.epoch)
             self._decisions.setdefault(key, {})[at] = decision
@@ -191,12 +189,3 @@ def _messages(bag: Bag, types: Sequence[str]) -> Iterator[tuple[str, Any]]:
     type_of = {topic.name: topic.type for topic in bag.topics if topic.type in types}
     for topic, _, content in bag.messages(tuple(type_of)):
         yield type_of[topic], decoder.decode(topic, content)
-
-
-def _rgb_image(message: Any) -> np.ndarray:
-    """Return uint8 [height, width, 3]; rollouts hold no other encoding."""
-    if message.encoding != 'rgb8':
-        raise UserError(f'a rollout has an image in {message.encoding!r}; expected rgb8')
-    rows = np.asarray(message.data, np.uint8).reshape(message.height, message.step)
-    pixels = rows[:, : 3 * message.width].reshape(message.height, message.width, 3)
-    return np.ascontiguousarray(pixels)

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from smoothvla_ros.configuration import load, to_mapping
+from smoothvla_ros.control.motion_guard.robot import RobotDescription
 from smoothvla_ros.errors import UserError, disk_errors
 from smoothvla_ros.evaluation.archive import TABLE, TRAJECTORIES, EpisodeArchive
 from smoothvla_ros.evaluation.episode_table import EpisodeRow
@@ -43,6 +44,8 @@ from smoothvla_ros.training.rollouts import RolloutSource
 from smoothvla_ros.training.run_folder import RunFolder, check_folder
 from smoothvla_ros.training.schedule import Schedule
 from smoothvla_ros.training.trainer_checkpoint import restore_trainer, save_trainer
+from smoothvla_ros.workflows.analyze import robot_file
+from smoothvla_ros.workflows.arm_training import print_update, train_from_arm
 from smoothvla_ros.workflows.evaluate import evaluate, print_comparison
 from smoothvla_ros.workflows.recorded_rollouts import RecordedRolloutSource
 from smoothvla_ros.workflows.train_progress import ProgressBar
@@ -272,6 +275,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='BAG',
         help='train again from a recorded run, with its settings, instead of from simulation',
     )
+    parser.add_argument(
+        '--arm-recording',
+        type=Path,
+        nargs='+',
+        metavar='BAG',
+        help='one update from labelled episodes of a real arm (deploy.launch.py record:=true)',
+    )
+    parser.add_argument(
+        '--robot', default='panda', help='arm of --arm-recording: a name in config/robots, or a file'
+    )
     parser.add_argument('--config', type=Path, help='YAML file of the settings below')
     for field in dataclasses.fields(TrainConfig):
         default = field.default
@@ -294,6 +307,10 @@ def run(arguments: argparse.Namespace) -> int:
         if name in names and value is not None
     }
     config = load(TrainConfig, arguments.config, given)
+    if arguments.arm_recording:
+        arm = RobotDescription.from_file(robot_file(arguments.robot)).arm()
+        print_update(train_from_arm(config, arguments.arm_recording, arm), config)
+        return 0
     check_folder(config, _FILES)
     if arguments.recording:
         print_result(train(config, RecordedRolloutSource(arguments.recording)), config)

@@ -76,8 +76,12 @@ class Browser:
         )
 
     def open(self, url: str) -> None:
-        """Go to an address."""
+        """Go to an address and return when it has loaded."""
+        self._loaded = False
         self.call('Page.navigate', url=url)
+        deadline = time.monotonic() + 60.0
+        while not self._loaded:
+            self._note(self._read(deadline))
 
     def evaluate(self, expression: str) -> Any:
         """Return the value of an expression of the page's."""
@@ -117,6 +121,8 @@ class Browser:
     def _note(self, event: dict[str, Any]) -> None:
         if event.get('method') == 'Network.requestWillBeSent':
             self.requests.append(event['params']['request']['url'])
+        elif event.get('method') == 'Page.loadEventFired':
+            self._loaded = True
         elif event.get('method') == 'Runtime.consoleAPICalled':
             texts = [str(a.get('value', a.get('description'))) for a in event['params']['args']]
             self.console.append(' '.join(texts))

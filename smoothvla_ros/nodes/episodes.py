@@ -1,0 +1,78 @@
+"""Episodes of a real arm, found by its guard, and the service that says what became of them."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from smoothvla_ros import msg
+from smoothvla_ros.control.episode_keeper import ArmEpisode, EpisodeKeeper
+from smoothvla_ros.control.motion_guard.phases import Phase
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.nodes.lifecycle import AutostartNode
+from smoothvla_ros.nodes.quality_of_service import SHARED_DEPTH, Graph, profiles, with_depth
+from smoothvla_ros.nodes.running import run_node
+from smoothvla_ros.nodes.stamps import to_nanoseconds, to_stamp
+from smoothvla_ros.srv import LabelEpisode
+
+
+class Episodes(AutostartNode):
+    """Publishes `episode_label` when an episode ends, and again when ~/label was called."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__('episodes', **arguments)
+        self._service = None
+
+    def configure(self) -> None:
+        self._name = self.get_namespace().rpartition('/')[2] or 'robot'
+        self._keeper = EpisodeKeeper(self._name)
+        quality = profiles(Graph.REAL_ARM)
+        latched = with_depth(quality.state, SHARED_DEPTH)
+        self._labels = self.create_publisher(msg.EpisodeLabel, 'episode_label', latched)
+        self.create_subscription(
+            msg.GuardState, 'motion_guard/state', self._on_guard, quality.status
+        )
+        self._service = self.create_service(LabelEpisode, '~/label', self._on_label)
+
+    def stop(self) -> None:
+        service, self._service = self._service, None
+        if service is not None:
+            self.destroy_service(service)
+
+    def _on_guard(self, message: msg.GuardState) -> None:
+        ended = self._keeper.guard_is(Phase(message.phase), to_nanoseconds(message.header.stamp))
+        if ended is not None:
+            self._publish(ended)
+            self.get_logger().info(f'{ended.episode_id} ended; label it success, failure or discard')
+
+    def _on_label(
+        self, request: LabelEpisode.Request, response: LabelEpisode.Response
+    ) -> LabelEpisode.Response:
+        try:
+            episode = self._keeper.label(request.outcome, request.episode_id)
+        except UserError as error:
+            response.success, response.message = False, str(error)
+            return response
+        self._publish(episode)
+        response.success, response.message = True, f'{episode.episode_id}: {episode.outcome}'
+        return response
+
+    def _publish(self, episode: ArmEpisode) -> None:
+        message = msg.EpisodeLabel(
+            robot=self._name,
+            episode_id=episode.episode_id,
+            first_stamp=to_stamp(episode.first_ns),
+            last_stamp=to_stamp(episode.last_ns),
+            outcome=episode.outcome,
+        )
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._labels.publish(message)
+
+
+def main() -> int:
+    """Run the node; returns the exit status."""
+    return run_node(Episodes)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,261 @@
+"""Labelled episodes of a real arm, from recordings of its deployment: what a trainer can learn from.
+
+What one episode is made of, and where in the bag it stands:
+
+* `episode_label`: when it was and what became of it (`nodes/episodes.py`);
+* `rollout_step`: what the policy saw, which tokens it chose, how likely they were;
+* `action_chunk`: what those tokens ask the arm to do, and when they were sent;
+* `motion_guard/state`: which chunks the guard took;
+* `joint_states`: how the arm really moved;
+* `policy_in_use`: whose weights these were.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from smoothvla_ros.control.episode_keeper import DISCARD, OUTCOMES, SUCCESS
+from smoothvla_ros.control.lock_step import Decision
+from smoothvla_ros.control.recorded_messages import decision_of, nanoseconds, unpacked
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.kinematics.arm import Arm
+from smoothvla_ros.recordings import JOINT_STATE, Bag, joint_samples
+from smoothvla_ros.recordings.messages import MessageDecoder, rgb_image
+from smoothvla_ros.records import Trajectory
+from smoothvla_ros.workflows.executed_chunks import (
+    ExecutedChunks,
+    Incomplete,
+    SentChunk,
+    executed_chunks,
+    sampled_motion,
+)
+
+LABEL = 'smoothvla_ros/msg/EpisodeLabel'
+STEP = 'smoothvla_ros/msg/RolloutStep'
+CHUNK = 'smoothvla_ros/msg/ActionChunk'
+GUARD = 'smoothvla_ros/msg/GuardState'
+IN_USE = 'smoothvla_ros/msg/PolicyUpdate'
+_NEEDED = (LABEL, STEP, CHUNK, GUARD, JOINT_STATE)
+# Joint samples before and after an episode, so that its ends lie between two of them.
+_MARGIN_NS = 200_000_000
+
+
+@dataclass(frozen=True)
+class ArmRollout:
+    """One labelled episode.
+
+    decisions: one for each of `chunks.executed`.  temperature: at which they were drawn.
+    """
+
+    episode_id: str
+    instruction: str
+    success: bool
+    temperature: float
+    decisions: list[Decision]
+    chunks: ExecutedChunks
+    trajectory: Trajectory
+
+
+@dataclass
+class ArmRecordings:
+    """What recordings hold.  left_out: how many episodes of each reason; lost: why, by episode."""
+
+    rollouts: list[ArmRollout] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+    lost: dict[str, str] = field(default_factory=dict)
+
+    def line(self) -> str:
+        """Return what was found and what was left out, in one line."""
+        good = sum(rollout.success for rollout in self.rollouts)
+        text = f'{len(self.rollouts)} episodes: {good} success, {len(self.rollouts) - good} failure'
+        left = [f'{count} {why}' for why, count in sorted(self.left_out.items())]
+        left += [f'{name} ({why})' for name, why in sorted(self.lost.items())]
+        return f'{text}; left out: {", ".join(left)}' if left else text
+
+
+def read_recordings(paths: Sequence[Path], sha256: str, arm: Arm) -> ArmRecordings:
+    """Return the labelled episodes of all recordings, in order of their names.
+
+    sha256: `checkpoints.folder_sha256` of the weights that learn from them.
+    Raises UserError for a recording without what is needed, of other weights, or greedy: a rollout
+    without exploration teaches nothing.
+    """
+    found = ArmRecordings()
+    for path in paths:
+        with Bag(path) as bag:
+            _require(bag, sha256)
+            _read(bag, arm, found)
+    found.rollouts.sort(key=lambda rollout: rollout.episode_id)
+    return found
+
+
+def _require(bag: Bag, sha256: str) -> None:
+    for message_type in _NEEDED:
+        if not bag.of_type(message_type):
+            raise UserError(
+                f'{bag.path} has no {message_type}; record a deployment with '
+                'deploy.launch.py record:=true, and label its episodes'
+            )
+    decoder = MessageDecoder(bag)
+    hashes = {
+        decoder.decode(topic, content).sha256
+        for topic, _, content in bag.messages([t.name for t in bag.of_type(IN_USE)])
+    }
+    if hashes != {sha256}:
+        names = ', '.join(f'{name[:12]}…' for name in sorted(hashes)) or 'none that it names'
+        raise UserError(
+            f'{bag.path} was recorded with other weights ({names}) than those that are to learn '
+            f'from it ({sha256[:12]}…); give the policy that was deployed, and record anew after '
+            'each update'
+        )
+
+
+def _read(bag: Bag, arm: Arm, found: ArmRecordings) -> None:
+    labels = _labels(bag)
+    for label in labels.values():
+        if not label.outcome:
+            found.left_out['unlabelled'] += 1
+        elif label.outcome == DISCARD:
+            found.left_out['discarded'] += 1
+        elif label.outcome not in OUTCOMES:
+            found.left_out[f'labelled {label.outcome!r}'] += 1
+    wanted = {k: v for k, v in labels.items() if v.outcome in OUTCOMES and v.outcome != DISCARD}
+    for robot in sorted({label.robot for label in wanted.values()}):
+        own = [label for label in wanted.values() if label.robot == robot]
+        for label, rollout in _of_robot(bag, robot, own, arm):
+            if isinstance(rollout, Incomplete):
+                found.lost[label.episode_id] = str(rollout)
+            else:
+                found.rollouts.append(rollout)
+
+
+def _labels(bag: Bag) -> dict[str, Any]:
+    """Return the last label of each episode."""
+    decoder = MessageDecoder(bag)
+    labels = {}
+    for topic, _, content in bag.messages([t.name for t in bag.of_type(LABEL)]):
+        label = decoder.decode(topic, content)
+        labels[label.episode_id] = label
+    return labels
+
+
+def _of_robot(
+    bag: Bag, robot: str, labels: Sequence[Any], arm: Arm
+) -> Iterator[tuple[Any, ArmRollout | Incomplete]]:
+    spans = [(nanoseconds(label.first_stamp), nanoseconds(label.last_stamp)) for label in labels]
+    sent, taken = _chunks(bag, robot)
+    decisions = _decisions(bag, robot)
+    motions = _motions(bag, robot, spans, arm)
+    for label, span, motion in zip(labels, spans, motions, strict=True):
+        try:
+            chunks = executed_chunks(sent, taken, *span)
+            known = [decisions[chunk.stamp_ns, chunk.epoch] for chunk in chunks.chunks]
+        except KeyError:
+            yield label, Incomplete('a rollout_step is missing')
+            continue
+        except Incomplete as reason:
+            yield label, reason
+            continue
+        try:
+            trajectory = sampled_motion(chunks, *motion, arm)
+        except Incomplete as reason:
+            yield label, reason
+            continue
+        temperatures = {decision.temperature for decision in known}
+        if temperatures & {0.0}:
+            raise UserError(
+                f'{bag.path}: {label.episode_id} was played greedily, and what never tries '
+                'anything else teaches nothing; deploy with temperature:=0.5'
+            )
+        if len(temperatures) > 1:
+            yield label, Incomplete('the temperature changed within it')
+            continue
+        yield (
+            label,
+            ArmRollout(
+                label.episode_id,
+                known[0].observation.instruction,
+                label.outcome == SUCCESS,
+                temperatures.pop(),
+                known,
+                chunks,
+                trajectory,
+            ),
+        )
+
+
+def _named(bag: Bag, message_type: str, robot: str, ending: str) -> list[str]:
+    """Return the topics of a type that are a robot's, in whatever namespace it was recorded."""
+    ending = f'/{robot}/{ending}'
+    return [topic.name for topic in bag.of_type(message_type) if topic.name.endswith(ending)]
+
+
+def _chunks(bag: Bag, robot: str) -> tuple[list[SentChunk], list[tuple[int, int, int, int]]]:
+    """Return the chunks that were sent, and (stamp, epoch, seq, chunks so far) of the guard."""
+    decoder = MessageDecoder(bag)
+    sent, taken = [], []
+    chunk_topics = _named(bag, CHUNK, robot, 'action_chunk')
+    state_topics = _named(bag, GUARD, robot, 'motion_guard/state')
+    for topic, _, content in bag.messages([*chunk_topics, *state_topics]):
+        message = decoder.decode(topic, content)
+        if topic in state_topics:
+            stamp = nanoseconds(message.header.stamp)
+            taken.append((stamp, int(message.epoch), int(message.seq), int(message.chunks)))
+        elif not message.refusal:
+            sent.append(
+                SentChunk(
+                    nanoseconds(message.header.stamp),
+                    nanoseconds(message.observation_stamp),
+                    int(message.epoch),
+                    int(message.seq),
+                    float(message.dt),
+                    unpacked(message.actions, message.horizon, message.dimension),
+                )
+            )
+    return sent, taken
+
+
+def _decisions(bag: Bag, robot: str) -> dict[tuple[int, int], Decision]:
+    """Return the decisions by stamp of the observation and epoch of the policy."""
+    decoder = MessageDecoder(bag)
+    decisions = {}
+    for topic, _, content in bag.messages([t.name for t in bag.of_type(STEP)]):
+        message = decoder.decode(topic, content)
+        if message.robot == robot:
+            decision = decision_of(message, rgb_image)
+            decisions[decision.question.stamp_ns, decision.epoch] = decision
+    return decisions
+
+
+def _motions(
+    bag: Bag, robot: str, spans: Sequence[tuple[int, int]], arm: Arm
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return stamps in ns [S] and joint positions [S, n] of each span."""
+    parts: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in spans]
+    topics = _named(bag, JOINT_STATE, robot, 'joint_states')[:1]
+    for block in joint_samples(bag.messages(topics)):
+        for samples in block:
+            if samples.positions is None or not set(arm.joint_names) <= set(samples.names):
+                continue
+            columns = arm.joint_indices(samples.names)
+            for part, (first, last) in zip(parts, spans, strict=True):
+                inside = (samples.stamps_ns >= first - _MARGIN_NS) & (
+                    samples.stamps_ns <= last + _MARGIN_NS
+                )
+                if inside.any():
+                    positions = samples.positions[inside][:, columns]
+                    part.append((samples.stamps_ns[inside], positions))
+    nothing = (np.empty(0, np.int64), np.empty((0, len(arm.joint_names))))
+    return [
+        (
+            np.concatenate([stamps for stamps, _ in part or [nothing]]),
+            np.concatenate([positions for _, positions in part or [nothing]]),
+        )
+        for part in parts
+    ]

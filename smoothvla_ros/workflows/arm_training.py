@@ -1,0 +1,165 @@
+"""`smoothvla train --arm-recording BAG…`: one GRPO update from labelled episodes of a real arm.
+
+Rollouts of an arm are on-policy for the weights that played them and for no others: a run is one
+iteration, and the next one needs the arm to play with the new weights.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from smoothvla_ros.evaluation.figure_style import write_bytes
+from smoothvla_ros.errors import UserError, disk_errors
+from smoothvla_ros.kinematics.arm import Arm
+from smoothvla_ros.policies import load_policy
+from smoothvla_ros.policies.policy import policy_folder
+from smoothvla_ros.records import ChunkRecord, Episode, EpisodeName, EpisodeRequest
+from smoothvla_ros.smoothness import EstimatorSettings
+from smoothvla_ros.training.checkpoints import folder_sha256
+from smoothvla_ros.training.config import TrainConfig
+from smoothvla_ros.training.grpo_trainer import GrpoTrainer, TrainerState
+from smoothvla_ros.training.learner import GrpoLearner
+from smoothvla_ros.training.motion import rollout_outcome
+from smoothvla_ros.training.rollouts import LostEpisode
+from smoothvla_ros.training.schedule import GroupPlan
+from smoothvla_ros.workflows.arm_recordings import ArmRecordings, ArmRollout, read_recordings
+
+SUITE = 'arm'
+POLICY, FIGURES = 'policy', 'update.json'
+_FEWEST = 2
+
+
+class ArmRolloutSource:
+    """A `RolloutSource` of labelled episodes; its groups are those of one instruction."""
+
+    def __init__(self, recordings: ArmRecordings, seed: int) -> None:
+        """Put the episodes into groups.
+
+        An instruction with one episode is left out: there is nothing to compare it with.
+        Raises UserError where no group is left, or the temperature is not the same for all.
+        """
+        groups: dict[str, list[ArmRollout]] = {}
+        for rollout in recordings.rollouts:
+            groups.setdefault(rollout.instruction, []).append(rollout)
+        for instruction in [name for name, group in groups.items() if len(group) < _FEWEST]:
+            recordings.left_out['alone with its instruction'] += len(groups.pop(instruction))
+        if not groups:
+            raise UserError(
+                'no instruction has two labelled episodes, and GRPO learns from what sets one '
+                f'apart from another ({recordings.line()}); record more of the same instruction'
+            )
+        temperatures = {rollout.temperature for group in groups.values() for rollout in group}
+        if len(temperatures) > 1:
+            values = ', '.join(f'{value:g}' for value in sorted(temperatures))
+            raise UserError(f'the recordings were made at temperatures {values}; use those of one')
+        self.temperature = temperatures.pop()
+        self.instructions = tuple(sorted(groups))
+        self._episodes: dict[str, Episode] = {}
+        self._plans: list[GroupPlan] = []
+        for number, instruction in enumerate(self.instructions):
+            requests = []
+            for rollout in groups[instruction]:
+                request = EpisodeRequest(
+                    episode_id=rollout.episode_id,
+                    name=EpisodeName(SUITE, number, 0, 0),
+                    group=number,
+                    temperature=self.temperature,
+                    seed=seed,
+                    policy_version=0,
+                )
+                requests.append(request)
+                self._episodes[rollout.episode_id] = _episode(request, rollout)
+            self._plans.append(GroupPlan(tuple(requests)))
+
+    def groups(self, iteration: int) -> list[GroupPlan]:
+        """Return every group: there is one iteration."""
+        return self._plans
+
+    def reference_requests(self, task: int, count: int) -> list[EpisodeRequest]:
+        """Return nothing: the arm plays no more for the reference jerk."""
+        return []
+
+    def update_policy(self, version: int, folder: Path, sha256: str) -> None:
+        """Do nothing: whose episodes these are was seen when they were read."""
+
+    def collect(self, requests: Sequence[EpisodeRequest]) -> Iterator[Episode]:
+        """Yield the episodes that were asked for."""
+        for request in requests:
+            yield dataclasses.replace(self._episodes[request.episode_id], request=request)
+
+    def lost(self) -> Sequence[LostEpisode]:
+        """Return nothing: what is not whole was left out before."""
+        return ()
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def train_from_arm(config: TrainConfig, paths: Sequence[Path], arm: Arm) -> dict[str, Any]:
+    """Update the policy once; return the figures of the iteration.
+
+    Writes the policy and the figures below `config.output`, which may not exist yet.
+    Raises UserError for recordings that cannot be learnt from, with the reason.
+    """
+    output = config.output
+    if output.exists() and any(output.iterdir()):
+        raise UserError(f'output={output} is not empty; choose another, nothing is overwritten')
+    recordings = read_recordings(paths, folder_sha256(policy_folder(config.policy)), arm)
+    source = ArmRolloutSource(recordings, config.seed)
+    print(recordings.line())
+    first = recordings.rollouts[0].trajectory
+    estimator = EstimatorSettings(rate_hz=1.0 / first.control_period_s)
+    settings = dataclasses.replace(
+        config,
+        iterations=1,
+        groups=len(source.instructions),
+        refill_groups=0,
+        temperature=source.temperature,
+        kl_coefficient=0.0,
+    )
+    learner = GrpoLearner(load_policy(config.policy, config.device), settings, None)
+    trainer = GrpoTrainer(
+        settings,
+        range(len(source.instructions)),
+        source,
+        source,
+        learner,
+        partial(
+            rollout_outcome,
+            jacobian=arm.jacobian,
+            estimator=estimator,
+            source=config.jerk_source,
+        ),
+        TrainerState(),
+        estimator,
+    )
+    figures = trainer.iterate()
+    with disk_errors(f'output={output}'):
+        output.mkdir(parents=True, exist_ok=True)
+        learner.policy.save(output / POLICY)
+        text = json.dumps(figures | {'instructions': source.instructions}, indent=2)
+        write_bytes(output / FIGURES, f'{text}\n'.encode())
+    return figures
+
+
+def print_update(figures: dict[str, Any], config: TrainConfig) -> None:
+    """Print what the arm did, and where the policy is that learnt from it."""
+    print(
+        f'success {figures["success"]:.0%}, mean tool jerk of successes {figures["jerk"]:.3g} m/s^3'
+    )
+    kept = f'{figures["groups_kept"]} of {figures["groups"]} instructions taught something'
+    print(f'{kept}\npolicy: {config.output / POLICY}')
+
+
+def _episode(request: EpisodeRequest, rollout: ArmRollout) -> Episode:
+    parts = zip(rollout.decisions, rollout.chunks.executed, strict=True)
+    chunks = [
+        ChunkRecord(decision.observation, decision.tokens, decision.log_probs, executed)
+        for decision, executed in parts
+    ]
+    return Episode(request, rollout.success, rollout.trajectory, chunks)

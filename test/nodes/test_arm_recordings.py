@@ -1,0 +1,246 @@
+"""A real arm's episodes become training data: policy, labels and recorder over DDS, then a trainer.
+
+Arm and guard are played by a driver: it moves, shows images, and says which chunks it took.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import Image, JointState
+
+from smoothvla_ros import msg
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.kinematics import Arm
+from smoothvla_ros.nodes.episodes import Episodes
+from smoothvla_ros.nodes.image_conversion import to_image_message
+from smoothvla_ros.nodes.messages import to_joint_state
+from smoothvla_ros.nodes.policy import PolicyNode
+from smoothvla_ros.nodes.quality_of_service import profiles, with_depth
+from smoothvla_ros.nodes.recorder import Recorder
+from smoothvla_ros.nodes.robot_names import PANDA_GRIPPER_JOINTS, PANDA_JOINTS
+from smoothvla_ros.nodes.stamps import to_stamp
+from smoothvla_ros.policies import load_policy
+from smoothvla_ros.policies.policy import policy_folder
+from smoothvla_ros.srv import LabelEpisode
+from smoothvla_ros.training.checkpoints import folder_sha256
+from smoothvla_ros.training.config import TrainConfig
+from smoothvla_ros.workflows.arm_recordings import read_recordings
+from smoothvla_ros.workflows.arm_training import POLICY, ArmRolloutSource, train_from_arm
+
+REST = np.array([0.0, -0.161, 0.0, -2.445, 0.0, 2.227, 0.785])
+PATIENCE_S = 60.0
+EPISODE_S = 1.6
+SHA256 = folder_sha256(policy_folder('default'))
+
+
+class ArmWorld:
+    """The nodes of a deployment that is recorded, around an arm that sways."""
+
+    def __init__(self, path: Path, temperature: float):
+        values = {
+            'graph': 'real_arm',
+            'robots': 1,
+            'policy': 'default',
+            'instruction': 'pick up the bowl',
+            'temperature': temperature,
+            'record_rollouts': True,
+            # A busy machine takes its time over an inference, and nothing here depends on it.
+            'max_age_s': 10.0,
+            'max_skew_s': 0.2,
+        }
+        self.policy = PolicyNode(parameter_overrides=_parameters(values))
+        self.episodes = Episodes(namespace='robot_0')
+        self.recorder = Recorder(
+            parameter_overrides=_parameters({'recording': str(path), 'look_s': 0.05})
+        )
+        self.driver = driver = Node('driver')
+        quality = profiles('real_arm')
+        self.joints = driver.create_publisher(
+            JointState, 'robot_0/joint_states', quality.joint_states
+        )
+        self.images = [
+            driver.create_publisher(Image, f'robot_0/camera/{name}/image_raw', quality.image)
+            for name in ('agentview', 'wrist')
+        ]
+        self.states = driver.create_publisher(
+            msg.GuardState, 'robot_0/motion_guard/state', quality.status
+        )
+        driver.create_subscription(
+            msg.ActionChunk, 'robot_0/action_chunk', self._take, with_depth(quality.command, 10)
+        )
+        self.labels = driver.create_client(LabelEpisode, 'robot_0/episodes/label')
+        self.chunk, self.taken, self.executing = None, 0, False
+        self.executor = SingleThreadedExecutor()
+        self.nodes = (self.policy, self.episodes, self.recorder, driver)
+        for node in self.nodes:
+            self.executor.add_node(node)
+        for node in self.nodes[:3]:
+            node.autostart()
+        # Guard and arm speak from the beginning, and the recorder hears all of it.
+        topics = ('joint_states', 'motion_guard/state', 'action_chunk', 'episode_label')
+        wanted = {f'/robot_0/{topic}' for topic in topics} | {'/rollout_step', '/policy_in_use'}
+        self._until(lambda: wanted <= self.recorder._recorded and self.labels.service_is_ready())
+
+    def play(self, seconds: float, sway: float) -> None:
+        """Arm, move for a while once the policy answers, disarm."""
+        self.executing, self.chunk = True, None
+        self._until(lambda: self.chunk is not None, sway)
+        end = time.monotonic() + seconds
+        self._until(lambda: time.monotonic() > end, sway)
+        self.executing = False
+        self._until_ended()
+
+    def label(self, outcome: str, episode_id: str = '') -> LabelEpisode.Response:
+        """Call the service as an operator does."""
+        request = LabelEpisode.Request(outcome=outcome, episode_id=episode_id)
+        future = self.labels.call_async(request)
+        self._until(future.done)
+        return future.result()
+
+    def close(self) -> None:
+        """Write the index of the recording and end."""
+        end = time.monotonic() + 0.5
+        self._until(lambda: time.monotonic() > end)
+        for node in self.nodes[:3]:
+            node.stop()
+        for node in self.nodes:
+            node.destroy_node()
+
+    def _take(self, chunk: msg.ActionChunk) -> None:
+        if self.executing and not chunk.refusal:
+            self.chunk, self.taken = chunk, self.taken + 1
+
+    def _until_ended(self) -> None:
+        before = len(self.episodes._keeper._ended)
+        self._until(lambda: len(self.episodes._keeper._ended) > before)
+
+    def _until(self, condition, sway: float = 0.0) -> None:
+        """Be an arm at 100 Hz with cameras and guard at 20 Hz until something is so."""
+        deadline, tick = time.monotonic() + PATIENCE_S, 0
+        while not condition():
+            assert time.monotonic() < deadline, 'waited in vain'
+            self._speak(tick, sway)
+            tick += 1
+            end = time.monotonic() + 0.01
+            while time.monotonic() < end:
+                self.executor.spin_once(timeout_sec=max(0.0, end - time.monotonic()))
+
+    def _speak(self, tick: int, sway: float) -> None:
+        now_ns = time.time_ns()
+        moment = (now_ns % 10**12) * 1e-9
+        positions = REST + sway * np.sin(5.0 * moment + np.arange(7))
+        names = (*PANDA_JOINTS, *PANDA_GRIPPER_JOINTS)
+        fingers = np.array([0.04, 0.04])
+        self.joints.publish(to_joint_state(now_ns, names, positions, 0 * positions, fingers))
+        if tick % 5:
+            return
+        for publisher in self.images:
+            image = to_image_message(np.full((128, 128, 3), tick % 255, np.uint8))
+            image.header.stamp = to_stamp(now_ns)
+            publisher.publish(image)
+        state = msg.GuardState(phase=0, chunks=self.taken)
+        if self.chunk is not None:
+            if self.executing:
+                state.phase = msg.GuardState.PHASE_RUNNING
+            state.epoch, state.seq = self.chunk.epoch, self.chunk.seq
+        state.header.stamp = to_stamp(now_ns)
+        self.states.publish(state)
+
+
+def _parameters(values):
+    return [Parameter(name, value=value) for name, value in values.items()]
+
+
+@pytest.fixture(scope='module')
+def bag(ros, tmp_path_factory):
+    """Six episodes: two good, one bad, one discarded, one that nobody labelled, one re-labelled."""
+    path = tmp_path_factory.mktemp('arm') / 'bag'
+    world = ArmWorld(path, temperature=0.5)
+    assert 'no episode has ended yet' in world.label('success').message
+    for sway, outcome in ((0.01, 'success'), (0.03, 'success'), (0.02, 'failure')):
+        world.play(EPISODE_S, sway)
+        assert world.label(outcome).success
+    world.play(EPISODE_S, 0.02)
+    assert world.label('failure').success
+    assert world.label('discard').success
+    world.play(EPISODE_S, 0.02)
+    world.close()
+    return path
+
+
+def test_labelled_episodes_are_whole(bag):
+    """Each with its steps, tokens, observations and motion; the others counted, with the reason."""
+    found = read_recordings([bag], SHA256, Arm.panda())
+    assert found.line() == (
+        '3 episodes: 2 success, 1 failure; left out: 1 discarded, 1 unlabelled'
+    )
+    for rollout in found.rollouts:
+        steps = sum(rollout.chunks.executed)
+        assert rollout.trajectory.steps == steps
+        assert steps == pytest.approx(EPISODE_S / 0.05, abs=10)
+        assert rollout.temperature == 0.5
+        assert rollout.trajectory.actions.shape == (steps, 7)
+        for decision in rollout.decisions:
+            assert decision.tokens.shape == decision.log_probs.shape == (8, 7)
+            assert decision.observation.images['wrist'].shape == (128, 128, 3)
+    sways = [np.ptp(rollout.trajectory.joint_positions[:, 0]) for rollout in found.rollouts]
+    np.testing.assert_allclose(sways, [0.02, 0.06, 0.04], rtol=0.2)
+
+
+def test_a_trainer_learns_from_them(bag, tmp_path):
+    """One update through the trainer itself; recorded and present log-probabilities agree."""
+    config = TrainConfig(output=tmp_path / 'out', reward='smooth', frozen=())
+    figures = train_from_arm(config, [bag], Arm.panda())
+    assert figures['episodes'] == 3
+    assert figures['success'] == pytest.approx(2 / 3)
+    assert figures['groups_kept'] == 1
+    before = load_policy('default').module.state_dict()
+    after = load_policy(tmp_path / 'out' / POLICY).module.state_dict()
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    source = ArmRolloutSource(read_recordings([bag], SHA256, Arm.panda()), 0)
+    (plan,) = source.groups(1)
+    policy = load_policy('default')
+    for episode in source.collect(plan.requests):
+        for chunk in episode.chunks:
+            found = policy.evaluate([chunk.observation], chunk.tokens[None], temperature=0.5)
+            np.testing.assert_allclose(
+                found.log_probs.detach().numpy()[0], chunk.log_probs, atol=1e-5
+            )
+    with pytest.raises(UserError, match='is not empty'):
+        train_from_arm(config, [bag], Arm.panda())
+
+
+def test_recordings_of_other_weights_are_refused(bag):
+    """A policy that did not play these episodes must not learn from them."""
+    with pytest.raises(UserError, match=r'recorded with other weights \(.*…\) than .*\(ffff'):
+        read_recordings([bag], 'f' * 64, Arm.panda())
+
+
+def test_one_episode_of_an_instruction_is_compared_with_nothing(bag):
+    """GRPO learns from what sets one apart from another."""
+    found = read_recordings([bag], SHA256, Arm.panda())
+    found.rollouts[0] = dataclasses.replace(found.rollouts[0], instruction='open the drawer')
+    assert ArmRolloutSource(found, 0).instructions == ('pick up the bowl',)
+    assert found.left_out['alone with its instruction'] == 1
+    found.rollouts = found.rollouts[:1]
+    with pytest.raises(UserError, match='no instruction has two labelled episodes'):
+        ArmRolloutSource(found, 0)
+
+
+def test_a_greedy_recording_is_refused(ros, tmp_path):
+    """What never tries anything else teaches nothing, and the remedy is named."""
+    world = ArmWorld(tmp_path / 'bag', temperature=0.0)
+    world.play(0.8, 0.02)
+    assert world.label('success').success
+    world.close()
+    with pytest.raises(UserError, match=r'played greedily.*temperature:=0\.5'):
+        read_recordings([tmp_path / 'bag'], SHA256, Arm.panda())

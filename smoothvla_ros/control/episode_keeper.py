@@ -1,4 +1,4 @@
-"""Episodes of a real arm: what lies between arming and disarming, and what an operator says of it."""
+"""Episodes of a real arm: what lies between arming and disarming, and what became of it."""
 
 from __future__ import annotations
 

@@ -43,7 +43,8 @@ class Episodes(AutostartNode):
         ended = self._keeper.guard_is(Phase(message.phase), to_nanoseconds(message.header.stamp))
         if ended is not None:
             self._publish(ended)
-            self.get_logger().info(f'{ended.episode_id} ended; label it success, failure or discard')
+            text = f'{ended.episode_id} ended; label it success, failure or discard'
+            self.get_logger().info(text)
 
     def _on_label(
         self, request: LabelEpisode.Request, response: LabelEpisode.Response

@@ -166,6 +166,7 @@ class MonitoredRobot:
         message.estimate_stamp = to_stamp(centre_ns)
         message.tool_jerk = float(np.linalg.norm(estimate.tool_jerk[:3]))
         message.tool_angular_jerk = float(np.linalg.norm(estimate.tool_jerk[3:]))
+        message.newest_tool_jerk = float(np.linalg.norm(estimate.newest_tool_jerk[:3]))
         message.joint_jerk = estimate.joint_jerk.tolist()
         self._publisher.publish(message)
         self._plot('tool', message.tool_jerk)
@@ -203,7 +204,8 @@ class MonitoredRobot:
         if level is self._level:
             return
         self._level = level
-        text = f'jerk {level.name}: tool {np.linalg.norm(watched.estimate.tool_jerk[:3]):.3g} m/s^3'
+        newest = np.linalg.norm(watched.estimate.newest_tool_jerk[:3])
+        text = f'jerk {level.name}: tool {newest:.3g} m/s^3'
         if not np.isnan(watched.share_of_limit).all():
             joint = int(np.argmax(watched.share_of_limit))
             share = watched.share_of_limit[joint]
@@ -239,6 +241,7 @@ class MonitoredRobot:
             order=self._config.order,
             tool_jerk=math.nan,
             tool_angular_jerk=math.nan,
+            newest_tool_jerk=math.nan,
             joint_names=list(self._joints),
             episode_mean_jerk=numbers.mean_jerk,
             episode_rms_jerk=numbers.rms_jerk,

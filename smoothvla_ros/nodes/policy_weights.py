@@ -84,6 +84,4 @@ class PolicyWeights:
 
 def to_policy_update(weights: PolicyWeights) -> msg.PolicyUpdate:
     """Return what says which weights are loaded."""
-    return msg.PolicyUpdate(
-        version=weights.version, path=weights.path, sha256=weights.sha256
-    )
+    return msg.PolicyUpdate(version=weights.version, path=weights.path, sha256=weights.sha256)

@@ -40,7 +40,7 @@ class ViewedRobot:
         draw_hz: float,
         image_hz: float,
     ) -> None:
-        """joints: of the arm, in its order.  draw_hz, image_hz: most pictures a second of stamps."""
+        """joints: of the arm, in its order.  draw_hz, image_hz: most pictures a second."""
         self._node = node
         self._scene = scene
         self._joints = tuple(joints)
@@ -123,6 +123,7 @@ def reading_of(message: msg.JerkState) -> Reading:
     return Reading(
         stamp_ns=to_nanoseconds(message.estimate_stamp),
         tool_jerk=message.tool_jerk,
+        newest_tool_jerk=message.newest_tool_jerk,
         joint_jerk=np.array(message.joint_jerk),
         level=_LEVELS[message.level],
         warning=message.warning,

@@ -10,6 +10,7 @@ import urllib.request
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 from smoothvla_ros.errors import UserError
 
@@ -41,7 +42,7 @@ class PageServer:
         )
 
         class Handler(_Handler):
-            own = {
+            own: ClassVar = {
                 '/': ('text/html; charset=utf-8', page),
                 '/start.js': ('text/javascript', _SCRIPT),
             }
@@ -72,7 +73,7 @@ class PageServer:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    own: dict[str, tuple[str, bytes]]
+    own: ClassVar[dict[str, tuple[str, bytes]]]
     behind: str
     content_policy: str
 

@@ -51,12 +51,14 @@ class Reading:
     """What the monitor says of one robot.
 
     stamp_ns: of the estimate, the centre of its window.  tool_jerk: m/s^3, norm.
-    joint_jerk: [n] rad/s^3.  level: one of the four above.  warning, alarm: tool jerk from which a
-    level is reached, m/s^3.  limits: [n] rad/s^3, None where joints have none.
+    newest_tool_jerk: m/s^3, at the newest sample: the level goes by it.  joint_jerk: [n] rad/s^3.
+    level: one of the four above.  warning, alarm: tool jerk from which a level is reached, m/s^3.
+    limits: [n] rad/s^3, None where joints have none.
     """
 
     stamp_ns: int
     tool_jerk: float
+    newest_tool_jerk: float
     joint_jerk: np.ndarray
     level: str
     warning: float
@@ -144,7 +146,7 @@ class RobotScene:
         """Put the level on the time line where it changes, with what is nearest to its limit."""
         if reading.level == self._level or not np.isfinite(reading.tool_jerk):
             return
-        text = f'tool {reading.tool_jerk:.3g} m/s³'
+        text = f'tool {reading.newest_tool_jerk:.3g} m/s³'
         shares = reading.shares
         if shares is not None:
             nearest = int(np.argmax(shares))

@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from smoothvla_ros.evaluation.figure_style import write_bytes
 from smoothvla_ros.errors import UserError, disk_errors
+from smoothvla_ros.evaluation.figure_style import write_bytes
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.policy import policy_folder

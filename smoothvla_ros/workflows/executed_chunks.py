@@ -129,9 +129,9 @@ def sampled_motion(
         joint_velocities=np.gradient(joints, period_s, axis=0),
         tool_positions=np.array([place for place, _ in poses]),
         tool_rotations=np.array([rotation for _, rotation in poses]),
-        substep_joint_positions=at(
-            period_s / substeps * np.arange(steps * substeps + 1)
-        ).astype(np.float32),
+        substep_joint_positions=at(period_s / substeps * np.arange(steps * substeps + 1)).astype(
+            np.float32
+        ),
         control_period_s=period_s,
         substep_period_s=period_s / substeps,
     )

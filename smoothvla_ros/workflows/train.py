@@ -283,7 +283,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='one update from labelled episodes of a real arm (deploy.launch.py record:=true)',
     )
     parser.add_argument(
-        '--robot', default='panda', help='arm of --arm-recording: a name in config/robots, or a file'
+        '--robot',
+        default='panda',
+        help='arm of --arm-recording: a name in config/robots, or a file',
     )
     parser.add_argument('--config', type=Path, help='YAML file of the settings below')
     for field in dataclasses.fields(TrainConfig):

@@ -16,6 +16,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image, JointState
+from smoothvla_ros.srv import LabelEpisode
 
 from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
@@ -30,7 +31,6 @@ from smoothvla_ros.nodes.robot_names import PANDA_GRIPPER_JOINTS, PANDA_JOINTS
 from smoothvla_ros.nodes.stamps import to_stamp
 from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.policy import policy_folder
-from smoothvla_ros.srv import LabelEpisode
 from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.workflows.arm_recordings import read_recordings
@@ -180,9 +180,7 @@ def bag(ros, tmp_path_factory):
 def test_labelled_episodes_are_whole(bag):
     """Each with its steps, tokens, observations and motion; the others counted, with the reason."""
     found = read_recordings([bag], SHA256, Arm.panda())
-    assert found.line() == (
-        '3 episodes: 2 success, 1 failure; left out: 1 discarded, 1 unlabelled'
-    )
+    assert found.line() == ('3 episodes: 2 success, 1 failure; left out: 1 discarded, 1 unlabelled')
     for rollout in found.rollouts:
         steps = sum(rollout.chunks.executed)
         assert rollout.trajectory.steps == steps

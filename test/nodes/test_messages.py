@@ -77,7 +77,7 @@ def test_chunk_of_the_wrong_size_comes_out_empty():
 def test_rollout_step_round_trip():
     """The trainer sees the very observation that the policy saw."""
     _, tokens, log_probs = chunk(8, 7)
-    decision = Decision('robot_1', QUESTION, 3, observation(3.3), tokens, log_probs)
+    decision = Decision('robot_1', QUESTION, 3, observation(3.3), tokens, log_probs, 0.5)
     names = [f'panda_joint{i}' for i in range(1, 8)]
     wire = over_the_wire(messages.to_rollout_step(decision, names))
     assert same(messages.from_rollout_step(wire), decision)

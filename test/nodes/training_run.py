@@ -35,8 +35,8 @@ CONFIG = """
 class TrainingRun:
     """A launch in a session of its own, so that whatever it starts is found, orphans too."""
 
-    def __init__(self, folder: Path) -> None:
-        """Start, or go on with, the job whose output is below `folder`."""
+    def __init__(self, folder: Path, *words: str) -> None:
+        """Start, or go on with, the job whose output is below `folder`.  words: more arguments."""
         self.output = folder / 'out'
         config = folder / 'train.yaml'
         config.write_text(CONFIG)
@@ -46,7 +46,7 @@ class TrainingRun:
             self.process = subprocess.Popen(
                 [
                     *(sys.executable, '-m', 'smoothvla_ros.cli', 'launch', 'train.launch.py'),
-                    *(f'config:={config}', f'output:={self.output}'),
+                    *(f'config:={config}', f'output:={self.output}', *words),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

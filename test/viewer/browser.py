@@ -29,6 +29,10 @@ FLAGS = (
 )
 
 
+# Drawing in software takes its time on a busy machine.
+PATIENCE_S = 240.0
+
+
 class Browser:
     """One page.  requests: address of everything that it asked for."""
 
@@ -79,7 +83,7 @@ class Browser:
         """Go to an address and return when it has loaded."""
         self._loaded = False
         self.call('Page.navigate', url=url)
-        deadline = time.monotonic() + 60.0
+        deadline = time.monotonic() + PATIENCE_S
         while not self._loaded:
             self._note(self._read(deadline))
 
@@ -110,7 +114,7 @@ class Browser:
         if session:
             message['sessionId'] = session
         os.write(self._to, json.dumps(message).encode() + b'\0')
-        deadline = time.monotonic() + 60.0
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             answer = self._read(deadline)
             if answer.get('id') == self._number:

@@ -44,7 +44,9 @@ def recorded(tmp_path, arm):
 def reading(step: float, jerk: float, level: str = 'ok', **values) -> Reading:
     stamp = START_NS + round(step * STEP_NS)
     given = {'joint_jerk': np.zeros(7), 'warning': 20.0, 'alarm': 50.0, 'limits': LIMITS} | values
-    return Reading(stamp_ns=stamp, tool_jerk=jerk, level=level, **given)
+    return Reading(
+        stamp_ns=stamp, tool_jerk=jerk, newest_tool_jerk=jerk + 1.0, level=level, **given
+    )
 
 
 def posture(step: float) -> np.ndarray:
@@ -99,7 +101,7 @@ def test_levels_are_on_the_time_line_where_they_change(recorded):
     assert [(s - START_NS) // STEP_NS for s, _ in states] == [0, 2, 4, 9]
     assert [v[0] for _, v in states] == ['ok', 'alarm', 'ok', 'stale']
     texts = [v[0] for _, v in logged(path, 'robot_0/events', 'TextLog:text')]
-    assert texts[1].endswith('alarm: tool 55 m/s³, panda_joint3 at 90% of its limit')
+    assert texts[1].endswith('alarm: tool 56 m/s³, panda_joint3 at 90% of its limit')
 
 
 def test_an_episode_begins_with_no_trail(recorded):

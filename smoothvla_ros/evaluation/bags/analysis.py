@@ -34,6 +34,8 @@ from smoothvla_ros.smoothness import (
 
 WORST_MOMENTS = 5
 _DRAWN_PLACES_HZ = 20.0
+# A step further than this share from the median is a hole or part of a burst.
+_USUAL_STEP = 0.5
 # A rate within this share of whole Hz is meant to be that: clocks drift, and windows are counted.
 _WHOLE_HZ = 0.01
 
@@ -248,7 +250,9 @@ class _Analysis:
                 f'{self._path}: {self._topic} has one and the same stamp throughout; '
                 'stamp the messages where the encoders are read'
             )
-        rate_hz = float(1 / np.median(steps))
+        # Holes and bursts left out, the mean of the others: jitter cancels in it, in a median not.
+        usual = np.abs(steps / np.median(steps) - 1.0) < _USUAL_STEP
+        rate_hz = float(1 / steps[usual].mean())
         if abs(round(rate_hz) - rate_hz) <= _WHOLE_HZ * rate_hz:
             rate_hz = float(round(rate_hz))
         try:

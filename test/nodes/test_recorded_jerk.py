@@ -1,0 +1,96 @@
+"""What the monitor said live is what its recording says afterwards."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import JointState
+
+from smoothvla_ros import msg
+from smoothvla_ros.control.motion_guard.robot import RobotDescription
+from smoothvla_ros.evaluation.bags.analysis import Robot, analyse
+from smoothvla_ros.evaluation.bags.settings import AnalysisSettings
+from smoothvla_ros.nodes.jerk_monitor import JerkMonitor
+from smoothvla_ros.nodes.quality_of_service import profiles
+from smoothvla_ros.nodes.recorder import Recorder
+from smoothvla_ros.nodes.running import spinning
+from smoothvla_ros.nodes.stamps import to_stamp
+from smoothvla_ros.recordings import Bag
+from smoothvla_ros.recordings.messages import MessageDecoder
+from smoothvla_ros.workflows.analyze import robot_file
+
+PATIENCE_S = 60.0
+REST = np.array([0.0, -0.3, 0.1, -2.0, 0.0, 2.0, 0.7])
+NAMES = [f'panda_joint{i}' for i in range(1, 8)]
+START_NS = 1_790_000_000_000_000_000
+SAMPLES = 600
+
+
+def wait_until(condition) -> None:
+    """Wait for what other threads bring about."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_an_episodes_jerk_is_that_of_its_recording(ros, tmp_path):
+    """Mean, RMS and peak of JerkState against `smoothvla analyze` on the bag: to 1e-6, at 200 Hz.
+
+    Stamps are 5% off the grid, as a driver's are; the recorder wrote all of it.
+    """
+    quality = profiles('real_arm')
+    speaker = Node('speaker')
+    joints = speaker.create_publisher(JointState, 'robot_0/joint_states', quality.joint_states)
+    heard: list[msg.JerkState] = []
+    speaker.create_subscription(msg.JerkState, 'robot_0/jerk', heard.append, quality.result)
+    states = speaker.create_publisher(msg.EpisodeState, 'robot_0/episode_state', quality.state)
+    values = {'graph': 'real_arm', 'robots': 1, 'rate_hz': 200.0}
+    monitor = JerkMonitor(parameter_overrides=[Parameter(k, value=v) for k, v in values.items()])
+    overrides = [Parameter('recording', value=str(tmp_path / 'bag'))]
+    recorder = Recorder(parameter_overrides=[*overrides, Parameter('look_s', value=0.05)])
+    for node in (monitor, recorder):
+        node.autostart()
+    rng = np.random.default_rng(0)
+    seconds = (np.arange(SAMPLES) + rng.uniform(-0.05, 0.05, SAMPLES)) / 200.0
+    stamps = START_NS + np.round(seconds * 1e9).astype(np.int64)
+    positions = REST + 0.05 * np.sin(2 * np.pi * 0.9 * seconds[:, None] + np.arange(7))
+    state = msg.EpisodeState(robot='robot_0', episode_id='e1', phase=1, samples=SAMPLES)
+    state.first_stamp = to_stamp(int(stamps[0]))
+    with spinning(speaker), spinning(monitor), spinning(recorder):
+        wait_until(lambda: joints.get_subscription_count() == states.get_subscription_count() == 2)
+        wait_until(lambda: '/robot_0/jerk' in recorder._recorded)
+        wait_until(lambda: monitor._robots[0]._publisher.get_subscription_count() == 2)
+        states.publish(state)
+        for index, (stamp, row) in enumerate(zip(stamps.tolist(), positions, strict=True)):
+            message = JointState(name=NAMES, position=row.tolist())
+            message.header.stamp = to_stamp(stamp)
+            joints.publish(message)
+            if index % 50 == 49:
+                wait_until(lambda expected=index + 1: monitor._robots[0].samples >= expected)
+        state.phase, state.last_stamp = 2, to_stamp(int(stamps[-1]))
+        states.publish(state)
+        counts = recorder._writer.counts
+        wait_until(lambda: counts['/robot_0/joint_states'] == SAMPLES)
+        wait_until(lambda: any(each.episode_finished for each in heard))
+        wait_until(lambda: counts['/robot_0/jerk'] >= len(heard))
+    recorder.stop()
+    for node in (monitor, recorder, speaker):
+        node.destroy_node()
+    with Bag(tmp_path / 'bag') as bag:
+        decoder = MessageDecoder(bag)
+        said = [decoder.decode(t, content) for t, _, content in bag.messages(['/robot_0/jerk'])]
+    (final,) = [message for message in said if message.episode_finished]
+    assert final.missing == 0
+    robot = Robot(RobotDescription.from_file(robot_file('panda')).arm())
+    found = analyse(tmp_path / 'bag', AnalysisSettings(), robot).as_json()
+    assert found['rate_hz'] == final.rate_hz
+    offline = found['tool']['translation'], found['tool']['rotation']
+    for kind, numbers in zip(('jerk', 'angular_jerk'), offline, strict=True):
+        for what in ('mean', 'rms', 'peak'):
+            live = getattr(final, f'episode_{what}_{kind}')
+            assert live == pytest.approx(numbers[what], rel=1e-6), (what, kind)

@@ -1,7 +1,7 @@
 """What the jerk monitor costs: processor time and age of its news, from 1 kHz joint states.
 
-``python -m benchmarks.monitor_cost`` runs the node in a process of its own, without anybody who
-looks at its markers, and publishes at the rate of an arm from this one. Run it on a machine that
+``python -m benchmarks.monitor_cost`` runs the node in a process of its own, publishes at the rate
+of an arm from this one, and looks at its markers, 20 pictures a second, where there is one robot. Run it on a machine that
 does nothing else: latency is of wall time.
 """
 
@@ -55,6 +55,7 @@ def _measure(process: int, robots: int, rate_hz: float, seconds: float) -> dict[
     import rclpy
     from rclpy.node import Node
     from sensor_msgs.msg import JointState
+    from visualization_msgs.msg import MarkerArray
 
     from smoothvla_ros import msg
     from smoothvla_ros.nodes.quality_of_service import profiles
@@ -75,6 +76,8 @@ def _measure(process: int, robots: int, rate_hz: float, seconds: float) -> dict[
             node.create_publisher(JointState, f'{name}/joint_states', quality.joint_states)
         )
         node.create_subscription(msg.JerkState, f'{name}/jerk', heard, quality.result)
+    if robots == 1:
+        node.create_subscription(MarkerArray, 'robot_0/jerk_markers', lambda _: None, 5)
     joints = [f'panda_joint{i}' for i in range(1, 8)]
     rest = np.array([0.0, -0.3, 0.1, -2.0, 0.0, 2.0, 0.7])
     with spinning(node):

@@ -1,4 +1,4 @@
-"""Labelled episodes of a real arm, from recordings of its deployment: what a trainer can learn from.
+"""Labelled episodes of a real arm, from recordings of its deployment, for a trainer.
 
 What one episode is made of, and where in the bag it stands:
 

@@ -37,7 +37,7 @@ from smoothvla_ros.workflows.arm_recordings import read_recordings
 from smoothvla_ros.workflows.arm_training import POLICY, ArmRolloutSource, train_from_arm
 
 REST = np.array([0.0, -0.161, 0.0, -2.445, 0.0, 2.227, 0.785])
-PATIENCE_S = 60.0
+PATIENCE_S = 150.0
 EPISODE_S = 1.6
 SHA256 = folder_sha256(policy_folder('default'))
 

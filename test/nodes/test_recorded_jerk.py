@@ -23,7 +23,7 @@ from smoothvla_ros.recordings import Bag
 from smoothvla_ros.recordings.messages import MessageDecoder
 from smoothvla_ros.workflows.analyze import robot_file
 
-PATIENCE_S = 60.0
+PATIENCE_S = 150.0
 REST = np.array([0.0, -0.3, 0.1, -2.0, 0.0, 2.0, 0.7])
 NAMES = [f'panda_joint{i}' for i in range(1, 8)]
 START_NS = 1_790_000_000_000_000_000

@@ -25,7 +25,7 @@ pytest.importorskip('rerun', reason='no rerun-sdk: pip install rerun-sdk')
 sys.path.append(str(Path(__file__).parents[1] / 'viewer'))
 from logged import curve, logged
 
-PATIENCE_S = 60.0
+PATIENCE_S = 150.0
 NAMES = [f'panda_joint{i}' for i in range(1, 8)]
 REST = [0.0, -0.161, 0.0, -2.445, 0.0, 2.227, 0.785]
 START_NS = 1_790_000_000 * 10**9

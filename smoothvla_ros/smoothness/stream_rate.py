@@ -17,8 +17,12 @@ class UndeclaredRate:
         self._samples = 0
 
     def add(self, stamp_s: float, estimated: bool) -> None:
-        """Take a sample's stamp, and whether it completed an estimate."""
-        if estimated or (self._samples and stamp_s < self._newest_s):
+        """Take a sample's stamp, and whether it completed an estimate.
+
+        A pause, or a clock that was set back, begins anew: a window has to fill again after it.
+        """
+        step_s = stamp_s - self._newest_s
+        if estimated or (self._samples and not 0.0 <= step_s <= 0.5 * self._patience_s):
             self.reset()
         if not self._samples:
             self._first_s = stamp_s

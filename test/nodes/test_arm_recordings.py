@@ -38,6 +38,8 @@ from smoothvla_ros.workflows.arm_training import POLICY, ArmRolloutSource, train
 
 REST = np.array([0.0, -0.161, 0.0, -2.445, 0.0, 2.227, 0.785])
 PATIENCE_S = 150.0
+# A busy machine takes minutes to import and load what a policy needs.
+pytestmark = pytest.mark.timeout(600)
 EPISODE_S = 1.6
 SHA256 = folder_sha256(policy_folder('default'))
 

@@ -29,3 +29,12 @@ def test_an_estimate_or_a_new_beginning_ends_it():
     assert rate.hz == pytest.approx(10.0)
     rate.add(1.0, False)
     assert rate.hz is None
+
+
+def test_a_pause_is_no_rate():
+    """After a driver stood still the window fills again, and nothing is wrong."""
+    rate = UndeclaredRate(1.2)
+    rate.add(0.0, True)
+    for index in range(300):
+        rate.add(2.0 + 0.001 * index, False)
+        assert rate.hz is None

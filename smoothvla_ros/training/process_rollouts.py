@@ -101,9 +101,7 @@ class ProcessRolloutSource:
             else:
                 yield outcome
 
-    def _serve(
-        self, robot: int, waiting: WaitingRequests, finished: queue.Queue[_Outcome]
-    ) -> None:
+    def _serve(self, robot: int, waiting: WaitingRequests, finished: queue.Queue[_Outcome]) -> None:
         """Run episodes on one worker until none is waiting."""
         torch.set_num_threads(1)  # the other cores are busy simulating
         task = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
@@ -75,8 +76,9 @@ class RolloutActor(InferenceActor):
         super().__init__(load, rows=1, deterministic=deterministic)
         self._crew = RobotCrew(make_pool(), attempts)
 
-    def begin(self) -> None:
-        """Return when the simulations have been started."""
+    def begin(self) -> int:
+        """Return this process's id when the simulations have been started."""
+        return os.getpid()
 
     def run(
         self, robot: int, request: EpisodeRequest, inference: Any | None

@@ -37,7 +37,6 @@ from smoothvla_ros.training.grpo_trainer import GrpoTrainer, TrainerState
 from smoothvla_ros.training.learner import GrpoLearner
 from smoothvla_ros.training.metrics_log import METRICS, TENSORBOARD, MetricsLog
 from smoothvla_ros.training.motion import rollout_outcome
-from smoothvla_ros.training.process_rollouts import ProcessRolloutSource
 from smoothvla_ros.training.progress import Phase, Report, TrainStatus
 from smoothvla_ros.training.rollouts import RolloutSource
 from smoothvla_ros.training.run_folder import RunFolder, check_folder
@@ -45,6 +44,7 @@ from smoothvla_ros.training.schedule import Schedule
 from smoothvla_ros.training.trainer_checkpoint import restore_trainer, save_trainer
 from smoothvla_ros.workflows.evaluate import evaluate, print_comparison
 from smoothvla_ros.workflows.recorded_rollouts import RecordedRolloutSource
+from smoothvla_ros.workflows.rollout_choice import add_rollout_arguments, open_rollouts
 from smoothvla_ros.workflows.train_progress import ProgressBar
 
 BEFORE, AFTER = 'before', 'after'
@@ -269,6 +269,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='BAG',
         help='train again from a recorded run, with its settings, instead of from simulation',
     )
+    add_rollout_arguments(parser)
     parser.add_argument('--config', type=Path, help='YAML file of the settings below')
     for field in dataclasses.fields(TrainConfig):
         default = field.default
@@ -298,8 +299,9 @@ def run(arguments: argparse.Namespace) -> int:
     # A policy that cannot be loaded is named before anything is started.
     spec = load_policy(config.policy, config.device).spec
     render = RenderSettings(config.render_profile, spec.image_size, spec.cameras)
-    loader = partial(load_policy, device=config.device)
-    with ProcessRolloutSource(loader, config.robots, render) as source:
+    with open_rollouts(
+        arguments, config.device, config.robots, load_policy, render, config.deterministic
+    ) as source:
         print_result(train(config, source), config)
     return 0
 

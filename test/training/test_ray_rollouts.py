@@ -294,6 +294,7 @@ def test_ray_is_imported_only_where_it_is_used():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_episodes_of_the_simulator_are_those_of_one_process(ray):
     """The shipped policy in LIBERO on two actors, one killed: bit for bit those of this process."""
     folder = policy_folder('default')
@@ -308,13 +309,6 @@ def test_episodes_of_the_simulator_are_those_of_one_process(ray):
         episodes = source.collect(wanted)
         ours = [next(episodes)]
         busy = next(m for m in source._fleet._players if not m.idle)
-        os.kill(_pid(busy.handle), signal.SIGKILL)
+        os.kill(ray.get(busy.handle.begin.remote()), signal.SIGKILL)
         ours += list(episodes)
     assert_same_episodes(ours, theirs)
-
-
-def _pid(handle) -> int:
-    """Return the process id of an actor."""
-    from ray.util.state import get_actor
-
-    return get_actor(handle._actor_id.hex()).pid

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.policy import Policy
+from smoothvla_ros.records import Observation
 from smoothvla_ros.training.chunk_batch import ChunkBatch
 from smoothvla_ros.training.config import GrpoConfig
 from smoothvla_ros.training.grpo_loss import TokenSums, grpo_loss
+from smoothvla_ros.training.learner_group import LearnerGroup
+from smoothvla_ros.training.micro_batches import micro_batches, share
 
 
 @dataclass(frozen=True)
@@ -35,12 +39,29 @@ class UpdateFigures:
     gradient_norm: float
 
 
+@runtime_checkable
+class CountsTokens(Protocol):
+    """A policy whose rows differ in length, and in what they cost."""
+
+    def lengths(self, observations: Sequence[Observation]) -> list[int]:
+        """Return the tokens of each row of `evaluate`."""
+        ...
+
+
 class GrpoLearner:
     """Minimise the GRPO loss of batches with AdamW."""
 
-    def __init__(self, policy: Policy, config: GrpoConfig, reference: Policy | None = None) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        config: GrpoConfig,
+        reference: Policy | None = None,
+        group: LearnerGroup | None = None,
+    ) -> None:
         """Learn on `policy`; `reference` is frozen and needed only with a KL coefficient.
 
+        group: the processes that share an update, each with a learner like this one; None is this
+        process alone.
         Raises UserError if the policy cannot learn, or `config.frozen` names no parameter or
         leaves none to train.
         """
@@ -49,6 +70,7 @@ class GrpoLearner:
         self.policy = policy
         self._config = config
         self._reference = reference if config.kl_coefficient > 0.0 else None
+        self.group = group if group is not None else LearnerGroup()
         policy.prepare_training()
         _freeze(policy.module, config.frozen)
         self.parameters = {
@@ -68,9 +90,23 @@ class GrpoLearner:
         """Pass over a batch `epochs` times, in minibatches shuffled by `seed`.
 
         Every minibatch is divided by the same number, its share of the whole batch's valid tokens,
-        so that a token weighs the same wherever it falls.
+        so that a token weighs the same wherever it falls, in whichever process.
+        Called by rank 0 of a group; the others `follow`.
         Raises UserError if a gradient is not finite, before the weights take that step.
         """
+        self.group.broadcast((batch, seed))
+        return self._update(batch, seed)
+
+    def follow(self) -> None:
+        """Take part in every update until rank 0 ends them; for the other ranks."""
+        while (order := self.group.broadcast()) is not None:
+            self._update(*order)
+
+    def end(self) -> None:
+        """Let those who follow go; called by rank 0."""
+        self.group.broadcast(None)
+
+    def _update(self, batch: ChunkBatch, seed: int) -> UpdateFigures:
         config = self._config
         self.policy.module.eval()  # dropout would make the first ratio differ from 1
         count = min(config.minibatches, len(batch))
@@ -105,15 +141,25 @@ class GrpoLearner:
         )
 
     def accumulate(self, batch: ChunkBatch, normaliser: float) -> tuple[float, TokenSums]:
-        """Add the gradient of a batch's loss, divided by `normaliser`, in micro-batches."""
+        """Add the gradient of a batch's loss, divided by `normaliser`, in micro-batches.
+
+        In a group, of this process's share of them; loss, sums and gradients are then the whole's.
+        """
+        config, group = self._config, self.group
+        lengths = None
+        if isinstance(self.policy, CountsTokens):
+            lengths = self.policy.lengths(batch.observations)
+        passes = micro_batches(lengths, len(batch), config.micro_batch, config.micro_tokens)
         total, loss = TokenSums(), 0.0
-        for start in range(0, len(batch), self._config.micro_batch):
-            rows = np.arange(start, min(start + self._config.micro_batch, len(batch)))
+        for rows, counts in share(passes, group.rank, group.size):
             summed, sums = self._loss(batch.take(rows))
-            (summed / normaliser).backward()
-            loss += float(summed.detach()) / normaliser
-            total.add(sums)
-        return loss, total
+            (summed / normaliser if counts else 0.0 * summed).backward()
+            if counts:
+                loss += float(summed.detach()) / normaliser
+                total.add(sums)
+        group.sum_gradients(self.parameters.values())
+        loss, *values = group.sum([loss, *astuple(total)])
+        return loss, TokenSums.of(values)
 
     def _loss(self, batch: ChunkBatch) -> tuple[torch.Tensor, TokenSums]:
         config = self._config

@@ -5,13 +5,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from smoothvla_ros.configuration import load, to_mapping
 from smoothvla_ros.errors import UserError, disk_errors
@@ -35,14 +32,22 @@ from smoothvla_ros.training.checkpoints import (
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.grpo_trainer import GrpoTrainer, TrainerState
 from smoothvla_ros.training.learner import GrpoLearner
+from smoothvla_ros.training.learner_group import LearnerGroup
 from smoothvla_ros.training.metrics_log import METRICS, TENSORBOARD, MetricsLog
 from smoothvla_ros.training.motion import rollout_outcome
 from smoothvla_ros.training.progress import Phase, Report, TrainStatus
 from smoothvla_ros.training.rollouts import RolloutSource
 from smoothvla_ros.training.run_folder import RunFolder, check_folder
 from smoothvla_ros.training.schedule import Schedule
-from smoothvla_ros.training.trainer_checkpoint import restore_trainer, save_trainer
+from smoothvla_ros.training.trainer_checkpoint import save_trainer
 from smoothvla_ros.workflows.evaluate import evaluate, print_comparison
+from smoothvla_ros.workflows.learner_processes import (
+    LearnerStart,
+    deterministic_kernels,
+    dismiss,
+    follow_training,
+    start_learner,
+)
 from smoothvla_ros.workflows.recorded_rollouts import RecordedRolloutSource
 from smoothvla_ros.workflows.rollout_choice import add_rollout_arguments, open_rollouts
 from smoothvla_ros.workflows.train_progress import ProgressBar
@@ -71,11 +76,13 @@ def train(
     *,
     load: Loader = load_policy,
     report: Report | None = None,
+    group: LearnerGroup | None = None,
 ) -> dict[str, Any]:
     """Run a training job, or go on where one with these settings stopped; return its summary.
 
     source: where every episode comes from, those of the evaluations included; not closed here.
     load: folder and device to a policy.  report: told of every change; the progress bar if None.
+    group: the processes that learn together, of which this is rank 0; the others `follow_training`.
     Without evaluation episodes the rollouts of the first and the last iteration are the report.
     A finished job is not run again. Everything is written below `config.output`.
     Raises UserError for settings, files or folders that cannot be used; nothing is overwritten.
@@ -83,11 +90,13 @@ def train(
     with (
         disk_errors(f'output={config.output}'),
         RunFolder(config, _FILES) as folder,
-        _deterministic(config.deterministic),
+        deterministic_kernels(config.deterministic),
     ):
+        group = group or LearnerGroup()
         if folder.finished:
+            dismiss(group)
             return read_summary(folder.path)
-        job = _Job(config, source, load, report or ProgressBar())
+        job = _Job(config, source, load, report or ProgressBar(), group)
         summary = job.run()
         folder.finish()
     return summary
@@ -102,7 +111,9 @@ class _Job:
         source: RolloutSource,
         load: Loader,
         report: Report,
+        group: LearnerGroup,
     ) -> None:
+        self._group = group
         self._started = time.monotonic()
         self._config = config
         self._tasks = config.task_indices
@@ -122,6 +133,7 @@ class _Job:
             self._serve()
             self._evaluate(BEFORE, Phase.EVALUATE_BEFORE)
         self._train()
+        self._learner.end()
         self._serve()
         self._evaluate(AFTER, Phase.EVALUATE_AFTER)
         self._tell(Phase.REPORT)
@@ -144,22 +156,16 @@ class _Job:
         """Load the newest intact checkpoint; without any, make the starting policy the first."""
         config = self._config
         checkpoint = self._store.latest()
-        folder: Path | str = checkpoint.policy_folder if checkpoint is not None else config.policy
-        policy = self._load(folder, config.device)
-        reference = None
+        reference: Path | str | None = None
         if config.kl_coefficient > 0.0:
-            first: Path | str = config.policy
+            reference = config.policy
             if checkpoint is not None:
                 _verify_first(self._store.at(0))
-                first = self._store.at(0).policy_folder
-            reference = self._load(first, config.device)
-            reference.module.requires_grad_(False)
-        learner = GrpoLearner(policy, config, reference)
+                reference = self._store.at(0).policy_folder
+        start = LearnerStart(config, checkpoint, reference)
+        state, learner, self._earlier_seconds = start_learner(start, self._load, self._group)
         if checkpoint is None:
-            torch.manual_seed(config.seed)
-            state = TrainerState()
-            return state, learner, self._save(state, learner)
-        state, self._earlier_seconds = restore_trainer(checkpoint, learner)
+            checkpoint = self._save(state, learner)
         return state, learner, checkpoint
 
     def _train(self) -> None:
@@ -292,17 +298,22 @@ def run(arguments: argparse.Namespace) -> int:
         if name in names and value is not None
     }
     config = load(TrainConfig, arguments.config, given)
+    group = LearnerGroup.launched(config.device)
+    if group.rank > 0:
+        follow_training(group, load_policy)
+        return 0
     check_folder(config, _FILES)
     if arguments.recording:
-        print_result(train(config, RecordedRolloutSource(arguments.recording)), config)
+        source = RecordedRolloutSource(arguments.recording)
+        print_result(train(config, source, group=group), config)
         return 0
     # A policy that cannot be loaded is named before anything is started.
     spec = load_policy(config.policy, config.device).spec
     render = RenderSettings(config.render_profile, spec.image_size, spec.cameras)
     with open_rollouts(
         arguments, config.device, config.robots, load_policy, render, config.deterministic
-    ) as source:
-        print_result(train(config, source), config)
+    ) as rollouts:
+        print_result(train(config, rollouts, group=group), config)
     return 0
 
 
@@ -314,14 +325,3 @@ def _verify_first(checkpoint: Checkpoint) -> None:
             f'{error}; kl_coefficient compares with this policy, so put the file back or start in '
             'another folder'
         ) from error
-
-
-@contextmanager
-def _deterministic(enabled: bool) -> Iterator[None]:
-    """Use torch's deterministic kernels for a while."""
-    before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(before or enabled, warn_only=True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)

@@ -92,6 +92,22 @@ class OpenVLANetwork(nn.Module):
         """What the published weights are kept as."""
         return self.projector.fc1.weight.dtype
 
+    @property
+    def shard_units(self) -> list[nn.Module]:
+        """The blocks of all three transformers that run, which hold nearly all weights."""
+        backbone = self.vision_backbone
+        return [
+            *backbone.featurizer.blocks[:-1],
+            *backbone.fused_featurizer.blocks[:-1],
+            *self.language_model.model.layers,
+        ]
+
+    def lengths(self, prompts: Sequence[Sequence[int]], images: int, answer: int) -> list[int]:
+        """Return the positions that each row takes with `answer` action tokens after its prompt."""
+        told = images * self.vision_backbone.featurizer.shape.patches + answer
+        told += self.proprio_projector is not None
+        return [len(ids) + told for ids in prompts]
+
     def restore_buffers(self) -> None:
         """Compute what is not in the files, after the network was built without memory."""
         rotary = LlamaRotaryEmbedding(self.language_model.config).to(self.device)

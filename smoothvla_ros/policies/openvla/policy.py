@@ -24,7 +24,7 @@ from smoothvla_ros.policies.action_tokens import (
 )
 from smoothvla_ros.policies.images import camera_image
 from smoothvla_ros.policies.openvla.adapters import LEARNER
-from smoothvla_ros.policies.openvla.base import Base
+from smoothvla_ros.policies.openvla.base import Base, forget_base
 from smoothvla_ros.policies.openvla.images import center_crop, normalise, resize
 from smoothvla_ros.policies.openvla.modeling import Inputs
 from smoothvla_ros.policies.openvla.proprioception import SIZE, libero_proprioception
@@ -150,6 +150,19 @@ class OpenVLAPolicy:
             log_probs=distribution.gather(-1, given.unsqueeze(-1)).squeeze(-1),
             entropy=-(distribution.exp() * distribution).sum(dim=-1),
         )
+
+    def lengths(self, observations: Sequence[Observation]) -> list[int]:
+        """Return the tokens of each row of `evaluate`: images, prompt and answer."""
+        prompts = [self.base.prompt.ids(observation.instruction) for observation in observations]
+        answer = self.spec.chunk * self.spec.action_dimension
+        images = len(self.spec.cameras)
+        # Said in parallel, an end token follows; one after the other, the last goes in nowhere.
+        return self.base.network.lengths(prompts, images, answer + (1 if self._parallel else -1))
+
+    def shard_units(self) -> list[torch.nn.Module]:
+        """Return the blocks that run; a policy that is loaded later has a network of its own."""
+        forget_base(self.base)
+        return self.base.network.shard_units
 
     def prepare_training(self) -> None:
         """Put an adapter on the network if there is none, and give it alone gradients.

@@ -27,6 +27,7 @@ COMMANDS = {
         'smoothvla_ros.workflows.export',
         'merge an OpenVLA adapter into its weights',
     ),
+    'memory': ('smoothvla_ros.workflows.memory', 'compute what OpenVLA needs of a GPU'),
     'analyze': ('smoothvla_ros.workflows.analyze', 'measure the jerk in any recorded bag'),
     'launch': ('smoothvla_ros.nodes.launch_runner', 'run a launch file, with or without ROS tools'),
     'bench': ('benchmarks', 'measure the speed figures side by side (in a checkout)'),

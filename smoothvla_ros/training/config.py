@@ -54,7 +54,7 @@ class GrpoConfig(RewardSettings):
     )
     micro_tokens: int = setting(
         0,
-        'Most tokens a forward pass of a large policy, padding included; 0 is micro_batch alone '
+        'Most tokens a forward pass of a large policy; 0 is micro_batch alone '
         '(`smoothvla memory` computes it)',
         minimum=0,
         maximum=10_000_000,

@@ -12,24 +12,22 @@ def micro_batches(
 ) -> list[np.ndarray]:
     """Split rows 0 to `rows` - 1 into forward passes; every row is in exactly one.
 
-    lengths: tokens of each row, None where all are alike. A pass is as long as its longest row, so
-    rows of one length come together, longest first: memory runs out at the first pass or never.
-    most_rows: of a pass.  most_tokens: of a pass, padding included; 0 sets no limit, and a row that
-    is longer by itself has a pass of its own.
+    lengths: tokens of each row, None where all are alike. A pass has rows of one length: padding
+    would cost time, and in bfloat16 bits of the log-probabilities. The longest come first, so that
+    memory runs out at once or never.
+    most_rows: of a pass.  most_tokens: of a pass; 0 sets no limit, and a row that is longer by
+    itself has a pass of its own.
     """
     if lengths is None:
         return [
             np.arange(first, min(first + most_rows, rows)) for first in range(0, rows, most_rows)
         ]
-    order = np.argsort(-np.asarray(lengths), kind='stable')
-    passes: list[list[int]] = []
-    for row in order:
-        longest = lengths[passes[-1][0]] if passes else 0
-        full = not passes or len(passes[-1]) >= most_rows
-        if full or (most_tokens and (len(passes[-1]) + 1) * longest > most_tokens):
-            passes.append([])
-        passes[-1].append(int(row))
-    return [np.array(rows_of_pass) for rows_of_pass in passes]
+    passes = []
+    for length in sorted(set(lengths), reverse=True):
+        alike = np.flatnonzero(np.asarray(lengths) == length)
+        size = min(most_rows, max(1, most_tokens // length)) if most_tokens else most_rows
+        passes += [alike[first : first + size] for first in range(0, len(alike), size)]
+    return passes
 
 
 def share(passes: Sequence[np.ndarray], rank: int, size: int) -> list[tuple[np.ndarray, bool]]:

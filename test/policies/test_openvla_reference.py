@@ -12,10 +12,10 @@ import pytest
 import tiny_openvla
 import torch
 
-from benchmarks.openvla_gpu import LLAMA, PUBLISHED
 from smoothvla_ros.policies.openvla.action_ids import ActionIds
 from smoothvla_ros.policies.openvla.images import center_crop, lanczos, normalise, resize
 from smoothvla_ros.policies.openvla.load import load_openvla
+from smoothvla_ros.policies.openvla.memory import PUBLISHED_LLAMA, PUBLISHED_VISION
 from smoothvla_ros.policies.openvla.modeling import Inputs, OpenVLANetwork
 from smoothvla_ros.policies.openvla.policy import OpenVLAPolicy
 
@@ -90,7 +90,7 @@ def test_the_names_fill_the_published_files_to_the_byte():
     name, so a name of another length would show, and so would another order.
     """
     with torch.device('meta'):
-        network = OpenVLANetwork(PUBLISHED, LLAMA, ActionIds(), parallel=True)
+        network = OpenVLANetwork(PUBLISHED_VISION, PUBLISHED_LLAMA, ActionIds(), parallel=True)
     shards: list[dict[str, list[int]]] = [{}]
     filled = 0
     for name, value in network.state_dict().items():

@@ -16,21 +16,21 @@ from smoothvla_ros.training.micro_batches import micro_batches, share
     st.integers(0, 200),
 )
 def test_every_row_once_within_the_budget(lengths, most_rows, most_tokens):
-    """No pass holds more than it may, unless it is a single row; the longest comes first."""
+    """No pass pads, or holds more than it may, unless it is a single row; the longest first."""
     passes = micro_batches(lengths, len(lengths), most_rows, most_tokens)
     assert sorted(np.concatenate(passes).tolist()) == list(range(len(lengths)))
     for rows in passes:
+        assert len({lengths[row] for row in rows}) == 1
         assert len(rows) <= most_rows
-        tokens = len(rows) * max(lengths[row] for row in rows)
-        assert len(rows) == 1 or not most_tokens or tokens <= most_tokens
+        assert len(rows) == 1 or not most_tokens or sum(lengths[r] for r in rows) <= most_tokens
     firsts = [lengths[rows[0]] for rows in passes]
     assert firsts == sorted(firsts, reverse=True)
 
 
 def test_rows_of_one_length_come_together():
-    """Two prompts in turn: no pass pads, and rows of one length keep their order."""
-    passes = micro_batches([30, 40] * 4, 8, most_rows=4)
-    assert [rows.tolist() for rows in passes] == [[1, 3, 5, 7], [0, 2, 4, 6]]
+    """Two prompts in turn, in full passes; rows of one length keep their order."""
+    passes = micro_batches([30, 40] * 4, 8, most_rows=3)
+    assert [rows.tolist() for rows in passes] == [[1, 3, 5], [7], [0, 2, 4], [6]]
 
 
 def test_rows_that_are_alike_keep_their_order():

@@ -25,6 +25,7 @@ from smoothvla_ros.policies.action_tokens import (
 from smoothvla_ros.policies.images import camera_image
 from smoothvla_ros.policies.openvla.adapters import LEARNER
 from smoothvla_ros.policies.openvla.base import Base, forget_base
+from smoothvla_ros.policies.openvla.captured import CapturedChunks
 from smoothvla_ros.policies.openvla.images import center_crop, normalise, resize
 from smoothvla_ros.policies.openvla.modeling import Inputs
 from smoothvla_ros.policies.openvla.proprioception import SIZE, libero_proprioception
@@ -85,6 +86,10 @@ class OpenVLAPolicy:
             if len(self._proprioception.low) != SIZE:
                 raise UserError(f'{where} has {len(self._proprioception.low)} values, not {SIZE}')
         self._parallel = settings.decoding == PARALLEL
+        self._captured: CapturedChunks | None = None
+        if settings.captured:
+            count = settings.chunk * len(self._action.low)
+            self._captured = CapturedChunks(base.network, count)
         self.spec = PolicySpec(
             chunk=settings.chunk,
             action_dimension=len(self._action.low),
@@ -216,9 +221,12 @@ class OpenVLAPolicy:
         if self.base.network.action_head is not None:
             return self._regress(inputs, temperature)
         if self._parallel:
-            hidden = self.base.network.parallel_hidden(inputs, shape[0] * shape[1])
-            logits = self.base.network.action_logits(hidden).unflatten(1, shape)
-            tokens, log_probs = choose_tokens(logits, temperature, seeds)
+            if self._captured is not None and self._captured.fits(inputs):
+                logits = self._captured.logits(inputs, self._adapter)
+            else:
+                hidden = self.base.network.parallel_hidden(inputs, shape[0] * shape[1])
+                logits = self.base.network.action_logits(hidden)
+            tokens, log_probs = choose_tokens(logits.unflatten(1, shape), temperature, seeds)
         else:
             tokens, log_probs = self._say(inputs, temperature, seeds)
         chosen = tokens.cpu().numpy()

@@ -51,7 +51,12 @@ class RayCluster:
             return
         try:
             self.ray.init(address=settings.address)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (
+            ConnectionError,
+            RuntimeError,
+            ValueError,
+            self.ray.exceptions.RayError,
+        ) as error:
             line = ' '.join(str(error).split())[:200]
             raise UserError(
                 f'ray: no cluster at address={settings.address} ({line}); start one with '

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 from torch import nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
 
 from smoothvla_ros.training.learner_group import LearnerGroup
 
@@ -32,6 +30,10 @@ def shard_frozen(policy: object, group: LearnerGroup) -> None:
     """
     if group.size == 1 or not isinstance(policy, Shardable):
         return
+    # Imported here: a second that only a group needs.
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
     units = policy.shard_units()
     weights = [parameter for unit in units for parameter in unit.parameters()]
     mesh = init_device_mesh(weights[0].device.type, (group.size,))

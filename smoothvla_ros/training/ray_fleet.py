@@ -169,6 +169,14 @@ class RayFleet:
             subject.member.ready = True
         return outcome
 
+    def drain(self) -> None:
+        """Wait until no episode is under way, whatever becomes of those that are."""
+        while self.busy:
+            try:
+                self.next()
+            except (UserError, self._ray.exceptions.RayTaskError) as error:
+                log.warning('an episode that nobody waits for failed: %s', error)
+
     def close(self) -> None:
         """End all actors."""
         for member in (*self._thinkers, *self._players):

@@ -155,8 +155,7 @@ class RayRolloutSource:
                 else:
                     yield outcome
         finally:
-            while self._fleet.busy:
-                self._fleet.next()
+            self._fleet.drain()
 
 
 def _load(load: Callable[[Path, str], Policy], device: str, folder: Path) -> Policy:

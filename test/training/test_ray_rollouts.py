@@ -243,8 +243,10 @@ def test_other_versions_and_changed_weights_are_refused(two_actors, tmp_path):
 
 
 def test_a_users_error_arrives_as_it_was_raised(two_actors, tmp_path):
-    """One line, from whichever machine; nothing is left under way."""
+    """One line, though every robot of both actors fails; nothing is left under way."""
     serve(two_actors, tmp_path)
+    while not all(member.ready for member in two_actors._fleet._players):
+        two_actors._fleet.next()
     hot = [dataclasses.replace(request, temperature=2.0) for request in requests(6)]
     with pytest.raises(UserError) as raised:
         list(two_actors.collect(hot))

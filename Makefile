@@ -50,7 +50,7 @@ run := . '$(venv)/share/smoothvla_ros/local_setup.sh' && \
 smoothvla := $(run) '$(python)' -m smoothvla_ros.cli
 
 .PHONY: install train demos sft eval report benchmark results weights
-.PHONY: test test-all bench bench-gpu lint format clean
+.PHONY: test test-all bench bench-gpu bench-scale lint format clean
 
 train: install
 	$(smoothvla) launch train.launch.py $(ARGS)
@@ -71,6 +71,9 @@ results: install
 
 bench-gpu: install
 	$(run) '$(python)' -m benchmarks.openvla_gpu $(ARGS)
+
+bench-scale: install
+	$(run) '$(python)' -m benchmarks.cluster_scaling $(ARGS)
 
 bench: install
 	$(run) '$(python)' -m benchmarks $(ARGS)

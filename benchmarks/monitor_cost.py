@@ -1,8 +1,8 @@
 """What the jerk monitor costs: processor time and age of its news, from 1 kHz joint states.
 
 ``python -m benchmarks.monitor_cost`` runs the node in a process of its own, publishes at the rate
-of an arm from this one, and looks at its markers, 20 pictures a second, where there is one robot. Run it on a machine that
-does nothing else: latency is of wall time.
+of an arm from this one, and looks at its markers, 20 pictures a second, where there is one robot.
+Run it on a machine that does nothing else: latency is of wall time.
 """
 
 from __future__ import annotations

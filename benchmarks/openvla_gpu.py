@@ -16,13 +16,18 @@ from typing import Any
 import torch
 
 from smoothvla_ros.policies.openvla.action_ids import ActionIds
-from smoothvla_ros.policies.openvla.adapters import LEARNER, Adapters
+from smoothvla_ros.policies.openvla.adapters import Adapters
+from smoothvla_ros.policies.openvla.captured import CapturedChunks
+from smoothvla_ros.policies.openvla.memory import (
+    PUBLISHED_LLAMA,
+    PUBLISHED_VISION,
+    Footprint,
+    with_allowances,
+)
 from smoothvla_ros.policies.openvla.modeling import Inputs, OpenVLANetwork
 from smoothvla_ros.policies.openvla.vision import VisionShape
 
-PUBLISHED = (VisionShape(1024, 24, 16, 4096, 4), VisionShape(1152, 27, 16, 4304, 0))
 TINY = (VisionShape(32, 3, 16, 64, 4), VisionShape(48, 3, 16, 112, 0))
-LLAMA = {'vocab_size': 32064, 'pad_token_id': 32000, 'rms_norm_eps': 1e-6}
 TINY_LLAMA = {
     'hidden_size': 32,
     'intermediate_size': 64,
@@ -35,9 +40,11 @@ CHUNK, DIMENSION = 8, 7
 
 def build(device: str, tiny: bool, parallel: bool) -> OpenVLANetwork:
     """Return a network of random weights, made where it shall be."""
-    llama: dict[str, Any] = {**LLAMA, **(TINY_LLAMA if tiny else {})}
+    llama: dict[str, Any] = {**PUBLISHED_LLAMA, **(TINY_LLAMA if tiny else {})}
     with torch.device('meta'):
-        network = OpenVLANetwork(TINY if tiny else PUBLISHED, llama, ActionIds(), parallel=parallel)
+        network = OpenVLANetwork(
+            TINY if tiny else PUBLISHED_VISION, llama, ActionIds(), parallel=parallel
+        )
     network = network.to(torch.float32 if device == 'cpu' else torch.bfloat16)
     network.to_empty(device=device)
     torch.manual_seed(0)
@@ -78,6 +85,7 @@ def parallel_inference(device: str, tiny: bool, repeats: int) -> dict[str, Any]:
     network = build(device, tiny, parallel=True)
     compiled = torch.compile(network.language_model.model, dynamic=False) if not tiny else None
     plain = network.language_model.model
+    recorded = CapturedChunks(network, CHUNK * DIMENSION)
     figures: dict[str, Any] = {}
     for rows in (1, 16):
         given = inputs(network, rows, 1)
@@ -92,11 +100,22 @@ def parallel_inference(device: str, tiny: bool, repeats: int) -> dict[str, Any]:
             hidden = network.parallel_hidden(given, CHUNK * DIMENSION)
             return network.language_model.lm_head(hidden).float().argmax(-1)
 
-        actions: dict[str, Callable[[], Any]] = {'plain': whole, 'ours': chunk}
+        def captured(given: Inputs = given) -> torch.Tensor:
+            network.language_model.model = plain
+            return recorded.logits(given, None).float().argmax(-1)
+
+        actions: dict[str, Callable[[], Any]] = {
+            'plain': whole,
+            'ours': chunk,
+            'ours_captured': captured,
+        }
         if compiled is not None:
             actions['ours_compiled'] = lambda chunk=chunk: chunk(compiled)
-        for name, value in milliseconds(actions, repeats).items():
+        times = milliseconds(actions, repeats)
+        for name, value in times.items():
             figures[f'{name}_batch{rows}_ms_a_robot'] = value / rows
+        figures[f'fastest_batch{rows}'] = min(times, key=lambda name: times[name])
+        figures[f'captured_is_eager_batch{rows}'] = bool(torch.equal(captured(), chunk()))
     network.language_model.model = plain
     return figures
 
@@ -127,6 +146,38 @@ def sequential_inference(device: str, tiny: bool, repeats: int) -> dict[str, Any
     return milliseconds({'generate_ms': generate, 'ours_ms': ours}, repeats)
 
 
+@torch.no_grad()
+def agreement(device: str, tiny: bool) -> dict[str, float]:
+    """How far log-probabilities of the same tokens are apart: in acting, and in learning.
+
+    OpenVLA's seven tokens one by one against one pass; OFT's chunk alone against among 16 rows.
+    """
+
+    def log_probs(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        return logits.float().log_softmax(-1).gather(-1, tokens.unsqueeze(-1))
+
+    network = build(device, tiny, parallel=False)
+    given = inputs(network, 1, 1)
+    decoding, logits = network.start(given, DIMENSION), []
+    for place in range(DIMENSION):
+        if place:
+            decoding.say(logits[-1].argmax(-1))
+        logits.append(decoding.logits())
+    acted = torch.stack(logits, dim=1)
+    tokens = acted.argmax(-1)
+    learned = network.action_logits(network.sequential_hidden(given, tokens))
+    sequential = (log_probs(acted, tokens) - log_probs(learned, tokens)).abs().max()
+    del network, decoding
+    network = build(device, tiny, parallel=True)
+    many = inputs(network, 16, 1)
+    one = Inputs(many.pixels[:1], many.prompts[:1])
+    acted = network.action_logits(network.parallel_hidden(one, CHUNK * DIMENSION))
+    learned = network.action_logits(network.parallel_hidden(many, CHUNK * DIMENSION))[:1]
+    tokens = acted.argmax(-1)
+    parallel = (log_probs(acted, tokens) - log_probs(learned, tokens)).abs().max()
+    return {'sequential_nat': float(sequential), 'parallel_nat': float(parallel)}
+
+
 def update(device: str, tiny: bool, rows: int, peak_flops: float) -> dict[str, float]:
     """One forward and backward pass of a micro-batch through the adapters, checkpointed.
 
@@ -134,6 +185,7 @@ def update(device: str, tiny: bool, rows: int, peak_flops: float) -> dict[str, f
     what checkpointing computes again (the weights' own gradients are not needed).
     """
     network = build(device, tiny, parallel=True)
+    footprint = Footprint.of(network, 32)
     adapters = Adapters(network)
     adapters.become_learner(adapters.add(32, 16))
     network.set_gradient_checkpointing(True)
@@ -148,11 +200,12 @@ def update(device: str, tiny: bool, rows: int, peak_flops: float) -> dict[str, f
 
     seconds = milliseconds({'step': step}, 3)['step'] / 1e3
     tokens = rows * (256 + len(PROMPT) + CHUNK * DIMENSION + 1)
-    weights = sum(p.numel() for n, p in network.named_parameters() if LEARNER not in n)
     return {
         'rows': rows,
         'seconds': seconds,
-        'utilisation': 4.0 * weights * tokens / seconds / peak_flops,
+        'seconds_of_64_episodes_of_15_chunks': seconds * 64 * 15 / rows,
+        'utilisation': 4.0 * footprint.parameters * tokens / seconds / peak_flops,
+        'computed_gib': with_allowances(footprint.update_bytes(rows, tokens // rows, 1)),
         'peak_gib': 0.0 if device == 'cpu' else torch.cuda.max_memory_allocated() / 2**30,
     }
 
@@ -174,6 +227,7 @@ def main() -> None:
     figures = {
         'parallel': parallel_inference(device, tiny, repeats),
         'sequential': sequential_inference(device, tiny, repeats),
+        'agreement': agreement(device, tiny),
         'update': update(device, tiny, options.rows, options.peak_flops),
         'torch': torch.__version__,
     }

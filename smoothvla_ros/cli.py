@@ -16,7 +16,7 @@ from smoothvla_ros.errors import UserError
 COMMANDS = {
     'demos': ('smoothvla_ros.workflows.demos', 'record demonstrations with the scripted expert'),
     'sft': ('smoothvla_ros.workflows.sft', 'train a policy on demonstrations'),
-    'train': ('smoothvla_ros.workflows.train', 'fine-tune a policy with GRPO, in one process'),
+    'train': ('smoothvla_ros.workflows.train', 'fine-tune a policy with GRPO, without ROS'),
     'eval': ('smoothvla_ros.workflows.evaluate', 'measure success and jerk of a policy'),
     'benchmark': (
         'smoothvla_ros.workflows.benchmark',
@@ -27,6 +27,7 @@ COMMANDS = {
         'smoothvla_ros.workflows.export',
         'merge an OpenVLA adapter into its weights',
     ),
+    'memory': ('smoothvla_ros.workflows.memory', 'compute what OpenVLA needs of a GPU'),
     'analyze': ('smoothvla_ros.workflows.analyze', 'measure the jerk in any recorded bag'),
     'launch': ('smoothvla_ros.nodes.launch_runner', 'run a launch file, with or without ROS tools'),
     'bench': ('benchmarks', 'measure the speed figures side by side (in a checkout)'),

@@ -280,6 +280,9 @@ class PolicyNode(AutostartNode):
     def _act(
         self, batch: Collection[PendingObservation], observations: Sequence[Observation]
     ) -> ActionChunks:
+        if self._config.graph == Graph.LOCK_STEP:
+            for observation in observations:
+                self._weights.check_images(observation)
         states = [pending.state for pending in batch]
         seeds = [
             chunk_seed(state.seed, state.episode_id, pending.question.chunk_index)

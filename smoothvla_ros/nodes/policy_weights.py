@@ -8,6 +8,7 @@ from pathlib import Path
 from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.policy import Policy, load_policy, policy_folder
+from smoothvla_ros.records import Observation
 from smoothvla_ros.training.checkpoints import folder_sha256
 
 
@@ -70,6 +71,17 @@ class PolicyWeights:
                 'the files changed since or are damaged'
             )
         self._use(load_policy(path, self._device), version, path, sha256)
+
+    def check_images(self, observation: Observation) -> None:
+        """Raise UserError for a simulated image that shows less than the policy was made for."""
+        size = self.policy.spec.image_size
+        for camera in self.policy.spec.cameras:
+            height, width = observation.images[camera].shape[:2]
+            if min(height, width) < size:
+                raise UserError(
+                    f'camera {camera!r} is drawn at {width} x {height} pixels and the policy was '
+                    f"made for {size}; set libero_bridge's parameter image_size to {size}"
+                )
 
     def _use(self, policy: Policy, version: int, path: str, sha256: str) -> None:
         missing = [name for name in policy.spec.cameras if name not in self._cameras]

@@ -52,6 +52,13 @@ class GrpoConfig(RewardSettings):
     micro_batch: int = setting(
         16, 'Chunks a forward pass; only memory depends on it', minimum=1, maximum=100_000
     )
+    micro_tokens: int = setting(
+        0,
+        'Most tokens a forward pass of a large policy; 0 is micro_batch alone '
+        '(`smoothvla memory` computes it)',
+        minimum=0,
+        maximum=10_000_000,
+    )
     clip_low: float = setting(0.2, 'How far a ratio may fall below 1', minimum=0.0, maximum=1.0)
     clip_high: float = setting(0.28, 'How far a ratio may rise above 1', minimum=0.0)
     max_gradient_norm: float = setting(1.0, 'Gradients are scaled down to this norm', minimum=1e-6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -22,6 +23,13 @@ class TokenSums:
     reference_divergence: float = 0.0
     ratio_drift: float = 0.0
     clipped: int = 0
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> TokenSums:
+        """Return the sums in the order of the fields."""
+        sums = cls(*values)  # type: ignore[arg-type]
+        sums.tokens, sums.clipped = int(sums.tokens), int(sums.clipped)
+        return sums
 
     def add(self, other: TokenSums) -> None:
         """Add the sums of other tokens."""

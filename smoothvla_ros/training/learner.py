@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.policy import Policy
+from smoothvla_ros.records import Observation
 from smoothvla_ros.training.chunk_batch import ChunkBatch, ReferenceAnswers
 from smoothvla_ros.training.config import GrpoConfig
 from smoothvla_ros.training.grpo_loss import TokenSums, grpo_loss
+from smoothvla_ros.training.learner_group import LearnerGroup
+from smoothvla_ros.training.micro_batches import micro_batches, share
 from smoothvla_ros.training.pace_anchor import (
     MotionSums,
     part_of,
@@ -47,12 +51,29 @@ class UpdateFigures:
     slowest_part: float
 
 
+@runtime_checkable
+class CountsTokens(Protocol):
+    """A policy whose rows differ in length, and in what they cost."""
+
+    def lengths(self, observations: Sequence[Observation]) -> list[int]:
+        """Return the tokens of each row of `evaluate`."""
+        ...
+
+
 class GrpoLearner:
     """Minimise the GRPO loss of batches with AdamW."""
 
-    def __init__(self, policy: Policy, config: GrpoConfig, reference: Policy | None = None) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        config: GrpoConfig,
+        reference: Policy | None = None,
+        group: LearnerGroup | None = None,
+    ) -> None:
         """Learn on `policy`; `reference` is frozen and needed where `config.needs_reference`.
 
+        group: the processes that share an update, each with a learner like this one; None is this
+        process alone.
         Raises UserError if the policy cannot learn, or `config.frozen` names no parameter or
         leaves none to train.
         """
@@ -61,6 +82,7 @@ class GrpoLearner:
         self.policy = policy
         self._config = config
         self._reference = reference if config.needs_reference else None
+        self.group = group if group is not None else LearnerGroup()
         policy.prepare_training()
         _freeze(policy.module, config.frozen)
         self.parameters = {
@@ -80,9 +102,23 @@ class GrpoLearner:
         """Pass over a batch `epochs` times, in minibatches shuffled by `seed`.
 
         Every minibatch is divided by the same number, its share of the whole batch's valid tokens,
-        so that a token weighs the same wherever it falls.
+        so that a token weighs the same wherever it falls, in whichever process.
+        Called by rank 0 of a group; the others `follow`.
         Raises UserError if a gradient is not finite, before the weights take that step.
         """
+        self.group.broadcast((batch, seed))
+        return self._update(batch, seed)
+
+    def follow(self) -> None:
+        """Take part in every update until rank 0 ends them; for the other ranks."""
+        while (order := self.group.broadcast()) is not None:
+            self._update(*order)
+
+    def end(self) -> None:
+        """Let those who follow go; called by rank 0."""
+        self.group.broadcast(None)
+
+    def _update(self, batch: ChunkBatch, seed: int) -> UpdateFigures:
         config = self._config
         self.policy.module.eval()  # dropout would make the first ratio differ from 1
         batch = self._compared(batch)
@@ -128,56 +164,64 @@ class GrpoLearner:
     ) -> tuple[float, TokenSums]:
         """Add the gradient of a batch's loss, divided by `normaliser`, in micro-batches.
 
+        In a group, of this process's share of them; loss, sums and gradients are then the whole's.
         pace_pull: weights of the motion beside the starting policy's, of `pace_anchor.pull`.
         """
+        group = self.group
         total, loss = TokenSums(), 0.0
-        for part in self._micro_batches(batch):
-            summed, sums = self._loss(part, pace_pull)
-            (summed / normaliser).backward()
-            loss += float(summed.detach()) / normaliser
-            total.add(sums)
-        return loss, total
+        for rows, counts in self._passes(batch):
+            summed, sums = self._loss(batch.take(rows), pace_pull)
+            (summed / normaliser if counts else 0.0 * summed).backward()
+            if counts:
+                loss += float(summed.detach()) / normaliser
+                total.add(sums)
+        group.sum_gradients(self.parameters.values())
+        loss, *values = group.sum([loss, *astuple(total)])
+        return loss, TokenSums.of(values)
 
-    def _micro_batches(self, batch: ChunkBatch) -> Iterator[ChunkBatch]:
-        for start in range(0, len(batch), self._config.micro_batch):
-            yield batch.take(np.arange(start, min(start + self._config.micro_batch, len(batch))))
+    def _passes(self, batch: ChunkBatch) -> list[tuple[np.ndarray, bool]]:
+        """Return the rows of each forward pass of this process, and whether it counts."""
+        config = self._config
+        lengths = None
+        if isinstance(self.policy, CountsTokens):
+            lengths = self.policy.lengths(batch.observations)
+        passes = micro_batches(lengths, len(batch), config.micro_batch, config.micro_tokens)
+        return share(passes, self.group.rank, self.group.size)
 
     @torch.no_grad()
+    def _answers(self, policy: Policy, batch: ChunkBatch) -> tuple[np.ndarray, np.ndarray]:
+        """Return what a policy thinks of every row: log-probabilities and expected actions."""
+        log_probs = np.zeros(batch.tokens.shape, np.float32)
+        actions = np.zeros(batch.tokens.shape, np.float32)
+        for rows, counts in self._passes(batch):
+            part = batch.take(rows)
+            answer = policy.evaluate(part.observations, part.tokens, temperature=part.temperature)
+            if counts:
+                log_probs[rows] = answer.log_probs.cpu().numpy()
+                actions[rows] = answer.expected_actions.cpu().numpy()
+        return self.group.sum_array(log_probs), self.group.sum_array(actions)
+
     def _compared(self, batch: ChunkBatch) -> ChunkBatch:
         """Return the batch with what the starting policy thinks of it, where that is needed."""
         if self._reference is None:
             return batch
-        answers = [
-            self._reference.evaluate(part.observations, part.tokens, temperature=part.temperature)
-            for part in self._micro_batches(batch)
-        ]
-        actions = torch.cat([answer.expected_actions for answer in answers]).cpu().numpy()
-        reference = ReferenceAnswers(
-            torch.cat([answer.log_probs for answer in answers]).cpu().numpy(),
-            actions,
-            rest_motion(actions, batch.mask),
-        )
-        return replace(batch, reference=reference)
+        log_probs, actions = self._answers(self._reference, batch)
+        rest = rest_motion(actions, batch.mask)
+        return replace(batch, reference=ReferenceAnswers(log_probs, actions, rest))
 
-    @torch.no_grad()
     def _motion(self, batch: ChunkBatch) -> MotionSums | None:
         """Measure the policy's pace; None where nothing holds it to the starting policy's."""
-        if not self._config.keeps_pace:
+        if not self._config.keeps_pace or batch.reference is None:
             return None
+        _, actions = self._answers(self.policy, batch)
+        mask, rest = torch.from_numpy(batch.mask), batch.reference.rest
+        expected, reference = map(torch.from_numpy, (actions, batch.reference.expected_actions))
         sums = MotionSums()
-        for part in self._micro_batches(batch):
-            assert part.reference is not None
-            expected = self.policy.evaluate(
-                part.observations, part.tokens, temperature=part.temperature
-            ).expected_actions
-            reference = torch.from_numpy(part.reference.expected_actions).to(expected.device)
-            mask = torch.from_numpy(part.mask).to(expected.device)
-            rest = part.reference.rest
-            sums.add(
-                part.phases,
-                relative_motion(expected, reference, mask, rest).cpu().numpy(),
-                relative_motion(reference, reference, mask, rest).cpu().numpy(),
-            )
+        sums.add(
+            batch.phases,
+            relative_motion(expected, reference, mask, rest).numpy(),
+            relative_motion(reference, reference, mask, rest).numpy(),
+        )
         return sums
 
     def _loss(

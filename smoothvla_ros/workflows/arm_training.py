@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.errors import UserError, disk_errors
-from smoothvla_ros.evaluation.figure_style import write_bytes
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.policy import policy_folder
@@ -114,6 +114,7 @@ def train_from_arm(config: TrainConfig, paths: Sequence[Path], arm: Arm) -> dict
     print(recordings.line())
     first = recordings.rollouts[0].trajectory
     estimator = EstimatorSettings(rate_hz=1.0 / first.control_period_s)
+    # One update begins where the starting policy is: there is nothing yet to be held to it.
     settings = dataclasses.replace(
         config,
         iterations=1,
@@ -121,6 +122,7 @@ def train_from_arm(config: TrainConfig, paths: Sequence[Path], arm: Arm) -> dict
         refill_groups=0,
         temperature=source.temperature,
         kl_coefficient=0.0,
+        pace_coefficient=0.0,
     )
     learner = GrpoLearner(load_policy(config.policy, config.device), settings, None)
     trainer = GrpoTrainer(
@@ -143,7 +145,7 @@ def train_from_arm(config: TrainConfig, paths: Sequence[Path], arm: Arm) -> dict
         output.mkdir(parents=True, exist_ok=True)
         learner.policy.save(output / POLICY)
         text = json.dumps(figures | {'instructions': source.instructions}, indent=2)
-        write_bytes(output / FIGURES, f'{text}\n'.encode())
+        write_file(output / FIGURES, f'{text}\n')
     return figures
 
 

@@ -8,7 +8,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,11 +41,17 @@ from smoothvla_ros.training.process_rollouts import ProcessRolloutSource
 from smoothvla_ros.training.rollouts import RolloutSource
 from smoothvla_ros.workflows.evaluation_config import EvaluationConfig
 from smoothvla_ros.workflows.expert_rollouts import EXPERT, ExpertRolloutSource
+from smoothvla_ros.workflows.rollout_choice import add_rollout_arguments, open_rollouts
 
 SETTINGS = 'evaluation.json'
 
 # Settings that change no figure: a run may go on with others.
 _FREE_SETTINGS = ('robots', 'video', 'out', 'device')
+
+OpenSource = Callable[
+    [Callable[[Path, str], Policy], RenderSettings], AbstractContextManager[RolloutSource]
+]
+"""What loads a policy on a device, and how scenes are drawn, to a source to be entered."""
 
 log = logging.getLogger(__name__)
 
@@ -122,24 +128,31 @@ def evaluate(
     return rows
 
 
-def run_evaluation(config: EvaluationConfig, source: RolloutSource | None = None) -> dict[str, Any]:
+def run_evaluation(
+    config: EvaluationConfig,
+    source: RolloutSource | None = None,
+    open_source: OpenSource | None = None,
+) -> dict[str, Any]:
     """Evaluate as configured, write everything into `config.out` and return the summary.
 
-    source: where the episodes come from, not closed here; None is this process's own workers.
+    source: where the episodes come from, not closed here; None opens one for every policy.
+    open_source: opens it; None is this process's own workers.
     A run that was killed goes on where it stopped. Raises UserError if `config.out` holds another
     evaluation, and for everything a user can put right.
     """
     with disk_errors(f'output {config.out}'):
-        return _evaluation(config, source)
+        return _evaluation(config, source, open_source)
 
 
-def _evaluation(config: EvaluationConfig, source: RolloutSource | None) -> dict[str, Any]:
+def _evaluation(
+    config: EvaluationConfig, source: RolloutSource | None, open_source: OpenSource | None
+) -> dict[str, Any]:
     started = time.monotonic()
     contestants = _contestants(config)
     earlier_seconds = _claim(config, contestants)
     archive = EpisodeArchive(config.out, Arm.panda())
     for version, contestant in enumerate(contestants):
-        with _serving(config, version, contestant, source) as serving:
+        with _serving(config, version, contestant, source, open_source) as serving:
             for temperature in config.temperatures:
                 evaluate(
                     serving,
@@ -166,6 +179,7 @@ def _evaluation(config: EvaluationConfig, source: RolloutSource | None) -> dict[
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments; every setting of `EvaluationConfig` is one."""
+    add_rollout_arguments(parser)
     parser.add_argument('--config', type=Path, help='YAML file of the settings below')
     for field in dataclasses.fields(EvaluationConfig):
         default = field.default
@@ -194,7 +208,8 @@ def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate, print the table and say where the report is."""
     config = load(EvaluationConfig, arguments.config, given_settings(arguments))
-    summary = run_evaluation(config)
+    opener = partial(open_rollouts, arguments, config.device, config.robots)
+    summary = run_evaluation(config, open_source=opener)
     print_comparison(summary)
     print(f'\nreport: {config.out / REPORT}')
     return 0
@@ -229,7 +244,11 @@ class _Contestant:
 
 @contextmanager
 def _serving(
-    config: EvaluationConfig, version: int, contestant: _Contestant, source: RolloutSource | None
+    config: EvaluationConfig,
+    version: int,
+    contestant: _Contestant,
+    source: RolloutSource | None,
+    open_source: OpenSource | None,
 ) -> Iterator[RolloutSource]:
     """Yield a source that answers with a contestant's policy."""
     if source is not None:
@@ -250,13 +269,20 @@ def _serving(
         yield ExpertRolloutSource(config.robots)
         return
     render = RenderSettings(config.render_profile, spec.image_size, spec.cameras)
-    loader = partial(_load, rewording=contestant.rewording, device=config.device)
-    with ProcessRolloutSource(loader, config.robots, render) as own:
+    loader = partial(_load, rewording=contestant.rewording)
+    if open_source is None:
+        on_device = partial(loader, device=config.device)
+        opened: AbstractContextManager[RolloutSource] = ProcessRolloutSource(
+            on_device, config.robots, render
+        )
+    else:
+        opened = open_source(loader, render)
+    with opened as own:
         own.update_policy(version, contestant.folder, contestant.sha256)
         yield own
 
 
-def _load(folder: Path, rewording: Mapping[str, str] | None, device: str) -> Policy:
+def _load(folder: Path, device: str, rewording: Mapping[str, str] | None) -> Policy:
     policy = load_policy(folder, device)
     return policy if rewording is None else RewordedPolicy(policy, rewording)
 

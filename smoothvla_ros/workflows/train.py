@@ -5,13 +5,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from smoothvla_ros.configuration import load, to_mapping
 from smoothvla_ros.control.motion_guard.robot import RobotDescription
@@ -36,18 +33,26 @@ from smoothvla_ros.training.checkpoints import (
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.grpo_trainer import GrpoTrainer, TrainerState
 from smoothvla_ros.training.learner import GrpoLearner
+from smoothvla_ros.training.learner_group import LearnerGroup
 from smoothvla_ros.training.metrics_log import METRICS, TENSORBOARD, MetricsLog
 from smoothvla_ros.training.motion import rollout_outcome
-from smoothvla_ros.training.process_rollouts import ProcessRolloutSource
 from smoothvla_ros.training.progress import Phase, Report, TrainStatus
 from smoothvla_ros.training.rollouts import RolloutSource
 from smoothvla_ros.training.run_folder import RunFolder, check_folder
 from smoothvla_ros.training.schedule import Schedule
-from smoothvla_ros.training.trainer_checkpoint import restore_trainer, save_trainer
+from smoothvla_ros.training.trainer_checkpoint import save_trainer
 from smoothvla_ros.workflows.analyze import robot_file
 from smoothvla_ros.workflows.arm_training import print_update, train_from_arm
 from smoothvla_ros.workflows.evaluate import evaluate, print_comparison
+from smoothvla_ros.workflows.learner_processes import (
+    LearnerStart,
+    deterministic_kernels,
+    dismiss,
+    follow_training,
+    start_learner,
+)
 from smoothvla_ros.workflows.recorded_rollouts import RecordedRolloutSource
+from smoothvla_ros.workflows.rollout_choice import add_rollout_arguments, open_rollouts
 from smoothvla_ros.workflows.train_progress import ProgressBar
 
 BEFORE, AFTER = 'before', 'after'
@@ -74,11 +79,13 @@ def train(
     *,
     load: Loader = load_policy,
     report: Report | None = None,
+    group: LearnerGroup | None = None,
 ) -> dict[str, Any]:
     """Run a training job, or go on where one with these settings stopped; return its summary.
 
     source: where every episode comes from, those of the evaluations included; not closed here.
     load: folder and device to a policy.  report: told of every change; the progress bar if None.
+    group: the processes that learn together, of which this is rank 0; the others `follow_training`.
     Without evaluation episodes the rollouts of the first and the last iteration are the report.
     A finished job is not run again. Everything is written below `config.output`.
     Raises UserError for settings, files or folders that cannot be used; nothing is overwritten.
@@ -86,11 +93,13 @@ def train(
     with (
         disk_errors(f'output={config.output}'),
         RunFolder(config, _FILES) as folder,
-        _deterministic(config.deterministic),
+        deterministic_kernels(config.deterministic),
     ):
+        group = group or LearnerGroup()
         if folder.finished:
+            dismiss(group)
             return read_summary(folder.path)
-        job = _Job(config, source, load, report or ProgressBar())
+        job = _Job(config, source, load, report or ProgressBar(), group)
         folder.claim()
         summary = job.run()
         folder.finish()
@@ -106,8 +115,10 @@ class _Job:
         source: RolloutSource,
         load: Loader,
         report: Report,
+        group: LearnerGroup,
     ) -> None:
         """Load what is to learn; nothing is written before `run`."""
+        self._group = group
         self._started = time.monotonic()
         self._config = config
         self._tasks = config.task_indices
@@ -130,6 +141,7 @@ class _Job:
             self._serve()
             self._evaluate(BEFORE, Phase.EVALUATE_BEFORE)
         self._train()
+        self._learner.end()
         self._serve()
         self._evaluate(AFTER, Phase.EVALUATE_AFTER)
         self._tell(Phase.REPORT)
@@ -151,21 +163,14 @@ class _Job:
     def _begin(self, checkpoint: Checkpoint | None) -> tuple[TrainerState, GrpoLearner]:
         """Load the newest intact checkpoint, or the starting policy where there is none."""
         config = self._config
-        folder: Path | str = checkpoint.policy_folder if checkpoint is not None else config.policy
-        policy = self._load(folder, config.device)
-        reference = None
+        reference: Path | str | None = None
         if config.needs_reference:
-            first: Path | str = config.policy
+            reference = config.policy
             if checkpoint is not None:
                 _verify_first(self._store.at(0))
-                first = self._store.at(0).policy_folder
-            reference = self._load(first, config.device)
-            reference.module.requires_grad_(False)
-        learner = GrpoLearner(policy, config, reference)
-        if checkpoint is None:
-            torch.manual_seed(config.seed)
-            return TrainerState(), learner
-        state, self._earlier_seconds = restore_trainer(checkpoint, learner)
+                reference = self._store.at(0).policy_folder
+        start = LearnerStart(config, checkpoint, reference)
+        state, learner, self._earlier_seconds = start_learner(start, self._load, self._group)
         return state, learner
 
     def _train(self) -> None:
@@ -287,6 +292,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default='panda',
         help='arm of --arm-recording: a name in config/robots, or a file',
     )
+    add_rollout_arguments(parser)
     parser.add_argument('--config', type=Path, help='YAML file of the settings below')
     for field in dataclasses.fields(TrainConfig):
         default = field.default
@@ -313,16 +319,22 @@ def run(arguments: argparse.Namespace) -> int:
         arm = RobotDescription.from_file(robot_file(arguments.robot)).arm()
         print_update(train_from_arm(config, arguments.arm_recording, arm), config)
         return 0
+    group = LearnerGroup.launched(config.device)
+    if group.rank > 0:
+        follow_training(group, load_policy)
+        return 0
     check_folder(config, _FILES)
     if arguments.recording:
-        print_result(train(config, RecordedRolloutSource(arguments.recording)), config)
+        source = RecordedRolloutSource(arguments.recording)
+        print_result(train(config, source, group=group), config)
         return 0
     # A policy that cannot be loaded is named before anything is started.
     spec = load_policy(config.policy, config.device).spec
     render = RenderSettings(config.render_profile, spec.image_size, spec.cameras)
-    loader = partial(load_policy, device=config.device)
-    with ProcessRolloutSource(loader, config.robots, render) as source:
-        print_result(train(config, source), config)
+    with open_rollouts(
+        arguments, config.device, config.robots, load_policy, render, config.deterministic
+    ) as rollouts:
+        print_result(train(config, rollouts, group=group), config)
     return 0
 
 
@@ -334,14 +346,3 @@ def _verify_first(checkpoint: Checkpoint) -> None:
             f'{error}; kl_coefficient and pace_coefficient compare with this policy, so put the '
             'file back or start in another folder'
         ) from error
-
-
-@contextmanager
-def _deterministic(enabled: bool) -> Iterator[None]:
-    """Use torch's deterministic kernels for a while."""
-    before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(before or enabled, warn_only=True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)

@@ -65,7 +65,10 @@ def ros_packages() -> set[str]:
 def test_every_import_is_declared() -> None:
     """A module that comes along with another package today may be gone tomorrow."""
     shipped, in_a_checkout = ('smoothvla_ros', 'launch'), ('benchmarks', 'test')
-    for folders, extras in ((shipped, ('viewer',)), (in_a_checkout, ('dev', 'viewer'))):
+    for folders, extras in (
+        (shipped, ('scale', 'viewer')),
+        (in_a_checkout, ('dev', 'viewer')),
+    ):
         from_pip = imported_roots(*folders) - ros_packages()
         assert distributions(from_pip) <= declared(*extras), folders
 

@@ -139,6 +139,27 @@ def test_a_merged_export_answers_alike(adapted, tmp_path):
     assert torch.allclose(scores(merged, observation), scores(policy, observation), atol=1e-4)
 
 
+def test_every_log_probability_is_computed_once_an_epoch(openvla_policy, observe, monkeypatch):
+    """In passes of one length each, within the rows and tokens that were allowed."""
+    policy = openvla_policy(**PARALLEL)
+    observations = [observe(i, ('open the drawer', 'close it')[i % 2]) for i in range(6)]
+    batch = sampled(policy, observations)
+    long, short = sorted(policy.lengths(observations[:2]), reverse=True)
+    config = GrpoConfig(minibatches=1, micro_batch=8, micro_tokens=2 * long)
+    learner = GrpoLearner(policy, config)
+    passes = []
+    evaluate = policy.evaluate
+
+    def counted(rows, tokens, *, temperature):
+        passes.append([o.instruction for o in rows])
+        return evaluate(rows, tokens, temperature=temperature)
+
+    monkeypatch.setattr(policy, 'evaluate', counted)
+    learner.update(batch, 0)
+    assert sorted(map(len, passes)) == ([1, 1, 2, 2] if 3 * short > 2 * long else [1, 2, 3])
+    assert all(len(set(instructions)) == 1 for instructions in passes)
+
+
 def test_an_update_starts_at_ratio_one_and_changes_the_adapter_alone(openvla_policy, observe):
     """The GRPO learner takes it as it takes any policy; the reference's divergence begins at 0."""
     policy, reference = openvla_policy(**PARALLEL), openvla_policy(**PARALLEL)

@@ -42,6 +42,17 @@ def test_act_and_evaluate_agree(openvla_policy, observe, settings, temperature):
 
 
 @pytest.mark.parametrize('settings', SAMPLERS)
+def test_act_and_evaluate_agree_in_half_precision(openvla_policy, observe, settings):
+    """In bfloat16 a ratio starts within 2 % of 1, for rows of one length, as the learner packs."""
+    policy = openvla_policy(**settings, precision='bfloat16')
+    observations = [observe(0), observe(1), observe(2)]
+    chunks = policy.act(observations, temperature=1.0, seeds=SEEDS)
+    with torch.no_grad():
+        learned = policy.evaluate(observations, chunks.tokens, temperature=1.0).log_probs
+    assert np.abs(learned.numpy() - chunks.log_probs).max() < 2e-2
+
+
+@pytest.mark.parametrize('settings', SAMPLERS)
 def test_a_row_does_not_depend_on_its_batch(openvla_policy, observe, settings):
     """Bit for bit alone and in company; batched and padded, within rounding."""
     policy = openvla_policy(**settings)
@@ -53,6 +64,66 @@ def test_a_row_does_not_depend_on_its_batch(openvla_policy, observe, settings):
     batched = openvla_policy(**settings, rows=3).act(observations, temperature=1.0, seeds=SEEDS)
     assert np.array_equal(together.tokens, batched.tokens)
     assert np.abs(together.log_probs - batched.log_probs).max() < 2e-5
+
+
+@pytest.mark.parametrize('settings', SAMPLERS)
+def test_the_length_of_a_row_is_that_of_its_pass(openvla_policy, observe, settings, monkeypatch):
+    """What the learner packs by is what the language model is given."""
+    policy = openvla_policy(**settings)
+    observations = [observe(0), observe(1, 'open the drawer')]
+    given = []
+    model = policy.base.network.language_model.model
+    forward = model.forward
+    monkeypatch.setattr(
+        model,
+        'forward',
+        lambda **inputs: given.append(inputs['inputs_embeds'].shape[1]) or forward(**inputs),
+    )
+    tokens = np.full((1, policy.spec.chunk, 7), 100)
+    for observation in observations:
+        policy.evaluate([observation], tokens, temperature=1.0)
+    assert policy.lengths(observations) == given
+    assert given[0] != given[1]
+
+
+@pytest.mark.parametrize('settings', [PARALLEL, TOLD])
+def test_inference_from_fixed_buffers_is_the_same(openvla_policy, observe, settings):
+    """Bit for bit, image by image, with another prompt in the same buffers and one of another
+    length; on a CPU the steps that a GPU would record run again."""
+    eager = openvla_policy(**settings, rows=2)
+    captured = openvla_policy(**settings, rows=2, captured=True)
+    for observations in (
+        [observe(0), observe(1)],
+        [observe(2), observe(3)],
+        [observe(4, 'open a drawer'), observe(5, 'open a drawer')],
+        [observe(6, 'lift a drawer'), observe(7, 'open a drawer')],
+        [observe(8), observe(9, 'open a drawer')],
+        [observe(0)],
+    ):
+        seeds = list(range(len(observations)))
+        ours = captured.act(observations, temperature=1.0, seeds=seeds)
+        theirs = eager.act(observations, temperature=1.0, seeds=seeds)
+        assert np.array_equal(ours.tokens, theirs.tokens)
+        assert np.array_equal(ours.log_probs, theirs.log_probs)
+    # Two shapes of two rows and one of one; the rows of two lengths were not recorded.
+    assert len(captured._captured._recordings) == 3
+
+
+def test_fixed_buffers_follow_the_adapter(openvla_policy, observe):
+    """A recording is of one adapter, and sees its weights change in place."""
+    policy = openvla_policy(**PARALLEL, captured=True, lora_rank=4)
+    plain = policy.act([observe(0)], temperature=0.0, seeds=[0]).log_probs
+    policy.prepare_training()
+    assert np.allclose(policy.act([observe(0)], temperature=0.0, seeds=[0]).log_probs, plain)
+    with torch.no_grad():
+        for name, value in policy.module.named_parameters():
+            if '.lora_' in name:
+                value += 0.05
+    changed = policy.act([observe(0)], temperature=0.0, seeds=[0]).log_probs
+    assert not np.allclose(changed, plain)
+    assert np.array_equal(
+        openvla_policy(**PARALLEL).act([observe(0)], temperature=0.0, seeds=[0]).log_probs, plain
+    )
 
 
 def test_attention_is_bidirectional_in_parallel_decoding_only(openvla_policy, observe):
@@ -248,6 +319,7 @@ def test_a_hub_name_is_looked_up_and_never_downloaded(monkeypatch, tmp_path):
     [
         ({'chunk': 8}, 'decoding=sequential'),
         ({'answer': 'regression'}, 'decoding=parallel'),
+        ({'captured': True}, 'decoding=parallel'),
         ({'chunks': 8}, 'unknown setting'),
         ({'cameras': []}, 'one or more'),
         ({'statistics': 'libero_goal'}, 'libero_spatial_no_noops'),

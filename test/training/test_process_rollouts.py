@@ -107,7 +107,7 @@ def test_a_worker_that_dies_is_restarted_and_its_episode_repeated(toy_pool, tmp_
     toy_pool.deaths = (['robot_0 died', 'robot_0 died again'], [])
     source = serve(ProcessRolloutSource(load_toy, 1, RenderSettings()), tmp_path)
     assert len(list(source.collect(requests(3)))) == 3
-    assert source._pool.workers[0].restarts == 2
+    assert source._crew.workers[0].restarts == 2
     assert 'robot_0 died again' in caplog.text
 
 
@@ -125,7 +125,7 @@ def test_a_worker_keeps_to_its_task_while_there_is_any_of_it(toy_pool, tmp_path)
     """Building another scene costs seconds: two switches for three tasks, not eleven."""
     source = serve(ProcessRolloutSource(load_toy, 1, RenderSettings()), tmp_path)
     list(source.collect(requests(12, tasks=(0, 1, 2))))
-    tasks = source._pool.workers[0].tasks
+    tasks = source._crew.workers[0].tasks
     assert sum(a != b for a, b in itertools.pairwise(tasks)) == 2
 
 
@@ -183,7 +183,7 @@ def test_a_real_worker_is_replaced_after_a_kill_and_repeats_an_episode(tmp_path,
     """In the simulator: killed before its first episode, then twice the same, bit for bit."""
     render = RenderSettings('fast', 64)
     with serve(ProcessRolloutSource(lambda folder: SimPolicy(), 1, render), tmp_path) as source:
-        killed = source._pool.workers[0].pid
+        killed = source._crew.workers[0].pid
         os.kill(killed, signal.SIGKILL)
         (first,) = source.collect(requests(1))
         (second,) = source.collect(requests(1))

@@ -41,24 +41,34 @@ class Adapters:
         self._active: str | None = None
         self._configurations: dict[str, LoraConfig] = {}
         self._numbers = itertools.count()
-        self._linear = tuple(
-            name for name, module in network.named_modules() if isinstance(module, nn.Linear)
-        )
+        # Inputs and outputs of every linear layer, by its name.
+        self._linear = {
+            name: module.in_features + module.out_features
+            for name, module in network.named_modules()
+            if isinstance(module, nn.Linear)
+        }
 
     def add(self, rank: int, alpha: int) -> str:
         """Add an adapter that changes nothing yet to every layer that runs; return its name."""
+        return self._inject(f'adapter{next(self._numbers)}', self._targets(), rank, alpha)
+
+    def size(self, rank: int) -> int:
+        """Return the weights of an adapter that `add` would make."""
+        return sum(rank * self._linear[name] for name in self._targets())
+
+    def _targets(self) -> list[str]:
+        """Return the names of the linear layers that run and that adapters are for."""
         depth: dict[str, int] = {}
         for name in self._linear:
             trunk, found, rest = name.partition('.blocks.')
             if found:
                 depth[trunk] = max(depth.get(trunk, 0), int(rest.split('.')[0]))
         last = tuple(f'{trunk}.blocks.{number}.' for trunk, number in depth.items())
-        targets = [
+        return [
             name
             for name in self._linear
             if not any(part in name for part in _NEVER) and not name.startswith(last)
         ]
-        return self._inject(f'adapter{next(self._numbers)}', targets, rank, alpha)
 
     def read(self, folder: Path) -> str:
         """Add the adapter in a folder, as peft writes it; return its name.

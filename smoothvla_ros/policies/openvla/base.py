@@ -76,6 +76,13 @@ def load_base(folder: Path, settings: OpenVLASettings, device: torch.device) -> 
         return base
 
 
+def forget_base(base: Base) -> None:
+    """Let `load_base` read the checkpoint again next time instead of handing out this one."""
+    with _loading:
+        for key in [key for key, value in _loaded.items() if value is base]:
+            del _loaded[key]
+
+
 def _dtype(settings: OpenVLASettings, device: torch.device) -> torch.dtype:
     if settings.precision == 'auto':
         return torch.float32 if device.type == 'cpu' else torch.bfloat16

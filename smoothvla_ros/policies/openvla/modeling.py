@@ -23,12 +23,13 @@ class Inputs:
     """What B rows are decided from, on the network's device.
 
     pixels: [B, images, 6, size, size], normalised for both vision transformers.
-    prompts: ids of each row, from the first token to the one before the action.
+    prompts: ids of each row, from the first token to the one before the action, as numbers or
+    tensors on the device.
     proprioception: [B, n] in [-1, 1], or None where the policy is told none.
     """
 
     pixels: torch.Tensor
-    prompts: Sequence[Sequence[int]]
+    prompts: Sequence[Sequence[int] | torch.Tensor]
     proprioception: torch.Tensor | None = None
 
 
@@ -92,6 +93,22 @@ class OpenVLANetwork(nn.Module):
         """What the published weights are kept as."""
         return self.projector.fc1.weight.dtype
 
+    @property
+    def shard_units(self) -> list[nn.Module]:
+        """The blocks of all three transformers that run, which hold nearly all weights."""
+        backbone = self.vision_backbone
+        return [
+            *backbone.featurizer.blocks[:-1],
+            *backbone.fused_featurizer.blocks[:-1],
+            *self.language_model.model.layers,
+        ]
+
+    def lengths(self, prompts: Sequence[Sequence[int]], images: int, answer: int) -> list[int]:
+        """Return the positions that each row takes with `answer` action tokens after its prompt."""
+        told = images * self.vision_backbone.featurizer.shape.patches + answer
+        told += self.proprio_projector is not None
+        return [len(ids) + told for ids in prompts]
+
     def restore_buffers(self) -> None:
         """Compute what is not in the files, after the network was built without memory."""
         rotary = LlamaRotaryEmbedding(self.language_model.config).to(self.device)
@@ -132,7 +149,7 @@ class OpenVLANetwork(nn.Module):
         longest = max(lengths)
         rows = []
         for ids, patches in zip(inputs.prompts, context, strict=True):
-            words = embed(torch.tensor(ids, device=self.device))
+            words = embed(torch.as_tensor(ids, device=self.device))
             row = torch.cat([words[:1], patches, words[1:]])
             rows.append(functional.pad(row, (0, 0, longest - len(ids), 0)))
         embeddings = torch.stack(rows)
@@ -150,7 +167,8 @@ class OpenVLANetwork(nn.Module):
         """
         prefix = self.prefix(inputs)
         batch, _, width = prefix.embeddings.shape
-        end = self.language_model.get_input_embeddings()(torch.tensor([END], device=self.device))
+        # A view: nothing is sent to the device, which a recording could not hold.
+        end = self.language_model.model.embed_tokens.weight[END : END + 1]
         empty = prefix.embeddings.new_zeros(batch, count, width)
         hidden = self._run(prefix, torch.cat([empty, end.expand(batch, 1, -1)], dim=1))
         return hidden[:, -(count + 2) : -2]
@@ -164,11 +182,15 @@ class OpenVLANetwork(nn.Module):
         return self._run(self.prefix(inputs), said)[:, -tokens.shape[1] :]
 
     def action_logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Return [..., bins], the logits of the action tokens alone, in the order of actions."""
+        """Return float32 [..., bins], logits of the action tokens alone, in the order of actions.
+
+        In float32 whatever the network is: bfloat16 has steps of 0.03 where logits are 8, which
+        would be noise on every ratio.
+        """
         ids = self._action_ids
-        # A view of these rows alone: nothing is copied, and the other 31,808 are not computed.
+        # These rows alone: the other 31,808 are not computed.
         rows = self.language_model.lm_head.weight[ids.vocabulary - ids.bins : ids.vocabulary]
-        return functional.linear(hidden, rows).flip(-1)
+        return functional.linear(hidden.float(), rows.float()).flip(-1)
 
     def start(self, inputs: Inputs, count: int) -> Decoding:
         """Run the prefix once; the answer decodes `count` tokens after it, one at a time."""

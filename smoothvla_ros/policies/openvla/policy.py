@@ -24,7 +24,8 @@ from smoothvla_ros.policies.action_tokens import (
 )
 from smoothvla_ros.policies.images import camera_image
 from smoothvla_ros.policies.openvla.adapters import LEARNER
-from smoothvla_ros.policies.openvla.base import Base
+from smoothvla_ros.policies.openvla.base import Base, forget_base
+from smoothvla_ros.policies.openvla.captured import CapturedChunks
 from smoothvla_ros.policies.openvla.images import center_crop, normalise, resize
 from smoothvla_ros.policies.openvla.modeling import Inputs
 from smoothvla_ros.policies.openvla.proprioception import SIZE, libero_proprioception
@@ -85,6 +86,10 @@ class OpenVLAPolicy:
             if len(self._proprioception.low) != SIZE:
                 raise UserError(f'{where} has {len(self._proprioception.low)} values, not {SIZE}')
         self._parallel = settings.decoding == PARALLEL
+        self._captured: CapturedChunks | None = None
+        if settings.captured:
+            count = settings.chunk * len(self._action.low)
+            self._captured = CapturedChunks(base.network, count)
         self.spec = PolicySpec(
             chunk=settings.chunk,
             action_dimension=len(self._action.low),
@@ -157,6 +162,19 @@ class OpenVLAPolicy:
             expected_actions=torch.einsum('bcdn,nd->bcd', probabilities, values),
         )
 
+    def lengths(self, observations: Sequence[Observation]) -> list[int]:
+        """Return the tokens of each row of `evaluate`: images, prompt and answer."""
+        prompts = [self.base.prompt.ids(observation.instruction) for observation in observations]
+        answer = self.spec.chunk * self.spec.action_dimension
+        images = len(self.spec.cameras)
+        # Said in parallel, an end token follows; one after the other, the last goes in nowhere.
+        return self.base.network.lengths(prompts, images, answer + (1 if self._parallel else -1))
+
+    def shard_units(self) -> list[torch.nn.Module]:
+        """Return the blocks that run; a policy that is loaded later has a network of its own."""
+        forget_base(self.base)
+        return self.base.network.shard_units
+
     def prepare_training(self) -> None:
         """Put an adapter on the network if there is none, and give it alone gradients.
 
@@ -209,9 +227,12 @@ class OpenVLAPolicy:
         if self.base.network.action_head is not None:
             return self._regress(inputs, temperature)
         if self._parallel:
-            hidden = self.base.network.parallel_hidden(inputs, shape[0] * shape[1])
-            logits = self.base.network.action_logits(hidden).unflatten(1, shape)
-            tokens, log_probs = choose_tokens(logits, temperature, seeds)
+            if self._captured is not None and self._captured.fits(inputs):
+                logits = self._captured.logits(inputs, self._adapter)
+            else:
+                hidden = self.base.network.parallel_hidden(inputs, shape[0] * shape[1])
+                logits = self.base.network.action_logits(hidden)
+            tokens, log_probs = choose_tokens(logits.unflatten(1, shape), temperature, seeds)
         else:
             tokens, log_probs = self._say(inputs, temperature, seeds)
         chosen = tokens.cpu().numpy()

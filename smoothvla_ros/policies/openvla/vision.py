@@ -39,6 +39,11 @@ class VisionShape:
         """Number of patches of an image."""
         return (self.image_size // self.patch) ** 2
 
+    @property
+    def tokens(self) -> int:
+        """Number of tokens in its blocks: patches, class and registers."""
+        return self.patches + (1 + self.registers if self.registers else 0)
+
 
 class VisionTransformer(nn.Module):
     """Images to patch features, read after the block before the last, without the final norm."""
@@ -151,6 +156,7 @@ class VisionBackbone(nn.Module):
         super().__init__()
         if featurizer.patches != fused_featurizer.patches:
             raise ValueError('the two vision transformers cut an image into other patches')
+        self.shapes = (featurizer, fused_featurizer)
         self.featurizer = VisionTransformer(featurizer)
         self.fused_featurizer = VisionTransformer(fused_featurizer)
 

@@ -1,0 +1,78 @@
+"""`smoothvla memory`: what OpenVLA needs of a GPU, computed."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.policies.openvla.memory import Footprint, with_allowances
+
+# Dense bfloat16 operations a second of an RTX 4090, an L40S and an H100, by their makers.
+_GPUS = {'24': 165e12, '48': 362e12, '80': 989e12}
+_PROMPT = 36
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        '--gpus', default='24,48,80', help='memory of the GPUs, GiB (default: 24,48,80)'
+    )
+    parser.add_argument('--images', type=int, default=1, help='images a decision (default: 1)')
+    parser.add_argument('--chunk', type=int, default=8, help='steps a decision (default: 8)')
+    parser.add_argument('--rank', type=int, default=32, help='rank of the adapter (default: 32)')
+    parser.add_argument(
+        '--chunks', type=int, default=960, help='decisions of an update (default: 64 × 15)'
+    )
+    parser.add_argument(
+        '--utilisation', type=float, default=0.3, help='assumed of the update (default: 0.3)'
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the table.  Raises UserError for sizes that are no numbers above 0."""
+    try:
+        gpus = [float(word) for word in arguments.gpus.split(',')]
+    except ValueError as error:
+        raise UserError(f'--gpus {arguments.gpus}: give numbers such as 24,80') from error
+    counts = (arguments.images, arguments.chunk, arguments.rank, arguments.chunks)
+    if min(*gpus, *counts, arguments.utilisation) <= 0:
+        raise UserError('memory: give numbers above 0')
+    print('\n'.join(table(Footprint.published(arguments.rank), gpus, arguments)))
+    return 0
+
+
+def table(footprint: Footprint, gpus: Sequence[float], arguments: argparse.Namespace) -> list[str]:
+    """Return the lines of a Markdown table, a GPU a row."""
+    images = arguments.images
+    tokens = footprint.tokens(images, _PROMPT, arguments.chunk * 7 + 1)
+    weights = footprint.weights_bytes()
+
+    def inference(rows: int) -> float:
+        return with_allowances(weights + footprint.inference_bytes(rows, tokens, images))
+
+    lines = [
+        'Computed from shapes, not measured; in GiB, with 10 % for fragments and 1 for the driver.',
+        f'A row has {tokens} tokens; the adapter {footprint.adapter / 1e6:.0f} M weights, rank '
+        f'{arguments.rank}.',
+        '',
+        '| GPU, GiB | inference, 1 row | 16 rows | update, 1 row | most rows an update | '
+        f'`micro_tokens` | seconds an update at {arguments.utilisation:.0%} of the peak |',
+        '|---|---|---|---|---|---|---|',
+    ]
+    for gib in gpus:
+        most = footprint.most_rows(gib, tokens, images)
+        if most == 0:
+            lines.append(f'| {gib:g} | {inference(1):.1f} | {inference(16):.1f} | does not fit |')
+            continue
+        one = with_allowances(footprint.update_bytes(1, tokens, images))
+        peak = _GPUS.get(f'{gib:g}')
+        seconds = '–'
+        if peak is not None:
+            work = 4.0 * footprint.parameters * tokens * arguments.chunks
+            seconds = f'{work / (arguments.utilisation * peak):.0f}'
+        lines.append(
+            f'| {gib:g} | {inference(1):.1f} | {inference(16):.1f} | {one:.1f} | {most} | '
+            f'{most * tokens} | {seconds} |'
+        )
+    return lines

@@ -1,0 +1,70 @@
+"""Where a job's rollouts run, as its command line says: in this process or on a Ray cluster."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+
+from smoothvla_ros.configuration import load
+from smoothvla_ros.policies.policy import Policy
+from smoothvla_ros.simulation.rendering import RenderSettings
+from smoothvla_ros.training.process_rollouts import ProcessRolloutSource
+from smoothvla_ros.training.ray_rollouts import RayRolloutSource
+from smoothvla_ros.training.ray_settings import RaySettings
+from smoothvla_ros.training.rollouts import RolloutSource
+
+PROCESS, RAY = 'process', 'ray'
+_PREFIX = 'ray_'
+
+
+def add_rollout_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare `--rollouts`, and every setting of `RaySettings` as `--ray-...`."""
+    parser.add_argument(
+        '--rollouts',
+        choices=(PROCESS, RAY),
+        default=PROCESS,
+        help='where episodes run: on workers of this process, or on actors of a Ray cluster, which '
+        'changes no bit of them (docs/scale.md) (default: process)',
+    )
+    for field in dataclasses.fields(RaySettings):
+        default = field.default if field.default != '' else 'none'
+        parser.add_argument(
+            '--' + (_PREFIX + field.name).replace('_', '-'),
+            dest=_PREFIX + field.name,
+            metavar='VALUE',
+            help=f'{field.metadata["description"]} (default: {default})',
+        )
+
+
+def ray_settings(arguments: argparse.Namespace) -> RaySettings:
+    """Return what the command line says of Ray.  Raises UserError for a bad value."""
+    names = [field.name for field in dataclasses.fields(RaySettings)]
+    given = {name: getattr(arguments, _PREFIX + name) for name in names}
+    return load(RaySettings, None, {n: value for n, value in given.items() if value is not None})
+
+
+def open_rollouts(
+    arguments: argparse.Namespace,
+    device: str,
+    robots: int,
+    load_policy: Callable[[Path, str], Policy],
+    render: RenderSettings,
+    deterministic: bool = True,
+) -> AbstractContextManager[RolloutSource]:
+    """Return a source to be entered.
+
+    device: of the inference in this process.  robots: of this process, or of every rollout actor.
+    load_policy: folder and device to a policy.
+    """
+    if arguments.rollouts == PROCESS:
+        return ProcessRolloutSource(partial(_on, load_policy, device), robots, render)
+    settings = ray_settings(arguments)
+    return RayRolloutSource(load_policy, robots, render, settings, deterministic=deterministic)
+
+
+def _on(load_policy: Callable[[Path, str], Policy], device: str, folder: Path) -> Policy:
+    return load_policy(folder, device)

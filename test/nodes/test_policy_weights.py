@@ -1,0 +1,26 @@
+"""What the policy node checks about its weights and what they are shown."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.nodes.policy_weights import PolicyWeights
+from smoothvla_ros.records import Observation
+
+
+def seen(size: int) -> Observation:
+    """An observation with square images."""
+    images = {name: np.zeros((size, size, 3), np.uint8) for name in ('agentview', 'wrist')}
+    return Observation(images, np.zeros(7), np.zeros(7), np.zeros(2), 'go')
+
+
+def test_images_that_are_drawn_too_small_are_named():
+    """A policy of 256 pixels on a bridge that draws 128 would only do worse, and nobody know."""
+    weights = PolicyWeights('cpu', ('agentview', 'wrist'))
+    weights.load_initial('default')
+    size = weights.policy.spec.image_size
+    weights.check_images(seen(size))
+    with pytest.raises(UserError, match=f'image_size to {size}'):
+        weights.check_images(seen(size - 1))

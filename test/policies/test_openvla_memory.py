@@ -1,0 +1,100 @@
+"""Computed memory against what PyTorch keeps of a small network of the same make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from smoothvla_ros.policies.openvla.action_ids import ActionIds
+from smoothvla_ros.policies.openvla.adapters import Adapters
+from smoothvla_ros.policies.openvla.memory import GIB, PUBLISHED_LLAMA, Footprint, with_allowances
+from smoothvla_ros.policies.openvla.modeling import Inputs, OpenVLANetwork
+from smoothvla_ros.policies.openvla.vision import VisionShape
+
+VISION = (VisionShape(64, 6, 4, 256, 4), VisionShape(80, 6, 4, 320, 0))
+LLAMA = {
+    'hidden_size': 128,
+    'intermediate_size': 344,
+    'num_hidden_layers': 8,
+    'num_attention_heads': 4,
+}
+ROWS, PROMPT, ANSWER, RANK = 3, 36, 57, 8
+
+
+@pytest.fixture
+def counted() -> tuple[OpenVLANetwork, Footprint]:
+    """Return a bfloat16 network with an adapter that learns, as on a GPU, and its sizes."""
+    made = OpenVLANetwork(VISION, {**PUBLISHED_LLAMA, **LLAMA}, ActionIds(), parallel=True)
+    made.to(torch.bfloat16).restore_buffers()
+    made.eval().requires_grad_(False)
+    footprint = Footprint.of(made, RANK)
+    adapters = Adapters(made)
+    adapters.become_learner(adapters.add(RANK, 16))
+    return made, footprint
+
+
+def kept_bytes(network: OpenVLANetwork, forward: Callable[[], object]) -> int:
+    """Return the bytes that autograd keeps for the backward pass, weights left out."""
+    weights = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
+    sizes: dict[int, int] = {}
+    alive = []
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            sizes[storage.data_ptr()] = storage.nbytes()
+            alive.append(tensor)  # or another tensor could take its place in memory
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        alive.append(forward())
+    return sum(sizes.values())
+
+
+def test_what_a_checkpointed_pass_keeps(counted):
+    """Within 10 %, and never less than PyTorch keeps for the backward pass."""
+    network, footprint = counted
+    network.set_gradient_checkpointing(True)
+    inputs = Inputs(torch.zeros(ROWS, 1, 6, 224, 224), [(1,) * PROMPT] * ROWS)
+    kept = kept_bytes(
+        network, lambda: network.action_logits(network.parallel_hidden(inputs, ANSWER - 1))
+    )
+    tokens = footprint.tokens(1, PROMPT, ANSWER)
+    assert 0.9 <= kept / footprint.checkpointed_bytes(ROWS, tokens, 1) <= 1.0
+
+
+def test_what_a_block_keeps_while_it_is_computed_again(counted):
+    """Within 10 %, and never less than PyTorch keeps."""
+    network, footprint = counted
+    tokens = footprint.tokens(1, PROMPT, ANSWER)
+    model = network.language_model.model
+    hidden = torch.zeros(ROWS, tokens, 128, dtype=torch.bfloat16, requires_grad=True)
+    places = model.rotary_emb(hidden, torch.arange(tokens)[None])
+    kept = kept_bytes(
+        network, lambda: model.layers[0](hidden, position_embeddings=places, attention_mask=None)
+    )
+    assert 0.9 <= kept / footprint.layer_bytes(ROWS, tokens) <= 1.0
+
+
+def test_an_adapter_has_the_counted_size(counted):
+    """The one that was made and the one that is computed."""
+    network, footprint = counted
+    made = sum(p.numel() for p in network.parameters() if p.requires_grad)
+    published = sum(p.numel() for p in network.parameters()) - made
+    assert footprint.adapter == made
+    assert footprint.parameters == published
+
+
+def test_the_published_size():
+    """7.54 B parameters, 14 GiB; counted without memory."""
+    footprint = Footprint.published()
+    assert footprint.parameters == 7_541_237_184
+    assert footprint.weights_bytes() / GIB == pytest.approx(14.05, abs=0.01)
+    tokens = footprint.tokens(1, PROMPT, ANSWER)
+    assert tokens == 349
+    rows = footprint.most_rows(80.0, tokens, 1)
+    assert with_allowances(footprint.update_bytes(rows, tokens, 1)) <= 80.0
+    assert with_allowances(footprint.update_bytes(rows + 1, tokens, 1)) > 80.0
+    assert footprint.most_rows(16.0, tokens, 1) == 0

@@ -1,0 +1,126 @@
+"""One of several processes that learn together: `learner_rank.py FOLDER POLICY`, under a launcher.
+
+Every rank does two updates of the batch of `sampled_batch`; rank 0 saves a checkpoint after the
+first, and what it ended with. Each rank writes how much of the network it holds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from toy_world import START, ToyPolicy, load_toy
+
+from smoothvla_ros.policies import load_policy
+from smoothvla_ros.records import Observation
+from smoothvla_ros.training.checkpoints import CheckpointStore
+from smoothvla_ros.training.chunk_batch import ChunkBatch
+from smoothvla_ros.training.config import GrpoConfig
+from smoothvla_ros.training.grpo_trainer import TrainerState
+from smoothvla_ros.training.learner import GrpoLearner
+from smoothvla_ros.training.learner_group import LearnerGroup
+from smoothvla_ros.training.sharding import shard_frozen
+from smoothvla_ros.training.trainer_checkpoint import restore_trainer, save_trainer
+
+CONFIG = GrpoConfig(
+    learning_rate=1e-2, minibatches=2, micro_batch=2, micro_tokens=1200, kl_coefficient=0.1
+)
+ROWS = 7
+TOYS = 'toy'
+
+
+def load(name: str):
+    """Return the toy policy, or the one in a folder."""
+    return ToyPolicy() if name == TOYS else load_policy(name)
+
+
+def sampled_batch(policy) -> ChunkBatch:
+    """Return chunks that the policy sampled, the same in every process, not all executed."""
+    generator = np.random.default_rng(0)
+    observations = [
+        Observation(
+            {
+                camera: generator.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+                for camera in ('agentview', 'wrist')
+            },
+            START + 0.05 * generator.standard_normal(7),
+            np.zeros(7),
+            np.array([0.04, -0.04]),
+            ('open the drawer', 'pick up the black bowl and place it on the plate')[row % 2],
+        )
+        for row in range(ROWS)
+    ]
+    chunks = policy.act(observations, temperature=1.0, seeds=range(ROWS))
+    shape = chunks.tokens.shape
+    return ChunkBatch(
+        observations,
+        chunks.tokens,
+        chunks.log_probs,
+        generator.standard_normal(shape).astype(np.float32),
+        generator.random(shape) < 0.7,
+        1.0,
+    )
+
+
+def learn(folder: Path, name: str, group: LearnerGroup) -> None:
+    """Do this rank's part."""
+    torch.manual_seed(0)
+    policy, reference = load(name), load(name)
+    reference.module.requires_grad_(False)
+    batch = sampled_batch(policy)
+    learner = GrpoLearner(policy, CONFIG, reference, group)
+    shard_frozen(policy, group)
+    held = {
+        'all': sum(p.numel() for p in policy.module.parameters()),
+        'here': sum(
+            (p.to_local() if hasattr(p, 'to_local') else p).numel()
+            for p in policy.module.parameters()
+        ),
+    }
+    (folder / f'held-{group.rank}.json').write_text(json.dumps(held))
+    if group.rank > 0:
+        learner.follow()
+    else:
+        figures = [learner.update(batch, 0)]
+        save_trainer(CheckpointStore(folder / 'checkpoints', 2), TrainerState(1), learner, {}, 1.0)
+        figures.append(learner.update(batch, 1))
+        learner.end()
+        (folder / 'figures.json').write_text(json.dumps([dataclasses.asdict(f) for f in figures]))
+    state = {
+        f'{key}.{name}': value.contiguous()
+        for name, parameter in learner.parameters.items()
+        for key, value in {**learner.optimiser.state[parameter], 'weight': parameter}.items()
+    }
+    save_file(state, folder / f'state-{group.rank}.safetensors')
+
+
+def resume(folder: Path, name: str, group: LearnerGroup) -> None:
+    """Go on from the checkpoint with the second update; write rank 0's weights."""
+    checkpoint = CheckpointStore(folder / 'checkpoints', 2).at(1)
+    batch = sampled_batch(load(name))
+    read = load_toy if name == TOYS else load_policy
+    reference = load(name)
+    reference.module.requires_grad_(False)
+    learner = GrpoLearner(read(checkpoint.policy_folder), CONFIG, reference, group)
+    restore_trainer(checkpoint, learner)
+    shard_frozen(learner.policy, group)
+    if group.rank > 0:
+        learner.follow()
+        return
+    learner.update(batch, 1)
+    learner.end()
+    weights = {f'weight.{name}': value.contiguous() for name, value in learner.parameters.items()}
+    save_file(weights, folder / 'resumed.safetensors')
+
+
+if __name__ == '__main__':
+    torch.set_num_threads(1)
+    group_of_this = LearnerGroup.launched('cpu')
+    learn(Path(sys.argv[1]), sys.argv[2], group_of_this)
+    resume(Path(sys.argv[1]), sys.argv[2], group_of_this)
+    group_of_this.close()

@@ -1,0 +1,97 @@
+"""One policy for many threads: who is answered together, and what an error does."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from toy_world import START, ToyPolicy
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.records import Observation
+from smoothvla_ros.training.checkpoints import folder_sha256
+from smoothvla_ros.training.served_policy import ServedPolicy
+
+ROBOTS = 6
+
+
+def observation(number: int) -> Observation:
+    """A posture of its own."""
+    return Observation({}, START + 0.01 * number, np.zeros(7), np.zeros(2), 'go')
+
+
+class Slow(ToyPolicy):
+    """Holds its first inference until all the others have asked, and notes every batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+        self.entered, self.all_asked = threading.Event(), threading.Event()
+
+    def act(self, observations, *, temperature, seeds):
+        """Wait once, then decide as the toy policy does."""
+        if not self.sizes:
+            self.entered.set()
+            assert self.all_asked.wait(10.0)
+        self.sizes.append(len(observations))
+        if any(o.instruction == 'break' for o in observations):
+            raise UserError('cannot be used')
+        return super().act(observations, temperature=temperature, seeds=seeds)
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """Return a maker of a served slow policy, by the most rows of an inference."""
+    ToyPolicy().save(tmp_path)
+
+    def make(rows: int) -> tuple[ServedPolicy, Slow]:
+        policy = Slow()
+        served = ServedPolicy(lambda folder: policy, rows)
+        served.update(0, tmp_path, folder_sha256(tmp_path))
+        return served, policy
+
+    return make
+
+
+def ask_all(served: ServedPolicy, policy: Slow, temperatures: list[float]):
+    """Ask once, and for all others while that inference is held; return the futures."""
+    with ThreadPoolExecutor(len(temperatures)) as executor:
+        futures = []
+        for number, temperature in enumerate(temperatures):
+            futures.append(executor.submit(served.act, observation(number), temperature, number))
+            assert policy.entered.wait(10.0)
+        while len(served._waiting) < len(temperatures) - 1:
+            threading.Event().wait(0.001)
+        policy.all_asked.set()
+    return futures
+
+
+@pytest.mark.parametrize(('rows', 'sizes'), [(1, [1] * ROBOTS), (3, [1, 3, 2]), (16, [1, 5])])
+def test_those_who_wait_are_answered_together(serve, rows, sizes):
+    """At most `rows` at once, each with the answer to its own question and seed."""
+    served, policy = serve(rows)
+    futures = ask_all(served, policy, [1.0] * ROBOTS)
+    assert policy.sizes == sizes
+    for number, future in enumerate(futures):
+        alone = ToyPolicy().act([observation(number)], temperature=1.0, seeds=[number])
+        assert np.array_equal(future.result().tokens, alone.tokens)
+
+
+def test_temperatures_are_not_mixed(serve):
+    """A greedy question waits for its own inference."""
+    served, policy = serve(16)
+    ask_all(served, policy, [1.0, 1.0, 1.0, 0.0, 0.0])
+    assert policy.sizes == [1, 2, 2]
+
+
+def test_an_error_is_raised_to_one_and_the_others_are_asked_again(serve):
+    """A question that cannot be used fails by itself, and nobody is left waiting."""
+    served, policy = serve(16)
+    policy.sizes.append(0)
+    broken = Observation({}, START, np.zeros(7), np.zeros(2), 'break')
+    with pytest.raises(UserError, match='cannot be used'):
+        served.act(broken, 1.0, 0)
+    assert served.act(observation(1), 1.0, 1).tokens.shape == (1, 4, 7)
+    assert served._waiting == []

@@ -66,7 +66,7 @@ class GrpoConfig(RewardSettings):
         0.0, 'Weight of an entropy bonus a token', minimum=0.0, maximum=1.0
     )
     kl_coefficient: float = setting(
-        0.0, 'Weight of the divergence from the starting policy; 0 loads no reference', minimum=0.0
+        0.0, 'Weight of the divergence from the starting policy; 0 goes without', minimum=0.0
     )
     pace_coefficient: float = setting(
         15.0,

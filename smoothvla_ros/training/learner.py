@@ -33,8 +33,8 @@ class UpdateFigures:
     first_ratio_drift: mean |ratio - 1| before the first optimiser step: zero but for rounding,
     unless the policy that sampled is not the one that learns.
     pace, slowest_part: how fast the policy expected to move before the update, as a share of the
-    starting policy in the same observations, as a whole and in the slowest part of the rollouts;
-    NaN where nothing holds it to that.
+    starting policy in the same observations, as a whole and in the slowest part of the rollouts (1
+    where none is slower); NaN where nothing holds it to that.
     """
 
     tokens: int
@@ -249,11 +249,13 @@ class GrpoLearner:
             kl_coefficient=config.kl_coefficient,
             reference_log_probs=reference_log_probs,
         )
-        if reference is not None and pace_pull is not None:
+        if reference is not None and pace_pull is not None and pace_pull.any():
             motion = torch.from_numpy(reference.expected_actions).to(device)
             along = relative_motion(statistics.expected_actions, motion, mask, reference.rest)
+            own = relative_motion(motion, motion, mask, reference.rest)
             weights = torch.from_numpy(pace_pull[part_of(batch.phases)]).to(along)
-            loss = loss - (weights * along).sum()
+            # Of what is missing, so that the logged loss is higher for a slower policy.
+            loss = loss + (weights * (own - along)).sum()
         return loss, sums
 
     def _clip_gradients(self) -> float:

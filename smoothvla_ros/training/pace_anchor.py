@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 TRANSLATION = slice(0, 3)
-"""Where an action, a tool-pose delta, holds its translation."""
+"""Where an action that is a tool-pose delta, as LIBERO's, holds its translation."""
 
 REST = 0.25
 """Share of the batch's RMS motion below which a step counts as rest, and ever less in the pace."""
@@ -87,7 +87,8 @@ def relative_motion(
     reference = torch.where(valid[..., None], reference_actions[..., TRANSLATION], zero)
     along = (expected_actions[..., TRANSLATION] * reference).sum(dim=-1)
     size = (reference * reference).sum(dim=-1) + rest * rest
-    return torch.where(valid & (size > 0.0), along / size, zero).sum(dim=-1)
+    some = size.clamp(min=torch.finfo(size.dtype).tiny)  # no 0 / 0 where nothing ever moves
+    return torch.where(valid, along / some, zero).sum(dim=-1)
 
 
 def pull(sums: MotionSums, coefficient: float, valid_tokens: int) -> np.ndarray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -107,14 +108,16 @@ def train_from_arm(config: TrainConfig, paths: Sequence[Path], arm: Arm) -> dict
     Raises UserError for recordings that cannot be learnt from, with the reason.
     """
     output = config.output
-    if output.exists() and any(output.iterdir()):
-        raise UserError(f'output={output} is not empty; choose another, nothing is overwritten')
+    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
+        raise UserError(
+            f'output={output} is not an empty folder; choose another, nothing is overwritten'
+        )
     recordings = read_recordings(paths, folder_sha256(policy_folder(config.policy)), arm)
     source = ArmRolloutSource(recordings, config.seed)
     print(recordings.line())
     first = recordings.rollouts[0].trajectory
     estimator = EstimatorSettings(rate_hz=1.0 / first.control_period_s)
-    # One update begins where the starting policy is: there is nothing yet to be held to it.
+    # One update begins where the starting policy is: neither KL nor pace could hold it to that.
     settings = dataclasses.replace(
         config,
         iterations=1,
@@ -144,7 +147,8 @@ def train_from_arm(config: TrainConfig, paths: Sequence[Path], arm: Arm) -> dict
     with disk_errors(f'output={output}'):
         output.mkdir(parents=True, exist_ok=True)
         learner.policy.save(output / POLICY)
-        text = json.dumps(figures | {'instructions': source.instructions}, indent=2)
+        finite = {name: value if math.isfinite(value) else None for name, value in figures.items()}
+        text = json.dumps(finite | {'instructions': source.instructions}, indent=2)
         write_file(output / FIGURES, f'{text}\n')
     return figures
 

@@ -215,7 +215,7 @@ def test_a_trainer_learns_from_them(bag, tmp_path):
             np.testing.assert_allclose(
                 found.log_probs.detach().numpy()[0], chunk.log_probs, atol=1e-5
             )
-    with pytest.raises(UserError, match='is not empty'):
+    with pytest.raises(UserError, match='is not an empty folder'):
         train_from_arm(config, [bag], Arm.panda())
 
 

@@ -145,9 +145,7 @@ def test_every_log_probability_is_computed_once_an_epoch(openvla_policy, observe
     observations = [observe(i, ('open the drawer', 'close it')[i % 2]) for i in range(6)]
     batch = sampled(policy, observations)
     long, short = sorted(policy.lengths(observations[:2]), reverse=True)
-    config = GrpoConfig(
-        minibatches=1, micro_batch=8, micro_tokens=2 * long, pace_coefficient=0.0
-    )
+    config = GrpoConfig(minibatches=1, micro_batch=8, micro_tokens=2 * long, pace_coefficient=0.0)
     learner = GrpoLearner(policy, config)
     passes = []
     evaluate = policy.evaluate

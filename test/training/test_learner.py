@@ -107,7 +107,9 @@ def test_minibatches_divide_by_their_share_of_the_whole_batch():
     """The mean over the steps is the loss of the whole batch, however its tokens were dealt out."""
     policy = ToyPolicy()
     batch = batch_of(policy, lambda e: np.linspace(5.0, 1.0, e.steps))
-    learner = GrpoLearner(policy, GrpoConfig(pace_coefficient=0.0, minibatches=5, learning_rate=0.0))
+    learner = GrpoLearner(
+        policy, GrpoConfig(pace_coefficient=0.0, minibatches=5, learning_rate=0.0)
+    )
     figures = learner.update(batch, seed=0)
     whole = -batch.advantages[batch.mask].mean()
     rows = np.array_split(np.random.default_rng(0).permutation(len(batch)), 5)

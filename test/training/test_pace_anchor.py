@@ -89,6 +89,16 @@ def test_slow_steps_weigh_as_much_as_fast_ones_and_rest_does_not():
     assert lost(2) == 0.0
 
 
+def test_where_nothing_ever_moves_nothing_is_asked_for():
+    """A reference at rest everywhere: no motion, and no 0 / 0 in the gradient."""
+    still, mask = torch.zeros(1, 3, 7), torch.ones(1, 3, 7, dtype=torch.bool)
+    expected = some_actions(0)[:1].float().requires_grad_()
+    moved = relative_motion(expected, still, mask, rest_motion(still.numpy(), mask.numpy()))
+    (gradient,) = torch.autograd.grad(moved.sum(), expected)
+    assert not moved.any()
+    assert torch.equal(gradient, torch.zeros_like(gradient))
+
+
 def test_a_policy_that_keeps_its_pace_is_not_pulled():
     """The penalty is one-sided, and a motionless reference asks for nothing."""
     sums = MotionSums()

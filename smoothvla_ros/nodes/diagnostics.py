@@ -13,7 +13,7 @@ ERROR = DiagnosticStatus.ERROR
 
 
 class Diagnostics:
-    """Publishes the state of a node's parts; a warning or an error is logged too."""
+    """Publishes the state of a node's parts; a fault is logged too."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -21,11 +21,21 @@ class Diagnostics:
         self._said: dict[str, tuple[bytes, str]] = {}
 
     def report(
-        self, part: str, level: bytes, message: str, values: Mapping[str, object] | None = None
+        self,
+        part: str,
+        level: bytes,
+        message: str,
+        values: Mapping[str, object] | None = None,
+        *,
+        measured: bool = False,
     ) -> None:
-        """Publish one line about `part`, for example a robot; a repetition is not logged again."""
+        """Publish one line about `part`, for example a robot; a repetition is not logged again.
+
+        measured: the level is a measurement and no fault of the graph. It changes several times a
+        second where a motion is rough, so it is never logged: a terminal belongs to faults.
+        """
         name = f'{self._node.get_fully_qualified_name().lstrip("/")}: {part}'
-        if level != OK and self._said.get(part) != (level, message):
+        if level != OK and not measured and self._said.get(part) != (level, message):
             # rclpy ties one severity to a place in the code, hence two calls.
             if level == ERROR:
                 self._node.get_logger().error(f'{part}: {message}')

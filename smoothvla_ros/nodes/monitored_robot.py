@@ -210,7 +210,7 @@ class MonitoredRobot:
             joint = int(np.argmax(watched.share_of_limit))
             share = watched.share_of_limit[joint]
             text += f', {self._joints[joint]} at {share:.0%} of its {self._config.limits} limit'
-        self._diagnostics.report(f'{self._name} jerk', _SEVERITY[level], text)
+        self._diagnostics.report(f'{self._name} jerk', _SEVERITY[level], text, measured=True)
 
     def _close(self, closed: Closed) -> None:
         missing = closed.missing + self._watch.estimator.health.rejected

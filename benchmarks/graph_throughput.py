@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -95,10 +94,10 @@ def _topic_source(image_size: int) -> Iterator[RolloutSource]:
         os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
         # Imported here: the domain has to be chosen first.
         import rclpy
-        from rclpy.executors import SingleThreadedExecutor
         from rclpy.node import Node
 
         from smoothvla_ros.control.episode_ledger import LedgerSettings
+        from smoothvla_ros.nodes.executors import spinning
         from smoothvla_ros.nodes.topic_rollouts import TopicRolloutSource
 
         nodes = [
@@ -107,18 +106,13 @@ def _topic_source(image_size: int) -> Iterator[RolloutSource]:
         ]
         rclpy.init()
         node = Node('graph_throughput')
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
         source = TopicRolloutSource(node, ROBOTS, LedgerSettings())
-        spinning = threading.Thread(target=executor.spin)
-        spinning.start()
         try:
-            yield source
+            with spinning(node, drains_topics=False):
+                yield source
         finally:
             for process in nodes:
                 process.terminate()
-            executor.shutdown()
-            spinning.join()
             node.destroy_node()
             rclpy.try_shutdown()
             for process in nodes:

@@ -14,8 +14,9 @@ from rclpy.signals import SignalHandlerOptions
 
 from smoothvla_ros.control.episode_ledger import LedgerSettings
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.nodes.executors import spinning
 from smoothvla_ros.nodes.parameters import declare
-from smoothvla_ros.nodes.running import exit_status, leave_quickly, spinning
+from smoothvla_ros.nodes.running import exit_status, leave_quickly
 from smoothvla_ros.nodes.topic_rollouts import TopicRolloutSource
 
 Config = TypeVar('Config')
@@ -43,7 +44,7 @@ def run_job(name: str, config_class: type[Config], work: Work[Config]) -> int:
         source = TopicRolloutSource(node, config.robots, declare(node, LedgerSettings))
         # The work waits for what the executor's thread brings, so it must hear of its end.
         threading.excepthook = lambda arguments: source.fail(arguments.exc_value)
-        with spinning(node):
+        with spinning(node, drains_topics=False):
             work(node, config, source)
             _settle()
     except KeyboardInterrupt:

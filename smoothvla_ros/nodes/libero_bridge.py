@@ -42,6 +42,8 @@ class LiberoBridge(AutostartNode):
     One thread (the executor's) only fills queues; one plain thread a robot does everything else.
     """
 
+    drains_topics = False
+
     def __init__(self, **arguments: Any) -> None:
         super().__init__('libero_bridge', **arguments)
         self._pool: WorkerPool | None = None

@@ -19,7 +19,11 @@ class AutostartNode(LifecycleNode):
 
     With the parameter `autostart` the node configures and activates itself; without it, it waits
     for the transitions, as any lifecycle node.
+
+    drains_topics: see `nodes.executors.spinning`; looked at when the node is spun.
     """
+
+    drains_topics = True
 
     def __init__(self, name: str, **arguments: Any) -> None:
         super().__init__(name, **arguments)

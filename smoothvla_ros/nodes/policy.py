@@ -144,6 +144,7 @@ class PolicyNode(AutostartNode):
     def configure(self) -> None:
         self._config = config = declare(self, PolicyConfig)
         torch.set_num_threads(config.threads)
+        self.drains_topics = config.graph == Graph.REAL_ARM
         quality = profiles(config.graph)
         self._diagnostics = Diagnostics(self)
         self._weights = PolicyWeights(config.device, config.cameras)

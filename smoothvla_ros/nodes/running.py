@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.nodes.executors import spinning
 from smoothvla_ros.nodes.lifecycle import AutostartNode
 
 EXIT_FAILURE = 1
@@ -50,7 +48,7 @@ def run_node(make_node: Callable[[], AutostartNode], *, steady: bool = False) ->
         node.autostart()
         if steady:
             spare_pauses()
-        with spinning(node):
+        with spinning(node, drains_topics=node.drains_topics):
             ended.wait()
             node.stop()
     except UserError as error:
@@ -62,25 +60,6 @@ def run_node(make_node: Callable[[], AutostartNode], *, steady: bool = False) ->
         rclpy.try_shutdown()
         leave_quickly()
     return exit_status(failures[0]) if failures else 0
-
-
-@contextlib.contextmanager
-def spinning(node: Node) -> Iterator[None]:
-    """Spin a node in another thread for as long as the block runs."""
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-
-    def spin() -> None:
-        with contextlib.suppress(ExternalShutdownException):
-            executor.spin()
-
-    thread = threading.Thread(target=spin, name='executor')
-    thread.start()
-    try:
-        yield
-    finally:
-        executor.shutdown()
-        thread.join()
 
 
 def spare_pauses() -> None:

@@ -15,9 +15,9 @@ from std_msgs.msg import Float32
 from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics import Arm
+from smoothvla_ros.nodes.executors import spinning
 from smoothvla_ros.nodes.jerk_monitor import JerkMonitor
 from smoothvla_ros.nodes.quality_of_service import profiles
-from smoothvla_ros.nodes.running import spinning
 from smoothvla_ros.nodes.stamps import to_stamp
 from smoothvla_ros.smoothness import EstimatorSettings, mean_jerk, peak_jerk, tool_jerk
 

@@ -70,13 +70,20 @@ def record(graph, robots):
     return heard
 
 
-def chunks_by_stamp(chunks, expected):
-    """Wait until that many observations were answered: the last answers may still be on the way."""
+def answered(heard, expected):
+    """Wait until that many observations are there with their chunks; topics have no order."""
     deadline = time.monotonic() + 20.0
-    while len(found := {to_nanoseconds(c.observation_stamp): c for c in chunks}) < expected:
-        assert time.monotonic() < deadline, f'{len(found)} of {expected} chunks came'
+    while True:
+        found = {to_nanoseconds(chunk.observation_stamp): chunk for chunk in heard['chunks']}
+        missing = [
+            (topic, stamp)
+            for topic in TOPICS
+            for stamp in found.keys() - {to_nanoseconds(m.header.stamp) for m in heard[topic]}
+        ]
+        if len(found) >= expected and not missing:
+            return found
+        assert time.monotonic() < deadline, f'{len(found)} of {expected} chunks, lacking {missing}'
         time.sleep(0.01)
-    return found
 
 
 def test_recorded_run_gives_the_same_chunks_on_a_real_arm(ros, monkeypatch, tmp_path):
@@ -89,7 +96,7 @@ def test_recorded_run_gives_the_same_chunks_on_a_real_arm(ros, monkeypatch, tmp_
         episodes, lost = graph.collect(request('recorded', init_state=2))
         assert not lost
         instruction = episodes['recorded'].chunks[0].observation.instruction
-        recorded = chunks_by_stamp(heard['chunks'], 6)
+        recorded = answered(heard, 6)
     finally:
         graph.close()
 

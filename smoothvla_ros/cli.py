@@ -19,7 +19,7 @@ COMMANDS = {
     'train': ('smoothvla_ros.workflows.train', 'fine-tune a policy with GRPO, without ROS'),
     'eval': ('smoothvla_ros.workflows.evaluate', 'measure success and jerk of a policy'),
     'benchmark': (
-        'smoothvla_ros.workflows.benchmark',
+        'smoothvla_ros.workflows.benchmark.command',
         'train and measure every reward, suite and seed, and write the tables',
     ),
     'report': ('smoothvla_ros.workflows.report', "write a run's report again from its episodes"),

@@ -14,8 +14,7 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.comparison_table import format_comparison
 from smoothvla_ros.evaluation.episode_table import EpisodeRow, row_from_episode
 from smoothvla_ros.evaluation.measures import MEASURES
-from smoothvla_ros.evaluation.pairing import Pairing, pair_rows
-from smoothvla_ros.evaluation.pooling import pooled_change_percent, pooled_success_change
+from smoothvla_ros.evaluation.pairing import pair_rows
 from smoothvla_ros.evaluation.statistics import wilson
 from smoothvla_ros.evaluation.summary import (
     RunContext,
@@ -187,32 +186,3 @@ def test_printed_table_shows_figures_and_intervals(row: EpisodeRow) -> None:
     for figure in ('3.00 [', '1.50 [', '-50.0 % [-50.0, -50.0]'):
         assert figure in line
     assert 'the 3 of 3 scenes (100 %) that both solve' in table
-
-
-def test_pooled_seeds_are_as_uncertain_as_the_seeds(row: EpisodeRow) -> None:
-    """Means pool over all pairs; seeds that disagree widen the interval, more pairs do not help."""
-    rng = np.random.default_rng(4)
-
-    def pairing(ratio: float, count: int) -> Pairing:
-        jerks = list(rng.lognormal(1.0, 0.1, count))
-        after = rows_of(row, 'after', [ratio * jerk for jerk in jerks], failures=(0,))
-        return pair_rows(rows_of(row, 'before', jerks), after)
-
-    ratios = (0.5, 0.7, 0.9)
-    pooled = {seed: pairing(ratio, 80) for seed, ratio in enumerate(ratios)}
-    change = pooled_change_percent(pooled, 'jerk', seed=0, replicates=2000)
-    assert change is not None
-    values = [item.measured('jerk') for item in pooled.values()]
-    total = [sum(side.sum() for side in sides) for sides in zip(*values, strict=True)]
-    assert change.mean == pytest.approx(100.0 * (total[1] / total[0] - 1.0))
-    assert change.low < -44.0
-    assert change.high > -16.0
-    agreeing = {seed: pairing(0.7, 80) for seed in range(3)}
-    narrow = pooled_change_percent(agreeing, 'jerk', seed=0, replicates=2000)
-    assert narrow is not None
-    assert narrow.high - narrow.low < 1.0
-    success = pooled_success_change(pooled, seed=0, replicates=2000)
-    assert success is not None
-    assert success.mean == pytest.approx(-1 / 80)
-    assert pooled_change_percent({}, 'jerk', seed=0) is None
-    assert pooled_success_change({}, seed=0) is None

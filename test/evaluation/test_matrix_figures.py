@@ -11,8 +11,7 @@ import pytest
 from matrix_world import made_row, made_rows
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.evaluation.bootstrap import paired_change_percent
-from smoothvla_ros.evaluation.cell_record import (
+from smoothvla_ros.evaluation.benchmark.cell_record import (
     CellName,
     CellRecord,
     read_record,
@@ -20,10 +19,11 @@ from smoothvla_ros.evaluation.cell_record import (
     rounded,
     write_record,
 )
+from smoothvla_ros.evaluation.benchmark.figures import compared, described
+from smoothvla_ros.evaluation.benchmark.matrix import Kinds, Matrix, Part, PlannedCell, Role
+from smoothvla_ros.evaluation.benchmark.scene_bootstrap import SceneBootstrap
+from smoothvla_ros.evaluation.bootstrap import paired_change_percent
 from smoothvla_ros.evaluation.episode_table import EpisodeRow
-from smoothvla_ros.evaluation.matrix import Kinds, Matrix, Part, PlannedCell, Role
-from smoothvla_ros.evaluation.matrix_figures import compared, described
-from smoothvla_ros.evaluation.scene_bootstrap import SceneBootstrap
 from smoothvla_ros.evaluation.statistics import wilson
 
 NAME = CellName('libero_spatial', 'binary', 1)

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from matrix_world import made_row
 
-from smoothvla_ros.evaluation import scene_bootstrap
-from smoothvla_ros.evaluation.cell_record import CellName, CellRecord
-from smoothvla_ros.evaluation.matrix import (
+from smoothvla_ros.evaluation.benchmark import scene_bootstrap
+from smoothvla_ros.evaluation.benchmark.bars import Verdict, bars
+from smoothvla_ros.evaluation.benchmark.cell_record import CellName, CellRecord
+from smoothvla_ros.evaluation.benchmark.matrix import (
     PERTURBATIONS,
     WRONG_INSTRUCTION,
     Matrix,
@@ -18,9 +19,8 @@ from smoothvla_ros.evaluation.matrix import (
     PlannedCell,
     Role,
 )
-from smoothvla_ros.evaluation.results import POOLED_SUITES, REWARDS, Results
-from smoothvla_ros.evaluation.results_bars import Verdict, bars
-from smoothvla_ros.evaluation.results_page import NOT_YET, page
+from smoothvla_ros.evaluation.benchmark.page import NOT_YET, page
+from smoothvla_ros.evaluation.benchmark.results import POOLED_SUITES, REWARDS, Results
 
 SAMPLED = 0.5
 TASKS, EPISODES, SEEDS = 10, 10, (0, 1, 2)

@@ -19,12 +19,12 @@ from toy_world import ToyPolicy, ToySource, load_toy  # noqa: E402
 from smoothvla_ros import cli  # noqa: E402
 from smoothvla_ros.configuration import from_mapping, load  # noqa: E402
 from smoothvla_ros.errors import UserError  # noqa: E402
-from smoothvla_ros.evaluation.cell_record import read_records  # noqa: E402
-from smoothvla_ros.evaluation.matrix import Role  # noqa: E402
-from smoothvla_ros.workflows.benchmark import write_tables  # noqa: E402
-from smoothvla_ros.workflows.benchmark_cells import benchmark_cells, chosen_cells  # noqa: E402
-from smoothvla_ros.workflows.benchmark_config import BenchmarkConfig, default_file  # noqa: E402
-from smoothvla_ros.workflows.benchmark_run import Benchmark  # noqa: E402
+from smoothvla_ros.evaluation.benchmark.cell_record import read_records  # noqa: E402
+from smoothvla_ros.evaluation.benchmark.matrix import Role  # noqa: E402
+from smoothvla_ros.workflows.benchmark.cells import benchmark_cells, chosen_cells  # noqa: E402
+from smoothvla_ros.workflows.benchmark.command import write_tables  # noqa: E402
+from smoothvla_ros.workflows.benchmark.config import BenchmarkConfig, default_file  # noqa: E402
+from smoothvla_ros.workflows.benchmark.run import Benchmark  # noqa: E402
 
 SUITE = 'libero_goal'
 

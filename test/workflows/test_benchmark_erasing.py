@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / 'evaluation'))
 
 from matrix_world import made_row
 
-from smoothvla_ros.workflows.benchmark_erasing import PENALTIES, erasing
+from smoothvla_ros.workflows.benchmark.erasing import PENALTIES, erasing
 
 
 def group(task: int, successes: int, members: int = 8, roughness: float = 1.0) -> list:

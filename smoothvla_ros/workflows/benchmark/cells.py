@@ -12,8 +12,8 @@ import torch
 
 from smoothvla_ros.configuration import from_mapping, to_mapping
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.evaluation.cell_record import CellName
-from smoothvla_ros.evaluation.matrix import (
+from smoothvla_ros.evaluation.benchmark.cell_record import CellName
+from smoothvla_ros.evaluation.benchmark.matrix import (
     AS_TRAINED,
     PERTURBATIONS,
     SFT,
@@ -25,7 +25,7 @@ from smoothvla_ros.evaluation.matrix import (
 from smoothvla_ros.policies.chunk_filters import chunk_filter_factory
 from smoothvla_ros.simulation import tasks
 from smoothvla_ros.training.config import TrainConfig
-from smoothvla_ros.workflows.benchmark_config import AUTO_DEVICE, BenchmarkConfig, method_of
+from smoothvla_ros.workflows.benchmark.config import AUTO_DEVICE, BenchmarkConfig, method_of
 
 # What may differ between two machines that measure one cell: where and how fast, not what.
 _FREE = ('output', 'resume', 'robots', 'keep_checkpoints', 'device', 'policy', 'video')

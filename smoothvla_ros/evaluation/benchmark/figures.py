@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from smoothvla_ros.evaluation.benchmark.matrix import Scene
+from smoothvla_ros.evaluation.benchmark.scene_bootstrap import SceneBootstrap
 from smoothvla_ros.evaluation.episode_table import EpisodeRow
-from smoothvla_ros.evaluation.matrix import Scene
 from smoothvla_ros.evaluation.measures import MEASURES, Measure
-from smoothvla_ros.evaluation.scene_bootstrap import SceneBootstrap
 from smoothvla_ros.evaluation.statistics import Interval, wilson
 
 _COLUMNS = (

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from smoothvla_ros.evaluation import paper_numbers as paper
-from smoothvla_ros.evaluation.results import GREEDY, SAMPLED
-from smoothvla_ros.evaluation.results_bars import Bar, with_interval
+from smoothvla_ros.evaluation.benchmark import paper_numbers as paper
+from smoothvla_ros.evaluation.benchmark.bars import Bar, with_interval
+from smoothvla_ros.evaluation.benchmark.results import GREEDY, SAMPLED
 
 NOT_YET = 'not yet measured'
 _SAME_SPEED_PERCENT = 10.0

@@ -11,15 +11,15 @@ from typing import Any
 
 from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.configuration import load
-from smoothvla_ros.evaluation.cell_record import read_records
-from smoothvla_ros.evaluation.matrix import Matrix
-from smoothvla_ros.evaluation.results import Results, plain
-from smoothvla_ros.evaluation.results_bars import Bar, bars
-from smoothvla_ros.evaluation.results_page import page
-from smoothvla_ros.workflows.benchmark_cells import Cell, benchmark_cells, chosen_cells
-from smoothvla_ros.workflows.benchmark_config import BenchmarkConfig, default_file
-from smoothvla_ros.workflows.benchmark_erasing import FIRST_ITERATION, erasing
-from smoothvla_ros.workflows.benchmark_run import Benchmark
+from smoothvla_ros.evaluation.benchmark.bars import Bar, bars
+from smoothvla_ros.evaluation.benchmark.cell_record import read_records
+from smoothvla_ros.evaluation.benchmark.matrix import Matrix
+from smoothvla_ros.evaluation.benchmark.page import page
+from smoothvla_ros.evaluation.benchmark.results import Results, plain
+from smoothvla_ros.workflows.benchmark.cells import Cell, benchmark_cells, chosen_cells
+from smoothvla_ros.workflows.benchmark.config import BenchmarkConfig, default_file
+from smoothvla_ros.workflows.benchmark.erasing import FIRST_ITERATION, erasing
+from smoothvla_ros.workflows.benchmark.run import Benchmark
 
 NOTES = 'notes.md'
 # What two cores do, rollouts and greedy episodes with their updates, in an otherwise idle hour.

@@ -13,11 +13,16 @@ from typing import Any
 
 from smoothvla_ros.errors import UserError, disk_errors
 from smoothvla_ros.evaluation.archive import TABLE, EpisodeArchive
-from smoothvla_ros.evaluation.cell_record import CellRecord, read_record, rounded, write_record
+from smoothvla_ros.evaluation.benchmark.cell_record import (
+    CellRecord,
+    read_record,
+    rounded,
+    write_record,
+)
+from smoothvla_ros.evaluation.benchmark.matrix import WRONG_INSTRUCTION, Part
+from smoothvla_ros.evaluation.benchmark.results import SMOOTH
 from smoothvla_ros.evaluation.episode_table import EpisodeRow, read_rows, write_rows
-from smoothvla_ros.evaluation.matrix import WRONG_INSTRUCTION, Part
 from smoothvla_ros.evaluation.report import METRICS, read_metrics
-from smoothvla_ros.evaluation.results import SMOOTH
 from smoothvla_ros.evaluation.reworded_policy import RewordedPolicy, wrong_instructions
 from smoothvla_ros.evaluation.versions import versions
 from smoothvla_ros.kinematics import Arm
@@ -30,10 +35,10 @@ from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.process_rollouts import ProcessRolloutSource
 from smoothvla_ros.training.rollouts import RolloutSource
-from smoothvla_ros.workflows.benchmark_cells import Cell, cell_folder, device_of
-from smoothvla_ros.workflows.benchmark_config import BenchmarkConfig
-from smoothvla_ros.workflows.benchmark_erasing import FIRST_ITERATION
-from smoothvla_ros.workflows.benchmark_progress import MatrixProgress
+from smoothvla_ros.workflows.benchmark.cells import Cell, cell_folder, device_of
+from smoothvla_ros.workflows.benchmark.config import BenchmarkConfig
+from smoothvla_ros.workflows.benchmark.erasing import FIRST_ITERATION
+from smoothvla_ros.workflows.benchmark.progress import MatrixProgress
 from smoothvla_ros.workflows.evaluate import evaluate
 from smoothvla_ros.workflows.train import BEFORE, POLICY, Loader, train
 

@@ -7,7 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from smoothvla_ros.evaluation.matrix import (
+from smoothvla_ros.evaluation.benchmark.figures import compared, described
+from smoothvla_ros.evaluation.benchmark.matrix import (
     PERTURBATIONS,
     SFT,
     WRONG_INSTRUCTION,
@@ -15,7 +16,6 @@ from smoothvla_ros.evaluation.matrix import (
     Matrix,
     Role,
 )
-from smoothvla_ros.evaluation.matrix_figures import compared, described
 from smoothvla_ros.evaluation.pairing import common_estimator
 
 BINARY, SMOOTH, DECOUPLED = 'binary', 'smooth', 'decoupled'

@@ -7,8 +7,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from smoothvla_ros.evaluation.benchmark.matrix import Scene
 from smoothvla_ros.evaluation.bootstrap import resample_weights
-from smoothvla_ros.evaluation.matrix import Scene
 from smoothvla_ros.evaluation.statistics import CONFIDENCE, Interval
 
 REPLICATES = 2_000

@@ -12,7 +12,7 @@ from typing import Any
 
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.evaluation.matrix import SFT
+from smoothvla_ros.evaluation.benchmark.matrix import SFT
 from smoothvla_ros.simulation import tasks
 
 FILE = 'benchmark.yaml'
@@ -113,5 +113,5 @@ def method_of(reward: str) -> str:
 
 def default_file() -> Path:
     """Return the shipped configuration, in a checkout or installed."""
-    checkout = Path(__file__).resolve().parents[2] / 'config' / FILE
+    checkout = Path(__file__).resolve().parents[3] / 'config' / FILE
     return checkout if checkout.exists() else Path(sys.prefix, 'share/smoothvla_ros/config', FILE)

@@ -1,0 +1,1 @@
+"""`smoothvla benchmark`: which cells are run, how, and what is written when."""

@@ -14,7 +14,7 @@ from launch import LaunchContext, LaunchDescription
 from smoothvla_ros.nodes.launch_arguments import check, declare_arguments, given
 from smoothvla_ros.nodes.launch_recorder import declare_recording, recorder
 from smoothvla_ros.nodes.launch_viewer import NONE, declare_viewer, viewer, wanted
-from smoothvla_ros.workflows.evaluation_config import EvaluationConfig
+from smoothvla_ros.workflows.evaluation.config import EvaluationConfig
 
 SHARE = Path(__file__).resolve().parents[1]
 CONFIG = SHARE / 'config'

@@ -1,4 +1,4 @@
-"""Evaluation over the graph: the job of `workflows.evaluate`, its episodes over topics."""
+"""Evaluation over the graph: the job of `workflows.evaluation`, its episodes over topics."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from smoothvla_ros.evaluation.comparison_table import print_comparison
 from smoothvla_ros.evaluation.report import REPORT
 from smoothvla_ros.nodes.jobs import run_job
 from smoothvla_ros.nodes.topic_rollouts import TopicRolloutSource
-from smoothvla_ros.workflows.evaluate import run_evaluation
-from smoothvla_ros.workflows.evaluation_config import EvaluationConfig
+from smoothvla_ros.workflows.evaluation.config import EvaluationConfig
+from smoothvla_ros.workflows.evaluation.run import run_evaluation
 
 
 def evaluate_over_topics(node: Node, config: EvaluationConfig, source: TopicRolloutSource) -> None:

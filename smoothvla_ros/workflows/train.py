@@ -14,6 +14,7 @@ from smoothvla_ros.configuration import load, to_mapping
 from smoothvla_ros.control.motion_guard.robot import RobotDescription
 from smoothvla_ros.errors import UserError, disk_errors
 from smoothvla_ros.evaluation.archive import TABLE, TRAJECTORIES, EpisodeArchive
+from smoothvla_ros.evaluation.comparison_table import print_comparison
 from smoothvla_ros.evaluation.episode_table import EpisodeRow
 from smoothvla_ros.evaluation.report import FIGURES, REPORT, write_report
 from smoothvla_ros.evaluation.summary import SUMMARY, RunContext, read_summary
@@ -43,7 +44,7 @@ from smoothvla_ros.training.schedule import Schedule
 from smoothvla_ros.training.trainer_checkpoint import save_trainer
 from smoothvla_ros.workflows.analyze import robot_file
 from smoothvla_ros.workflows.arm_training import print_update, train_from_arm
-from smoothvla_ros.workflows.evaluate import evaluate, print_comparison
+from smoothvla_ros.workflows.evaluation.episodes import evaluate
 from smoothvla_ros.workflows.learner_processes import (
     LearnerStart,
     deterministic_kernels,

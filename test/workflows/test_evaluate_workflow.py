@@ -35,10 +35,11 @@ from smoothvla_ros.records import (
 from smoothvla_ros.simulation.splits import Split, split_of
 from smoothvla_ros.simulation.tasks import tasks
 from smoothvla_ros.training.rollouts import LostEpisode
-from smoothvla_ros.workflows import evaluate as evaluate_module
 from smoothvla_ros.workflows import report as report_command
-from smoothvla_ros.workflows.evaluate import evaluate, run_evaluation
-from smoothvla_ros.workflows.evaluation_config import EvaluationConfig
+from smoothvla_ros.workflows.evaluation import command, contestants
+from smoothvla_ros.workflows.evaluation.config import EvaluationConfig
+from smoothvla_ros.workflows.evaluation.episodes import evaluate
+from smoothvla_ros.workflows.evaluation.run import run_evaluation
 
 STEPS, CHUNK = 24, 8
 
@@ -216,8 +217,8 @@ def faked(arm: Arm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Fak
         return sources[-1]
 
     spec = PolicySpec(8, 7, 256, 'libero_osc_pose', ('agentview', 'wrist'), 96)
-    monkeypatch.setattr(evaluate_module, 'ProcessRolloutSource', source)
-    monkeypatch.setattr(evaluate_module, 'load_policy', lambda *_: SimpleNamespace(spec=spec))
+    monkeypatch.setattr(contestants, 'ProcessRolloutSource', source)
+    monkeypatch.setattr(contestants, 'load_policy', lambda *_: SimpleNamespace(spec=spec))
     return sources
 
 
@@ -268,11 +269,11 @@ def test_an_output_is_never_mixed_or_overwritten(faked: list[FakeSource], tmp_pa
 def test_command_line_names_every_setting() -> None:
     """Each setting is an option, and what is given on the command line arrives converted."""
     parser = argparse.ArgumentParser()
-    evaluate_module.add_arguments(parser)
+    command.add_arguments(parser)
     given = parser.parse_args(
         ['--tasks', '1,2', '--temperatures', '0,0.7', '--no-video', '--out', 'somewhere']
     )
-    config = load(EvaluationConfig, None, evaluate_module.given_settings(given))
+    config = load(EvaluationConfig, None, command.given_settings(given))
     assert (config.tasks, config.temperatures) == ((1, 2), (0.0, 0.7))
     assert (config.video, config.out) == (False, Path('somewhere'))
     assert config.suite == EvaluationConfig().suite

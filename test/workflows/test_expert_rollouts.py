@@ -7,8 +7,8 @@ import pytest
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.records import EpisodeRequest
 from smoothvla_ros.simulation.splits import Split, episode_names
-from smoothvla_ros.workflows.evaluate import run_evaluation
-from smoothvla_ros.workflows.evaluation_config import EvaluationConfig
+from smoothvla_ros.workflows.evaluation.config import EvaluationConfig
+from smoothvla_ros.workflows.evaluation.run import run_evaluation
 from smoothvla_ros.workflows.expert_rollouts import ExpertRolloutSource
 
 

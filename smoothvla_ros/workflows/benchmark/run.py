@@ -39,7 +39,7 @@ from smoothvla_ros.workflows.benchmark.cells import Cell, cell_folder, device_of
 from smoothvla_ros.workflows.benchmark.config import BenchmarkConfig
 from smoothvla_ros.workflows.benchmark.erasing import FIRST_ITERATION
 from smoothvla_ros.workflows.benchmark.progress import MatrixProgress
-from smoothvla_ros.workflows.evaluate import evaluate
+from smoothvla_ros.workflows.evaluation.episodes import evaluate
 from smoothvla_ros.workflows.train import BEFORE, POLICY, Loader, train
 
 Wrap = Callable[[Policy], Policy]

@@ -1,0 +1,54 @@
+"""The command line of `smoothvla eval`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from smoothvla_ros.configuration import load
+from smoothvla_ros.evaluation.comparison_table import print_comparison
+from smoothvla_ros.evaluation.report import REPORT
+from smoothvla_ros.workflows.evaluation.config import EvaluationConfig
+from smoothvla_ros.workflows.evaluation.run import run_evaluation
+from smoothvla_ros.workflows.rollout_choice import add_rollout_arguments, open_rollouts
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments; every setting of `EvaluationConfig` is one."""
+    add_rollout_arguments(parser)
+    parser.add_argument('--config', type=Path, help='YAML file of the settings below')
+    for field in dataclasses.fields(EvaluationConfig):
+        default = field.default
+        if isinstance(default, tuple):
+            default = ','.join(f'{item:g}' for item in default) or 'all'
+        option = '--' + field.name.replace('_', '-')
+        help_text = f'{field.metadata["description"]} (default: {default})'.replace('%', '%%')
+        if field.type == 'bool':
+            parser.add_argument(
+                option, action=argparse.BooleanOptionalAction, default=None, help=help_text
+            )
+        else:
+            parser.add_argument(option, metavar=field.name.upper(), help=help_text)
+
+
+def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what the command line sets, by the name of the setting."""
+    names = {field.name for field in dataclasses.fields(EvaluationConfig)}
+    return {
+        name: value
+        for name, value in vars(arguments).items()
+        if name in names and value is not None
+    }
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Evaluate, print the table and say where the report is."""
+    config = load(EvaluationConfig, arguments.config, given_settings(arguments))
+    opener = partial(open_rollouts, arguments, config.device, config.robots)
+    summary = run_evaluation(config, open_source=opener)
+    print_comparison(summary)
+    print(f'\nreport: {config.out / REPORT}')
+    return 0

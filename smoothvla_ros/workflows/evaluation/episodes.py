@@ -1,0 +1,107 @@
+"""One policy through its scenes: every episode kept as it finishes, none run twice."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from tqdm import tqdm
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.evaluation.archive import EpisodeArchive
+from smoothvla_ros.evaluation.episode_table import EpisodeRow
+from smoothvla_ros.records import Episode, EpisodeRequest
+from smoothvla_ros.simulation.splits import Split, episode_names
+from smoothvla_ros.training.group_sampling import collect_episodes
+from smoothvla_ros.training.rollouts import RolloutSource
+
+log = logging.getLogger(__name__)
+
+
+def evaluate(
+    source: RolloutSource,
+    policy_label: str,
+    suite: str,
+    tasks: Sequence[int],
+    split: Split,
+    episodes: int,
+    seed: int,
+    temperature: float,
+    *,
+    archive: EpisodeArchive,
+    policy_version: int = 0,
+    attempts: int = 2,
+    on_row: Callable[[EpisodeRow], None] | None = None,
+) -> list[EpisodeRow]:
+    """Run a policy on `episodes` scenes of every task and return their rows, in order of scenes.
+
+    source: must already serve `policy_version`.  policy_label: a plain name, 'before' for example;
+    the same seed gives every label the same scenes.  temperature: 0 is greedy.
+    archive: keeps each episode as it finishes; those that it holds already are not run again.
+    on_row: called with every new row, instead of a progress bar.
+    An episode that stays lost after `attempts` is logged and has no row. Raises UserError if none
+    came, or if the archive holds them from another scene.
+    """
+    requests = [
+        EpisodeRequest(
+            episode_id=f'{policy_label}-t{temperature:g}-task{task:02d}-{index:04d}',
+            name=name,
+            group=index,
+            temperature=temperature,
+            seed=seed,
+            policy_version=policy_version,
+        )
+        for task in tasks
+        for index, name in enumerate(episode_names(suite, task, split, episodes, seed))
+    ]
+    missing = [request for request in requests if not _finished(archive, policy_label, request)]
+    with tqdm(
+        total=len(requests),
+        initial=len(requests) - len(missing),
+        desc=f'{policy_label}, {_sampling(temperature)}',
+        unit='episode',
+        # A caller that is told of every row shows them itself.
+        disable=None if on_row is None else True,
+    ) as bar:
+        successes: list[float] = []
+        jerks: list[float] = []
+
+        def keep(episode: Episode) -> None:
+            row = archive.add(episode, policy_label)
+            successes.append(row.success)
+            if row.success and np.isfinite(row.jerk):
+                jerks.append(row.jerk)
+            bar.update()
+            bar.set_postfix_str(
+                f'success {np.mean(successes):.0%}, '
+                f'jerk {np.mean(jerks) if jerks else float("nan"):.2f} m/s^3'
+            )
+            if on_row is not None:
+                on_row(row)
+
+        collect_episodes(source, missing, attempts, keep)
+    found = {request: archive.row(policy_label, request.episode_id) for request in requests}
+    lost = [request.episode_id for request, row in found.items() if row is None]
+    if lost:
+        log.warning('%d of %d episodes are lost: %s', len(lost), len(found), ', '.join(lost))
+    rows = [row for row in found.values() if row is not None]
+    if not rows:
+        raise UserError(f'{policy_label}: all {len(requests)} episodes are lost; see the log above')
+    return rows
+
+
+def _finished(archive: EpisodeArchive, label: str, request: EpisodeRequest) -> bool:
+    """Say whether an episode is there.  Raises UserError if another one has its id."""
+    row = archive.row(label, request.episode_id)
+    if row is None:
+        return False
+    if (row.name, row.temperature, row.seed) != (request.name, request.temperature, request.seed):
+        raise UserError(
+            f'{archive.folder} holds {request.episode_id} of other settings; choose another output'
+        )
+    return True
+
+
+def _sampling(temperature: float) -> str:
+    return 'greedy' if temperature == 0.0 else f'temperature {temperature:g}'

@@ -20,6 +20,7 @@ FOUNDATIONS = (
     'atomic_files',
     'configuration',
     'errors',
+    'folder_lock',
     'own_function',
     'parent_death',
     'ros_domain',

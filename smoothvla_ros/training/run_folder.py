@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterable
@@ -13,10 +12,10 @@ from typing import Any
 from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.configuration import to_mapping
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.folder_lock import FolderLock
 from smoothvla_ros.training.config import TrainConfig
 
 _RECORD = 'run.json'
-_LOCK = '.lock'
 
 # What may differ when a run goes on: it changes where and how fast, not what comes out.
 _FREE = ('output', 'resume', 'robots', 'keep_checkpoints')
@@ -35,20 +34,7 @@ class RunFolder:
         self._config = to_mapping(config)
         self._record = self.path / _RECORD
         check_folder(config, files)
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.path / _LOCK).open('w')
-        except OSError as error:
-            raise UserError(
-                f'output={self.path} cannot be written: {error.strerror}; choose another folder'
-            ) from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self._lock.close()
-            raise UserError(
-                f'output={self.path} is in use by another process; wait or choose another folder'
-            ) from error
+        self._lock = FolderLock(self.path, 'output=')
 
     def __enter__(self) -> RunFolder:
         return self
@@ -59,7 +45,7 @@ class RunFolder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._lock.close()
+        self._lock.release()
 
     @property
     def finished(self) -> bool:

@@ -14,6 +14,7 @@ import torch
 from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.configuration import load, to_mapping
 from smoothvla_ros.errors import UserError, disk_errors
+from smoothvla_ros.folder_lock import FolderLock
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.policies.instructions import Vocabulary
 from smoothvla_ros.policies.policy import policy_folder
@@ -61,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     values = {name: value for name, value in vars(arguments).items() if value is not None}
     config = load(SFTConfig, arguments.config, _of(SFTConfig, values))
     names = load(LeRobotNames, None, _of(LeRobotNames, values))
-    with disk_errors(f'--out {arguments.out}'):
+    with disk_errors(f'--out {arguments.out}'), FolderLock(arguments.out, '--out '):
         policy = train_sft(arguments.data, arguments.out, config, arguments.init, names)
     print(f'policy: {policy}')
     return 0

@@ -8,6 +8,7 @@ from sft_data import episode, own_file, tiny_shape
 
 from smoothvla_ros.cli import main
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.folder_lock import FolderLock
 from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.small_vla.policy import SmallVLAPolicy
 from smoothvla_ros.training.sft.config import SFTConfig
@@ -85,3 +86,11 @@ def test_bad_arguments_get_one_line(arguments, named, tmp_path, monkeypatch, cap
     message = capsys.readouterr().err.strip().splitlines()[-1]
     assert message.startswith('smoothvla:')
     assert named in message
+
+
+def test_a_second_process_is_kept_out(tmp_path, monkeypatch, capsys):
+    """Two trainings into one folder would overwrite each other's state."""
+    monkeypatch.chdir(tmp_path)
+    with FolderLock(tmp_path / 'out', ''):
+        assert main(['sft', '--out', 'out', '--data', '.', '--steps', '1']) == 2
+    assert 'in use' in capsys.readouterr().err

@@ -14,6 +14,7 @@ import pytest
 
 from smoothvla_ros.configuration import from_mapping, load
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.folder_lock import FolderLock
 from smoothvla_ros.evaluation.archive import TABLE, EpisodeArchive
 from smoothvla_ros.evaluation.episode_table import EpisodeRow
 from smoothvla_ros.evaluation.report import REPORT, write_report
@@ -248,6 +249,14 @@ def test_evaluation_compares_greedy_and_sampled(faked: list[FakeSource], tmp_pat
     assert again['paired'] == summary['paired']
 
 
+def test_a_second_process_is_kept_out(faked: list[FakeSource], tmp_path: Path) -> None:
+    """Two evaluations into one folder would count each other's episodes as their own."""
+    with FolderLock(tmp_path / 'out', ''), pytest.raises(UserError, match='in use'):
+        run_evaluation(configured(tmp_path))
+    assert not faked
+    run_evaluation(configured(tmp_path))
+
+
 def test_an_output_is_never_mixed_or_overwritten(faked: list[FakeSource], tmp_path: Path) -> None:
     """Other settings, other weights, other files in the folder or no folder stop before any run."""
     run_evaluation(configured(tmp_path))
@@ -260,7 +269,8 @@ def test_an_output_is_never_mixed_or_overwritten(faked: list[FakeSource], tmp_pa
         run_evaluation(configured(tmp_path))
     with pytest.raises(UserError, match='not empty'):
         run_evaluation(configured(tmp_path, out=tmp_path / 'first'))
-    with pytest.raises(UserError, match='can be written'):
+    assert not (tmp_path / 'first' / '.lock').exists()
+    with pytest.raises(UserError, match='cannot be written'):
         run_evaluation(configured(tmp_path, out=tmp_path / 'first' / 'weights' / 'out'))
     assert len(faked) == ran
     assert {path: path.read_bytes() for path in (tmp_path / 'out').glob('*.*')} == before

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -25,6 +24,7 @@ from smoothvla_ros.evaluation.episode_table import EpisodeRow, read_rows, write_
 from smoothvla_ros.evaluation.report import METRICS, read_metrics
 from smoothvla_ros.evaluation.reworded_policy import RewordedPolicy, wrong_instructions
 from smoothvla_ros.evaluation.versions import versions
+from smoothvla_ros.folder_lock import FolderInUse, FolderLock
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.policies import Policy, load_policy
 from smoothvla_ros.policies.chunk_filters import ChunkFilterFactory, chunk_filter_factory
@@ -49,7 +49,6 @@ OpenSource = Callable[
 """What wraps the policy and what filters its chunks, to a source that plays with both."""
 
 _EVALUATION = 'evaluation'
-_LOCK = '.lock'
 
 # A setting that is younger than a cell's file had, in effect, its default there.
 _DEFAULTS = {
@@ -292,17 +291,12 @@ def _claimed(folder: Path) -> Iterator[bool]:
     Raises UserError if the folder cannot be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / _LOCK).open('w')
-    except OSError as error:
-        raise UserError(f'out={folder}: {error.strerror}; choose another folder') from error
+        lock = FolderLock(folder, 'out=')
+    except FolderInUse:
+        yield False
+        return
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+        yield True
 
 
 def _own_workers(config: BenchmarkConfig, load: Loader) -> OpenSource:

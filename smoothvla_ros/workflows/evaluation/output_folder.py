@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.configuration import to_mapping
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.summary import SUMMARY, read_summary
+from smoothvla_ros.folder_lock import LOCK
 from smoothvla_ros.workflows.evaluation.config import EvaluationConfig
 from smoothvla_ros.workflows.evaluation.contestants import Contestant
 
@@ -19,39 +21,48 @@ SETTINGS = 'evaluation.json'
 _FREE_SETTINGS = ('robots', 'video', 'out', 'device')
 
 
-def claim(config: EvaluationConfig, contestants: Sequence[Contestant]) -> float:
-    """Take the output folder, or go on in it; returns the seconds spent there before.
-
-    Raises UserError if it holds an evaluation of other settings or other weights.
-    """
+def check(config: EvaluationConfig, contestants: Sequence[Contestant]) -> None:
+    """Raise UserError if the output folder holds something else, or other settings or weights."""
     path = config.out / SETTINGS
-    settings = {
-        name: value for name, value in to_mapping(config).items() if name not in _FREE_SETTINGS
-    }
-    # Paths may be written in several ways; what counts is the weights.
-    settings |= {'policy': contestants[-1].sha256, 'compare': contestants[0].sha256}
-    settings['tasks'] = list(config.task_indices)
     if path.exists():
         try:
             found = json.loads(path.read_text())
         except (OSError, ValueError) as error:
             raise UserError(f'{path} cannot be read ({error}); choose another --out') from error
+        settings = _settings(config, contestants)
         different = sorted(name for name in settings if found.get(name) != settings[name])
         if different:
             raise UserError(
                 f'{config.out} holds an evaluation with another {different[0]}; '
                 'choose another --out'
             )
-        return _earlier_seconds(config.out)
-    if config.out.is_dir() and any(config.out.iterdir()):
+    elif config.out.is_dir() and any(file.name != LOCK for file in config.out.iterdir()):
         raise UserError(f'output {config.out} is not empty; choose another --out')
-    try:
-        write_file(path, json.dumps(settings, indent=2) + '\n')
-    except OSError as error:
-        raise UserError(
-            f'output {config.out}: {error.strerror}; choose a folder that can be written'
-        ) from error
+
+
+def claim(config: EvaluationConfig, contestants: Sequence[Contestant]) -> float:
+    """Take the output folder, which is locked, or go on in it; returns the seconds spent before.
+
+    Raises UserError as `check` does.
+    """
+    check(config, contestants)
+    path = config.out / SETTINGS
+    if path.exists():
+        return _earlier_seconds(config.out)
+    write_file(path, json.dumps(_settings(config, contestants), indent=2) + '\n')
     return 0.0
+
+
+def _settings(config: EvaluationConfig, contestants: Sequence[Contestant]) -> dict[str, Any]:
+    settings = {
+        name: value for name, value in to_mapping(config).items() if name not in _FREE_SETTINGS
+    }
+    # Paths may be written in several ways; what counts is the weights.
+    return settings | {
+        'policy': contestants[-1].sha256,
+        'compare': contestants[0].sha256,
+        'tasks': list(config.task_indices),
+    }
 
 
 def _earlier_seconds(folder: Path) -> float:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from smoothvla_ros.errors import disk_errors
 from smoothvla_ros.evaluation.archive import EpisodeArchive
 from smoothvla_ros.evaluation.report import write_report
 from smoothvla_ros.evaluation.summary import RunContext
+from smoothvla_ros.folder_lock import FolderLock
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.simulation.splits import Split
 from smoothvla_ros.simulation.tasks import tasks as tasks_of
 from smoothvla_ros.training.rollouts import RolloutSource
 from smoothvla_ros.workflows.evaluation.config import EvaluationConfig
-from smoothvla_ros.workflows.evaluation.contestants import OpenSource, contestants_of, serving
+from smoothvla_ros.workflows.evaluation.contestants import (
+    Contestant,
+    OpenSource,
+    contestants_of,
+    serving,
+)
 from smoothvla_ros.workflows.evaluation.episodes import evaluate
-from smoothvla_ros.workflows.evaluation.output_folder import claim
+from smoothvla_ros.workflows.evaluation.output_folder import check, claim
 
 
 def run_evaluation(
@@ -32,14 +39,19 @@ def run_evaluation(
     evaluation, and for everything a user can put right.
     """
     with disk_errors(f'output {config.out}'):
-        return _evaluation(config, source, open_source)
+        contestants = contestants_of(config)
+        check(config, contestants)
+        with FolderLock(config.out, 'output '):
+            return _evaluation(config, contestants, source, open_source)
 
 
 def _evaluation(
-    config: EvaluationConfig, source: RolloutSource | None, open_source: OpenSource | None
+    config: EvaluationConfig,
+    contestants: Sequence[Contestant],
+    source: RolloutSource | None,
+    open_source: OpenSource | None,
 ) -> dict[str, Any]:
     started = time.monotonic()
-    contestants = contestants_of(config)
     earlier_seconds = claim(config, contestants)
     archive = EpisodeArchive(config.out, Arm.panda())
     for version, contestant in enumerate(contestants):

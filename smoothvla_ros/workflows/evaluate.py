@@ -39,8 +39,8 @@ from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.group_sampling import collect_episodes
 from smoothvla_ros.training.process_rollouts import ProcessRolloutSource
 from smoothvla_ros.training.rollouts import RolloutSource
-from smoothvla_ros.workflows.evaluation_config import EvaluationConfig
-from smoothvla_ros.workflows.expert_rollouts import EXPERT, ExpertRolloutSource
+from smoothvla_ros.workflows.evaluation_config import EXPERT, EvaluationConfig
+from smoothvla_ros.workflows.expert_rollouts import ExpertRolloutSource
 from smoothvla_ros.workflows.rollout_choice import add_rollout_arguments, open_rollouts
 
 SETTINGS = 'evaluation.json'

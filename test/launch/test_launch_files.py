@@ -146,8 +146,16 @@ def test_bad_arguments_are_user_errors():
         ('evaluate', {'tasks': '10'}, "task 10 of suite 'libero_spatial' is unknown"),
         ('evaluate', {'episodes': '0'}, 'evaluation: episodes=0 is too small'),
         ('evaluate', {'compare': 'my/old/policy'}, "policy 'my/old/policy' not found at my/old"),
-        ('train', {'policy': '/nowhere'}, "policy '/nowhere' not found at /nowhere; give 'default'"),
-        ('deploy', {'policy': '/nowhere'}, "policy '/nowhere' not found at /nowhere; give 'default'"),
+        (
+            'train',
+            {'policy': '/nowhere'},
+            "policy '/nowhere' not found at /nowhere; give 'default'",
+        ),
+        (
+            'deploy',
+            {'policy': '/nowhere'},
+            "policy '/nowhere' not found at /nowhere; give 'default'",
+        ),
     ],
 )
 def test_what_a_node_would_refuse_is_refused_before_any_starts(file, given, words):

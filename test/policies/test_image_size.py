@@ -10,7 +10,7 @@ from smoothvla_ros.policies.image_size import image_size
 
 
 def test_the_size_is_that_of_the_loaded_policy(policy, openvla_policy, openvla_folder, tmp_path):
-    """The shipped policy, one with smaller images, a published checkpoint and what training wrote."""
+    """The shipped policy, one of smaller images, a published checkpoint and what training wrote."""
     assert image_size('default') == load_policy('default').spec.image_size
     policy.save(tmp_path / 'small')
     assert image_size(tmp_path / 'small') == policy.spec.image_size == 32

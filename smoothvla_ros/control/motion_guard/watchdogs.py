@@ -85,6 +85,7 @@ RULES: dict[Trip, Rule] = {
     Trip.NO_CHUNK: lambda pulse, limits: pulse.idle_s > limits.chunk_timeout_s,
 }
 
+
 def _silence(age_s: float) -> str:
     return f'none for {age_s:.3f} s' if math.isfinite(age_s) else 'none ever came'
 

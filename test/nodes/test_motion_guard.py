@@ -144,6 +144,16 @@ def test_same_chunk_twice_moves_once(standing):
     assert standing.states[-1].chunks == 1
 
 
+def test_every_chunk_that_was_taken_is_said(graph):
+    """However soon the next one comes: a recording tells by this which ones were executed."""
+    guard = graph().armed()
+    for count in range(1, 6):
+        guard.send(swing(0.01, 16))
+        guard.until(lambda count=count: guard.node._guard.chunks == count)
+    guard.until(lambda: guard.states[-1].chunks == 5)
+    assert {state.seq for state in guard.states if state.chunks} == set(range(1, 6))
+
+
 def test_chunk_before_arming_moves_nothing(graph):
     """A guard that was never armed commands nothing at all."""
     guard = graph()

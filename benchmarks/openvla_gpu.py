@@ -179,31 +179,49 @@ def agreement(device: str, tiny: bool) -> dict[str, float]:
 
 
 def update(device: str, tiny: bool, rows: int, peak_flops: float) -> dict[str, float]:
-    """One forward and backward pass of a micro-batch through the adapters, checkpointed.
+    """A micro-batch forward and backward through the adapter, checkpointed; and the comparison.
 
     Utilisation counts 4 * parameters * tokens: forward and the gradient of activations, without
-    what checkpointing computes again (the weights' own gradients are not needed).
+    what checkpointing computes again (the weights' own gradients are not needed). The comparison
+    with the starting policy, an adapter as after a resume, is a forward pass of either.
     """
     network = build(device, tiny, parallel=True)
     footprint = Footprint.of(network, 32)
     adapters = Adapters(network)
     adapters.become_learner(adapters.add(32, 16))
+    reference = adapters.add(32, 16)
+    adapters.add(32, 16)  # the sampler's
     network.set_gradient_checkpointing(True)
     given = inputs(network, rows, 1)
+    parameters = [value for value in network.parameters() if value.requires_grad]
+    optimiser = torch.optim.AdamW(parameters, lr=1e-4)
     if device != 'cpu':
         torch.cuda.reset_peak_memory_stats()
 
-    def step() -> None:
+    def log_probs() -> torch.Tensor:
         logits = network.action_logits(network.parallel_hidden(given, CHUNK * DIMENSION))
-        torch.log_softmax(logits.float(), dim=-1)[..., 0].mean().backward()
-        network.zero_grad(set_to_none=True)
+        return torch.log_softmax(logits.float(), dim=-1)[..., 0]
 
-    seconds = milliseconds({'step': step}, 3)['step'] / 1e3
+    def step() -> None:
+        optimiser.zero_grad(set_to_none=True)
+        log_probs().mean().backward()
+        optimiser.step()
+
+    @torch.no_grad()
+    def compare() -> None:
+        with adapters.using(reference):
+            log_probs()
+        log_probs()
+
+    times = milliseconds({'step': step, 'compare': compare}, 3)
+    seconds, compared = times['step'] / 1e3, times['compare'] / 1e3
     tokens = rows * (256 + len(PROMPT) + CHUNK * DIMENSION + 1)
+    updates = 64 * 15 / rows
     return {
         'rows': rows,
         'seconds': seconds,
-        'seconds_of_64_episodes_of_15_chunks': seconds * 64 * 15 / rows,
+        'seconds_of_64_episodes_of_15_chunks': seconds * updates,
+        'with_the_pace_anchor': (seconds + compared) * updates,
         'utilisation': 4.0 * footprint.parameters * tokens / seconds / peak_flops,
         'computed_gib': with_allowances(footprint.update_bytes(rows, tokens // rows, 1)),
         'peak_gib': 0.0 if device == 'cpu' else torch.cuda.max_memory_allocated() / 2**30,

@@ -19,7 +19,13 @@ from launch import LaunchContext, LaunchDescription
 from smoothvla_ros.cameras.settings import SOURCE_KINDS
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.robot_descriptions import robot_description
-from smoothvla_ros.nodes.launch_arguments import check_namespace, declare_arguments, given
+from smoothvla_ros.nodes.launch_arguments import (
+    check_namespace,
+    declare_arguments,
+    drawn_for,
+    given,
+    parameters_of,
+)
 from smoothvla_ros.nodes.launch_recorder import declare_recording, recorder
 from smoothvla_ros.nodes.launch_viewer import declare_viewer, viewer
 from smoothvla_ros.simulation.twin.config import TwinConfig
@@ -122,7 +128,9 @@ def ours(arguments: dict[str, str]) -> list[Node]:
 
 def twin(arguments: dict[str, str]) -> Node:
     """Return the node that stands for ros2_control, the arm and its cameras."""
-    return own_node(arguments, 'twin', 'twin', given(arguments, TWIN))
+    policy = arguments['policy'] or parameters_of('policy', arguments).get('policy')
+    drawn = drawn_for([policy] if policy else [], 'twin', arguments)
+    return own_node(arguments, 'twin', 'twin', drawn | given(arguments, TWIN))
 
 
 def cameras(arguments: dict[str, str]) -> list[Node]:

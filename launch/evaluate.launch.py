@@ -11,10 +11,10 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
-from smoothvla_ros.nodes.launch_arguments import check, declare_arguments, given
+from smoothvla_ros.nodes.launch_arguments import check, declare_arguments, drawn_for, given
 from smoothvla_ros.nodes.launch_recorder import declare_recording, recorder
 from smoothvla_ros.nodes.launch_viewer import NONE, declare_viewer, viewer, wanted
-from smoothvla_ros.workflows.evaluation.config import EvaluationConfig
+from smoothvla_ros.workflows.evaluation.config import EXPERT, EvaluationConfig
 
 SHARE = Path(__file__).resolve().parents[1]
 CONFIG = SHARE / 'config'
@@ -44,7 +44,11 @@ def graph(context: LaunchContext) -> list[Node]:
     arguments = context.launch_configurations
     namespace = arguments['namespace']
     config = arguments['config']
-    check(EvaluationConfig, arguments, EVALUATOR, 'evaluator')
+    settings = check(EvaluationConfig, arguments, EVALUATOR, 'evaluator')
+    policies = [settings.policy]
+    if settings.compare not in (None, EXPERT):
+        policies.append(settings.compare)
+    bridge = drawn_for(policies, 'libero_bridge', arguments) | given(arguments, BRIDGE)
     # An evaluation needs no observations back, only the motion.
     no_rollouts = {'record_rollouts': False}
     policy = {'graph': 'lock_step'} | no_rollouts | given(arguments, POLICY)
@@ -55,7 +59,7 @@ def graph(context: LaunchContext) -> list[Node]:
             executable='libero_bridge',
             name='libero_bridge',
             namespace=namespace,
-            parameters=[config, given(arguments, BRIDGE)],
+            parameters=[config, bridge],
             output='screen',
             on_exit=Shutdown(reason='libero_bridge ended'),
         ),

@@ -13,7 +13,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
-from smoothvla_ros.nodes.launch_arguments import check, declare_arguments, given
+from smoothvla_ros.nodes.launch_arguments import check, declare_arguments, drawn_for, given
 from smoothvla_ros.nodes.launch_recorder import declare_recording, recorder
 from smoothvla_ros.nodes.launch_viewer import declare_viewer, viewer
 from smoothvla_ros.training.config import TrainConfig
@@ -50,7 +50,9 @@ def graph(context: LaunchContext) -> list[Node]:
     arguments = context.launch_configurations
     namespace = arguments['namespace']
     config = arguments['config']
-    check_folder(check(TrainConfig, arguments, TRAINER, 'grpo_trainer'), ())
+    settings = check(TrainConfig, arguments, TRAINER, 'grpo_trainer')
+    check_folder(settings, ())
+    bridge = drawn_for([settings.policy], 'libero_bridge', arguments) | given(arguments, BRIDGE)
     lock_step = {'graph': 'lock_step'}
     return [
         *recorder(arguments),
@@ -59,7 +61,7 @@ def graph(context: LaunchContext) -> list[Node]:
             executable='libero_bridge',
             name='libero_bridge',
             namespace=namespace,
-            parameters=[config, given(arguments, BRIDGE)],
+            parameters=[config, bridge],
             output='screen',
             on_exit=Shutdown(reason='libero_bridge ended'),
         ),

@@ -14,6 +14,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 from smoothvla_ros.configuration import from_mapping
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.policies.image_size import image_size
 
 Config = TypeVar('Config')
 
@@ -63,10 +64,24 @@ def check(
     """
     check_namespace(configurations)
     fields = {field.name for field in dataclasses.fields(config_class)}
-    below = _parameters_of(node, Path(configurations['config']))
+    below = parameters_of(node, configurations)
     values = {name: value for name, value in below.items() if name in fields}
     values |= {name: configurations[name] for name in names if configurations.get(name)}
     return from_mapping(config_class, values, f'launch arguments of {node}')
+
+
+def drawn_for(
+    policies: Sequence[str], simulator: str, configurations: Mapping[str, str]
+) -> dict[str, int]:
+    """Return how large a node that simulates must draw what these policies see.
+
+    configurations: with `config`, the parameter file, whose `image_size` for that node holds where
+    it has one; nothing is returned then.
+    Raises UserError for a policy that is not there.
+    """
+    if not policies or 'image_size' in parameters_of(simulator, configurations):
+        return {}
+    return {'image_size': max(map(image_size, policies))}
 
 
 def check_namespace(configurations: Mapping[str, str]) -> None:
@@ -79,8 +94,12 @@ def check_namespace(configurations: Mapping[str, str]) -> None:
         )
 
 
-def _parameters_of(node: str, file: Path) -> dict[str, Any]:
-    """Return a node's parameters in a file, whatever the namespace that the file gives it."""
+def parameters_of(node: str, configurations: Mapping[str, str]) -> dict[str, Any]:
+    """Return a node's parameters in the file `config`, whatever the namespace given there.
+
+    Raises UserError for a file that cannot be read, or is no parameter file.
+    """
+    file = Path(configurations['config'])
     try:
         content = yaml.safe_load(file.read_text())
     except OSError as error:

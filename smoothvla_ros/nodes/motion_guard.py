@@ -73,7 +73,7 @@ class MotionGuardNode(AutostartNode):
             )
         ]
         self._said: tuple[Any, ...] = ()
-        self._said_ns = 0
+        self._said_ns = self._said_chunks = 0
         # A system clock that is set back would stop a timer of its own kind.
         simulated = self.get_parameter('use_sim_time').value
         clock = self.get_clock() if simulated else Clock(clock_type=ClockType.STEADY_TIME)
@@ -149,6 +149,8 @@ class MotionGuardNode(AutostartNode):
                 now_ns = self._now_ns()
                 self._listen(now_ns)
                 self._guard.offer(now_ns, from_action_chunk(message))
+                # Here and not at the next tick: before that another one may be taken.
+                self._say(now_ns)
 
     def _service(self, name: str, request: Callable[[int], str]) -> Any:
         def answer(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
@@ -164,13 +166,14 @@ class MotionGuardNode(AutostartNode):
         return self.create_service(Trigger, f'~/{name}', answer)
 
     def _say(self, now_ns: int) -> None:
-        """Publish the state when it changed, and ten times a second."""
+        """Publish the state when it changed, when a chunk was taken, and ten times a second."""
         guard = self._guard
         state = guard.phase, guard.reason, guard.fault_latched, guard.refusals.total()
         changed = state != self._said
-        if not changed and 0 <= now_ns - self._said_ns < STATE_PERIOD_S * 1e9:
+        news = changed or guard.chunks != self._said_chunks
+        if not news and 0 <= now_ns - self._said_ns < STATE_PERIOD_S * 1e9:
             return
-        self._said_ns = now_ns
+        self._said_ns, self._said_chunks = now_ns, guard.chunks
         name = self.get_namespace().strip('/')
         self._states.publish(to_guard_state(guard, name, self._robot.base_frame, now_ns))
         if changed:

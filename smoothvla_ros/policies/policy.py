@@ -6,15 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import torch
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.policies.hub import cached_snapshot, is_hub_name
 from smoothvla_ros.records import Observation
+
+if TYPE_CHECKING:
+    # Seconds to import, and a launch file needs to know no more than where a policy lies.
+    import torch
+
+    from smoothvla_ros.kinematics.arm import Arm
 
 DEFAULT_POLICY = 'default'
 
@@ -116,8 +120,21 @@ def policy_folder(path_or_name: str | Path) -> Path:
     return Path(path_or_name)
 
 
+def existing_policy_folder(path_or_name: str | Path) -> Path:
+    """Return the folder of a policy.  Raises UserError, with what may be given, if it is none."""
+    folder = policy_folder(path_or_name)
+    if not folder.is_dir():
+        raise UserError(
+            f'policy {str(path_or_name)!r} not found at {folder}; give {DEFAULT_POLICY!r}, a '
+            'folder that `smoothvla sft` or training wrote, or a published OpenVLA checkpoint'
+        )
+    return folder
+
+
 def torch_device(name: str) -> torch.device:
     """Return a torch device that can be used on this machine.  Raises UserError for any other."""
+    import torch
+
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
@@ -137,15 +154,11 @@ def load_policy(path_or_name: str | Path, device: str = 'cpu', arm: Arm | None =
     arm: whose kinematics give the proprioception; None is the Panda.
     Raises UserError naming the path and what is wrong with it, or a device that is not here.
     """
-    folder = policy_folder(path_or_name)
-    if not folder.is_dir():
-        raise UserError(
-            f'policy {str(path_or_name)!r} not found at {folder}; give {DEFAULT_POLICY!r}, a '
-            'folder that `smoothvla sft` or training wrote, or a published OpenVLA checkpoint'
-        )
+    folder = existing_policy_folder(path_or_name)
     place = torch_device(device)
     # Imported here: transformers takes seconds to import, and few callers load a policy.
-    from smoothvla_ros.policies.openvla.load import is_openvla, load_openvla
+    from smoothvla_ros.policies.openvla.load import load_openvla
+    from smoothvla_ros.policies.openvla.settings import is_openvla
     from smoothvla_ros.policies.small_vla.policy import SmallVLAPolicy
 
     if is_openvla(folder):

@@ -102,6 +102,15 @@ class GrpoConfig(RewardSettings):
         """Whether the loss compares with the starting policy."""
         return self.kl_coefficient > 0.0 or self.keeps_pace
 
+    @property
+    def comparison_passes(self) -> int:
+        """Forward passes of every chunk before an update learns from it.
+
+        One of the starting policy where anything is compared with it; for the pace one more, of the
+        policy itself, because the whole batch's pace must be known before any part of it is pulled.
+        """
+        return int(self.needs_reference) + int(self.keeps_pace)
+
 
 @dataclass(frozen=True)
 class TrainConfig(GrpoConfig):

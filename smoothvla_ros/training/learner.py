@@ -281,6 +281,9 @@ def _freeze(module: torch.nn.Module, prefixes: Sequence[str]) -> None:
         below = [name for name in names if name == prefix or name.startswith(f'{prefix}.')]
         if not below:
             parts = ', '.join(dict.fromkeys(name.split('.')[0] for name in names))
-            raise UserError(f'training: frozen={prefix!r} names no parameter; choose from {parts}')
+            raise UserError(
+                f'training: frozen={prefix!r} names no parameter; choose from {parts}, or give '
+                "'' to train all"
+            )
         for name in below:
             module.get_parameter(name).requires_grad_(False)

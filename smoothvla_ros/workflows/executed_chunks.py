@@ -73,8 +73,8 @@ def executed_chunks(
     counted = states[-1][3] - states[0][3] + 1
     if counted > len(chunks):
         raise Incomplete(
-            f'{counted - len(chunks)} of {counted} chunks were replaced before the guard said so; '
-            'deploy with trigger before_chunk_end'
+            f'{counted - len(chunks)} of {counted} chunks that the guard took are not in the '
+            'recording; record on a machine that keeps up'
         )
     step_ns = chunks[0].dt * _NANOSECONDS
     begin = chunks[0].sent_ns

@@ -18,9 +18,6 @@ from smoothvla_ros.simulation.owner import end_with_owner
 from smoothvla_ros.simulation.rendering import RenderSettings
 from smoothvla_ros.training.rollouts import LostEpisode
 
-EXPERT = 'expert'
-"""The name under which an evaluation takes the expert for a policy."""
-
 MEMORY_LIMIT_MB = 1200.0
 
 

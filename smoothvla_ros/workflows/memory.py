@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.openvla.memory import Footprint, with_allowances
+from smoothvla_ros.training.config import GrpoConfig
 
 # Dense bfloat16 operations a second of an RTX 4090, an L40S and an H100, by their makers.
 _GPUS = {'24': 165e12, '48': 362e12, '80': 989e12}
@@ -27,6 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--utilisation', type=float, default=0.3, help='assumed of the update (default: 0.3)'
     )
+    for name in ('pace_coefficient', 'kl_coefficient'):
+        default = getattr(GrpoConfig, name)
+        parser.add_argument(
+            '--' + name.replace('_', '-'),
+            type=float,
+            default=default,
+            help=f'as in training; 0 needs less (default: {default:g})',
+        )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -38,13 +47,23 @@ def run(arguments: argparse.Namespace) -> int:
     counts = (arguments.images, arguments.chunk, arguments.rank, arguments.chunks)
     if min(*gpus, *counts, arguments.utilisation) <= 0:
         raise UserError('memory: give numbers above 0')
-    print('\n'.join(table(Footprint.published(arguments.rank), gpus, arguments)))
+    training = GrpoConfig(
+        pace_coefficient=arguments.pace_coefficient, kl_coefficient=arguments.kl_coefficient
+    )
+    print('\n'.join(table(Footprint.published(arguments.rank), gpus, arguments, training)))
     return 0
 
 
-def table(footprint: Footprint, gpus: Sequence[float], arguments: argparse.Namespace) -> list[str]:
+def table(
+    footprint: Footprint,
+    gpus: Sequence[float],
+    arguments: argparse.Namespace,
+    training: GrpoConfig,
+) -> list[str]:
     """Return the lines of a Markdown table, a GPU a row."""
-    images = arguments.images
+    images, passes = arguments.images, training.comparison_passes
+    # Beside the adapter that learns: the sampler's, and the reference's as it is after a resume.
+    others = 2 if training.needs_reference else 1
     tokens = footprint.tokens(images, _PROMPT, arguments.chunk * 7 + 1)
     weights = footprint.weights_bytes()
 
@@ -54,23 +73,26 @@ def table(footprint: Footprint, gpus: Sequence[float], arguments: argparse.Names
     lines = [
         'Computed from shapes, not measured; in GiB, with 10 % for fragments and 1 for the driver.',
         f'A row has {tokens} tokens; the adapter {footprint.adapter / 1e6:.0f} M weights, rank '
-        f'{arguments.rank}.',
+        f'{arguments.rank}. Before an update learns, it passes forward through every row {passes} '
+        'times, to compare.',
         '',
         '| GPU, GiB | inference, 1 row | 16 rows | update, 1 row | most rows an update | '
         f'`micro_tokens` | seconds an update at {arguments.utilisation:.0%} of the peak |',
         '|---|---|---|---|---|---|---|',
     ]
     for gib in gpus:
-        most = footprint.most_rows(gib, tokens, images)
+        most = footprint.most_rows(gib, tokens, images, others)
         if most == 0:
             lines.append(f'| {gib:g} | {inference(1):.1f} | {inference(16):.1f} | does not fit |')
             continue
-        one = with_allowances(footprint.update_bytes(1, tokens, images))
+        one = with_allowances(footprint.update_bytes(1, tokens, images, others))
         peak = _GPUS.get(f'{gib:g}')
         seconds = '–'
         if peak is not None:
-            work = 4.0 * footprint.parameters * tokens * arguments.chunks
-            seconds = f'{work / (arguments.utilisation * peak):.0f}'
+            taken = footprint.update_seconds(
+                tokens * arguments.chunks, passes, arguments.utilisation, peak
+            )
+            seconds = f'{taken:.0f}'
         lines.append(
             f'| {gib:g} | {inference(1):.1f} | {inference(16):.1f} | {one:.1f} | {most} | '
             f'{most * tokens} | {seconds} |'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -144,6 +145,17 @@ def test_bad_arguments_are_user_errors():
         ('evaluate', {'temperatures': '0,nan'}, 'temperatures=.*nan.* is not a finite number'),
         ('evaluate', {'tasks': '10'}, "task 10 of suite 'libero_spatial' is unknown"),
         ('evaluate', {'episodes': '0'}, 'evaluation: episodes=0 is too small'),
+        ('evaluate', {'compare': 'my/old/policy'}, "policy 'my/old/policy' not found at my/old"),
+        (
+            'train',
+            {'policy': '/nowhere'},
+            "policy '/nowhere' not found at /nowhere; give 'default'",
+        ),
+        (
+            'deploy',
+            {'policy': '/nowhere'},
+            "policy '/nowhere' not found at /nowhere; give 'default'",
+        ),
     ],
 )
 def test_what_a_node_would_refuse_is_refused_before_any_starts(file, given, words):
@@ -161,6 +173,47 @@ def test_arguments_are_checked_together_with_the_parameter_file(tmp_path):
     assert make_plan(LAUNCH / 'train.launch.py', given).nodes
     with pytest.raises(UserError, match="task 90 of suite 'libero_90' is unknown"):
         make_plan(LAUNCH / 'train.launch.py', given | {'tasks': '90'})
+
+
+@pytest.mark.parametrize(
+    ('file', 'simulator', 'argument'),
+    [
+        ('train', 'libero_bridge', 'policy'),
+        ('evaluate', 'libero_bridge', 'policy'),
+        ('evaluate', 'libero_bridge', 'compare'),
+        ('deploy', 'twin', 'policy'),
+    ],
+)
+def test_images_are_drawn_as_large_as_the_policy_sees_them(file, simulator, argument, tmp_path):
+    """OpenVLA sees 256 pixels and the shipped policy 128; a size in the parameter file holds."""
+    (policy := tmp_path / 'policy').mkdir()
+    (policy / 'openvla.json').write_text('{"checkpoint": "elsewhere"}')
+    assert drawn(file, simulator, {}) == 128
+    assert drawn(file, simulator, {argument: str(policy)}) == 256
+    own = yaml.safe_load((ROOT / 'config' / f'{file}.yaml').read_text())
+    own[f'/lab/{simulator}'] = {'ros__parameters': {'image_size': 300}}
+    (config := tmp_path / 'mine.yaml').write_text(yaml.dump(own))
+    given = {argument: str(policy), 'config': str(config)}
+    assert drawn(file, simulator, given) is None
+
+
+def drawn(file: str, simulator: str, given: dict[str, str]) -> int | None:
+    """Return the image size that a launch file gives the node that simulates."""
+    nodes = make_plan(LAUNCH / f'{file}.launch.py', given).nodes
+    node = next(node for node in nodes if node.executable == simulator)
+    values = [item for item in node.parameters if not isinstance(item, (str, Path))]
+    return next((item['image_size'] for item in values if 'image_size' in item), None)
+
+
+def test_a_launch_file_is_read_without_torch():
+    """What torch takes to import, its nodes take once more; the memory would stay for the run."""
+    code = (
+        'import sys; from pathlib import Path; '
+        'from smoothvla_ros.nodes.launch_runner.plan import make_plan; '
+        f'[make_plan(path, {{}}) for path in Path({str(LAUNCH)!r}).glob("*.launch.py")]; '
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, '-c', code], check=True)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float32
+from visualization_msgs.msg import MarkerArray
 
 from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
@@ -123,3 +124,39 @@ def test_joint_states_at_another_rate_are_named(ros, arriving_hz):
         f'no jerk is measured: joint_states come at {arriving_hz:g} Hz, but rate_hz is 100; '
         'set rate_hz to theirs'
     )
+
+
+def test_robots_are_told_apart_and_a_silent_one_is_stale(ros):
+    """Two at once: the picture of each has its own number, and "stale" a second after the last."""
+    quality = profiles('real_arm')
+    speaker, texts = Node('speaker'), {'robot_0': [], 'robot_1': []}
+    joints = {}
+    for name, said in texts.items():
+        joints[name] = speaker.create_publisher(
+            JointState, f'{name}/joint_states', quality.joint_states
+        )
+
+        def look(picture, said=said):
+            said.extend(marker.text for marker in picture.markers if marker.ns == 'number')
+
+        speaker.create_subscription(MarkerArray, f'{name}/jerk_markers', look, 5)
+    node = monitor(robots=2, rate_hz=100.0)
+    node.autostart()
+    with spinning(speaker), spinning(node):
+        wait_until(lambda: all(each.get_subscription_count() == 1 for each in joints.values()))
+        wait_until(lambda: node.count_subscribers('robot_1/jerk_markers') == 1)
+        for index in range(100):
+            for name, reach in (('robot_0', 0.0), ('robot_1', 0.3)):
+                sway = reach * np.sin(2 * np.pi * 2.0 * index / 100.0)
+                message = JointState(name=NAMES, position=(REST + sway).tolist())
+                message.header.stamp = to_stamp(START_NS + index * 10_000_000)
+                joints[name].publish(message)
+            wait_until(
+                lambda count=index + 1: all(robot.samples == count for robot in node._robots)
+            )
+        wait_until(lambda: all(said and said[-1] == 'stale' for said in texts.values()))
+    for each in (node, speaker):
+        each.destroy_node()
+    assert any(text.endswith('OK') for text in texts['robot_0'])
+    assert not any(text.endswith('ALARM') for text in texts['robot_0'])
+    assert any(text.endswith('ALARM') for text in texts['robot_1'])

@@ -88,6 +88,24 @@ def test_the_reference_is_the_same_network_without_the_adapter(openvla_policy, a
     assert learnable(policy)
 
 
+def test_what_is_frozen_stays_frozen_whoever_uses_the_network(openvla_policy, observe, tmp_path):
+    """Between two backward passes the reference runs, and the sampler's adapter comes and goes."""
+    policy, reference = openvla_policy(**PARALLEL), openvla_policy(**PARALLEL)
+    batch = sampled(policy, [observe(0), observe(1, 'open the drawer')])
+    config = GrpoConfig(learning_rate=1e-2, frozen=('vision_backbone',), kl_coefficient=0.1)
+    learner = GrpoLearner(policy, config, reference)
+    learner.update(batch, 0)
+    policy.save(tmp_path / 'saved')
+    sampler = load_policy(tmp_path / 'saved')
+    scores(sampler, batch.observations[0])
+    assert learnable(policy).keys() == learner.parameters.keys()
+    del sampler
+    learner.update(batch, 1)
+    assert learnable(policy).keys() == learner.parameters.keys()
+    moved = {name for name, value in policy.module.named_parameters() if value.grad is not None}
+    assert moved == learner.parameters.keys()
+
+
 def test_gradients_are_those_without_checkpointing(openvla_policy, adapted):
     """A reference between forward and backward does not change what is computed again."""
     policy, _, observation = adapted

@@ -24,7 +24,7 @@ ROWS, PROMPT, ANSWER, RANK = 3, 36, 57, 8
 
 
 @pytest.fixture
-def counted() -> tuple[OpenVLANetwork, Footprint]:
+def counted() -> tuple[OpenVLANetwork, Footprint, Adapters]:
     """Return a bfloat16 network with an adapter that learns, as on a GPU, and its sizes."""
     made = OpenVLANetwork(VISION, {**PUBLISHED_LLAMA, **LLAMA}, ActionIds(), parallel=True)
     made.to(torch.bfloat16).restore_buffers()
@@ -32,7 +32,7 @@ def counted() -> tuple[OpenVLANetwork, Footprint]:
     footprint = Footprint.of(made, RANK)
     adapters = Adapters(made)
     adapters.become_learner(adapters.add(RANK, 16))
-    return made, footprint
+    return made, footprint, adapters
 
 
 def kept_bytes(network: OpenVLANetwork, forward: Callable[[], object]) -> int:
@@ -55,7 +55,7 @@ def kept_bytes(network: OpenVLANetwork, forward: Callable[[], object]) -> int:
 
 def test_what_a_checkpointed_pass_keeps(counted):
     """Within 10 %, and never less than PyTorch keeps for the backward pass."""
-    network, footprint = counted
+    network, footprint, _ = counted
     network.set_gradient_checkpointing(True)
     inputs = Inputs(torch.zeros(ROWS, 1, 6, 224, 224), [(1,) * PROMPT] * ROWS)
     kept = kept_bytes(
@@ -67,7 +67,7 @@ def test_what_a_checkpointed_pass_keeps(counted):
 
 def test_what_a_block_keeps_while_it_is_computed_again(counted):
     """Within 10 %, and never less than PyTorch keeps."""
-    network, footprint = counted
+    network, footprint, _ = counted
     tokens = footprint.tokens(1, PROMPT, ANSWER)
     model = network.language_model.model
     hidden = torch.zeros(ROWS, tokens, 128, dtype=torch.bfloat16, requires_grad=True)
@@ -80,11 +80,34 @@ def test_what_a_block_keeps_while_it_is_computed_again(counted):
 
 def test_an_adapter_has_the_counted_size(counted):
     """The one that was made and the one that is computed."""
-    network, footprint = counted
+    network, footprint, _ = counted
     made = sum(p.numel() for p in network.parameters() if p.requires_grad)
     published = sum(p.numel() for p in network.parameters()) - made
     assert footprint.adapter == made
     assert footprint.parameters == published
+
+
+def test_what_learning_holds_beside_the_network(counted):
+    """To the byte: the learner's adapter after a step of AdamW, the sampler's and a reference's."""
+    network, footprint, adapters = counted
+    learns = [value for value in network.parameters() if value.requires_grad]
+    optimiser = torch.optim.AdamW(learns)
+    sum(value.square().sum() for value in learns).backward()
+    optimiser.step()
+    for _ in range(2):
+        adapters.add(RANK, 16)
+    moments = [m for state in optimiser.state.values() for m in state.values() if m.dim() > 0]
+    held = [value for name, value in network.named_parameters() if '.lora_' in name]
+    held += [value.grad for value in learns] + moments
+    assert sum(tensor.nbytes for tensor in held) == footprint.learning_bytes(2)
+
+
+def test_comparing_with_the_starting_policy_takes_its_time():
+    """Two passes forward beside the three of learning, one of which is not counted as work."""
+    footprint = Footprint.published()
+    alone, compared = (footprint.update_seconds(1000, n, 0.5, 1e15) for n in (0, 2))
+    assert alone == pytest.approx(4 * footprint.parameters * 1000 / 0.5e15)
+    assert compared == pytest.approx(alone * 5 / 3)
 
 
 def test_the_published_size():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,8 @@ from smoothvla_ros.smoothness import (
     JerkWatch,
     SeamJerk,
 )
+from smoothvla_ros.smoothness.alarm import NOISE_MARGIN
+from smoothvla_ros.smoothness.noise import tool_noise_floor
 
 REST = np.array([0.0, -0.3, 0.1, -2.0, 0.0, 2.0, 0.7])
 SETTINGS = EstimatorSettings(rate_hz=100.0)
@@ -57,17 +61,26 @@ def test_the_level_follows_the_joint_that_is_nearest_to_its_limit(arm):
     assert np.argmax(last.share_of_limit) == 3
 
 
-def test_noise_at_the_threshold_makes_one_transition_at_most(arm):
-    """A jerk that stays at the warning, with encoder noise on it, warns once and stays."""
-    rng = np.random.default_rng(0)
-    time = np.arange(600) * 0.01
-    watched = watch(arm, alarm=AlarmSettings(warning=3.0, alarm=50.0))
-    jacobian = arm.jacobian(REST)
-    direction = np.linalg.pinv(jacobian)[:, 0]
-    positions = REST + np.outer(3.0 * np.clip(time - 1.0, 0, 0.8) ** 3 / 6, direction)
-    noisy = np.round((positions + rng.uniform(-1e-5, 1e-5, positions.shape)) / 1e-5) * 1e-5
-    levels = np.array(feed(watched, time[:180], noisy[:180]))
-    assert np.count_nonzero(np.diff(levels)) <= 1
+@pytest.mark.parametrize('rate_hz', [20.0, 100.0, 1000.0])
+def test_at_the_threshold_with_noise_it_warns_once_and_within_a_window(rate_hz):
+    """The lowest warning that the noise allows, and from 1 s on a jerk of just that, for 2 s."""
+    settings, step = EstimatorSettings(rate_hz=rate_hz), 1e-5
+    jacobian = np.eye(6, 7)
+    floor, _ = tool_noise_floor(settings, step, jacobian, newest=True)
+    alarm = AlarmSettings(warning=NOISE_MARGIN * floor, alarm=100.0 * floor)
+    for seed in range(10 if rate_hz < 1000.0 else 3):
+        rng = np.random.default_rng(seed)
+        time = (np.arange(round(3.0 * rate_hz)) + rng.uniform()) / rate_hz
+        exact = rng.uniform(size=(1, 7)) + np.zeros((len(time), 7))
+        exact[:, 0] += alarm.warning * np.clip(time - 1.0, 0.0, None) ** 3 / 6
+        read = np.round(exact / step + rng.uniform(-0.5, 0.5, exact.shape)) * step
+        watched = JerkWatch(settings, lambda _: jacobian, alarm, step, np.zeros(7))
+        seen = [(t, watched.level) for t, q in zip(time, read, strict=True) if watched.add(t, q)]
+        levels = [level for _, level in seen]
+        assert sum(a is not b for a, b in pairwise(levels)) == 1
+        assert levels[-1] is AlarmLevel.WARNING
+        warned = next(t for t, level in seen if level is AlarmLevel.WARNING)
+        assert 1.0 < warned <= 1.0 + settings.window_s
 
 
 def test_an_alarm_comes_within_a_window(arm):

@@ -1,7 +1,8 @@
-"""One of several processes that learn together: `learner_rank.py FOLDER POLICY`, under a launcher.
+"""One of several processes that learn together: `learner_rank.py FOLDER POLICY MINIBATCHES`.
 
-Every rank does two updates of the batch of `sampled_batch`; rank 0 saves a checkpoint after the
-first, and what it ended with. Each rank writes how much of the network it holds.
+Every rank does two updates of the batch of `sampled_batch`; rank 0 saves a checkpoint before each,
+and what it ended with. Each rank writes how much of the network it holds. Then all go on from the
+second checkpoint as a job does.
 """
 
 from __future__ import annotations
@@ -20,15 +21,25 @@ from smoothvla_ros.policies import load_policy
 from smoothvla_ros.records import Observation
 from smoothvla_ros.training.checkpoints import CheckpointStore
 from smoothvla_ros.training.chunk_batch import ChunkBatch
-from smoothvla_ros.training.config import GrpoConfig
+from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.grpo_trainer import TrainerState
 from smoothvla_ros.training.learner import GrpoLearner
 from smoothvla_ros.training.learner_group import LearnerGroup
 from smoothvla_ros.training.sharding import shard_frozen
-from smoothvla_ros.training.trainer_checkpoint import restore_trainer, save_trainer
+from smoothvla_ros.training.trainer_checkpoint import save_trainer
+from smoothvla_ros.workflows.learner_processes import (
+    LearnerStart,
+    follow_training,
+    start_learner,
+)
 
-CONFIG = GrpoConfig(
-    learning_rate=1e-2, minibatches=2, micro_batch=2, micro_tokens=1200, kl_coefficient=0.1
+CONFIG = TrainConfig(
+    learning_rate=1e-2,
+    micro_batch=2,
+    micro_tokens=1200,
+    kl_coefficient=0.1,
+    frozen=(),
+    threads=1,
 )
 ROWS = 7
 TOYS = 'toy'
@@ -37,6 +48,11 @@ TOYS = 'toy'
 def load(name: str):
     """Return the toy policy, or the one in a folder."""
     return ToyPolicy() if name == TOYS else load_policy(name)
+
+
+def read_toy(name: Path | str, device: str) -> ToyPolicy:
+    """Return the toy policy that a job starts with, or of a checkpoint."""
+    return ToyPolicy() if name == TOYS else load_toy(name)
 
 
 def sampled_batch(policy) -> ChunkBatch:
@@ -68,13 +84,14 @@ def sampled_batch(policy) -> ChunkBatch:
     )
 
 
-def learn(folder: Path, name: str, group: LearnerGroup) -> None:
+def learn(folder: Path, name: str, group: LearnerGroup, minibatches: int) -> None:
     """Do this rank's part."""
     torch.manual_seed(0)
     policy, reference = load(name), load(name)
     reference.module.requires_grad_(False)
     batch = sampled_batch(policy)
-    learner = GrpoLearner(policy, CONFIG, reference, group)
+    config = dataclasses.replace(CONFIG, minibatches=minibatches)
+    learner = GrpoLearner(policy, config, reference, group)
     shard_frozen(policy, group)
     held = {
         'all': sum(p.numel() for p in policy.module.parameters()),
@@ -87,9 +104,10 @@ def learn(folder: Path, name: str, group: LearnerGroup) -> None:
     if group.rank > 0:
         learner.follow()
     else:
-        figures = [learner.update(batch, 0)]
-        save_trainer(CheckpointStore(folder / 'checkpoints', 2), TrainerState(1), learner, {}, 1.0)
-        figures.append(learner.update(batch, 1))
+        store, figures = CheckpointStore(folder / 'checkpoints', 2), []
+        for iteration in range(2):
+            save_trainer(store, TrainerState(iteration), learner, {}, 1.0)
+            figures.append(learner.update(batch, iteration))
         learner.end()
         (folder / 'figures.json').write_text(json.dumps([dataclasses.asdict(f) for f in figures]))
     state = {
@@ -100,20 +118,17 @@ def learn(folder: Path, name: str, group: LearnerGroup) -> None:
     save_file(state, folder / f'state-{group.rank}.safetensors')
 
 
-def resume(folder: Path, name: str, group: LearnerGroup) -> None:
-    """Go on from the checkpoint with the second update; write rank 0's weights."""
-    checkpoint = CheckpointStore(folder / 'checkpoints', 2).at(1)
-    batch = sampled_batch(load(name))
-    read = load_toy if name == TOYS else load_policy
-    reference = load(name)
-    reference.module.requires_grad_(False)
-    learner = GrpoLearner(read(checkpoint.policy_folder), CONFIG, reference, group)
-    restore_trainer(checkpoint, learner)
-    shard_frozen(learner.policy, group)
+def resume(folder: Path, name: str, group: LearnerGroup, minibatches: int) -> None:
+    """Go on from the checkpoint with the second update, as a job does; write rank 0's weights."""
+    read = read_toy if name == TOYS else load_policy
     if group.rank > 0:
-        learner.follow()
+        follow_training(group, read)
         return
-    learner.update(batch, 1)
+    store = CheckpointStore(folder / 'checkpoints', 2)
+    config = dataclasses.replace(CONFIG, minibatches=minibatches)
+    start = LearnerStart(config, store.at(1), store.at(0).policy_folder)
+    _, learner, _ = start_learner(start, read, group)
+    learner.update(sampled_batch(load(name)), 1)
     learner.end()
     weights = {f'weight.{name}': value.contiguous() for name, value in learner.parameters.items()}
     save_file(weights, folder / 'resumed.safetensors')
@@ -122,6 +137,6 @@ def resume(folder: Path, name: str, group: LearnerGroup) -> None:
 if __name__ == '__main__':
     torch.set_num_threads(1)
     group_of_this = LearnerGroup.launched('cpu')
-    learn(Path(sys.argv[1]), sys.argv[2], group_of_this)
-    resume(Path(sys.argv[1]), sys.argv[2], group_of_this)
+    for part in (learn, resume):
+        part(Path(sys.argv[1]), sys.argv[2], group_of_this, int(sys.argv[3]))
     group_of_this.close()

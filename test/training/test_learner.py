@@ -71,6 +71,38 @@ def test_the_first_ratio_is_exactly_one():
     assert (sums.ratio_drift, sums.policy_divergence, sums.clipped) == (0.0, 0.0, 0)
 
 
+@pytest.mark.parametrize(
+    ('settings', 'expected'),
+    [
+        ({}, 2),
+        ({'kl_coefficient': 0.1}, 2),
+        ({'kl_coefficient': 0.1, 'pace_coefficient': 0.0}, 1),
+        ({'kl_coefficient': 0.1, 'reward': 'binary'}, 1),
+        ({'pace_coefficient': 0.0}, 0),
+        ({'reward': 'binary'}, 0),
+    ],
+)
+def test_every_row_is_compared_in_as_many_passes_as_the_settings_say(settings, expected):
+    """What `smoothvla memory` charges for: the reference's pass, and for the pace the policy's."""
+    policy, reference = ToyPolicy(), ToyPolicy()
+    batch, config = batch_of(policy), GrpoConfig(epochs=2, **settings)
+    rows = 0
+
+    def counted(evaluate):
+        def wrapped(observations, tokens, *, temperature):
+            nonlocal rows
+            rows += len(observations)
+            return evaluate(observations, tokens, temperature=temperature)
+
+        return wrapped
+
+    for one in (policy, reference):
+        one.evaluate = counted(one.evaluate)
+    GrpoLearner(policy, config, reference).update(batch, 0)
+    assert config.comparison_passes == expected
+    assert rows == (expected + config.epochs) * len(batch)
+
+
 def test_another_policy_than_the_one_that_sampled_shows_in_the_drift():
     """The logged drift catches stale weights."""
     figures = GrpoLearner(ToyPolicy(1), GrpoConfig(pace_coefficient=0.0)).update(

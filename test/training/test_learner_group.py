@@ -16,6 +16,7 @@ from learner_rank import TOYS
 from safetensors.torch import load_file
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.policies import load_policy
 from smoothvla_ros.training.learner_group import LearnerGroup
 
 PROCESSES = 2
@@ -28,14 +29,32 @@ def openvla(tmp_path_factory) -> str:
     import tiny_openvla
 
     checkpoint = tiny_openvla.write(tmp_path_factory.mktemp('openvla') / 'checkpoint')
-    folder = tmp_path_factory.mktemp('policy')
-    settings = {'checkpoint': str(checkpoint), 'decoding': 'parallel', 'chunk': 8}
-    settings |= {'answer': 'tokens', 'cameras': ['agentview'], 'lora_rank': 4, 'lora_alpha': 8}
-    (folder / 'openvla.json').write_text(json.dumps(settings))
+    return str(policy_folder(tmp_path_factory.mktemp('policy'), checkpoint=str(checkpoint)))
+
+
+@pytest.fixture(scope='module')
+def adapted(openvla, tmp_path_factory) -> str:
+    """Return the same in bfloat16 with an adapter that says something, as training leaves it."""
+    settings = json.loads((Path(openvla) / 'openvla.json').read_text()) | {'precision': 'bfloat16'}
+    policy = load_policy(policy_folder(tmp_path_factory.mktemp('policy'), **settings))
+    policy.prepare_training()
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for value in (p for p in policy.module.parameters() if p.requires_grad):
+            value += 0.05 * torch.randn(value.shape, generator=generator)
+    policy.save(folder := tmp_path_factory.mktemp('adapted') / 'policy')
     return str(folder)
 
 
-def launch(folder: Path, name: str) -> None:
+def policy_folder(folder: Path, **settings) -> Path:
+    """Write the settings of a policy that learns a small adapter."""
+    plain = {'decoding': 'parallel', 'chunk': 8, 'answer': 'tokens', 'cameras': ['agentview']}
+    plain |= {'lora_rank': 4, 'lora_alpha': 8}
+    (folder / 'openvla.json').write_text(json.dumps({**plain, **settings}))
+    return folder
+
+
+def launch(folder: Path, name: str, minibatches: int) -> None:
     """Run the ranks as a launcher would."""
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
@@ -48,7 +67,7 @@ def launch(folder: Path, name: str) -> None:
         'OMP_NUM_THREADS': '1',
         'GLOO_SOCKET_IFNAME': 'lo',
     }
-    command = [sys.executable, learner_rank.__file__, str(folder), name]
+    command = [sys.executable, learner_rank.__file__, str(folder), name, str(minibatches)]
     ranks = [
         subprocess.Popen(command, env={**environment, 'RANK': str(rank), 'LOCAL_RANK': str(rank)})
         for rank in range(PROCESSES)
@@ -68,8 +87,8 @@ def test_two_processes_make_the_update_of_one(kind, openvla, tmp_path):
     together, alone = tmp_path / 'together', tmp_path / 'alone'
     together.mkdir()
     alone.mkdir()
-    launch(together, name)
-    learner_rank.learn(alone, name, LearnerGroup())
+    launch(together, name, 2)
+    learner_rank.learn(alone, name, LearnerGroup(), 2)
     ours = [load_file(together / f'state-{rank}.safetensors') for rank in range(PROCESSES)]
     one = load_file(alone / 'state-0.safetensors')
     assert ours[0].keys() == one.keys()
@@ -80,15 +99,35 @@ def test_two_processes_make_the_update_of_one(kind, openvla, tmp_path):
     figures = [json.loads((folder / 'figures.json').read_text()) for folder in (together, alone)]
     for mine, its in zip(*figures, strict=True):
         assert mine == pytest.approx(its, rel=1e-4, abs=1e-6)
-    resumed = load_file(together / 'resumed.safetensors')
-    for key, value in resumed.items():
-        assert torch.equal(value, ours[0][key.replace('weight.', 'weight.', 1)]), key
+    compare_resumed(together)
     held = [json.loads((together / f'held-{r}.json').read_text()) for r in range(PROCESSES)]
     for rank in held:
         if kind == TOYS:
             assert rank['here'] == rank['all']
         else:
             assert rank['here'] < rank['all']
+
+
+@pytest.mark.timeout(300)
+def test_a_group_goes_on_with_an_adapter_as_its_reference(adapted, tmp_path):
+    """Split among two processes with bfloat16 weights beside its float32; the same bits again."""
+    launch(tmp_path, adapted, 1)
+    compare_resumed(tmp_path)
+    first, second = json.loads((tmp_path / 'figures.json').read_text())
+    assert first['reference_kl'] == pytest.approx(0.0, abs=1e-6)
+    assert second['reference_kl'] > 1e-6
+
+
+def compare_resumed(folder: Path) -> None:
+    """Hold what both ranks ended with, and the resumed run, to the same bits."""
+    ended, other = (load_file(folder / f'state-{rank}.safetensors') for rank in range(PROCESSES))
+    assert ended.keys() == other.keys()
+    for key, value in ended.items():
+        assert torch.equal(value, other[key]), key
+    resumed = load_file(folder / 'resumed.safetensors')
+    assert resumed.keys() == {key for key in ended if key.startswith('weight.')}
+    for key, value in resumed.items():
+        assert torch.equal(value, ended[key]), key
 
 
 def test_one_process_is_a_group_by_itself(monkeypatch):

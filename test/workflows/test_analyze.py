@@ -188,12 +188,25 @@ def test_what_is_wrong_with_the_samples_is_said_and_does_no_harm(tmp_path, capsy
     assert peaks[1] == pytest.approx(peaks[0], rel=1e-3)
 
 
+def test_a_recording_written_backwards_is_that_motion(tmp_path):
+    """Sorted by its stamps, and its moments are told from the earliest one on."""
+    time = np.arange(1200) * 0.01
+    forwards = write_bag(tmp_path / 'forwards', time, motion(time), NAMES)
+    flipped = (time[::-1], motion(time)[::-1], NAMES)
+    backwards = write_bag(tmp_path / 'backwards', *flipped, received_s=time)
+    found = analysed(tmp_path, str(forwards), str(backwards), '--robot', 'panda')['bags']
+    assert found[1]['notes'] == ['1199 samples came out of order: sorted by their stamps']
+    assert found[1]['tool'] == found[0]['tool']
+    assert found[1]['worst'] == found[0]['worst']
+
+
 @pytest.mark.parametrize(
     ('time', 'arguments', 'line'),
     [
         (np.arange(20) * 0.01, [], 'has no stretch as long as a window'),
         (np.arange(400) * 0.2, [], 'widen the window'),
         (np.zeros(400), [], 'one and the same stamp'),
+        (np.random.default_rng(0).permutation(400) * 0.01, [], 'is in no order'),
         (np.arange(1), [], 'a single sample'),
         (np.arange(400) * 0.01, ['--robot', 'ur99'], 'the robots that come along are'),
         (np.arange(400) * 0.01, ['--topic', 'arm'], "JointState on 'arm'"),

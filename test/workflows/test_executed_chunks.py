@@ -62,7 +62,12 @@ def test_a_chunk_that_the_guard_did_not_take_does_not_count():
     [
         (CHUNKS, [], 12, 'took no chunk'),
         ([CHUNKS[0], chunk(2, 12)], [state(1, 0.2), state(2, 13)], 15, r'waited 0\.20 s for chunk'),
-        (CHUNKS, [state(1, 0.2), state(2, 6), state(3, 11, 5)], 12, '2 of 5 chunks were replaced'),
+        (
+            CHUNKS,
+            [state(1, 0.2), state(2, 6), state(3, 11, 5)],
+            12,
+            '2 of 5 chunks that the guard took',
+        ),
         (CHUNKS, STATES, 11, None),
         ([CHUNKS[0]], [state(1, 0.2)], 1.1, 'two control steps'),
     ],

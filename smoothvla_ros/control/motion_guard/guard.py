@@ -36,6 +36,7 @@ from smoothvla_ros.control.motion_guard.watchdogs import (
     Pulse,
     Trip,
     WatchdogLimits,
+    describe,
     tripped,
 )
 
@@ -233,9 +234,10 @@ class MotionGuard:
         self.ticks += 1
         self.late_ticks += late_s > self._time.period_s
         if self.phase in (Phase.ARMED, Phase.RUNNING):
-            trip = tripped(self._pulse(now_ns, since_last_s, late_s), self._watchdog_limits)
+            pulse = self._pulse(now_ns, since_last_s, late_s)
+            trip = tripped(pulse, self._watchdog_limits)
             if trip is not None:
-                self._trip(now_ns, trip)
+                self._trip(now_ns, trip, describe(trip, pulse, self._watchdog_limits))
         if self.phase is Phase.RUNNING:
             self._extend(now_ns)
         if self.phase is Phase.STOPPING and self._time.now_tick >= self._motion.end:
@@ -342,15 +344,15 @@ class MotionGuard:
     def _heartbeat_age_s(self, now_ns: int) -> float:
         return math.inf if self._heartbeat_ns is None else (now_ns - self._heartbeat_ns) * 1e-9
 
-    def _trip(self, now_ns: int, trip: Trip) -> None:
+    def _trip(self, now_ns: int, trip: Trip, reason: str) -> None:
         event = Event.PAUSE if trip in PASSING else Event.FAULT
         if trip is Trip.CLOCK_WENT_BACK:
             # A stamp of either clock would be wrong for the other: what was sent ends at rest.
-            self.reason = str(trip)
+            self.reason = reason
             self._schedule = None
             self._machine.handle(event)
             return
-        self._stop(now_ns, event, str(trip))
+        self._stop(now_ns, event, reason)
 
     def _stop(self, now_ns: int, event: Event, reason: str) -> None:
         """Bring what moves to rest as fast as the limits allow, and say why."""

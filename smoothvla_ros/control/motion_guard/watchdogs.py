@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,7 +11,7 @@ from smoothvla_ros.configuration import setting, validate
 
 
 class Trip(StrEnum):
-    """The reason of a stop, as GuardState and /diagnostics say it."""
+    """The reason of a stop, as GuardState and /diagnostics begin to say it."""
 
     CLOCK_WENT_BACK = 'the clock jumped back'
     OVERRUN = 'the loop is too late'
@@ -83,6 +84,42 @@ RULES: dict[Trip, Rule] = {
     Trip.LAG: lambda pulse, limits: not pulse.lag_rad <= limits.max_lag_rad,
     Trip.NO_CHUNK: lambda pulse, limits: pulse.idle_s > limits.chunk_timeout_s,
 }
+
+
+def _silence(age_s: float) -> str:
+    return f'none for {age_s:.3f} s' if math.isfinite(age_s) else 'none ever came'
+
+
+# What was measured, and the limit that it is beyond.
+_MEASURED: dict[Trip, Callable[[Pulse, WatchdogLimits], str]] = {
+    Trip.CLOCK_WENT_BACK: lambda pulse, _: f'by {-pulse.since_last_tick_s:.3f} s',
+    Trip.OVERRUN: lambda pulse, limits: (
+        f'a tick began {pulse.late_s:.3f} s late, max_late_s={limits.max_late_s:g}: too many '
+        'programs for this machine'
+    ),
+    Trip.NO_JOINT_STATES: lambda pulse, limits: (
+        f'{_silence(pulse.joint_states_age_s)}, '
+        f'joint_states_timeout_s={limits.joint_states_timeout_s:g}'
+    ),
+    Trip.NO_HEARTBEAT: lambda pulse, limits: (
+        f'{_silence(pulse.heartbeat_age_s)}, heartbeat_timeout_s={limits.heartbeat_timeout_s:g}'
+    ),
+    Trip.NO_CHUNK: lambda pulse, limits: (
+        f'nothing to execute for {pulse.idle_s:.3f} s, chunk_timeout_s={limits.chunk_timeout_s:g}'
+    ),
+    Trip.TRACKING: lambda pulse, limits: (
+        f'a joint is {pulse.tracking_error_rad:.3f} rad off, '
+        f'max_tracking_error_rad={limits.max_tracking_error_rad:g}'
+    ),
+    Trip.LAG: lambda pulse, limits: (
+        f'a joint by {pulse.lag_rad:.3f} rad, max_lag_rad={limits.max_lag_rad:g}'
+    ),
+}
+
+
+def describe(trip: Trip, pulse: Pulse, limits: WatchdogLimits) -> str:
+    """Return the reason with what was measured and the parameter that says how much is too much."""
+    return f'{trip}: {_MEASURED[trip](pulse, limits)}'
 
 
 def tripped(pulse: Pulse, limits: WatchdogLimits) -> Trip | None:

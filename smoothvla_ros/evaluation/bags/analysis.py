@@ -38,6 +38,8 @@ _DRAWN_PLACES_HZ = 20.0
 _USUAL_STEP = 0.5
 # A rate within this share of whole Hz is meant to be that: clocks drift, and windows are counted.
 _WHOLE_HZ = 0.01
+# So many steps back are no clock that was set back.
+_CLOCK_SET_BACK = 0.1
 
 Progress = Callable[[int, int], None]
 
@@ -244,6 +246,12 @@ class _Analysis:
 
     def _estimator(self, head: StampedJoints) -> EstimatorSettings:
         steps = np.diff(head.stamps_s)
+        back = np.count_nonzero(steps < 0)
+        if back > _CLOCK_SET_BACK * len(steps):
+            raise UserError(
+                f'{self._path}: {self._topic} is in no order: {back} of {len(steps)} stamps lie '
+                'far before the last one; write the recording again in the order of its stamps'
+            )
         steps = steps[steps > 0]
         if not len(steps):
             raise UserError(

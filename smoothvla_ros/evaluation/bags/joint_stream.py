@@ -34,7 +34,8 @@ class StampedJoints:
 class JointStream:
     """Blocks of samples of the chosen joints; other joints are ignored by name.
 
-    names: of the joints, in the order of every array.  origin_ns: of the first sample.
+    names: of the joints, in the order of every array.  origin_ns: of the earliest sample, before
+    the clock was set back if it was.
     sorted, others: how many samples came out of order, and how many messages lacked the joints.
     """
 
@@ -51,7 +52,9 @@ class JointStream:
         self.sorted = self.others = self.messages = 0
         first = next(piece for block in self._head for piece in block if self._holds(piece))
         self.reception_times = not first.stamps_ns.any()
-        self.origin_ns = int(self._stamps(first)[0])
+        stamps_ns = self._stamps(first)
+        back = np.flatnonzero(np.diff(stamps_ns) < -_LATE_NS)
+        self.origin_ns = int(stamps_ns[: back[0] + 1 if len(back) else None].min())
 
     def __iter__(self) -> Iterator[StampedJoints]:
         """Yield the samples, block by block; only once.

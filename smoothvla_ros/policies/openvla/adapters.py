@@ -115,16 +115,19 @@ class Adapters:
         self._fill(LEARNER, weights, Path(LEARNER))
         self.remove(name)
         self._use(LEARNER)
+        for value in self.weights(LEARNER).values():
+            value.requires_grad_(True)
 
     def remove(self, name: str) -> None:
         """Forget an adapter."""
         if self._active == name:
             self._use(None)
-        for layer in self._layers():
-            if name in layer.lora_A:
-                # Or peft would choose another for use, and say so.
-                layer.set_adapter([])
-                layer.delete_adapter(name)
+        with self._same_gradients():
+            for layer in self._layers():
+                if name in layer.lora_A:
+                    # Or peft would choose another for use, and say so.
+                    layer.set_adapter([])
+                    layer.delete_adapter(name)
         del self._configurations[name]
         self._use(self._active)
 
@@ -165,13 +168,24 @@ class Adapters:
             self._use(before)
 
     def _use(self, name: str | None) -> None:
-        for layer in self._layers():
-            if name is None or name not in layer.lora_A:
-                layer.enable_adapters(False)
-            else:
-                layer.enable_adapters(True)
-                layer.set_adapter([name], inference_mode=name != LEARNER)
+        with self._same_gradients():
+            for layer in self._layers():
+                if name is None or name not in layer.lora_A:
+                    layer.enable_adapters(False)
+                else:
+                    layer.enable_adapters(True)
+                    layer.set_adapter([name])
         self._active = name
+
+    @contextmanager
+    def _same_gradients(self) -> Iterator[None]:
+        """Let peft change what is in use, but not what learns, which a learner may have frozen."""
+        learning = {value for value in self._network.parameters() if value.requires_grad}
+        try:
+            yield
+        finally:
+            for value in self._network.parameters():
+                value.requires_grad_(value in learning)
 
     def _inject(self, name: str, targets: list[str], rank: int, alpha: int) -> str:
         configuration = LoraConfig(
@@ -182,7 +196,7 @@ class Adapters:
             init_lora_weights='gaussian',
         )
         before = self._active
-        with torch.random.fork_rng(devices=[]):
+        with self._same_gradients(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             inject_adapter_in_model(configuration, self._network, name)
         # peft would take the next adapter for a change of this one.

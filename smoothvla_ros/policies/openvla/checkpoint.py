@@ -13,9 +13,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.policies.openvla.settings import CONFIGURATION
 from smoothvla_ros.policies.openvla.vision import VisionShape
 
-CONFIGURATION = 'config.json'
 TOKENIZER = 'tokenizer.json'
 STATISTICS = 'dataset_statistics.json'
 _PREPROCESSOR = 'preprocessor_config.json'

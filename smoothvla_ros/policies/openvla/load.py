@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.policies.hub import cached_snapshot, is_hub_name
 from smoothvla_ros.policies.openvla.adapters import ADAPTER_WEIGHTS
 from smoothvla_ros.policies.openvla.base import load_base
-from smoothvla_ros.policies.openvla.checkpoint import CONFIGURATION
 from smoothvla_ros.policies.openvla.policy import OpenVLAPolicy
 from smoothvla_ros.policies.openvla.settings import (
     SETTINGS,
@@ -23,17 +21,6 @@ from smoothvla_ros.policies.openvla.settings import (
 )
 
 log = logging.getLogger(__name__)
-
-
-def is_openvla(folder: Path) -> bool:
-    """Say whether a folder holds `openvla.json` or a published checkpoint."""
-    if (folder / SETTINGS).is_file():
-        return True
-    try:
-        values = json.loads((folder / CONFIGURATION).read_text())
-    except (OSError, ValueError):
-        return False
-    return isinstance(values, dict) and values.get('model_type') == 'openvla'
 
 
 def load_openvla(

@@ -79,9 +79,13 @@ class Footprint:
         )
         return max(layer, vision) + rows * tokens * 2 * self.width * self.layers * _BFLOAT16
 
-    def learning_bytes(self) -> int:
-        """Return the adapter that learns with its optimiser, and the copy that samples."""
-        return self.adapter * (_LEARNING + _FLOAT32)
+    def learning_bytes(self, others: int) -> int:
+        """Return the adapter that learns with its optimiser, and others that only run.
+
+        others: 1 is the copy that samples, 2 the reference too, which is an adapter where training
+        began with one or was resumed.
+        """
+        return self.adapter * (_LEARNING + others * _FLOAT32)
 
     def checkpointed_bytes(self, rows: int, tokens: int, images: int) -> int:
         """Return what a checkpointed forward pass keeps.
@@ -109,20 +113,37 @@ class Footprint:
         full = ((4 + 6) * self.width + self.hidden) * _FLOAT32
         return rows * tokens * (half + full)
 
-    def update_bytes(self, rows: int, tokens: int, images: int) -> int:
-        """Return an update's need: weights, learning, kept inputs, one block and its gradients."""
+    def update_bytes(self, rows: int, tokens: int, images: int, others: int = 2) -> int:
+        """Return an update's need: weights, learning, kept inputs, one block and its gradients.
+
+        The comparison with the starting policy needs less: its passes keep nothing.
+        others: as in `learning_bytes`.
+        """
         return (
             self.weights_bytes()
-            + self.learning_bytes()
+            + self.learning_bytes(others)
             + self.checkpointed_bytes(rows, tokens, images)
             + 2 * self.layer_bytes(rows, tokens)
         )
 
-    def most_rows(self, gpu_gib: float, tokens: int, images: int) -> int:
+    def most_rows(self, gpu_gib: float, tokens: int, images: int, others: int = 2) -> int:
         """Return the largest micro-batch of an update on a GPU; 0 if not one row fits."""
         room = (gpu_gib - CONTEXT_GIB) * GIB / (1.0 + FRAGMENTS)
-        row = self.update_bytes(1, tokens, images) - self.update_bytes(0, tokens, images)
-        return max(0, int((room - self.update_bytes(0, tokens, images)) // row))
+        none = self.update_bytes(0, tokens, images, others)
+        row = self.update_bytes(1, tokens, images, others) - none
+        return max(0, int((room - none) // row))
+
+    def update_seconds(
+        self, tokens: int, comparison_passes: int, utilisation: float, peak: float
+    ) -> float:
+        """Return the time of an update on a GPU of `peak` operations a second.
+
+        tokens: of all its rows.  utilisation: of its learning, 4 operations a parameter and token:
+        2 for the forward pass, 2 for the gradient of activations. Two more compute activations
+        again; they are not counted, but take time. A comparison's pass runs as fast as these.
+        """
+        learning = 4.0 * self.parameters * tokens / (utilisation * peak)
+        return learning * (6.0 + 2.0 * comparison_passes) / 6.0
 
 
 def with_allowances(count: float) -> float:

@@ -29,7 +29,13 @@ from smoothvla_ros.policies.openvla.captured import CapturedChunks
 from smoothvla_ros.policies.openvla.images import center_crop, normalise, resize
 from smoothvla_ros.policies.openvla.modeling import Inputs
 from smoothvla_ros.policies.openvla.proprioception import SIZE, libero_proprioception
-from smoothvla_ros.policies.openvla.settings import PARALLEL, REGRESSION, SETTINGS, OpenVLASettings
+from smoothvla_ros.policies.openvla.settings import (
+    CAMERA_SIZE,
+    PARALLEL,
+    REGRESSION,
+    SETTINGS,
+    OpenVLASettings,
+)
 from smoothvla_ros.policies.openvla.statistics import (
     Scaling,
     choose_statistics,
@@ -39,8 +45,6 @@ from smoothvla_ros.policies.policy import ActionChunks, PolicySpec, TokenStatist
 from smoothvla_ros.policies.weights_folder import write_atomically
 from smoothvla_ros.records import Observation
 
-# What the simulator draws for it: the published evaluation renders at this size.
-_CAMERA_SIZE = 256
 _ACTION_SPACE = 'libero_osc_pose'
 # OpenVLA-OFT adds this to the range of an action, OpenVLA does not.
 _OFT_MARGIN = 1e-8
@@ -96,7 +100,7 @@ class OpenVLAPolicy:
             bins=base.action_ids.bins,
             action_space=_ACTION_SPACE,
             cameras=settings.cameras,
-            image_size=_CAMERA_SIZE,
+            image_size=CAMERA_SIZE,
         )
 
     @property

@@ -12,6 +12,10 @@ from smoothvla_ros.configuration import from_mapping, setting, validate
 from smoothvla_ros.errors import UserError
 
 SETTINGS = 'openvla.json'
+CONFIGURATION = 'config.json'
+
+CAMERA_SIZE = 256
+"""Height and width of the images that are drawn for it: the published evaluation's."""
 
 SEQUENTIAL = 'sequential'
 PARALLEL = 'parallel'
@@ -90,6 +94,17 @@ class OpenVLASettings:
             raise UserError(
                 f'{SETTINGS}: cameras={list(self.cameras)}; name one or more, each once'
             )
+
+
+def is_openvla(folder: Path) -> bool:
+    """Say whether a folder holds `openvla.json` or a published checkpoint."""
+    if (folder / SETTINGS).is_file():
+        return True
+    try:
+        values = json.loads((folder / CONFIGURATION).read_text())
+    except (OSError, ValueError):
+        return False
+    return isinstance(values, dict) and values.get('model_type') == 'openvla'
 
 
 def read_settings(folder: Path) -> dict[str, Any]:

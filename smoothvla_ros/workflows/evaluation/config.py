@@ -10,6 +10,9 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.splits import Split
 
+EXPERT = 'expert'
+"""The name under which an evaluation takes the scripted expert for a policy."""
+
 
 @dataclass(frozen=True)
 class EvaluationConfig:
@@ -19,7 +22,7 @@ class EvaluationConfig:
     compare: str | None = setting(
         None,
         'Another policy, run first on the same episodes: what `policy` is compared with; '
-        "'expert' is the scripted one, which sees the simulator's state",
+        f"'{EXPERT}' is the scripted one, which sees the simulator's state",
     )
     suite: str = setting('libero_spatial', 'Task suite')
     tasks: tuple[int, ...] = setting((), 'Tasks of the suite; empty for all')

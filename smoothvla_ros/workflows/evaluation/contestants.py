@@ -19,8 +19,8 @@ from smoothvla_ros.simulation.rendering import RenderSettings
 from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.process_rollouts import ProcessRolloutSource
 from smoothvla_ros.training.rollouts import RolloutSource
-from smoothvla_ros.workflows.evaluation.config import EvaluationConfig
-from smoothvla_ros.workflows.expert_rollouts import EXPERT, ExpertRolloutSource
+from smoothvla_ros.workflows.evaluation.config import EXPERT, EvaluationConfig
+from smoothvla_ros.workflows.expert_rollouts import ExpertRolloutSource
 
 OpenSource = Callable[
     [Callable[[Path, str], Policy], RenderSettings], AbstractContextManager[RolloutSource]

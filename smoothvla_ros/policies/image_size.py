@@ -1,0 +1,30 @@
+"""How large a policy's images must be drawn, from its files: known before anything is loaded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.policies.openvla.settings import CAMERA_SIZE, is_openvla
+from smoothvla_ros.policies.policy import existing_policy_folder
+
+_CONFIGURATION = 'config.json'
+
+
+def image_size(path_or_name: str | Path) -> int:
+    """Return `PolicySpec.image_size` of the policy that `load_policy` would load, pixels.
+
+    Raises UserError for a policy that is not there, or a configuration that does not say.
+    """
+    folder = existing_policy_folder(path_or_name)
+    if is_openvla(folder):
+        return CAMERA_SIZE
+    path = folder / _CONFIGURATION
+    try:
+        return int(json.loads(path.read_text())['image_size'])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        line = ' '.join(str(error).split())
+        raise UserError(
+            f'policy {folder}: no image_size in {_CONFIGURATION} ({line}); copy the policy again'
+        ) from error

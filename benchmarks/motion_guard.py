@@ -27,7 +27,6 @@ from smoothvla_ros.control.motion_guard.osc_reference import OscParameters, OscR
 from smoothvla_ros.control.motion_guard.refusals import Chunk, ChunkLimits
 from smoothvla_ros.control.motion_guard.robot import COMFORT, RobotDescription
 from smoothvla_ros.control.motion_guard.watchdogs import WatchdogLimits
-from smoothvla_ros.kinematics.inverse import InverseKinematics
 
 CONFIG = Path(__file__).resolve().parents[1] / 'config'
 ACTION_PERIOD_S = 0.05
@@ -62,14 +61,13 @@ class _Rig:
         self.robot = RobotDescription.from_file(CONFIG / 'robots' / 'panda.yaml')
         self.limits = self.robot.limits(COMFORT)
         self.joints = np.array(self.robot.posture)
+        self.settings = GuardSettings(skip_elapsed=False)
         if action_space == JointPositions.name:
             self.space: JointPositions | OscReference = JointPositions(self.limits)
         else:
-            arm = self.robot.arm()
-            inverse = InverseKinematics(arm, self.limits.lower, self.limits.upper, self.joints)
             parameters = OscParameters.from_file(CONFIG / 'action_spaces' / f'{action_space}.yaml')
-            self.space = OscReference(parameters, arm, inverse)
-        self.settings = GuardSettings(skip_elapsed=False)
+            rate_hz = self.settings.rate_hz
+            self.space = OscReference.for_robot(parameters, self.robot, COMFORT, rate_hz)
         self.guard = MotionGuard(self.settings, self.limits, self.space, **arguments)
         self.controller = TrajectoryController(self.joints)
         self.seq = 0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -363,3 +366,16 @@ def test_heartbeat_beats_from_a_thread_of_its_own(ros):
     executor.shutdown()
     node.destroy_node()
     listener.destroy_node()
+
+
+def test_process_ends_without_a_word():
+    """Armed or not: SIGINT, status 0, and nothing on standard error but what was logged."""
+    command = [sys.executable, '-m', 'smoothvla_ros.nodes.motion_guard']
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    said = process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=60.0)
+    assert 'disarmed' in said
+    assert (process.returncode, rest) == (0, '')

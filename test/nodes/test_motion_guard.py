@@ -369,7 +369,7 @@ def test_heartbeat_beats_from_a_thread_of_its_own(ros):
 
 
 def test_process_ends_without_a_word():
-    """Armed or not: SIGINT, status 0, and nothing on standard error but what was logged."""
+    """SIGINT, status 0, and nothing on standard error after what was logged."""
     command = [sys.executable, '-m', 'smoothvla_ros.nodes.motion_guard']
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True

@@ -280,6 +280,8 @@ class OscReference:
         _, _, jacobian = self._arm.pose_and_jacobian(middle)
         mass = self._arm.mass_matrix(middle) + self._rotors
         inverse_mass = np.linalg.inv(mass)
+        yield
+
         reach = jacobian @ inverse_mass
         mobility = reach @ jacobian.T
         apparent = np.zeros((6, 6))
@@ -312,7 +314,7 @@ class OscReference:
         velocities[:] = knot.velocities
         moved = np.zeros(joints)
         for substep in range(_SUBSTEPS):
-            if substep == _SUBSTEPS // 2:
+            if substep in (0, _SUBSTEPS // 2):
                 yield
             acting = forces @ state
             acting += constant

@@ -19,6 +19,7 @@ from smoothvla_ros.control.motion_guard.guard import GuardSettings
 from smoothvla_ros.control.motion_guard.identification import Recording, errors, identified
 from smoothvla_ros.control.motion_guard.osc_reference import OscParameters, OscReference
 from smoothvla_ros.control.motion_guard.profile import followable
+from smoothvla_ros.control.motion_guard.robot import RobotDescription
 from smoothvla_ros.control.motion_guard.schedule import Schedule
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.rotations import rotation_matrix, rotation_vector
@@ -164,6 +165,32 @@ def test_reference_pushed_at_the_edge_of_the_reach_waits_there(space, direction)
     assert pushed.max() < 5e-3
     outward = np.array(OUTWARD[direction]) / np.linalg.norm(OUTWARD[direction])
     assert (places[60] - places[-1]) @ outward > 0.02
+
+
+def test_model_moves_an_arm_of_six_joints():
+    """Another URDF, nothing spare for a posture: 0.26 of a delta a step, along its axis alone."""
+    joints = ('shoulder_pan', 'shoulder_lift', 'elbow', 'wrist_1', 'wrist_2', 'wrist_3')
+    limits = dict.fromkeys(('vendor_velocity', 'comfort_velocity'), (3.0,) * 6)
+    limits |= dict.fromkeys(('vendor_acceleration', 'comfort_acceleration'), (15.0,) * 6)
+    limits |= dict.fromkeys(('vendor_jerk', 'comfort_jerk'), (5000.0,) * 6)
+    robot = RobotDescription(
+        name='ur5',
+        urdf='example-robot-data:ur_description/urdf/ur5_robot.urdf',
+        base_frame='base_link',
+        tool_frame='tool0',
+        tool_offset=(0.0, 0.0, 0.0),
+        joints=tuple(f'{joint}_joint' for joint in joints),
+        posture=(0.0, -1.5, 1.6, -1.6, -1.57, 0.0),
+        position_lower=(-6.2,) * 6,
+        position_upper=(6.2,) * 6,
+        **limits,
+    )
+    parameters = OscParameters(rotor_inertia=(1.0,) * 6, torque_limit=(200.0,) * 6)
+    space = OscReference.for_robot(parameters, robot, 'comfort', 250.0)
+    knots = rollout(space, constant(0.5, 0, 0, 0, 0, 0, steps=10), np.array(robot.posture))
+    moved = knots[-1].position - knots[-2].position
+    assert moved[0] == pytest.approx(0.26 * 0.05 * 0.5, rel=0.15)
+    assert np.abs(moved[1:]).max() < 1e-3
 
 
 def test_parameters_of_another_arm_are_refused():

@@ -30,10 +30,10 @@ import numpy as np
 from benchmarks.deployment_operator import operate
 from smoothvla_ros.control.motion_guard.guard import GuardSettings, MotionGuard
 from smoothvla_ros.control.motion_guard.osc_reference import OscParameters, OscReference
-from smoothvla_ros.control.motion_guard.robot import RobotDescription
+from smoothvla_ros.control.motion_guard.robot import COMFORT, RobotDescription
 from smoothvla_ros.evaluation.bootstrap import paired_change_percent
 from smoothvla_ros.evaluation.statistics import PairedCounts, success_difference
-from smoothvla_ros.kinematics import Arm, InverseKinematics
+from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.policies.policy import load_policy, policy_folder
 from smoothvla_ros.records import EpisodeName, EpisodeRequest, Observation
 from smoothvla_ros.ros_domain import free_domain
@@ -206,16 +206,15 @@ def _in_process(
     twin = ArmTwin(RenderSettings('fast', spec.image_size, spec.cameras))
     settings = GuardSettings()
     robot = RobotDescription.from_file(CONFIG / 'robots' / 'panda.yaml')
-    limits, posture = robot.limits('comfort'), np.array(robot.posture)
+    limits = robot.limits(COMFORT)
     parameters = OscParameters.from_file(CONFIG / 'action_spaces' / f'{spec.action_space}.yaml')
 
     def decide(observation: Observation, chunk: int) -> np.ndarray:
         return loaded.act([observation], temperature=0.0, seeds=[SEED]).actions[0]
 
     for name in names:
-        guarded_arm = robot.arm()
-        inverse = InverseKinematics(guarded_arm, limits.lower, limits.upper, posture)
-        guard = MotionGuard(settings, limits, OscReference(parameters, guarded_arm, inverse))
+        space = OscReference.for_robot(parameters, robot, COMFORT, settings.rate_hz)
+        guard = MotionGuard(settings, limits, space)
         episode = play_guarded(
             twin, guard, settings.rate_hz, spec.action_space, decide, name, delays
         )

@@ -20,6 +20,7 @@ from smoothvla_ros.cameras.settings import SOURCE_KINDS
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.robot_descriptions import robot_description
 from smoothvla_ros.nodes.launch_arguments import (
+    check,
     check_namespace,
     declare_arguments,
     drawn_for,
@@ -29,6 +30,7 @@ from smoothvla_ros.nodes.launch_arguments import (
 from smoothvla_ros.nodes.launch_recorder import declare_recording, recorder
 from smoothvla_ros.nodes.launch_viewer import declare_viewer, viewer
 from smoothvla_ros.simulation.twin.config import TwinConfig
+from smoothvla_ros.smoothness import EstimatorSettings
 
 SHARE = Path(__file__).resolve().parents[1]
 CONFIG = SHARE / 'config'
@@ -121,6 +123,7 @@ def ours(arguments: dict[str, str]) -> list[Node]:
     if arguments['monitor'] == 'true':
         files = [str(CONFIG / 'jerk_monitor.yaml')]
         rate = arguments['joint_rate_hz'] or JOINT_RATE_HZ[arguments['hardware']]
+        check(EstimatorSettings, arguments | {'rate_hz': rate}, ('rate_hz',), 'jerk_monitor')
         monitor = arm | {'rate_hz': ParameterValue(rate, value_type=str)}
         nodes.append(own_node(arguments, 'jerk_monitor', 'jerk_monitor', monitor, files=files))
     return nodes
@@ -233,8 +236,8 @@ def robot_namespace(arguments: dict[str, str]) -> str:
 
 def clock(arguments: dict[str, str]) -> dict[str, bool]:
     """Return whose time the nodes go by: the twin's, where it is not the wall's."""
-    stretched = arguments['publish_clock'].lower() == 'true' or float(arguments['speed'] or 1) != 1
-    return {'use_sim_time': arguments['hardware'] == 'twin' and stretched}
+    simulated = arguments['hardware'] == 'twin'
+    return {'use_sim_time': simulated and check(TwinConfig, arguments, TWIN, 'twin').owns_clock}
 
 
 def secured(arguments: dict[str, str]) -> bool:

@@ -69,6 +69,21 @@ class InverseKinematics:
                 f'{self._lower.tolist()} to {self._upper.tolist()}'
             )
 
+    @property
+    def lower(self) -> np.ndarray:
+        """Lower ends of the joints' ranges, [n] rad."""
+        return self._lower
+
+    @property
+    def upper(self) -> np.ndarray:
+        """Upper ends of the joints' ranges, [n] rad."""
+        return self._upper
+
+    @property
+    def posture(self) -> np.ndarray:
+        """Where spare freedom draws the joints to, [n] rad."""
+        return self._posture
+
     def solve(
         self,
         start: np.ndarray,

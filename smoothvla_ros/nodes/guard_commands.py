@@ -19,7 +19,7 @@ from smoothvla_ros.control.motion_guard.timeline import NANOSECONDS
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes import guard_config
 from smoothvla_ros.nodes.guard_config import MotionGuardConfig
-from smoothvla_ros.nodes.guard_messages import to_joint_trajectory
+from smoothvla_ros.nodes.guard_messages import TrajectoryMessages
 
 
 class ArmCommands:
@@ -28,7 +28,7 @@ class ArmCommands:
     def __init__(
         self, node: Node, config: MotionGuardConfig, joints: Sequence[str], quality: QoSProfile
     ) -> None:
-        self._joints = list(joints)
+        self._messages = TrajectoryMessages(joints)
         self._streams = config.controller == guard_config.POSITION_CONTROLLER
         topic = config.command_topic or guard_config.COMMAND_TOPICS[config.controller]
         message_type = Float64MultiArray if self._streams else JointTrajectory
@@ -41,9 +41,7 @@ class ArmCommands:
                 data = array.array('d', command.position.tobytes())
                 self._publisher.publish(Float64MultiArray(data=data))
         elif command.motion is not None:
-            self._publisher.publish(
-                to_joint_trajectory(command.motion, command.start_ns, self._joints)
-            )
+            self._publisher.publish(self._messages.of(command.motion, command.start_ns))
 
 
 class GripperCommands(Protocol):

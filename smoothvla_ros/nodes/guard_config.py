@@ -6,7 +6,6 @@ import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 
 import smoothvla_ros
@@ -21,7 +20,6 @@ from smoothvla_ros.control.motion_guard.robot import COMFORT, LIMIT_SETS, RobotD
 from smoothvla_ros.control.motion_guard.timeline import require_streamable
 from smoothvla_ros.control.motion_guard.watchdogs import WatchdogLimits
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.kinematics.inverse import InverseKinematics
 from smoothvla_ros.nodes.robot_names import PANDA_GRIPPER_JOINTS
 
 TRAJECTORY_CONTROLLER = 'joint_trajectory_controller'
@@ -103,13 +101,10 @@ def read_robot(config: MotionGuardConfig) -> RobotDescription:
 
 
 def _action_space(config: MotionGuardConfig, robot: RobotDescription) -> ActionSpace:
-    limits = robot.limits(config.limits)
     if config.action_space == JointPositions.name:
-        return JointPositions(limits)
+        return JointPositions(robot.limits(config.limits))
     parameters = OscParameters.from_file(_file('action_spaces', config.action_space))
-    arm = robot.arm()
-    inverse = InverseKinematics(arm, limits.lower, limits.upper, np.array(robot.posture))
-    return OscReference(parameters, arm, inverse)
+    return OscReference.for_robot(parameters, robot, config.limits, config.rate_hz)
 
 
 def _file(folder: str, name: str) -> Path:

@@ -7,7 +7,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from builtin_interfaces.msg import Duration
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from smoothvla_ros import msg
@@ -34,26 +33,37 @@ def from_action_chunk(message: msg.ActionChunk) -> Chunk:
     )
 
 
-def to_joint_trajectory(motion: Motion, start_ns: int, joints: Sequence[str]) -> JointTrajectory:
-    """Return a motion as points at absolute times: the stamp is that of its first state.
+class TrajectoryMessages:
+    """Makes the messages of motions, out of points that it keeps: new ones take half a tick."""
 
-    start_ns: when the motion's tick 0 is.  A controller that gets the message a moment later finds
-    its present state between the first points, where this motion is the one that it follows.
-    """
-    period_ns = round(motion.period_s * NANOSECONDS)
-    first = int(motion.ticks[0])
-    message = JointTrajectory(joint_names=list(joints))
-    message.header.stamp = to_stamp(start_ns + first * period_ns)
-    for tick, (position, velocity, acceleration) in zip(
-        motion.ticks.tolist(), motion.states, strict=True
-    ):
-        seconds, rest = divmod((tick - first) * period_ns, NANOSECONDS)
-        point = JointTrajectoryPoint(time_from_start=Duration(sec=seconds, nanosec=rest))
-        point.positions = array.array('d', position.tobytes())
-        point.velocities = array.array('d', velocity.tobytes())
-        point.accelerations = array.array('d', acceleration.tobytes())
-        message.points.append(point)
-    return message
+    def __init__(self, joints: Sequence[str]) -> None:
+        self._message = JointTrajectory(joint_names=list(joints))
+        self._points: list[JointTrajectoryPoint] = []
+
+    def of(self, motion: Motion, start_ns: int) -> JointTrajectory:
+        """Return a motion as points at absolute times: the stamp is that of its first state.
+
+        start_ns: when the motion's tick 0 is.  The message holds until the next call. A controller
+        that gets it a moment later finds its present state between the first points, where this
+        motion is the one that it follows.
+        """
+        period_ns = round(motion.period_s * NANOSECONDS)
+        first = int(motion.ticks[0])
+        while len(self._points) < len(motion.ticks):
+            self._points.append(JointTrajectoryPoint())
+        numbers = array.array('d', motion.states.tobytes())
+        joints = motion.states.shape[2]
+        begins = range(0, len(numbers), 3 * joints)
+        points = self._points[: len(motion.ticks)]
+        for point, tick, begin in zip(points, motion.ticks.tolist(), begins, strict=True):
+            time = point.time_from_start
+            time.sec, time.nanosec = divmod((tick - first) * period_ns, NANOSECONDS)
+            point.positions = numbers[begin : begin + joints]
+            point.velocities = numbers[begin + joints : begin + 2 * joints]
+            point.accelerations = numbers[begin + 2 * joints : begin + 3 * joints]
+        self._message.points = points
+        self._message.header.stamp = to_stamp(start_ns + first * period_ns)
+        return self._message
 
 
 def to_guard_state(guard: MotionGuard, robot: str, frame_id: str, stamp_ns: int) -> msg.GuardState:

@@ -75,8 +75,12 @@ def leave_quickly() -> None:
     """Spare the interpreter the last collection: half a second of processor time with torch.
 
     Everything that matters is closed by now, and others may be waiting for this process to end.
+    Without torch it costs nothing, and Ruckig complains of all that was not collected.
     """
-    gc.freeze()
+    if 'torch' in sys.modules:
+        gc.freeze()
+    else:
+        gc.unfreeze()
 
 
 def exit_status(error: BaseException) -> int:

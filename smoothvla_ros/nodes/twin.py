@@ -41,10 +41,9 @@ class Twin(AutostartNode):
         episodes = splits.episode_names(
             config.suite, config.task, splits.Split(config.split), config.episodes, config.seed
         )
-        owns_clock = config.publish_clock or config.speed != 1.0
         settings = RunnerSettings(
             config.speed,
-            owns_clock,
+            config.owns_clock,
             config.joint_rate_hz,
             config.image_rate_hz,
             config.time_limit_s,

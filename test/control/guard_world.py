@@ -12,7 +12,7 @@ from smoothvla_ros.control.motion_guard.joint_positions import JointPositions
 from smoothvla_ros.control.motion_guard.osc_reference import OscParameters, OscReference
 from smoothvla_ros.control.motion_guard.refusals import Chunk
 from smoothvla_ros.control.motion_guard.robot import RobotDescription
-from smoothvla_ros.kinematics import Arm, InverseKinematics
+from smoothvla_ros.kinematics import InverseKinematics
 
 CONFIG = Path(__file__).parents[2] / 'config'
 PANDA = RobotDescription.from_file(CONFIG / 'robots' / 'panda.yaml')
@@ -22,9 +22,12 @@ START_NS = 1_790_000_000_000_000_000
 MS = 1_000_000
 
 
-def osc_space(arm: Arm | None = None) -> OscReference:
-    arm = arm or PANDA.arm()
+def osc_space(limited: bool = True) -> OscReference:
+    """Of the Panda under the guard's limits, or of LIBERO's, which has none."""
     parameters = OscParameters.from_file(CONFIG / 'action_spaces' / 'libero_osc_pose.yaml')
+    if limited:
+        return OscReference.for_robot(parameters, PANDA, 'comfort', GuardSettings().rate_hz)
+    arm = PANDA.arm()
     return OscReference(parameters, arm, InverseKinematics(arm, LIMITS.lower, LIMITS.upper, READY))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from guard_world import LIMITS, MS, READY, World, swing, to_joints
+from guard_world import LIMITS, MS, READY, World, osc_space, swing, to_joints
 
 from smoothvla_ros.control.motion_guard.controller_model import sampled_jerk
 from smoothvla_ros.control.motion_guard.guard import GuardSettings
@@ -31,6 +31,9 @@ def assert_inside_of_the_limits(states):
     jerks = sampled_jerk(positions, 1e-3)
     # Positions of 3 rad are rounded to 4e-16, which the third difference makes 4e-6 rad/s^3.
     assert np.all(np.abs(jerks) <= LIMITS.jerk * (1 + RELATIVE) + 1e-5)
+    shares = (np.abs(velocities) / LIMITS.velocity, np.abs(accelerations) / LIMITS.acceleration)
+    shares = [float(share.max()) for share in (*shares, np.abs(jerks) / LIMITS.jerk)]
+    print('largest shares of the limits of velocity, acceleration, jerk:', shares)
 
 
 def adversarial_chunk(generator, world):
@@ -55,17 +58,30 @@ def adversarial_chunk(generator, world):
     return to_joints(*targets)
 
 
-def play(seed, ticks, settings):
+def adversarial_deltas(generator, world):
+    """Of tool deltas: full command any way, turned about at once, or far beyond the scale."""
+    steps = generator.integers(1, 12)
+    kind = generator.integers(0, 3)
+    if kind == 0:
+        return np.tile(generator.choice([-1.0, 0.0, 1.0], 7), (steps, 1))
+    if kind == 1:
+        return generator.choice([-1.0, 1.0], (steps, 7))
+    return generator.normal(0.0, 3.0, (steps, 7))
+
+
+def play(seed, ticks, settings, space=None):
     """Random chunks, dropped, late, twice and out of order, and ticks that come too late."""
     generator = np.random.default_rng(seed)
-    world = World(settings=settings, chunk_limits=ANYTHING, watchdog_limits=PATIENT).armed()
+    limits = {'chunk_limits': ANYTHING, 'watchdog_limits': PATIENT}
+    world = World(space, settings, **limits).armed()
+    chunk = adversarial_chunk if space is None else adversarial_deltas
     held = []
     for _ in range(ticks):
         late = generator.random() < 0.02
         world.pass_ms(world.period_ms * (generator.integers(2, 20) if late else 1))
         world._listen()
         if generator.random() < 0.05:
-            held.append(world.chunk(adversarial_chunk(generator, world)))
+            held.append(world.chunk(chunk(generator, world)))
         while held and generator.random() < 0.3:
             world.guard.offer(world.now, held.pop(generator.integers(len(held))))
         held = held[-3:]
@@ -83,6 +99,26 @@ def test_no_limit_is_ever_exceeded(seed):
     assert world.guard.chunks > 20
     assert_inside_of_the_limits(world.signal())
     assert np.abs(world.signal()[1]).max() > 0.9
+    assert not world.moving()
+
+
+def test_no_limit_is_exceeded_by_deltas_that_lead_anywhere():
+    """To the edge of the reach, beyond it and about, by the model of LIBERO's controller."""
+    world = play(3, 1000, GuardSettings(), osc_space())
+    assert world.guard.chunks > 20
+    assert_inside_of_the_limits(world.signal())
+    assert np.abs(world.signal()[1]).max() > 0.9
+    assert not world.moving()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize('seed', range(20, 24))
+def test_no_limit_is_exceeded_in_twenty_thousand_ticks_of_deltas(seed):
+    """Four runs of five thousand ticks."""
+    world = play(seed, 5000, GuardSettings(overlap=seed % 3), osc_space())
+    print(f'{world.guard.chunks} chunks, refused {dict(world.guard.refusals)}')
+    assert_inside_of_the_limits(world.signal())
     assert not world.moving()
 
 

@@ -9,7 +9,7 @@ from scipy.interpolate import BPoly
 from smoothvla_ros.control.motion_guard import profile as profile_module
 from smoothvla_ros.control.motion_guard.braking import Stop
 from smoothvla_ros.control.motion_guard.motion import Motion
-from smoothvla_ros.control.motion_guard.profile import JointProfile
+from smoothvla_ros.control.motion_guard.profile import JointProfile, followable
 from smoothvla_ros.control.motion_guard.robot import JointLimits
 from smoothvla_ros.errors import UserError
 
@@ -195,6 +195,26 @@ def test_standing_target_is_reached_and_moving_target_is_followed():
     lags = [np.abs(motion.at(k)[0] - there[k]).max() for k in range(300, 1000)]
     assert max(lags) < 4e-3
     assert kept == 0
+
+
+def test_target_that_gathers_speed_is_followed_without_a_run_up():
+    """A target that gains velocity as hard as the joint can: none goes back to get at it later."""
+    kept = followable(LIMITS, PERIOD_S)
+    acceleration = np.array([0.0, 0.95 * kept.acceleration[1], 0.0])
+    ahead_s, times = 2 * PERIOD_S + 0.1, np.arange(75) * PERIOD_S
+    # As the actions of a policy do it: more at the beginning of each than at its end.
+    speeds = np.cumsum(1.0 + 0.4 * np.sign(np.sin(2 * np.pi * 20 * times)))[:, None] * acceleration
+    speeds *= PERIOD_S
+    places = np.cumsum(speeds, axis=0) * PERIOD_S - 0.9 * np.array([0.0, 1.0, 0.0])
+    profile = JointProfile(LIMITS, PERIOD_S, follow_ticks=3, horizon_s=0.1)
+    motion = Motion.at_rest(PERIOD_S, (0,), places[0])
+    shift = round(ahead_s / PERIOD_S)
+    for now in range(len(times) - shift):
+        target = places[now + shift], speeds[now + shift]
+        motion = profile.extended(motion, now + 2, *target) or motion
+    ticks = range(30, len(times) - shift)
+    assert np.all(np.diff([motion.at(k)[1, 1] for k in ticks]) > -0.02)
+    assert max(abs(motion.at(k)[0, 1] - places[k, 1]) for k in ticks) < 0.02
 
 
 def test_target_beyond_the_range_at_full_speed_stops_inside():

@@ -140,6 +140,15 @@ def test_bad_arguments_are_user_errors():
         ('train', {'output': '/dev/null'}, 'output=/dev/null: /dev/null is not a folder; choose'),
         ('train', {'namespace': '1st'}, 'namespace:=1st is no ROS namespace; use letters'),
         ('deploy', {'namespace': 'lab//left'}, 'namespace:=lab//left is no ROS namespace'),
+        ('deploy', {'speed': 'x'}, "arguments of twin: speed='x' is not a valid float; give a num"),
+        ('deploy', {'speed': '0'}, 'twin: speed=0.0 is too small; the smallest allowed is 0.01'),
+        ('deploy', {'suite': 'libero_moon'}, "suite 'libero_moon' is unknown; choose from libero"),
+        ('deploy', {'task': '10'}, "task 10 of suite 'libero_object' is unknown; choose from 0"),
+        ('deploy', {'task': 'milk'}, "task='milk' is not a valid int; give a whole number"),
+        ('deploy', {'episodes': '0'}, 'twin: episodes=0 is too small'),
+        ('deploy', {'publish_clock': 'perhaps'}, "publish_clock='perhaps' is not a valid bool"),
+        ('deploy', {'joint_rate_hz': 'fast'}, "joint_rate_hz='fast' is not a valid float"),
+        ('deploy', {'config': '/nowhere'}, 'config:=/nowhere: No such file or directory; give a'),
         ('train', {'config': '/nowhere'}, 'config:=/nowhere: No such file or directory; give a'),
         ('train', {'config': __file__}, r'test_launch_files\.py is n'),
         ('evaluate', {'temperatures': '0,nan'}, 'temperatures=.*nan.* is not a finite number'),
@@ -173,6 +182,19 @@ def test_arguments_are_checked_together_with_the_parameter_file(tmp_path):
     assert make_plan(LAUNCH / 'train.launch.py', given).nodes
     with pytest.raises(UserError, match="task 90 of suite 'libero_90' is unknown"):
         make_plan(LAUNCH / 'train.launch.py', given | {'tasks': '90'})
+
+
+def test_speed_of_the_parameter_file_decides_whose_time_it_is(tmp_path):
+    """A twin that is slow by its file publishes the clock, so every node has to go by it."""
+    file = tmp_path / 'mine.yaml'
+    for speed, simulated in ((1.0, False), (0.5, True)):
+        file.write_text(yaml.dump({'/**/twin': {'ros__parameters': {'speed': speed}}}))
+        plan = make_plan(LAUNCH / 'deploy.launch.py', {'config': str(file)})
+        guard = next(node for node in plan.nodes if node.name == 'motion_guard')
+        words = ' '.join(
+            str(item['values']) for item in parameters(guard, tmp_path) if 'values' in item
+        )
+        assert (f"'use_sim_time': {simulated}") in words
 
 
 @pytest.mark.parametrize(

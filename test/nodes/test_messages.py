@@ -16,9 +16,12 @@ from smoothvla_ros.control.lock_step import (
     Phase,
     Question,
 )
+from smoothvla_ros.control.motion_guard.motion import Motion
 from smoothvla_ros.control.recorded_messages import report_of, request_of
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes import messages
+from smoothvla_ros.nodes.guard_messages import TrajectoryMessages
+from smoothvla_ros.nodes.stamps import to_nanoseconds
 
 GENERATOR = np.random.default_rng(0)
 STAMP_NS = 1_790_000_000_123_456_789
@@ -55,6 +58,22 @@ def test_action_chunk_round_trip():
     answer = Answer(QUESTION, 2**60, 12, *chunk(8, 7))
     wire = over_the_wire(messages.to_action_chunk(answer, 5, 0.05, 'libero_osc_pose', 'base'))
     assert same(messages.from_action_chunk(wire), answer)
+
+
+def test_trajectory_message_holds_its_motion_and_nothing_of_the_one_before():
+    """A longer motion, a shorter one, a longer one again, out of the same points."""
+    made = TrajectoryMessages(['a', 'b'])
+    for knots in (5, 3, 6):
+        ticks = np.cumsum(GENERATOR.integers(1, 3, knots)) + 40
+        motion = Motion(0.004, ticks, GENERATOR.normal(size=(knots, 3, 2)))
+        wire = over_the_wire(made.of(motion, STAMP_NS))
+        assert wire.joint_names == ['a', 'b']
+        begins_ns = to_nanoseconds(wire.header.stamp)
+        assert begins_ns == STAMP_NS + int(ticks[0]) * 4_000_000
+        times = [to_nanoseconds(point.time_from_start) + begins_ns for point in wire.points]
+        assert times == [STAMP_NS + int(tick) * 4_000_000 for tick in ticks]
+        states = [[p.positions, p.velocities, p.accelerations] for p in wire.points]
+        assert same(np.array(states), motion.states)
 
 
 def test_refusal_round_trip():

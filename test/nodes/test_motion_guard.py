@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from rclpy.parameter import Parameter
 from std_msgs.msg import Header
 
 from smoothvla_ros import msg
+from smoothvla_ros.control.motion_guard.phases import Phase
 from smoothvla_ros.control.motion_guard.refusals import STOPPING, Refusal
 from smoothvla_ros.control.motion_guard.watchdogs import Trip
 from smoothvla_ros.errors import UserError
@@ -273,15 +277,27 @@ def test_emergency_stop_latches_until_cleared(graph):
     )
 
 
-def test_disarming_and_deactivating_stop_first(graph):
-    """`on_deactivate` returns when the arm has been told to rest, and nothing follows."""
+@pytest.mark.parametrize('by', ['disarm', 'deactivation'])
+def test_disarming_and_deactivating_stop_first(graph, by):
+    """From speed to rest inside of the limits, and disarmed; active again, nothing follows."""
     guard = graph().running()
-    assert guard.node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
-    guard.run(1.2)
-    assert np.abs(guard.signal[-1][1]).max() == 0.0
-    guard.commands.clear()
+    if by == 'disarm':
+        assert guard.call('disarm').success
+    else:
+        assert guard.node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
+        assert guard.node._guard.phase is Phase.DISARMED
+        assert guard.node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    assert_came_to_rest(guard, State.PHASE_DISARMED)
     guard.send(swing())
-    guard.run(0.2)
+    guard.until(lambda: str(Refusal.NOT_ARMED) in guard.states[-1].refusal_reasons)
+    assert guard.commands_before_sentinel() == []
+
+
+def test_armed_guard_that_is_disarmed_commands_nothing(graph):
+    """Where nothing moves nothing has to be stopped."""
+    guard = graph().armed()
+    assert guard.call('disarm').success
+    guard.phase(State.PHASE_DISARMED)
     assert guard.commands_before_sentinel() == []
 
 
@@ -373,3 +389,16 @@ def test_heartbeat_beats_from_a_thread_of_its_own(ros):
     executor.shutdown()
     node.destroy_node()
     listener.destroy_node()
+
+
+def test_process_ends_without_a_word():
+    """SIGINT, status 0, and nothing on standard error after what was logged."""
+    command = [sys.executable, '-m', 'smoothvla_ros.nodes.motion_guard']
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    said = process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=60.0)
+    assert 'disarmed' in said
+    assert (process.returncode, rest) == (0, '')

@@ -11,7 +11,6 @@ from smoothvla_ros.control.motion_guard.guard import GuardSettings, MotionGuard
 from smoothvla_ros.control.motion_guard.osc_reference import OscParameters, OscReference
 from smoothvla_ros.control.motion_guard.robot import RobotDescription
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.kinematics import InverseKinematics
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.environment import Environment
@@ -37,10 +36,9 @@ def environment():
 
 def make_guard():
     robot = RobotDescription.from_file(CONFIG / 'robots' / 'panda.yaml')
-    limits, arm = robot.limits('comfort'), robot.arm()
     parameters = OscParameters.from_file(CONFIG / 'action_spaces' / 'libero_osc_pose.yaml')
-    inverse = InverseKinematics(arm, limits.lower, limits.upper, np.array(robot.posture))
-    return MotionGuard(SETTINGS, limits, OscReference(parameters, arm, inverse))
+    space = OscReference.for_robot(parameters, robot, 'comfort', SETTINGS.rate_hz)
+    return MotionGuard(SETTINGS, robot.limits('comfort'), space)
 
 
 def chunk_of(row):

@@ -41,6 +41,8 @@ from smoothvla_ros.control.motion_guard.watchdogs import (
 )
 
 E_STOP = 'emergency stop'
+# In which the parts of the next action are worked out, one a tick.
+_PREPARED_TICKS = 8
 
 
 @dataclass(frozen=True)
@@ -284,8 +286,8 @@ class MotionGuard:
             schedule.replace(actions, chunk.dt, time_s, self._settings.overlap)
         else:
             schedule.append(actions, chunk.dt, time_s)
-        # What the next tick aims at is worked out here: ticks then take about the same time each.
-        schedule.at(time_s + self._settings.horizon_s)
+        # What the next ticks aim at is worked out here: ticks then take about the same time each.
+        schedule.at(time_s + self._settings.horizon_s + _PREPARED_TICKS * self._time.period_s)
         self._schedule = schedule
         self._epoch, self._seq = chunk.epoch, chunk.seq
         self._machine.handle(Event.CHUNK)

@@ -55,7 +55,6 @@ def errors(
             recording.velocities,
             knot.position,
             knot.rotation,
-            arm.tool_twist(recording.joints, recording.velocities),
             knot.goal_rotation,
         )
         for action in recording.actions:

@@ -2,7 +2,7 @@
 
 A delta is not a motion. It sets a goal at an offset from the present pose, and the arm is drawn
 there by an impedance (stiffness k, critically damped) for one control period; at k = 150 1/s^2 and
-20 Hz a constant delta of d metres moves 0.26 d a step. Three things bend that picture, and each is
+20 Hz a constant delta of d metres moves 0.26 d a step. Four things bend that picture, and each is
 part of the model because leaving it out costs centimetres a chunk:
 
 - robosuite decouples position and orientation each with its own inertia, although the arm couples
@@ -10,13 +10,19 @@ part of the model because leaving it out costs centimetres a chunk:
   the simulated rotors.
 - the torques are cut at their limits, gravity included: a large rotation is slow.
 - the hand's rotation is slowed by a drag with the square of its speed.
+- what the tool leaves free of the joints is drawn to a posture.
 
-The model goes on from the last pose that it commanded. In a simulator and on an arm it is a
-reference for the joints, found by inverse kinematics; nothing of it is measured.
+What moves in the model are joints under these torques, not a pose: an arm that is stretched out
+stays inside of its reach, as LIBERO's does, and no inverse kinematics has to find it there. The
+torques of this arm may also be more than the real one's limits of velocity and acceleration allow;
+the model keeps these limits itself, so that it waits for the arm instead of running away from it.
+
+The model goes on from the last joints that it commanded; nothing of it is measured.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,22 +34,28 @@ from smoothvla_ros.configuration import load, setting, validate
 from smoothvla_ros.control.motion_guard.action_space import (
     Knot,
     Unreachable,
-    at_fraction,
-    cubic,
     hermite,
 )
+from smoothvla_ros.control.motion_guard.profile import followable
+from smoothvla_ros.control.motion_guard.robot import JointLimits, RobotDescription
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
-from smoothvla_ros.kinematics.inverse import InverseKinematics, Solution
+from smoothvla_ros.kinematics.inverse import InverseKinematics
 from smoothvla_ros.kinematics.rotations import rotation_matrix, rotation_vector
 
 POSE_DELTA = 6
-# Of the inverse kinematics, at a knot and at the predicted end of a chunk.
-_REACHED_M, _REACHED_RAD = 2e-3, 0.02
+# So far beyond the reach a chunk may aim: the arm then stays at the edge. Farther is no mistake of
+# a policy that knows this arm.
+_BEYOND_M, _BEYOND_RAD = 0.02, 0.2
 _SUBSTEPS = 10
-# With nothing commanded, a tool that is slower than this is at rest: m/s and rad/s.
+# So far the tool may come off the way it is led in one action; a radian counts as much as so many
+# metres.
+_ASTRAY_M = 1e-3
+_METRES_A_RADIAN = 0.2
+# Of the limits that the profile has for following.
+_SHARE_OF_LIMITS = 0.95
+# With nothing commanded, joints that are slower than this are at rest: rad/s.
 _REST = 1e-3
-_IDENTITY = np.eye(6)
 
 
 @dataclass(frozen=True)
@@ -61,6 +73,9 @@ class OscParameters:
         (150.0,) * 6, 'Of the impedance, translation and rotation, 1/s^2', minimum=1.0
     )
     damping_ratio: float = setting(1.0, 'Of the impedance', minimum=0.1, maximum=10.0)
+    posture_stiffness: float = setting(
+        10.0, 'Of the joints that the tool leaves free, towards the posture, 1/s^2', minimum=0.0
+    )
     gravity_torque: bool = setting(True, "Whether the limits hold for gravity's torque too")
     rotational_drag: tuple[float, ...] = setting(
         (0.0, 0.0, 0.0), 'In axes of the tool, N m s^2', minimum=0.0
@@ -82,11 +97,10 @@ class OscParameters:
 
 @dataclass(frozen=True)
 class ToolKnot(Knot):
-    """A knot with the tool: position [3] m, rotation [3, 3], twist [6], goal of the rotation."""
+    """A knot with the tool: position [3] m, rotation [3, 3], and the goal of the rotation."""
 
     position: np.ndarray
     rotation: np.ndarray
-    twist: np.ndarray
     goal_rotation: np.ndarray
 
 
@@ -95,8 +109,18 @@ class OscReference:
 
     dimension = POSE_DELTA + 1
 
-    def __init__(self, parameters: OscParameters, arm: Arm, inverse: InverseKinematics) -> None:
-        """arm, inverse: of the arm that is to move.  Raises UserError where the joints differ."""
+    def __init__(
+        self,
+        parameters: OscParameters,
+        arm: Arm,
+        inverse: InverseKinematics,
+        limits: JointLimits | None = None,
+    ) -> None:
+        """arm, inverse: of the arm that is to move.  Raises UserError where the joints differ.
+
+        limits: of which the model keeps velocity and acceleration; None: it has none, as the
+        simulated arm.
+        """
         joints = len(arm.joint_names)
         for name in ('rotor_inertia', 'torque_limit'):
             if len(getattr(parameters, name)) != joints:
@@ -107,19 +131,36 @@ class OscReference:
         self.name = parameters.action_space
         self._arm = arm
         self._inverse = inverse
+        self._per_velocity = self._per_acceleration = np.zeros(joints)
+        if limits is not None:
+            self._per_velocity = 1.0 / (_SHARE_OF_LIMITS * limits.velocity)
+            self._per_acceleration = 1.0 / (_SHARE_OF_LIMITS * limits.acceleration)
         self._scale = np.repeat([parameters.scale_m, parameters.scale_rad], 3)
         self._stiffness = np.array(parameters.stiffness)
         self._damping = 2 * parameters.damping_ratio * np.sqrt(self._stiffness)
+        self._posture_stiffness = parameters.posture_stiffness
+        self._posture_damping = 2 * np.sqrt(parameters.posture_stiffness)
         self._rotors = np.diag(parameters.rotor_inertia)
         self._torque_limit = np.array(parameters.torque_limit)
         self._gravity = parameters.gravity_torque
         self._drag = np.array(parameters.rotational_drag)
 
+    @classmethod
+    def for_robot(
+        cls, parameters: OscParameters, robot: RobotDescription, limits: str, rate_hz: float
+    ) -> OscReference:
+        """Return the model for a robot that a guard moves at `rate_hz` under one set of limits.
+
+        limits: `COMFORT` or `VENDOR`.  Raises UserError for a URDF or limits that do not fit.
+        """
+        arm, given = robot.arm(), robot.limits(limits)
+        inverse = InverseKinematics(arm, given.lower, given.upper, np.array(robot.posture))
+        return cls(parameters, arm, inverse, followable(given, 1.0 / rate_hz))
+
     def at_rest(self, joints: np.ndarray) -> ToolKnot:
         """Return the knot of an arm that stands at `joints` [n] rad."""
         position, rotation = self._arm.tool_pose(joints)
-        still = np.zeros_like(joints)
-        return ToolKnot(joints, still, position, rotation, np.zeros(6), rotation)
+        return ToolKnot(joints, np.zeros_like(joints), position, rotation, rotation)
 
     def require_reachable(self, knot: Knot, actions: np.ndarray) -> None:
         """Raise Unreachable where the pose that a chunk leads to cannot be reached."""
@@ -127,9 +168,14 @@ class OscReference:
         moved = self._gain * self._scale * np.clip(actions[:, :6], -1.0, 1.0).sum(axis=0)
         position = knot.position + moved[:3]
         rotation = rotation_matrix(moved[3:]) @ knot.rotation
-        reach = _REACHED_M, _REACHED_RAD
-        solution = self._inverse.solve(knot.joints, position, rotation, 30, reach)
-        _require(solution, position, 'the chunk ends at')
+        near = _BEYOND_M, _BEYOND_RAD
+        solution = self._inverse.solve(knot.joints, position, rotation, 30, near)
+        if solution.position_error > _BEYOND_M or solution.rotation_error > _BEYOND_RAD:
+            raise Unreachable(
+                f'the chunk ends at {np.round(position, 3).tolist()} m, and the nearest that the '
+                f'joints allow is {1e3 * solution.position_error:.0f} mm and '
+                f'{solution.rotation_error:.2f} rad away'
+            )
 
     def first_target(self, knot: Knot, actions: np.ndarray) -> np.ndarray:
         """Return where the motion goes on from: a delta has no place of its own."""
@@ -141,39 +187,50 @@ class OscReference:
         """Return the knot after one control period under an action [7], or under none."""
         assert isinstance(knot, ToolKnot)
         if action is None:
-            position, rotation, twist = self._slowed_down(knot, dt)
-            goal = rotation
-        else:
-            delta = self._scale * np.clip(action[:6], -1.0, 1.0)
-            # robosuite keeps the goal of the rotation where a delta has none at all.
-            turns = np.abs(delta[3:]).max() > 1e-9
-            goal = rotation_matrix(delta[3:]) @ knot.rotation if turns else knot.goal_rotation
-            position, rotation, twist = yield from self._impedance(
-                knot, knot.position + delta[:3], goal, dt
-            )
+            return self._slowed_down(knot, dt)
+        delta = self._scale * np.clip(action[:6], -1.0, 1.0)
+        # robosuite keeps the goal of the rotation where a delta has none at all.
+        turns = np.abs(delta[3:]).max() > 1e-9
+        goal = rotation_matrix(delta[3:]) @ knot.rotation if turns else knot.goal_rotation
+        place = knot.position + delta[:3]
+        moved, velocities, led = yield from self._impedance(knot, place, goal, dt)
         yield
-        predicted = knot.joints + dt * knot.velocities
-        solution = self._inverse.solve(predicted, position, rotation)
-        _require(solution, position, 'the tool is to be at')
-        yield
-        if action is None and not twist.any():
-            velocities = np.zeros_like(predicted)
-        else:
-            velocities = self._inverse.velocities(solution.joints, twist)
-        return ToolKnot(solution.joints, velocities, position, rotation, twist, goal)
+        return self._as_far_as_led(knot, moved, velocities, led, goal)
+
+    def _as_far_as_led(
+        self,
+        knot: ToolKnot,
+        moved: np.ndarray,
+        velocities: np.ndarray,
+        led: np.ndarray,
+        goal: np.ndarray,
+    ) -> ToolKnot:
+        """Return the knot after joints moved [n], as far as that leads the tool where it was led.
+
+        led: [6] m and rad, what the model's Jacobian makes of the motion. Where the arm is
+        stretched out, or a joint is at the end of its range, the tool goes elsewhere, and where
+        that ends no linear model knows: the motion is then made in part.
+        """
+        free = knot.joints + moved
+        joints = self._inside(free)
+        velocities[joints != free] = 0.0
+        position, rotation = self._arm.tool_pose(joints)
+        astray = position - knot.position - led[:3]
+        turned = rotation_vector(rotation @ knot.rotation.T) - led[3:]
+        distance = math.hypot(*astray, *(_METRES_A_RADIAN * turned))
+        if distance > _ASTRAY_M:
+            # The distance grows with the square of the motion.
+            share = math.sqrt(_ASTRAY_M / distance)
+            joints = knot.joints + share * (joints - knot.joints)
+            velocities *= share
+            position, rotation = self._arm.tool_pose(joints)
+        return ToolKnot(joints, velocities, position, rotation, goal)
 
     def between(self, start: Knot, stop: Knot, fraction: float, dt: float) -> ToolKnot:
         """Return the knot at `fraction` of an action."""
-        assert isinstance(start, ToolKnot)
         assert isinstance(stop, ToolKnot)
         joints, velocities = hermite(start, stop, fraction, dt)
-        # Both ends of the tool's way, the rotation from the start's on.
-        here, there = np.zeros(6), np.empty(6)
-        here[:3], there[:3] = start.position, stop.position
-        there[3:] = rotation_vector(stop.rotation @ start.rotation.T)
-        moved, twist = at_fraction(cubic(here, start.twist, there, stop.twist, dt), fraction, dt)
-        rotation = rotation_matrix(moved[3:]) @ start.rotation
-        return ToolKnot(joints, velocities, moved[:3], rotation, twist, stop.goal_rotation)
+        return ToolKnot(joints, velocities, *self._arm.tool_pose(joints), stop.goal_rotation)
 
     @cached_property
     def _gain(self) -> np.ndarray:
@@ -188,85 +245,98 @@ class OscReference:
             moved = offset + 1.0
         return moved
 
-    def _slowed_down(self, knot: ToolKnot, dt: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return position, rotation and twist after dt in which only the damping acts.
+    def _slowed_down(self, knot: ToolKnot, dt: float) -> ToolKnot:
+        """Return the knot after dt in which only the damping acts, as far as the limits allow.
 
         A control period without a goal does not exist in LIBERO; an arm without a policy does.
         """
-        left = np.exp(-self._damping * dt)
-        moved = knot.twist * (1.0 - left) / self._damping
-        twist = knot.twist * left
-        if np.abs(twist).max() < _REST:
-            twist = np.zeros(6)
-        return knot.position + moved[:3], rotation_matrix(moved[3:]) @ knot.rotation, twist
+        lost = 1.0 - math.exp(-float(self._damping.min()) * dt)
+        beyond = float(np.abs(knot.velocities * self._per_acceleration).max()) * lost / dt
+        velocities = knot.velocities * (1.0 - lost / max(1.0, beyond))
+        if np.abs(velocities).max() < _REST:
+            velocities = np.zeros_like(velocities)
+        joints = self._inside(knot.joints + dt / 2 * (knot.velocities + velocities))
+        position, rotation = self._arm.tool_pose(joints)
+        return ToolKnot(joints, velocities, position, rotation, rotation)
+
+    def _inside(self, joints: np.ndarray) -> np.ndarray:
+        return np.minimum(np.maximum(joints, self._inverse.lower), self._inverse.upper)
 
     def _impedance(
         self, knot: ToolKnot, goal_position: np.ndarray, goal_rotation: np.ndarray, dt: float
     ) -> Generator[None, None, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Return position, rotation and twist after dt; inertia and Jacobian are the start's.
+        """Return what the joints move in dt, their velocities then, and where the tool is led.
 
-        Of every substep: torque from (offset, twist), cut at its limits; drag from the turning of
-        the tool; (offset, twist) anew from all of them. What is linear in that is put into two
-        matrices first, because these substeps are most of what a chunk costs.
+        [n] rad, [n] rad/s, and [6] m and rad from where it is.
+
+        Inertia and Jacobian are those of the middle of the way, as far as it is known. Of every
+        substep: torques from offset of the tool and velocities of the joints, cut at their limits;
+        drag from the turning of the tool; the joints' acceleration and velocity, each shortened as
+        a whole where it is beyond a limit. What is linear in that is put into two matrices first,
+        because these substeps are most of what a chunk costs.
         """
-        _, _, jacobian = self._arm.pose_and_jacobian(knot.joints)
-        inverse_mass = np.linalg.inv(self._arm.mass_matrix(knot.joints) + self._rotors)
+        joints = len(knot.joints)
+        middle = knot.joints + dt / 2 * knot.velocities
+        _, _, jacobian = self._arm.pose_and_jacobian(middle)
+        mass = self._arm.mass_matrix(middle) + self._rotors
+        inverse_mass = np.linalg.inv(mass)
+        yield
+
         reach = jacobian @ inverse_mass
         mobility = reach @ jacobian.T
-        joints = len(knot.joints)
         apparent = np.zeros((6, 6))
-        apparent[:3, :3], apparent[3:, 3:] = _inverses(mobility[:3, :3], mobility[3:, 3:])
+        apparent[:3, :3] = _inverse(mobility[:3, :3])
+        apparent[3:, 3:] = _inverse(mobility[3:, 3:])
         to_torque = -jacobian.T @ apparent
-        gravity = self._arm.gravity_torque(knot.joints) if self._gravity else 0.0
+        spare = (np.eye(joints) - jacobian.T @ _inverse(mobility) @ reach) @ mass
+        gravity = self._arm.gravity_torque(middle) if self._gravity else 0.0
         low, high = -self._torque_limit - gravity, self._torque_limit - gravity
         step = dt / _SUBSTEPS
-
-        # From (offset, twist) to (torque, turning of the tool in its own axes).
-        forces = np.zeros((joints + 3, 12))
-        forces[:joints, :6] = to_torque * self._stiffness
-        forces[:joints, 6:] = to_torque * self._damping
-        forces[joints:, 9:] = knot.rotation.T
-        # From (offset, twist, torque cut, turning with its square) to the next (offset, twist).
-        motion = np.zeros((12, 12 + joints + 3))
-        twist_to = motion[6:]
-        twist_to[:, 6:12] = _IDENTITY
-        twist_to[:, 12:-3] = step * reach
-        twist_to[:, -3:] = twist_to[:, 12:-3] @ (-(jacobian[3:].T @ knot.rotation) * self._drag)
-        motion[:6] = step * twist_to
-        motion[:6, :6] += _IDENTITY
-
         yield
-        everything = np.empty(12 + joints + 3)
-        state, acting = everything[:12], everything[12:]
-        torque, turning = acting[:joints], acting[joints:]
-        state[:3] = knot.position - goal_position
-        state[3:6] = rotation_vector(knot.rotation @ goal_rotation.T)
-        state[6:] = knot.twist
-        for _ in range(_SUBSTEPS):
-            np.dot(forces, state, out=acting)
+
+        # From (offset, velocities) to (torque, turning of the tool in its own axes).
+        forces = np.zeros((joints + 3, 6 + joints))
+        forces[:joints, :6] = to_torque * self._stiffness
+        forces[:joints, 6:] = (to_torque * self._damping) @ jacobian
+        forces[:joints, 6:] -= self._posture_damping * spare
+        turn = jacobian[3:].T @ knot.rotation
+        forces[joints:, 6:] = turn.T
+        constant = np.zeros(joints + 3)
+        constant[:joints] = spare @ (self._posture_stiffness * (self._inverse.posture - middle))
+        # From (torque cut, turning with its square) to the joints' acceleration.
+        motion = np.concatenate([inverse_mass, -inverse_mass @ turn * self._drag], axis=1)
+        offset_a_step = step * jacobian
+
+        state = np.empty(6 + joints)
+        offset, velocities = state[:6], state[6:]
+        offset[:3] = knot.position - goal_position
+        offset[3:] = rotation_vector(knot.rotation @ goal_rotation.T)
+        velocities[:] = knot.velocities
+        moved = np.zeros(joints)
+        for substep in range(_SUBSTEPS):
+            if substep in (0, _SUBSTEPS // 2):
+                yield
+            acting = forces @ state
+            acting += constant
+            torque, turning = acting[:joints], acting[joints:]
             np.maximum(torque, low, out=torque)
             np.minimum(torque, high, out=torque)
             turning *= np.abs(turning)
-            state[:] = motion @ everything
-        return (
-            goal_position + state[:3],
-            rotation_matrix(state[3:6]) @ goal_rotation,
-            state[6:].copy(),
-        )
+            acceleration = motion @ acting
+            beyond = float(np.abs(acceleration * self._per_acceleration).max())
+            velocities += acceleration * (step / max(1.0, beyond))
+            beyond = float(np.abs(velocities * self._per_velocity).max())
+            if beyond > 1.0:
+                velocities /= beyond
+            offset += offset_a_step @ velocities
+            moved += velocities
+        moved *= step
+        return moved, velocities.copy(), jacobian @ moved
 
 
-def _inverses(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return both inverses, or where there is none the pseudo-inverses, as robosuite has it."""
-    both = np.stack([first, second])
+def _inverse(matrix: np.ndarray) -> np.ndarray:
+    """Return the inverse, or where there is none the pseudo-inverse, as robosuite has it."""
     try:
-        return np.linalg.inv(both)
+        return np.linalg.inv(matrix)
     except np.linalg.LinAlgError:
-        return np.linalg.pinv(both)
-
-
-def _require(solution: Solution, position: np.ndarray, what: str) -> None:
-    if solution.position_error > _REACHED_M or solution.rotation_error > _REACHED_RAD:
-        raise Unreachable(
-            f'{what} {np.round(position, 3).tolist()} m, and the nearest that the joints allow is '
-            f'{1e3 * solution.position_error:.0f} mm and {solution.rotation_error:.2f} rad away'
-        )
+        return np.linalg.pinv(matrix)

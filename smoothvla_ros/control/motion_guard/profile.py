@@ -39,6 +39,27 @@ _STOP_SPACING = 2
 _POSITION_MARGIN_RAD = 1e-3
 # Nearer than this the target is reached, and the stop at the end of the motion does the rest.
 _REACHED = np.array([1e-7, 1e-6, 1e-4])[:, None]
+# A way that takes longer than this much of the horizon is none that was hoped for.
+_LATE = 1.05
+
+
+def followable(limits: JointLimits, period_s: float) -> JointLimits:
+    """Return the limits that a profile with this period keeps, so that the arm keeps `limits`.
+
+    Raises UserError where they leave nothing at this period.
+    """
+    knots_s = _STOP_SPACING * period_s
+    jerk = limits.jerk / JERK_NORM
+    acceleration = limits.acceleration - ACCELERATION_EXCESS * jerk * knots_s
+    velocity = limits.velocity - (VELOCITY_EXCESS + _HULL_EXCESS) * jerk * knots_s**2
+    if not (np.all(acceleration > 0) and np.all(velocity > 0)):
+        raise UserError(
+            f'a period of {period_s:g} s is too long for jerk limits of {limits.jerk.tolist()} '
+            'rad/s^3: within one period they reach the limit of acceleration; raise the rate '
+            'or lower the jerk'
+        )
+    lower, upper = limits.lower + _POSITION_MARGIN_RAD, limits.upper - _POSITION_MARGIN_RAD
+    return JointLimits(lower, upper, velocity, acceleration, jerk)
 
 
 class JointProfile:
@@ -53,31 +74,22 @@ class JointProfile:
         nothing extends it.  horizon_s: in which a target is to be reached; the farther ahead,
         the calmer the motion.  Raises UserError where the limits leave nothing at this period.
         """
-        knots_s = _STOP_SPACING * period_s
-        jerk = limits.jerk / JERK_NORM
-        acceleration = limits.acceleration - ACCELERATION_EXCESS * jerk * knots_s
-        velocity = limits.velocity - (VELOCITY_EXCESS + _HULL_EXCESS) * jerk * knots_s**2
-        if not (np.all(acceleration > 0) and np.all(velocity > 0)):
-            raise UserError(
-                f'a period of {period_s:g} s is too long for jerk limits of {limits.jerk.tolist()} '
-                'rad/s^3: within one period they reach the limit of acceleration; raise the rate '
-                'or lower the jerk'
-            )
+        kept = followable(limits, period_s)
         self._limits = limits
         self._period_s = period_s
+        self._horizon_s = horizon_s
         self._ahead_s = [period_s * (k + 1) for k in range(follow_ticks)]
-        self._acceleration, self._jerk = acceleration, jerk
+        self._acceleration, self._jerk = kept.acceleration, kept.jerk
         # Ruckig wants the velocity of a target to be below its limit.
-        self._fastest = 0.999 * velocity
-        self._lower = limits.lower + _POSITION_MARGIN_RAD
-        self._upper = limits.upper - _POSITION_MARGIN_RAD
-        joints = len(jerk)
+        self._fastest = 0.999 * kept.velocity
+        self._lower, self._upper = kept.lower, kept.upper
+        joints = len(kept.jerk)
         self._ruckig = ruckig.Ruckig(joints)
         self._trajectory = ruckig.Trajectory(joints)
         self._input = ruckig.InputParameter(joints)
-        self._input.max_velocity = velocity.tolist()
-        self._input.max_acceleration = acceleration.tolist()
-        self._input.max_jerk = jerk.tolist()
+        self._input.max_velocity = kept.velocity.tolist()
+        self._input.max_acceleration = kept.acceleration.tolist()
+        self._input.max_jerk = kept.jerk.tolist()
         self._input.target_acceleration = [0.0] * joints
         self._input.minimum_duration = horizon_s
 
@@ -99,14 +111,13 @@ class JointProfile:
             left[POSITION] = np.abs(state[POSITION] - target)
             if (left <= _REACHED).all():
                 return motion
-        for wanted in (moving, standing):
-            ahead = self._towards(state, target, wanted)
-            if ahead is None:
-                continue
-            candidate = self._with_stop(tick, state, ahead)
-            if not candidate.violation(self._limits):
-                return motion.continued(candidate)
-        return None
+        ahead = self._towards(state, target, moving)
+        if self._takes_too_long():
+            ahead = self._towards(state, target, self._calmer(state, target, moving))
+        candidate = self._kept(tick, state, ahead)
+        if candidate is None:
+            candidate = self._kept(tick, state, self._towards(state, target, standing))
+        return None if candidate is None else motion.continued(candidate)
 
     def stopped(self, motion: Motion, tick: int) -> Motion:
         """Return the motion that leaves `motion` at `tick` for rest, without delay."""
@@ -120,6 +131,26 @@ class JointProfile:
         up = np.minimum(up, self._fastest)
         down = np.minimum(down, self._fastest)
         return np.minimum(np.maximum(velocity, -down), up)
+
+    def _kept(self, tick: int, state: np.ndarray, ahead: np.ndarray | None) -> Motion | None:
+        """Return the motion that goes `ahead` and stops, unless it breaks a limit."""
+        if ahead is None:
+            return None
+        candidate = self._with_stop(tick, state, ahead)
+        return None if candidate.violation(self._limits) else candidate
+
+    def _takes_too_long(self) -> bool:
+        return self._trajectory.duration > _LATE * self._horizon_s > 0.0
+
+    def _calmer(self, state: np.ndarray, position: np.ndarray, velocity: np.ndarray) -> np.ndarray:
+        """Return a velocity at a target, at most the one asked for, that needs no run-up.
+
+        A joint that is near to its target may be unable to gain the target's velocity on the way
+        that is left. It would go back first, and followed tick by tick such a way never ends. No
+        run-up is needed for the mean velocity of that way.
+        """
+        mean = (position - state[POSITION]) / self._horizon_s
+        return np.minimum(np.maximum(mean, np.minimum(velocity, 0.0)), np.maximum(velocity, 0.0))
 
     def _towards(
         self, state: np.ndarray, position: np.ndarray, velocity: np.ndarray

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smoothvla_ros.configuration import setting, validate
-from smoothvla_ros.simulation import splits
+from smoothvla_ros.simulation import splits, tasks
 from smoothvla_ros.simulation.rendering import CAMERAS
 
 
@@ -48,3 +48,9 @@ class TwinConfig:
 
     def __post_init__(self) -> None:
         validate(self, 'twin')
+        tasks.task(self.suite, self.task)
+
+    @property
+    def owns_clock(self) -> bool:
+        """Whether every node goes by the twin's time instead of the wall's."""
+        return self.publish_clock or self.speed != 1.0

@@ -34,7 +34,8 @@ from smoothvla_ros.control.motion_guard.robot import COMFORT, RobotDescription
 from smoothvla_ros.evaluation.bootstrap import paired_change_percent
 from smoothvla_ros.evaluation.statistics import PairedCounts, success_difference
 from smoothvla_ros.kinematics import Arm
-from smoothvla_ros.policies.policy import load_policy, policy_folder
+from smoothvla_ros.policies.folder import policy_folder
+from smoothvla_ros.policies.loading import load_policy
 from smoothvla_ros.records import EpisodeName, EpisodeRequest, Observation
 from smoothvla_ros.ros_domain import free_domain
 from smoothvla_ros.simulation.rendering import RenderSettings

@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from smoothvla_ros.policies.policy import load_policy, policy_folder
+from smoothvla_ros.policies.folder import policy_folder
+from smoothvla_ros.policies.loading import load_policy
 from smoothvla_ros.records import EpisodeRequest
 from smoothvla_ros.ros_domain import free_domain
 from smoothvla_ros.simulation.rendering import RenderSettings

@@ -250,7 +250,7 @@ def _infer(ready: Any, ended: Any) -> None:
     import torch
 
     from benchmarks.policy_latency import observation
-    from smoothvla_ros.policies.policy import load_policy
+    from smoothvla_ros.policies.loading import load_policy
 
     torch.set_num_threads(1)
     policy = load_policy('default')

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import torch
 
-from smoothvla_ros.policies.policy import load_policy
+from smoothvla_ros.policies.loading import load_policy
 from smoothvla_ros.records import Observation
 
 REPEATS = 100

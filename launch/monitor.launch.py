@@ -11,7 +11,7 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
-from smoothvla_ros.nodes.jerk_monitor import JerkMonitorConfig
+from smoothvla_ros.nodes.jerk_monitor_config import JerkMonitorConfig
 from smoothvla_ros.nodes.launch_arguments import check, declare_arguments, given
 from smoothvla_ros.nodes.launch_recorder import declare_recording, recorder
 from smoothvla_ros.nodes.launch_viewer import declare_viewer, viewer

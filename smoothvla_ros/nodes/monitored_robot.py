@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 from rclpy.node import Node
@@ -18,6 +17,7 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.nodes.diagnostics import ERROR, OK, WARNING, Diagnostics
 from smoothvla_ros.nodes.drained_subscription import DrainedSubscription
+from smoothvla_ros.nodes.jerk_monitor_config import JerkMonitorConfig
 from smoothvla_ros.nodes.jerk_view import JerkView
 from smoothvla_ros.nodes.messages import from_episode_state
 from smoothvla_ros.nodes.quality_of_service import (
@@ -34,9 +34,6 @@ from smoothvla_ros.smoothness import (
     JerkWatch,
     WatchedJerk,
 )
-
-if TYPE_CHECKING:
-    from smoothvla_ros.nodes.jerk_monitor import JerkMonitorConfig
 
 # std_msgs/Float32 for rqt_plot and PlotJuggler, which draw a topic and know nothing of JerkState.
 CURVES = ('tool', 'tool_rotation', 'share_of_limit', 'at_seams', 'between_seams')

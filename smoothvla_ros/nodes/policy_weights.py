@@ -7,7 +7,9 @@ from pathlib import Path
 
 from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.policies.policy import Policy, load_policy, policy_folder
+from smoothvla_ros.policies.folder import policy_folder
+from smoothvla_ros.policies.loading import load_policy
+from smoothvla_ros.policies.policy import Policy
 from smoothvla_ros.records import Observation
 from smoothvla_ros.training.checkpoints import folder_sha256
 

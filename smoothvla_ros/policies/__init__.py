@@ -1,14 +1,8 @@
 """Policies behind one seam; knows nothing of ROS or LIBERO."""
 
-from smoothvla_ros.policies.policy import (
-    DEFAULT_POLICY,
-    ActionChunks,
-    Policy,
-    PolicySpec,
-    TokenStatistics,
-    load_policy,
-    policy_folder,
-)
+from smoothvla_ros.policies.folder import DEFAULT_POLICY, policy_folder
+from smoothvla_ros.policies.loading import load_policy
+from smoothvla_ros.policies.policy import ActionChunks, Policy, PolicySpec, TokenStatistics
 from smoothvla_ros.policies.seeds import chunk_seed
 
 __all__ = [

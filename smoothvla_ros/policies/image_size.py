@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.policies.folder import existing_policy_folder
 from smoothvla_ros.policies.openvla.settings import CAMERA_SIZE, is_openvla
-from smoothvla_ros.policies.policy import existing_policy_folder
 
 _CONFIGURATION = 'config.json'
 

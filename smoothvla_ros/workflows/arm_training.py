@@ -18,7 +18,7 @@ from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.errors import UserError, disk_errors
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.policies import load_policy
-from smoothvla_ros.policies.policy import policy_folder
+from smoothvla_ros.policies.folder import policy_folder
 from smoothvla_ros.records import ChunkRecord, Episode, EpisodeName, EpisodeRequest
 from smoothvla_ros.smoothness import EstimatorSettings
 from smoothvla_ros.training.checkpoints import folder_sha256

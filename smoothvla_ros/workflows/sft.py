@@ -16,8 +16,8 @@ from smoothvla_ros.configuration import load, to_mapping
 from smoothvla_ros.errors import UserError, disk_errors
 from smoothvla_ros.folder_lock import FolderLock
 from smoothvla_ros.kinematics.arm import Arm
+from smoothvla_ros.policies.folder import policy_folder
 from smoothvla_ros.policies.instructions import Vocabulary
-from smoothvla_ros.policies.policy import policy_folder
 from smoothvla_ros.policies.small_vla.configuration import SmallVLAConfig
 from smoothvla_ros.policies.small_vla.modeling import SmallVLAModel
 from smoothvla_ros.policies.small_vla.policy import SmallVLAPolicy

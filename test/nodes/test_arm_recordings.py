@@ -30,7 +30,7 @@ from smoothvla_ros.nodes.recorder import Recorder
 from smoothvla_ros.nodes.robot_names import PANDA_GRIPPER_JOINTS, PANDA_JOINTS
 from smoothvla_ros.nodes.stamps import to_stamp
 from smoothvla_ros.policies import load_policy
-from smoothvla_ros.policies.policy import policy_folder
+from smoothvla_ros.policies.folder import policy_folder
 from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.workflows.arm_recordings import read_recordings

@@ -21,7 +21,7 @@ from toy_world import ToyPolicy, ToyRobot, load_toy
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies import load_policy
-from smoothvla_ros.policies.policy import policy_folder
+from smoothvla_ros.policies.folder import policy_folder
 from smoothvla_ros.simulation.rendering import RenderSettings
 from smoothvla_ros.training import process_rollouts
 from smoothvla_ros.training.checkpoints import folder_sha256

@@ -28,7 +28,7 @@ from smoothvla_ros.folder_lock import FolderInUse, FolderLock
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.policies import Policy, load_policy
 from smoothvla_ros.policies.chunk_filters import ChunkFilterFactory, chunk_filter_factory
-from smoothvla_ros.policies.policy import policy_folder
+from smoothvla_ros.policies.folder import policy_folder
 from smoothvla_ros.simulation.rendering import RenderSettings
 from smoothvla_ros.simulation.splits import Split
 from smoothvla_ros.training.checkpoints import folder_sha256

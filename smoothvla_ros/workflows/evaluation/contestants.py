@@ -14,7 +14,9 @@ from smoothvla_ros.evaluation.reworded_policy import (
     one_instruction,
     wrong_instructions,
 )
-from smoothvla_ros.policies.policy import Policy, PolicySpec, load_policy, policy_folder
+from smoothvla_ros.policies.folder import policy_folder
+from smoothvla_ros.policies.loading import load_policy
+from smoothvla_ros.policies.policy import Policy, PolicySpec
 from smoothvla_ros.simulation.rendering import RenderSettings
 from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.process_rollouts import ProcessRolloutSource

@@ -1,0 +1,36 @@
+"""What the monitor can be told: whom it hears, and when it raises its voice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from smoothvla_ros.configuration import setting
+from smoothvla_ros.control.motion_guard.robot import COMFORT, LIMIT_SETS
+from smoothvla_ros.nodes.quality_of_service import GRAPHS
+from smoothvla_ros.smoothness import EstimatorSettings
+
+NONE = 'none'
+
+
+@dataclass(frozen=True)
+class JerkMonitorConfig(EstimatorSettings):
+    """Whom the monitor hears, and when it raises its voice."""
+
+    graph: str = setting('lock_step', 'Graph that the node runs in', choices=GRAPHS)
+    robots: int = setting(2, 'Robots that are heard', minimum=1, maximum=64)
+    robot: str = setting('panda', 'Arm: a name in config/robots, or a file')
+    urdf: str = setting('', "URDF of the arm; empty takes the robot file's")
+    limits: str = setting(
+        COMFORT, "Joint limits of the robot file that alarm, or 'none'", choices=(*LIMIT_SETS, NONE)
+    )
+    look_s: float = setting(
+        0.05,
+        'Longest time between two looks at the queues, s; a fast stream is looked at more often',
+        minimum=0.001,
+        maximum=1.0,
+    )
+    warning: float = setting(20.0, 'Tool jerk of a warning, m/s^3', minimum=0.0)
+    alarm: float = setting(50.0, 'Tool jerk of an alarm, m/s^3', minimum=0.0)
+    encoder_step: float = setting(
+        1e-5, 'Smallest step of a joint position, rad: the noise floor follows', minimum=0.0
+    )

@@ -1,0 +1,51 @@
+"""A policy out of its folder, whichever kind lies there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.policies.policy import Policy
+
+if TYPE_CHECKING:
+    # Seconds to import, and a launch file that asks where a policy lies loads none.
+    import torch
+
+    from smoothvla_ros.kinematics.arm import Arm
+from smoothvla_ros.policies.folder import existing_policy_folder
+
+
+def torch_device(name: str) -> torch.device:
+    """Return a torch device that can be used on this machine.  Raises UserError for any other."""
+    import torch
+
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition('\n')[0]
+        raise UserError(
+            f'device={name!r} cannot be used here: {reason}; give cpu, or cuda where there is a '
+            'GPU and a torch that was built for it'
+        ) from error
+    return device
+
+
+def load_policy(path_or_name: str | Path, device: str = 'cpu', arm: Arm | None = None) -> Policy:
+    """Load the policy in a folder, or the shipped one by the name ``default``.
+
+    A folder holds what `Policy.save` wrote, or a published OpenVLA checkpoint.
+    arm: whose kinematics give the proprioception; None is the Panda.
+    Raises UserError naming the path and what is wrong with it, or a device that is not here.
+    """
+    folder = existing_policy_folder(path_or_name)
+    place = torch_device(device)
+    # Imported here: transformers takes seconds to import, and few callers load a policy.
+    from smoothvla_ros.policies.openvla.load import load_openvla
+    from smoothvla_ros.policies.openvla.settings import is_openvla
+    from smoothvla_ros.policies.small_vla.policy import SmallVLAPolicy
+
+    if is_openvla(folder):
+        return load_openvla(folder, place, arm)
+    return SmallVLAPolicy.load(folder, place, arm)

@@ -84,8 +84,17 @@ def test_arming_needs_joints_that_are_fresh_and_in_range():
     assert world.guard.arm(world.now + SECOND_NS) == str(Trip.NO_JOINT_STATES)
     world.guard.hear_joints(world.now, world.now, LIMITS.upper + 0.01)
     assert 'outside of its range' in world.guard.arm(world.now)
-    world.guard.hear_joints(world.now, world.now, np.full(7, np.nan))
     assert world.guard.phase is Phase.DISARMED
+
+
+def test_joints_that_are_not_finite_are_not_heard():
+    """No number of theirs reaches a command: the arm is where it was measured before."""
+    world = World()
+    for broken in (np.nan, np.inf):
+        world.guard.hear_joints(world.now, world.now, np.append(READY[:6], broken))
+    world.guard.hear_joints(world.now, world.now, READY[:6])
+    assert world.guard.arm(world.now) == ''
+    np.testing.assert_array_equal(world.tick().motion.states[-1, 0], READY)
 
 
 def test_arming_twice_and_clearing_without_a_fault_are_refused():

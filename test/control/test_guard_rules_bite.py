@@ -103,6 +103,14 @@ def test_jerk_norm(monkeypatch):
         assert_inside_of_the_limits(play(0, 600, GuardSettings()).signal())
 
 
+def test_check_of_every_polynomial_suffices(monkeypatch):
+    """The same too high limit of Ruckig's: what breaks the arm's own is not sent."""
+    monkeypatch.setattr(profile, 'JERK_NORM', 0.9)
+    world = play(0, 600, GuardSettings())
+    assert_inside_of_the_limits(world.signal())
+    assert world.guard.unextended_ticks > 0
+
+
 def test_stop_behind_every_step(monkeypatch):
     """A target beyond the range, and no check of where the stop ends."""
     monkeypatch.setattr(Motion, 'violation', lambda *_: '')

@@ -44,8 +44,8 @@ from smoothvla_ros.kinematics.inverse import InverseKinematics
 from smoothvla_ros.kinematics.rotations import rotation_matrix, rotation_vector
 
 POSE_DELTA = 6
-# So far beyond the reach a chunk may aim: the arm then stays at the edge. Farther is no mistake of
-# a policy that knows this arm.
+# So far beyond the reach a chunk may aim: the arm then stays at the edge. What aims farther was not
+# made for this arm.
 _BEYOND_M, _BEYOND_RAD = 0.02, 0.2
 _SUBSTEPS = 10
 # So far the tool may come off the way it is led in one action; a radian counts as much as so many

@@ -151,6 +151,9 @@ def _of_robot(
     spans = [(nanoseconds(label.first_stamp), nanoseconds(label.last_stamp)) for label in labels]
     sent, taken = _chunks(bag, robot)
     decisions = _decisions(bag, robot)
+    if decisions and not any(decision.temperature for decision in decisions.values()):
+        # Before any episode is found incomplete, which would hide the reason.
+        raise UserError(_greedy(bag, robot))
     motions = _motions(bag, robot, spans, arm)
     for label, span, motion in zip(labels, spans, motions, strict=True):
         try:
@@ -169,10 +172,7 @@ def _of_robot(
             continue
         temperatures = {decision.temperature for decision in known}
         if temperatures & {0.0}:
-            raise UserError(
-                f'{bag.path}: {label.episode_id} was played greedily, and what never tries '
-                'anything else teaches nothing; deploy with temperature:=0.5'
-            )
+            raise UserError(_greedy(bag, label.episode_id))
         if len(temperatures) > 1:
             yield label, Incomplete('the temperature changed within it')
             continue
@@ -194,6 +194,13 @@ def _named(bag: Bag, message_type: str, robot: str, ending: str) -> list[str]:
     """Return the topics of a type that are a robot's, in whatever namespace it was recorded."""
     ending = f'/{robot}/{ending}'
     return [topic.name for topic in bag.of_type(message_type) if topic.name.endswith(ending)]
+
+
+def _greedy(bag: Bag, who: str) -> str:
+    return (
+        f'{bag.path}: {who} was played greedily, and what never tries anything else teaches '
+        'nothing; deploy with temperature:=0.5'
+    )
 
 
 def _chunks(bag: Bag, robot: str) -> tuple[list[SentChunk], list[tuple[int, int, int, int]]]:

@@ -132,9 +132,10 @@ def test_arm_rests_in_the_time_that_the_limits_allow_and_the_guard_says_why(ros,
 
     assert running.phase == msg.GuardState.PHASE_RUNNING
     said = cell.phases[-1][1]
-    assert (said.phase, said.reason) == (msg.GuardState.PHASE_FAULTED, str(Trip.NO_HEARTBEAT))
+    assert said.phase == msg.GuardState.PHASE_FAULTED
+    assert said.reason.startswith(str(Trip.NO_HEARTBEAT))
     assert said.fault_latched
-    assert (DiagnosticStatus.ERROR, f'faulted: {Trip.NO_HEARTBEAT}') in cell.levels
+    assert (DiagnosticStatus.ERROR, f'faulted: {said.reason}') in cell.levels
 
     with np.load(next(tmp_path.glob('*.npz')), allow_pickle=False) as archive:
         commanded, measured = archive['commanded_positions'], archive['joint_positions']

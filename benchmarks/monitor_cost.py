@@ -80,7 +80,7 @@ def _measure(process: int, robots: int, rate_hz: float, seconds: float) -> dict[
         node.create_subscription(MarkerArray, 'robot_0/jerk_markers', lambda _: None, 5)
     joints = [f'panda_joint{i}' for i in range(1, 8)]
     rest = np.array([0.0, -0.3, 0.1, -2.0, 0.0, 2.0, 0.7])
-    with spinning(node):
+    with spinning(node, drains_topics=False):
         while not all(publisher.get_subscription_count() for publisher in publishers):
             time.sleep(0.01)
         began, used = time.monotonic(), processor_seconds(process)

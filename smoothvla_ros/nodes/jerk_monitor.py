@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import threading
+import time
 from typing import Any
 
 from smoothvla_ros.nodes.diagnostics import Diagnostics
@@ -16,15 +18,21 @@ from smoothvla_ros.nodes.robot_names import robot_names
 from smoothvla_ros.nodes.running import run_node
 
 # Looking at a 1 kHz stream this often keeps its news below 5 ms old.
-_SHORTEST_LOOK_S = 0.002
+_SHORTEST_LOOK_S = 0.0025
 
 
 class JerkMonitor(AutostartNode):
-    """Publishes JerkState for every robot: each look at its queue, and at the end of an episode."""
+    """Publishes JerkState for every robot: each look at its queue, and at the end of an episode.
+
+    A thread of its own looks: the executor would take longer to wake up than the look takes.
+    """
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__('jerk_monitor', **arguments)
         self._robots: list[MonitoredRobot] = []
+        self._look_s = 0.0
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
 
     def configure(self) -> None:
         config = declare(self, JerkMonitorConfig)
@@ -36,18 +44,29 @@ class JerkMonitor(AutostartNode):
             MonitoredRobot(self, name, config, robot, arm, quality, diagnostics)
             for name in robot_names(config.robots)
         ]
-        look_s = min(config.look_s, max(_SHORTEST_LOOK_S, config.period_s))
-        self._timer = self.create_timer(look_s, self._drain, autostart=False)
+        self._look_s = min(config.look_s, max(_SHORTEST_LOOK_S, config.period_s))
 
     def activate(self) -> None:
-        self._timer.reset()
+        self._ended.clear()
+        self._thread = threading.Thread(target=self._look, name='looks')
+        self._thread.start()
 
     def deactivate(self) -> None:
-        self._timer.cancel()
+        self.stop()
 
-    def _drain(self) -> None:
-        for robot in self._robots:
-            robot.drain()
+    def stop(self) -> None:
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _look(self) -> None:
+        due = time.monotonic()
+        # A look that was late, the one before drew a picture, is followed by no further delay.
+        while not self._ended.wait(max(0.0, due - time.monotonic())):
+            for robot in self._robots:
+                robot.drain()
+            due = max(due + self._look_s, time.monotonic())
 
 
 def main() -> int:

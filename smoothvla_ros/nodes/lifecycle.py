@@ -55,6 +55,11 @@ class AutostartNode(LifecycleNode):
     def stop(self) -> None:
         """Release everything, whatever the state; may be called more than once."""
 
+    def destroy_node(self) -> None:
+        # Before the topics go: a thread of the node may be using them.
+        self.stop()
+        super().destroy_node()
+
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._own = set(self._entities())
         return self._transition(self.configure)

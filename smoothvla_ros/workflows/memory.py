@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 
 from smoothvla_ros.errors import UserError
@@ -45,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         raise UserError(f'--gpus {arguments.gpus}: give numbers such as 24,80') from error
     counts = (arguments.images, arguments.chunk, arguments.rank, arguments.chunks)
-    if min(*gpus, *counts, arguments.utilisation) <= 0:
+    if not all(0 < number < math.inf for number in (*gpus, *counts, arguments.utilisation)):
         raise UserError('memory: give numbers above 0')
     training = GrpoConfig(
         pace_coefficient=arguments.pace_coefficient, kl_coefficient=arguments.kl_coefficient

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from smoothvla_ros.cli import main
 from smoothvla_ros.policies.openvla.action_ids import ActionIds
 from smoothvla_ros.policies.openvla.adapters import Adapters
 from smoothvla_ros.policies.openvla.memory import GIB, PUBLISHED_LLAMA, Footprint, with_allowances
@@ -121,3 +122,10 @@ def test_the_published_size():
     assert with_allowances(footprint.update_bytes(rows, tokens, 1)) <= 80.0
     assert with_allowances(footprint.update_bytes(rows + 1, tokens, 1)) > 80.0
     assert footprint.most_rows(16.0, tokens, 1) == 0
+
+
+@pytest.mark.parametrize('gpus', ['nan', 'inf', '0', '24,nan'])
+def test_memory_that_is_no_size_costs_one_line(capsys, gpus):
+    """What Python reads as a number and no GPU has."""
+    assert main(['memory', '--gpus', gpus]) == 2
+    assert 'numbers above 0' in capsys.readouterr().err

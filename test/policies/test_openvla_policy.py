@@ -163,6 +163,13 @@ def test_actions_are_scaled_by_masked_quantiles():
     assert np.allclose(scaling.normalise(scaling.scale(np.full(7, 0.3))), 0.3)
 
 
+@pytest.mark.parametrize(('low', 'high'), [(None, 1.0), (0.0, float('inf')), (1.0, -1.0)])
+def test_statistics_that_would_give_no_or_turned_actions_are_refused(low, high):
+    """A null is NaN when read, and every action with it; exchanged ends turn the arm round."""
+    with pytest.raises(UserError, match='here: q01 and q99 must be finite'):
+        Scaling.of({'q01': [low] * 7, 'q99': [high] * 7}, 'here')
+
+
 @pytest.mark.parametrize(('said', 'command'), [(0.0, 1.0), (0.49, 1.0), (0.51, -1.0), (1.0, -1.0)])
 def test_the_gripper_is_turned_round(said, command):
     """The data says 1 for open, LIBERO -1; deltas beyond its range are cut as LIBERO cuts them."""
@@ -304,6 +311,20 @@ def test_what_is_wrong_is_said_in_one_line(openvla_folder, tmp_path, name):
         (folder / 'dataset_statistics.json').unlink()
     with pytest.raises(UserError, match=message) as raised:
         load_policy(folder)
+    assert '\n' not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    'name', ['proprio_projector--150000_checkpoint.pt', 'proprio_projector.safetensors']
+)
+def test_a_pointer_in_place_of_a_projector_is_said_in_one_line(openvla_folder, tmp_path, name):
+    """What a clone without its large files leaves is no pickle and no tensors."""
+    folder = tmp_path / 'copy'
+    shutil.copytree(openvla_folder, folder)
+    (folder / name).write_text('version https://git-lfs.github.com')
+    with pytest.raises(UserError, match='damaged or incomplete') as raised:
+        load_policy(folder)
+    assert name in str(raised.value)
     assert '\n' not in str(raised.value)
 
 

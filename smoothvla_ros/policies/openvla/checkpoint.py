@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle  # noqa: TID251 (the name of an error, nothing is unpickled)
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -185,7 +186,10 @@ class PublishedCheckpoint:
         """
         own = self.folder / f'{name}.safetensors'
         if own.is_file():
-            return load_file(own)
+            try:
+                return load_file(own)
+            except (OSError, SafetensorError) as error:
+                raise _unreadable(own, error) from error
         found = sorted(self.folder.glob(f'{name}--*checkpoint.pt'))
         if not found:
             return None
@@ -197,7 +201,14 @@ class PublishedCheckpoint:
         try:
             # Restricted to tensors: `weights_only` runs no code of the file.
             state = torch.load(found[0], map_location='cpu', weights_only=True)  # noqa: TID251
-        except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        except (
+            OSError,
+            RuntimeError,
+            EOFError,
+            ValueError,
+            KeyError,
+            pickle.UnpicklingError,
+        ) as error:
             raise _unreadable(found[0], error) from error
         return {key.removeprefix('module.'): value for key, value in state.items()}
 

@@ -35,6 +35,10 @@ class Scaling:
             ) from error
         if low.ndim != 1 or not low.shape == high.shape == mask.shape:
             raise UserError(f'{place}: q01, q99 and mask differ in length; copy it again')
+        if not (np.isfinite(low).all() and np.isfinite(high).all() and (low <= high).all()):
+            raise UserError(
+                f'{place}: q01 and q99 must be finite, and q01 at most q99; copy it again'
+            )
         return cls(low, high, mask)
 
     def scale(self, normalised: np.ndarray, margin: float = 0.0) -> np.ndarray:

@@ -74,7 +74,7 @@ class MonitoredRobot:
         self._watch = JerkWatch(
             config,
             arm.jacobian,
-            AlarmSettings(warning=config.warning, alarm=config.alarm),
+            AlarmSettings(warning=config.warning, alarm=config.alarm, hold_s=config.window_s),
             config.encoder_step,
             np.array(robot.posture),
             self._limits,

@@ -66,7 +66,9 @@ class JerkWatch:
         self.undeclared_rate = UndeclaredRate(_WINDOWS_OF_SILENCE * settings.window_s)
         self._limits = limits
         self._tool_alarm = Alarm(alarm)
-        self._joint_alarm = Alarm(AlarmSettings(warning=_SHARE_WARNING, alarm=_SHARE_ALARM))
+        self._joint_alarm = Alarm(
+            AlarmSettings(warning=_SHARE_WARNING, alarm=_SHARE_ALARM, hold_s=alarm.hold_s)
+        )
 
     def reset(self) -> None:
         """Begin a new episode."""

@@ -116,3 +116,18 @@ def test_seams_are_kept_apart():
     assert seams.at.mean_jerk == 9.0
     assert seams.at.estimates == 2
     assert seams.between.mean_jerk == 1.0
+
+
+def test_a_level_is_held_as_long_as_it_was_asked_for(arm):
+    """Of the tool and of the joints alike: a jerk that ends leaves both for `hold_s`."""
+    time = np.arange(500) * 0.01
+    positions = REST + 0.1 * np.clip(time - 1.0, 0, 0.3)[:, None] ** 3 * np.arange(7) * 100
+    ends = []
+    for hold_s in (0.3, 1.3):
+        alarm = AlarmSettings(warning=1e6, alarm=1e6, hold_s=hold_s)
+        watched = watch(arm, alarm=alarm, limits=np.full(7, 100.0))
+        seen = [
+            (t, watched.level) for t, q in zip(time, positions, strict=True) if watched.add(t, q)
+        ]
+        ends.append(max(t for t, level in seen if level is not AlarmLevel.OK))
+    assert ends[1] - ends[0] == pytest.approx(2 * 1.0, abs=0.05)

@@ -269,4 +269,9 @@ class MonitoredRobot:
                 )
             self._columns = np.array([index[name] for name in self._joints])
             self._names = list(message.name)
+        if len(message.position) != len(message.name):
+            raise UserError(
+                f'joint_states has {len(message.position)} positions for {len(message.name)} '
+                'names; its publisher must fill position'
+            )
         return np.array(message.position)[self._columns]

@@ -126,6 +126,29 @@ def test_joint_states_at_another_rate_are_named(ros, arriving_hz):
     )
 
 
+def test_joint_states_without_positions_are_named_and_do_no_harm(ros):
+    """An empty position is allowed by the message: said once, and the next good sample counts."""
+    quality = profiles('real_arm')
+    speaker, said = Node('speaker'), []
+    joints = speaker.create_publisher(JointState, 'robot_0/joint_states', quality.joint_states)
+    speaker.create_subscription(DiagnosticArray, '/diagnostics', said.append, 100)
+    node = monitor(rate_hz=100.0)
+    node.autostart()
+    with spinning(speaker), spinning(node):
+        wait_until(lambda: joints.get_subscription_count() == 1)
+        wait_until(lambda: node.count_subscribers('/diagnostics') == 1)
+        for index, position in enumerate(([], REST.tolist()[:5], REST.tolist())):
+            message = JointState(name=NAMES, position=position)
+            message.header.stamp = to_stamp(START_NS + index * 10_000_000)
+            joints.publish(message)
+        wait_until(lambda: node._robots[0].samples == 1)
+        wait_until(
+            lambda: any('5 positions for 7 names' in s.message for m in said for s in m.status)
+        )
+    for each in (node, speaker):
+        each.destroy_node()
+
+
 def test_robots_are_told_apart_and_a_silent_one_is_stale(ros):
     """Two at once: the picture of each has its own number, and "stale" a second after the last."""
     quality = profiles('real_arm')

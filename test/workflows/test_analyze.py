@@ -123,6 +123,17 @@ def test_two_recordings_side_by_side(tmp_path, capsys):
     assert 'paired over 3 segments' in capsys.readouterr().out
 
 
+def test_recordings_without_a_joint_in_common_are_not_paired(tmp_path, capsys):
+    """Nothing is compared, and it is said why instead of pairs being claimed."""
+    time = np.arange(1200) * 0.01
+    one = write_bag(tmp_path / 'one', time, motion(time), NAMES)
+    other = write_bag(tmp_path / 'other', time, motion(time), [f'other_{n}' for n in NAMES])
+    (comparison,) = analysed(tmp_path, str(one), str(other))['comparisons']
+    assert comparison['pairs'] == 0
+    assert comparison['why'] == 'they have no joint in common'
+    assert 'they have no joint in common' in capsys.readouterr().out
+
+
 def test_page_is_whole_and_loads_nothing(tmp_path):
     """Pictures inside, figures of both bags, nothing from the network, no script."""
     time = np.arange(1200) * 0.01

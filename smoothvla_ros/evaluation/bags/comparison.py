@@ -104,7 +104,10 @@ def _comparison(before: BagAnalysis, after: BagAnalysis, known: Sequence[Measure
             'compares only at equal rate'
         )
     pairs = len(before.segments)
-    if pairs != len(after.segments):
+    if not known:
+        why.append('they have no joint in common')
+        pairs = 0
+    elif pairs != len(after.segments):
         why.append(f'{pairs} and {len(after.segments)} segments cannot be paired')
         pairs = 0
     elif pairs < LEAST_PAIRS:

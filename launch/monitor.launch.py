@@ -28,6 +28,8 @@ MONITOR = (
     'warning',
     'alarm',
     'encoder_step',
+    'velocity_step',
+    'silence_s',
 )
 
 

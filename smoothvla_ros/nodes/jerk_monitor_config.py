@@ -34,3 +34,12 @@ class JerkMonitorConfig(EstimatorSettings):
     encoder_step: float = setting(
         1e-5, 'Smallest step of a joint position, rad: the noise floor follows', minimum=0.0
     )
+    velocity_step: float = setting(
+        0.0,
+        'Smallest step of a joint velocity, rad/s: velocities are fitted along with the positions; '
+        '0 uses positions alone, as reward and report do',
+        minimum=0.0,
+    )
+    silence_s: float = setting(
+        2.0, 'On a real arm, say so when nothing is measured for this long, s', minimum=0.1
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import numpy as np
 from rclpy.node import Node
@@ -23,6 +24,7 @@ from smoothvla_ros.nodes.messages import from_episode_state
 from smoothvla_ros.nodes.quality_of_service import (
     DRAINED_DEPTH,
     SHARED_DEPTH,
+    Graph,
     Profiles,
     with_depth,
 )
@@ -34,6 +36,7 @@ from smoothvla_ros.smoothness import (
     JerkWatch,
     WatchedJerk,
 )
+from smoothvla_ros.smoothness.stream_trouble import StreamTrouble
 
 # std_msgs/Float32 for rqt_plot and PlotJuggler, which draw a topic and know nothing of JerkState.
 CURVES = ('tool', 'tool_rotation', 'share_of_limit', 'at_seams', 'between_seams')
@@ -78,7 +81,12 @@ class MonitoredRobot:
             config.encoder_step,
             np.array(robot.posture),
             self._limits,
+            config.velocity_step,
         )
+        self._on_arm = Graph(config.graph) is Graph.REAL_ARM
+        self._trouble = StreamTrouble(config.silence_s, time.monotonic())
+        self._in_trouble = False
+        self._unusable: set[str] = set()
         self._samples = EpisodeSamples()
         self._origin_ns = 0
         self._newest: tuple[Sample, WatchedJerk] | None = None
@@ -117,17 +125,23 @@ class MonitoredRobot:
             self._handle(self._samples.announce(from_episode_state(state)))
         for chunk in self._chunks.take_all():
             self._chunk_begins(chunk)
+        heard = False
         for joints in self._joint_states.take_all():
             try:
-                positions = self._positions(joints)
+                sample = self._joint_sample(joints)
             except UserError as error:
-                self._diagnostics.report(self._name, ERROR, str(error))
+                self._report_unusable(str(error))
                 continue
-            stamp = to_nanoseconds(joints.header.stamp)
-            self._handle(self._samples.add(stamp, positions))
+            if sample is None:
+                continue
+            heard = True
+            self._handle(self._samples.add(to_nanoseconds(joints.header.stamp), sample))
+        if heard:
+            self._trouble.heard(time.monotonic())
         if self._newest is not None:
             self._publish_live(*self._newest)
         self._report_rate()
+        self._report_trouble()
         self._view.draw()
 
     def _handle(self, events: list[Event]) -> None:
@@ -142,9 +156,11 @@ class MonitoredRobot:
                 self._close(event)
 
     def _chunk_begins(self, chunk: msg.ActionChunk) -> None:
-        """Note the seam at the observation that a chunk answers; the first chunk joins nothing."""
+        """Note the seam where a chunk takes over; the first chunk joins nothing."""
         if self._origin_ns and chunk.chunk_index > 0 and not chunk.refusal:
-            stamp_ns = to_nanoseconds(chunk.observation_stamp)
+            # An arm does not wait: a chunk takes over when it comes.
+            stamp = chunk.header.stamp if self._on_arm else chunk.observation_stamp
+            stamp_ns = to_nanoseconds(stamp)
             self._watch.seams.chunk_begins((stamp_ns - self._origin_ns) / NANOSECONDS)
 
     def _add(self, sample: Sample) -> None:
@@ -152,9 +168,10 @@ class MonitoredRobot:
             self._origin_ns = sample.stamp_ns
         # Seconds since the episode began: Unix seconds would cost seven digits of the stamp.
         stamp = (sample.stamp_ns - self._origin_ns) / NANOSECONDS
-        watched = self._watch.add(stamp, sample.payload)
+        watched = self._watch.add(stamp, *sample.payload)
         if watched is not None:
             self._newest = (sample, watched)
+            self._trouble.measured(time.monotonic(), self._watch.estimator.health)
 
     def _publish_live(self, sample: Sample, watched: WatchedJerk) -> None:
         estimate = watched.estimate
@@ -171,7 +188,7 @@ class MonitoredRobot:
         self._plot('share_of_limit', float(watched.share_of_limit.max()))
         self._plot('at_seams', self._watch.seams.at.mean_jerk)
         self._plot('between_seams', self._watch.seams.between.mean_jerk)
-        self._view.add(sample.payload, watched, self._watch.level)
+        self._view.add(sample.payload[0], watched, self._watch.level)
         self._report_level(watched)
 
     def _report_rate(self) -> None:
@@ -190,6 +207,30 @@ class MonitoredRobot:
                 f'no jerk is measured: joint_states come at {rate_hz:.4g} Hz, but rate_hz is '
                 f'{self._config.rate_hz:g}; set rate_hz to theirs',
             )
+
+    def _report_unusable(self, reason: str) -> None:
+        """Say once what is wrong with messages: at 1 kHz every one would flood."""
+        if reason not in self._unusable:
+            self._unusable.add(reason)
+            self._diagnostics.report(self._name, ERROR, reason)
+
+    def _report_trouble(self) -> None:
+        """Say on /diagnostics why nothing is measured, and withdraw the level of what ended."""
+        # In lock-step a robot rests for as long as the trainer learns.
+        if not self._on_arm:
+            return
+        trouble = self._trouble.reason(time.monotonic(), self._watch.estimator.health)
+        if bool(trouble) is self._in_trouble:
+            return
+        self._in_trouble = bool(trouble)
+        part = f'{self._name} joint_states'
+        if not trouble:
+            self._diagnostics.report(part, OK, 'heard')
+            return
+        self._watch.withdraw_level()
+        self._level = AlarmLevel.UNKNOWN
+        self._diagnostics.report(part, WARNING, trouble)
+        self._diagnostics.report(f'{self._name} jerk', WARNING, 'jerk UNKNOWN', measured=True)
 
     def _plot(self, curve: str, value: float) -> None:
         if math.isfinite(value):
@@ -258,10 +299,17 @@ class MonitoredRobot:
         message.header.frame_id = self._frame
         return message
 
-    def _positions(self, message: JointState) -> np.ndarray:
+    def _joint_sample(self, message: JointState) -> tuple[np.ndarray, np.ndarray | None] | None:
+        """Return positions [n] rad and, where they are to be used, velocities [n] rad/s.
+
+        None for a message of other joints, a gripper's for example.  Raises UserError where some
+        of the arm's joints are missing, or numbers to the names.
+        """
         if message.name != self._names:
             index = {name: i for i, name in enumerate(message.name)}
             missing = [name for name in self._joints if name not in index]
+            if len(missing) == len(self._joints):
+                return None
             if missing:
                 raise UserError(
                     f'joint_states has no joint {missing[0]!r}; set the parameter robot to the '
@@ -274,4 +322,7 @@ class MonitoredRobot:
                 f'joint_states has {len(message.position)} positions for {len(message.name)} '
                 'names; its publisher must fill position'
             )
-        return np.array(message.position)[self._columns]
+        velocities = None
+        if self._config.velocity_step > 0.0 and len(message.velocity) == len(message.name):
+            velocities = np.array(message.velocity)[self._columns]
+        return np.array(message.position)[self._columns], velocities

@@ -10,7 +10,7 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.smoothness.alarm import NOISE_MARGIN, Alarm, AlarmLevel, AlarmSettings
 from smoothvla_ros.smoothness.estimator import EstimatorSettings
 from smoothvla_ros.smoothness.live import JerkEstimate, JerkEstimator
-from smoothvla_ros.smoothness.noise import joint_noise_floor, tool_noise_floor
+from smoothvla_ros.smoothness.noise import joint_noise_floor, tool_noise_floor, velocity_weight
 from smoothvla_ros.smoothness.seams import SeamJerk
 from smoothvla_ros.smoothness.stream_rate import UndeclaredRate
 from smoothvla_ros.smoothness.tool_jerk import Jacobian
@@ -42,17 +42,21 @@ class JerkWatch:
         encoder_step: float,
         rest: np.ndarray,
         limits: np.ndarray | None = None,
+        velocity_step: float = 0.0,
     ) -> None:
         """Take the limits, and make sure that the noise alone does not reach them.
 
         alarm: of the tool's jerk, m/s^3.  encoder_step: rad.  limits: [n] rad/s^3 or None.
         rest: [n] rad, a usual posture, where the noise of the tool is taken.
+        velocity_step: rad/s, the resolution of velocities that are fitted along; 0 takes none.
         Raises UserError where a threshold lies below five times the noise of the newest sample.
         """
-        floor, _ = tool_noise_floor(settings, encoder_step, jacobian(rest), newest=True)
+        floor, _ = tool_noise_floor(
+            settings, encoder_step, jacobian(rest), newest=True, velocity_step=velocity_step
+        )
         alarm.require_above_noise(floor)
         if limits is not None:
-            joint_floor = joint_noise_floor(settings, encoder_step, newest=True)
+            joint_floor = joint_noise_floor(settings, encoder_step, True, velocity_step)
             lowest = _SHARE_WARNING * float(np.min(limits))
             if lowest < NOISE_MARGIN * joint_floor:
                 raise UserError(
@@ -60,8 +64,15 @@ class JerkWatch:
                     f'{NOISE_MARGIN:g} times the noise floor of {joint_floor:.3g}; '
                     'widen the window or leave the limits out'
                 )
-        self.noise_floor, _ = tool_noise_floor(settings, encoder_step, jacobian(rest))
-        self.estimator = JerkEstimator(settings, jacobian, stride=settings.read_stride)
+        self.noise_floor, _ = tool_noise_floor(
+            settings, encoder_step, jacobian(rest), velocity_step=velocity_step
+        )
+        self.estimator = JerkEstimator(
+            settings,
+            jacobian,
+            stride=settings.read_stride,
+            velocity_weight_s=velocity_weight(encoder_step, velocity_step),
+        )
         self.seams = SeamJerk(settings.window_s)
         self.undeclared_rate = UndeclaredRate(_WINDOWS_OF_SILENCE * settings.window_s)
         self._limits = limits
@@ -78,6 +89,11 @@ class JerkWatch:
         self._tool_alarm.reset()
         self._joint_alarm.reset()
 
+    def withdraw_level(self) -> None:
+        """Say UNKNOWN until the next estimate: what is not heard is neither rough nor smooth."""
+        self._tool_alarm.reset()
+        self._joint_alarm.reset()
+
     @property
     def level(self) -> AlarmLevel:
         """The higher of the tool's and the joints' level; UNKNOWN before the first estimate."""
@@ -86,10 +102,17 @@ class JerkWatch:
             levels.append(self._joint_alarm.level)
         return max(levels)
 
-    def add(self, stamp_s: float, joint_positions: np.ndarray) -> WatchedJerk | None:
+    def add(
+        self,
+        stamp_s: float,
+        joint_positions: np.ndarray,
+        joint_velocities: np.ndarray | None = None,
+    ) -> WatchedJerk | None:
         """Take one sample; None where it completes no estimate.  As `JerkEstimator.add`."""
-        estimate = self.estimator.add(stamp_s, joint_positions)
-        self.undeclared_rate.add(stamp_s, estimate is not None)
+        rejected = self.estimator.health.rejected
+        estimate = self.estimator.add(stamp_s, joint_positions, joint_velocities)
+        if self.estimator.health.rejected == rejected:
+            self.undeclared_rate.add(stamp_s, estimate is not None)
         if estimate is None:
             return None
         self._tool_alarm.update(stamp_s, float(np.linalg.norm(estimate.newest_tool_jerk[:3])))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import numpy as np
@@ -16,11 +17,12 @@ from visualization_msgs.msg import MarkerArray
 from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics import Arm
+from smoothvla_ros.nodes.diagnostics import ERROR, OK
 from smoothvla_ros.nodes.executors import spinning
 from smoothvla_ros.nodes.jerk_monitor import JerkMonitor
 from smoothvla_ros.nodes.quality_of_service import profiles
 from smoothvla_ros.nodes.stamps import to_stamp
-from smoothvla_ros.smoothness import EstimatorSettings, mean_jerk, peak_jerk, tool_jerk
+from smoothvla_ros.smoothness import AlarmLevel, EstimatorSettings, mean_jerk, peak_jerk, tool_jerk
 
 PATIENCE_S = 60.0
 REST = np.array([0.0, -0.3, 0.1, -2.0, 0.0, 2.0, 0.7])
@@ -183,3 +185,110 @@ def test_robots_are_told_apart_and_a_silent_one_is_stale(ros):
     assert any(text.endswith('OK') for text in texts['robot_0'])
     assert not any(text.endswith('ALARM') for text in texts['robot_0'])
     assert any(text.endswith('ALARM') for text in texts['robot_1'])
+
+
+class Stage:
+    """A monitor, an arm's publisher, and what the monitor says of it."""
+
+    def __init__(self, **values):
+        quality = profiles('real_arm')
+        self.speaker = Node('speaker')
+        self.said, self.heard = [], []
+        self.joints = self.speaker.create_publisher(
+            JointState, 'robot_0/joint_states', quality.joint_states
+        )
+        self.chunks = self.speaker.create_publisher(
+            msg.ActionChunk, 'robot_0/action_chunk', quality.command
+        )
+        self.speaker.create_subscription(DiagnosticArray, '/diagnostics', self._on_said, 100)
+        self.speaker.create_subscription(
+            msg.JerkState, 'robot_0/jerk', self.heard.append, quality.result
+        )
+        self.node = monitor(rate_hz=100.0, silence_s=0.5, **values)
+        self.node.autostart()
+
+    def _on_said(self, message):
+        self.said += [(status.level, status.message) for status in message.status]
+
+    @contextlib.contextmanager
+    def playing(self):
+        """Spin both until the end of the block, once they have met."""
+        with spinning(self.speaker), spinning(self.node):
+            met = (self.joints, self.chunks, self.node._robots[0]._publisher)
+            wait_until(lambda: all(each.get_subscription_count() for each in met))
+            yield
+        for each in (self.node, self.speaker):
+            each.destroy_node()
+
+    def play(self, first, count, names=NAMES, stamp_ns=None, value=None):
+        """Publish a smooth motion at 100 Hz, as fast as the queue takes it."""
+        for index in range(first, first + count):
+            row = REST + 0.05 * np.sin(2 * np.pi * 0.7 * index / 100 + np.arange(7))
+            row = row if value is None else np.full(7, value)
+            message = JointState(name=list(names), position=row[: len(names)].tolist())
+            at_ns = START_NS + index * 10_000_000 if stamp_ns is None else stamp_ns
+            message.header.stamp = to_stamp(at_ns)
+            self.joints.publish(message)
+
+    def says(self, words):
+        """Whether a line on /diagnostics has these words."""
+        return any(words in line for _, line in self.said)
+
+
+@pytest.mark.parametrize(
+    ('played', 'words'),
+    [
+        (None, 'no joint_states of this arm'),
+        ({'stamp_ns': 0}, 'stamps of joint_states stand still'),
+        ({'value': float('nan')}, 'not finite'),
+        ({'names': ['left_finger', 'right_finger']}, 'no joint_states of this arm'),
+    ],
+)
+def test_an_arm_of_which_nothing_is_measured_is_named(ros, played, words):
+    """Silence, stamps that stand still, NaN, and a topic that only a gripper speaks on."""
+    stage = Stage()
+    with stage.playing():
+        if played is not None:
+            stage.play(0, 100, **played)
+        wait_until(lambda: stage.says(words))
+    assert not stage.heard
+    assert not stage.says('set rate_hz')
+
+
+def test_the_level_of_a_stream_that_ended_is_withdrawn(ros):
+    """What is not heard any more is neither rough nor smooth; it comes back with the stream."""
+    stage = Stage()
+    with stage.playing():
+        stage.play(0, 80)
+        wait_until(lambda: stage.heard and stage.heard[-1].level == msg.JerkState.LEVEL_OK)
+        wait_until(lambda: stage.says('any more') and stage.says('jerk UNKNOWN'))
+        assert stage.node._robots[0]._watch.level == AlarmLevel.UNKNOWN
+        stage.play(200, 80)
+        wait_until(lambda: (OK, 'heard') in stage.said)
+        assert stage.node._robots[0]._watch.level == AlarmLevel.OK
+
+
+def test_joints_of_another_on_the_topic_are_no_fault(ros):
+    """A gripper's driver beside the arm's: nothing is said of it, whatever its rate."""
+    stage = Stage()
+    with stage.playing():
+        for index in range(0, 200, 10):
+            stage.play(index, 10)
+            stage.play(index, 10, names=['left_finger', 'right_finger'])
+        wait_until(lambda: stage.heard and stage.heard[-1].samples > 150)
+    assert not stage.says('left_finger')
+    assert not any(level == ERROR for level, _ in stage.said)
+
+
+def test_a_seam_on_an_arm_is_where_the_chunk_comes(ros):
+    """The observation that it answers is older by the time of inference."""
+    stage = Stage()
+    with stage.playing():
+        stage.play(0, 50)
+        wait_until(lambda: stage.node._robots[0].samples == 50)
+        chunk = msg.ActionChunk(chunk_index=1, observation_stamp=to_stamp(START_NS + 100_000_000))
+        chunk.header.stamp = to_stamp(START_NS + 700_000_000)
+        stage.chunks.publish(chunk)
+        seams = stage.node._robots[0]._watch.seams
+        wait_until(lambda: seams._seams)
+        assert list(seams._seams) == pytest.approx([0.7])

@@ -14,6 +14,7 @@ from smoothvla_ros.smoothness import (
     AlarmSettings,
     EstimatorSettings,
     JerkWatch,
+    MotionStream,
     SeamJerk,
 )
 from smoothvla_ros.smoothness.alarm import NOISE_MARGIN
@@ -131,3 +132,32 @@ def test_a_level_is_held_as_long_as_it_was_asked_for(arm):
         ]
         ends.append(max(t for t, level in seen if level is not AlarmLevel.OK))
     assert ends[1] - ends[0] == pytest.approx(2 * 1.0, abs=0.05)
+
+
+def test_velocities_are_fitted_along_where_their_resolution_is_known(arm):
+    """The live jerk is that of the stream with the same weight, and another one than without."""
+    time = np.arange(80) * 0.01
+    rate = 2 * np.pi * 0.7
+    wave = 0.05 * np.sin(rate * time[:, None] + np.arange(7))
+    speeds = 0.05 * rate * np.cos(rate * time[:, None] + np.arange(7))
+    coarse = np.round((REST + wave) / 1e-3) * 1e-3
+    used = JerkWatch(SETTINGS, arm.jacobian, QUIET, 1e-5, REST, velocity_step=1e-4)
+    live = [used.add(float(t), q, v) for t, q, v in zip(time, coarse, speeds, strict=True)]
+    stream = MotionStream(SETTINGS, stride=SETTINGS.read_stride, velocity_weight_s=0.1)
+    offline = stream.add(time, coarse, speeds)
+    found = [each.estimate.joint_jerk for each in live if each is not None]
+    assert len(found) > 10
+    np.testing.assert_allclose(found[: len(offline.motions)], offline.motions[:, 3], rtol=1e-6)
+    plain = watch(arm)
+    alone = [plain.add(float(t), q) for t, q in zip(time, coarse, strict=True)]
+    wrong = [each.estimate.joint_jerk for each in alone if each is not None]
+    peak = 0.05 * rate**3
+    assert np.abs(np.array(wrong) - np.array(found)).max() > 0.1 * peak
+
+
+def test_positions_that_are_not_finite_are_no_rate(arm):
+    """What never counts says nothing of how often the stream comes."""
+    watched = watch(arm)
+    for index in range(500):
+        assert watched.add(index * 0.01, np.full(7, np.nan)) is None
+    assert watched.undeclared_rate.hz is None

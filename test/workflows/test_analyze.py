@@ -166,6 +166,9 @@ def faulty(time: np.ndarray, fault: str) -> tuple[np.ndarray, np.ndarray, dict]:
         time, positions = np.repeat(time, 2), np.repeat(positions, 2, axis=0)
     elif fault == 'unstamped':
         options['stamped'] = False
+    elif fault == 'early':
+        options['received_s'] = time
+        time = np.where(time < 0.05, 0.0, time + 2.0**30)
     elif fault == 'gap':
         keep = (time < 4) | (time > 4.5)
         time, positions = time[keep], positions[keep]
@@ -183,6 +186,7 @@ def faulty(time: np.ndarray, fault: str) -> tuple[np.ndarray, np.ndarray, dict]:
         ('unstamped', 'the headers have no stamps'),
         ('gap', '1 gaps longer than'),
         ('infinite', '1 samples are not finite'),
+        ('early', '5 samples have no stamp'),
     ],
 )
 def test_what_is_wrong_with_the_samples_is_said_and_does_no_harm(tmp_path, capsys, fault, line):

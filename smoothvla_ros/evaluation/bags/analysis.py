@@ -290,6 +290,7 @@ class _Analysis:
         stream, floor = self._stream, joint_noise_floor(estimator, self._settings.encoder_step)
         said = [
             (stream.reception_times, 'the headers have no stamps: times of reception were used'),
+            (stream.unstamped, f'{stream.unstamped} samples have no stamp: dropped'),
             (stream.sorted, f'{stream.sorted} samples came out of order: sorted by their stamps'),
             (
                 health.backwards,

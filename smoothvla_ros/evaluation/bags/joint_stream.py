@@ -13,6 +13,8 @@ from smoothvla_ros.recordings import JOINT_STATE, Bag, JointSamples, Topic, join
 
 # Samples this much late are sorted in; a greater step back is a clock that was set back.
 _LATE_NS = 500_000_000
+# Twelve days: a zero that lies further than that before everything else is no time.
+_LONG_NS = 1_000_000_000_000_000
 # Samples held back at the end of a block, in case a late one comes with the next.
 _HELD_BACK = 64
 _NANOSECONDS = 1e-9
@@ -36,7 +38,8 @@ class JointStream:
 
     names: of the joints, in the order of every array.  origin_ns: of the earliest sample, before
     the clock was set back if it was.
-    sorted, others: how many samples came out of order, and how many messages lacked the joints.
+    sorted, others, unstamped: how many samples came out of order, how many messages lacked the
+    joints, and how many a stamp that the rest have: a driver may speak before it has the time.
     """
 
     def __init__(self, bag: Bag, topic: Topic, wanted: Sequence[str] | None = None) -> None:
@@ -49,10 +52,15 @@ class JointStream:
         self._blocks = joint_samples(messages)
         self._head = self._first_block()
         self.names = self._choose(wanted)
-        self.sorted = self.others = self.messages = 0
+        self.sorted = self.others = self.unstamped = self.messages = 0
         first = next(piece for block in self._head for piece in block if self._holds(piece))
         self.reception_times = not first.stamps_ns.any()
         stamps_ns = self._stamps(first)
+        known = stamps_ns[stamps_ns != 0]
+        # Simulated time may well begin at zero.
+        self._zero_is_no_stamp = bool(len(known)) and int(known.min()) > _LONG_NS
+        if self._zero_is_no_stamp:
+            stamps_ns = known
         back = np.flatnonzero(np.diff(stamps_ns) < -_LATE_NS)
         self.origin_ns = int(stamps_ns[: back[0] + 1 if len(back) else None].min())
 
@@ -67,7 +75,12 @@ class JointStream:
             if not self._holds(block):
                 self.others += len(block.stamps_ns)
                 continue
-            whole = self._in_order(_after(held, self._samples(block)))
+            samples = self._samples(block)
+            stamped = self._stamps(block) != 0
+            if self._zero_is_no_stamp and not stamped.all():
+                self.unstamped += int(np.count_nonzero(~stamped))
+                samples = _part(samples, stamped)
+            whole = self._in_order(_after(held, samples))
             cut = max(0, len(whole.stamps_s) - _HELD_BACK)
             held = _part(whole, slice(cut, None))
             yield _part(whole, slice(0, cut))

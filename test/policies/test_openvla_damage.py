@@ -71,6 +71,12 @@ DAMAGES = {
     'a list of text_config': (CONFIG, _set('text_config', to=[1]), 'text_config=[1]'),
     'five heads': (CONFIG, _set('text_config', 'num_attention_heads', to=5), 'attention_heads=5'),
     'heads of text': (CONFIG, _set('text_config', 'num_attention_heads', to='4'), "heads='4'"),
+    'layers beyond': (
+        CONFIG,
+        _set('text_config', 'num_hidden_layers', to=10**9),
+        'num_hidden_layers=1000000000',
+    ),
+    'a width beyond': (CONFIG, _set('text_config', 'hidden_size', to=2**60), 'hidden_size='),
     'key heads': (CONFIG, _set('text_config', 'num_key_value_heads', to=3), 'value_heads=3'),
     'a vocabulary of text': (CONFIG, _set('text_config', 'vocab_size', to='big'), "size='big'"),
     'padding beyond': (CONFIG, _set('text_config', 'pad_token_id', to=40000), 'pad_token_id'),
@@ -85,6 +91,7 @@ DAMAGES = {
     'one image size': (CONFIG, _set('image_sizes', to=[224]), 'image_sizes=[224]'),
     'image size': (CONFIG, _set('image_sizes', to=[384, 384]), 'pos_embed'),
     'two image sizes': (CONFIG, _set('image_sizes', to=[224, 384]), 'image_sizes=[224, 384]'),
+    'an image beyond': (CONFIG, _set('image_sizes', to=[10**9] * 2), 'image_sizes='),
     'trunks in turn': (CONFIG, _set('timm_model_ids', to=['a', 'b']), 'timm_model_ids'),
     'one bin': (CONFIG, _set('n_action_bins', to=1), 'n_action_bins=1'),
     'bins beyond': (CONFIG, _set('n_action_bins', to=40000), 'n_action_bins=40000'),
@@ -139,6 +146,40 @@ def test_damage_is_said_in_one_line(openvla_folder, tmp_path, name):
     assert field in message
     named = file.partition('--')[0]
     assert named in message
+
+
+ADAPTER = 'adapter_config.json'
+ADAPTER_WEIGHTS = 'adapter_model.safetensors'
+
+
+@pytest.mark.parametrize(
+    ('file', 'damage', 'field'),
+    [
+        (ADAPTER, b'{"r": 0, "lora_alpha": 8}', 'r=0'),
+        (ADAPTER, b'{"r": 4, "lora_alpha": "8"}', "lora_alpha='8'"),
+        (ADAPTER, b'[]', 'not a JSON object'),
+        (ADAPTER_WEIGHTS, b'version https://git-lfs', 'damaged or incomplete'),
+        (ADAPTER_WEIGHTS, None, 'not finite'),
+    ],
+)
+def test_damage_of_an_adapter_is_said_in_one_line(openvla_policy, tmp_path, file, damage, field):
+    """The same for what training wrote beside `openvla.json`."""
+    policy = openvla_policy(lora_rank=4)
+    policy.prepare_training()
+    policy.save(tmp_path / 'saved')
+    path = tmp_path / 'saved' / file
+    if damage is None:
+        weights = load_file(path)
+        next(iter(weights.values()))[0] = float('nan')
+        save_file(weights, path, {'format': 'pt'})
+    else:
+        path.write_bytes(damage)
+    with pytest.raises(UserError) as raised:
+        load_policy(path.parent)
+    message = str(raised.value)
+    assert '\n' not in message
+    assert field in message
+    assert file in message
 
 
 def test_a_folder_of_the_small_policy_stays_one(tmp_path):

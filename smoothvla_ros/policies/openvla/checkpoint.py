@@ -23,12 +23,14 @@ from smoothvla_ros.policies.openvla.settings import (
     TOKENIZER,
 )
 from smoothvla_ros.policies.openvla.vision import VisionShape
+from smoothvla_ros.policies.tensor_files import check_finite
 
 _SINGLE = 'model.safetensors'
 _LFS = b'version https://git-lfs'
 
 # timm's names of the two vision transformers: what the weights themselves cannot tell.
 _HEADS = {'vit_large_patch14_reg4_dinov2.lvd142m': 16, 'vit_so400m_patch14_siglip_224': 16}
+_LARGEST_IMAGE = 4096
 _BACKBONE = 'dinosiglip-vit-so-224px'
 
 
@@ -99,8 +101,8 @@ class PublishedCheckpoint:
         """Return the sizes of both vision transformers, which the weights' own shapes tell."""
         shapes = self.shapes
         sizes = self.config.items('image_sizes', int, 2, [224, 224])
-        if sizes[0] != sizes[1] or sizes[0] < 1:
-            raise self.config.wrong('image_sizes', 'twice one size in pixels')
+        if sizes[0] != sizes[1] or not 1 <= sizes[0] <= _LARGEST_IMAGE:
+            raise self.config.wrong('image_sizes', f'twice one size up to {_LARGEST_IMAGE} pixels')
         names = self.config.items('timm_model_ids', str, 2, list(_HEADS))
         if names != list(_HEADS):
             raise self.config.wrong('timm_model_ids', f'the supported {", ".join(_HEADS)}')
@@ -157,14 +159,14 @@ class PublishedCheckpoint:
     ) -> Iterator[tuple[str, torch.Tensor]]:
         """Yield every weight, copied out of its file to where and what it shall be.
 
-        Raises UserError naming the first with a value that is not finite, see `_check_finite`.
+        Raises UserError naming the first with a value that is not finite, see `check_finite`.
         """
         for path in self._shards:
             with _opened(path) as file:
                 for name in file.keys():  # noqa: SIM118
                     if not _is_computed(name):
                         value = file.get_tensor(name).to(device, dtype, copy=True)
-                        _check_finite(path, name, value)
+                        check_finite(path, name, value)
                         yield name, value
 
     def component(self, name: str) -> dict[str, torch.Tensor] | None:
@@ -253,18 +255,8 @@ def _checked(path: Path, state: Any) -> dict[str, torch.Tensor]:
     ):
         raise UserError(f'{path} does not hold tensors by their names; download it again')
     for name, value in state.items():
-        _check_finite(path, name, value)
+        check_finite(path, name, value)
     return {name.removeprefix('module.'): value for name, value in state.items()}
-
-
-def _check_finite(path: Path, name: str, value: torch.Tensor) -> None:
-    """Raise UserError if a tensor holds NaN or an infinity.
-
-    One sum shows it, a small part of the time that reading takes; only where the sum is not finite
-    is every value looked at, because large finite ones could overflow.
-    """
-    if not value.sum().isfinite() and not value.isfinite().all():
-        raise UserError(f'{path}: {name} has values that are not finite; download it again')
 
 
 def _opened(path: Path) -> Any:

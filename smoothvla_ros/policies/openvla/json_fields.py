@@ -55,11 +55,17 @@ class Fields:
             shown = f'{shown[:_SHOWN]}…'
         return UserError(f'{self.path}: {field}={shown} is not {wanted}; {remedy or self._remedy}')
 
-    def whole(self, name: str, default: int | None = None, minimum: int = 1) -> int:
-        """Return a whole number."""
+    def whole(
+        self,
+        name: str,
+        default: int | None = None,
+        minimum: int = 1,
+        maximum: int = 1_000_000,
+    ) -> int:
+        """Return a whole number between two ends, both allowed."""
         value = self.values.get(name, default)
-        if type(value) is not int or value < minimum:
-            raise self.wrong(name, f'a whole number from {minimum}')
+        if type(value) is not int or not minimum <= value <= maximum:
+            raise self.wrong(name, f'a whole number from {minimum} to {maximum}')
         return value
 
     def positive(self, name: str, default: float | None = None) -> float:

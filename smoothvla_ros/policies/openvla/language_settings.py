@@ -27,6 +27,8 @@ _DEFAULTS: dict[str, Any] = {
     'bos_token_id': 1,
     'eos_token_id': 2,
 }
+# Every layer is built before the weights are compared, which takes time even without memory.
+_MOST_LAYERS = 1000
 
 
 def language_settings(config: Fields) -> dict[str, Any]:
@@ -49,6 +51,7 @@ def language_settings(config: Fields) -> dict[str, Any]:
             text.only(name, default)
     text.only('rope_scaling', None)
     text.inner('rope_parameters', optional=True).only('rope_type', 'default', 'default')
+    text.whole('num_hidden_layers', maximum=_MOST_LAYERS)
     heads = text.whole('num_attention_heads')
     # Rotations take the numbers of a head in pairs.
     if text.whole('hidden_size') % (2 * heads):

@@ -81,6 +81,8 @@ DAMAGES = {
     'a vocabulary of text': (CONFIG, _set('text_config', 'vocab_size', to='big'), "size='big'"),
     'padding beyond': (CONFIG, _set('text_config', 'pad_token_id', to=40000), 'pad_token_id'),
     'epsilon': (CONFIG, _set('text_config', 'rms_norm_eps', to=0), 'text_config.rms_norm_eps=0'),
+    'tied': (CONFIG, _set('text_config', 'tie_word_embeddings', to=True), 'embeddings=True'),
+    'rotations': (CONFIG, _set('text_config', 'rope_theta', to=-1), 'rope_theta=-1'),
     'activation': (CONFIG, _set('text_config', 'hidden_act', to='x'), "hidden_act='x'"),
     'rope': (CONFIG, _set('text_config', 'rope_scaling', to={'type': 'x'}), 'rope_scaling'),
     'no setting of Llama': (

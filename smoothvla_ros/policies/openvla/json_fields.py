@@ -68,23 +68,23 @@ class Fields:
             raise self.wrong(name, f'a whole number from {minimum} to {maximum}')
         return value
 
-    def positive(self, name: str, default: float | None = None) -> float:
+    def positive(self, name: str) -> float:
         """Return a finite number above zero."""
-        value: Any = self.values.get(name, default)
+        value: Any = self.values.get(name)
         if not _is_number(value) or value <= 0:
             raise self.wrong(name, 'a finite number above 0')
         return float(value)
 
-    def flag(self, name: str, default: bool | None = None) -> bool:
+    def flag(self, name: str) -> bool:
         """Return true or false."""
-        value = self.values.get(name, default)
+        value = self.values.get(name)
         if not isinstance(value, bool):
             raise self.wrong(name, 'true or false')
         return value
 
-    def text(self, name: str, default: str | None = None) -> str:
+    def text(self, name: str) -> str:
         """Return a text."""
-        value = self.values.get(name, default)
+        value = self.values.get(name)
         if not isinstance(value, str):
             raise self.wrong(name, 'a text')
         return value

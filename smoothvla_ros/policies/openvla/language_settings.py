@@ -27,6 +27,8 @@ _DEFAULTS: dict[str, Any] = {
     'bos_token_id': 1,
     'eos_token_id': 2,
 }
+# How a tool runs the model, which this project decides itself; so are names that begin with "_".
+_NOT_OF_THE_MODEL = ('torch_dtype', 'dtype', 'attn_implementation')
 # Every layer is built before the weights are compared, which takes time even without memory.
 _MOST_LAYERS = 1000
 
@@ -38,17 +40,19 @@ def language_settings(config: Fields) -> dict[str, Any]:
     """
     text = config.inner('text_config', optional=True)
     text.only('model_type', 'llama', 'llama')
-    kept = {k: value for k, value in text.values.items() if k not in ('torch_dtype', 'dtype')}
+    kept = {
+        name: value
+        for name, value in text.values.items()
+        if name not in _NOT_OF_THE_MODEL and not name.startswith('_')
+    }
     text = Fields({**_DEFAULTS, **kept}, text.path, ('text_config',))
     for name, default in _DEFAULTS.items():
-        if isinstance(default, bool):
-            text.flag(name)
+        if isinstance(default, bool | str):
+            text.only(name, default)
         elif isinstance(default, int):
             text.whole(name, minimum=0 if name.endswith('_token_id') else 1)
-        elif isinstance(default, float):
-            text.positive(name)
         else:
-            text.only(name, default)
+            text.values[name] = text.positive(name)
     text.only('rope_scaling', None)
     text.inner('rope_parameters', optional=True).only('rope_type', 'default', 'default')
     text.whole('num_hidden_layers', maximum=_MOST_LAYERS)

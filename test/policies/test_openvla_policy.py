@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import torch
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.openvla.action_ids import ActionIds
+from smoothvla_ros.policies.openvla.json_fields import Fields
 from smoothvla_ros.policies.openvla.libero_frames import base_position
 from smoothvla_ros.policies.openvla.proprioception import libero_proprioception, rotation_vector
 from smoothvla_ros.policies.openvla.settings import detect
@@ -154,9 +156,19 @@ def test_two_ids_stand_for_one_action():
         ids.decode(np.array([256]))
 
 
+def test_other_counts_of_bins_are_read_as_the_published_code_reads_them():
+    """`vocab_size` - id - 1, clipped, is the index of its centres between `n_action_bins` edges."""
+    ids = ActionIds(32000, 128)
+    edges = np.linspace(-1, 1, 128)
+    centres = (edges[:-1] + edges[1:]) / 2.0
+    published = centres[np.clip(32000 - ids.ids - 1, 0, len(centres) - 1)]
+    assert np.array_equal(ids.decode(np.arange(128)), published)
+
+
 def test_actions_are_scaled_by_masked_quantiles():
     """-1 and 1 are the 1st and 99th percentile; what is not masked stays as it is."""
-    scaling = Scaling.of(tiny_openvla.statistics()['libero_spatial_no_noops']['action'], 'here')
+    action = tiny_openvla.statistics()['libero_spatial_no_noops']['action']
+    scaling = Scaling.of(Fields(action, Path('here')), 7)
     assert np.allclose(scaling.scale(-np.ones(7))[:6], scaling.low[:6])
     assert np.allclose(scaling.scale(np.ones(7))[:6], scaling.high[:6])
     assert scaling.scale(np.full(7, 0.3))[6] == 0.3
@@ -166,8 +178,8 @@ def test_actions_are_scaled_by_masked_quantiles():
 @pytest.mark.parametrize(('low', 'high'), [(None, 1.0), (0.0, float('inf')), (1.0, -1.0)])
 def test_statistics_that_would_give_no_or_turned_actions_are_refused(low, high):
     """A null is NaN when read, and every action with it; exchanged ends turn the arm round."""
-    with pytest.raises(UserError, match='here: q01 and q99 must be finite'):
-        Scaling.of({'q01': [low] * 7, 'q99': [high] * 7}, 'here')
+    with pytest.raises(UserError, match=r'here: q(01|99)='):
+        Scaling.of(Fields({'q01': [low] * 7, 'q99': [high] * 7}, Path('here')), 7)
 
 
 @pytest.mark.parametrize(('said', 'command'), [(0.0, 1.0), (0.49, 1.0), (0.51, -1.0), (1.0, -1.0)])
@@ -290,7 +302,7 @@ BROKEN = {
     'no tokeniser': (_drop('tokenizer.json'), 'tokenizer.json is missing'),
     'no preprocessor': (_drop('preprocessor_config.json'), 'preprocessor_config.json is missing'),
     'another size': (_narrow, r'config\.json asks for'),
-    'another trunk': (_change('config.json', vision_backbone_id='siglip'), 'not supported'),
+    'another trunk': (_change('config.json', vision_backbone_id='siglip'), 'all that is supported'),
     'another tokeniser': (_change('config.json', pad_to_multiple_of=0), 'the model needs 32064'),
     'several data sets': (
         _change('dataset_statistics.json', libero_goal_no_noops={}),
@@ -343,6 +355,7 @@ def test_a_hub_name_is_looked_up_and_never_downloaded(monkeypatch, tmp_path):
         ({'captured': True}, 'decoding=parallel'),
         ({'chunks': 8}, 'unknown setting'),
         ({'cameras': []}, 'one or more'),
+        ({'cameras': ['nose']}, 'choose from agentview, wrist'),
         ({'statistics': 'libero_goal'}, 'libero_spatial_no_noops'),
         ({'checkpoint': 'nowhere'}, 'no folder'),
     ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.policies.tensor_files import tensor_file_errors
+from smoothvla_ros.policies.openvla.json_fields import Fields, unreadable
+from smoothvla_ros.policies.tensor_files import check_finite, tensor_file_errors
 
 ADAPTER_CONFIGURATION = 'adapter_config.json'
 ADAPTER_WEIGHTS = 'adapter_model.safetensors'
@@ -75,13 +75,14 @@ class Adapters:
 
         Raises UserError naming the file that is damaged or does not fit the network.
         """
+        values = Fields.read(folder / ADAPTER_CONFIGURATION)
+        rank, alpha = values.whole('r'), values.whole('lora_alpha')
         try:
-            values = json.loads((folder / ADAPTER_CONFIGURATION).read_text())
-            rank, alpha = int(values['r']), int(values['lora_alpha'])
             weights = load_file(folder / ADAPTER_WEIGHTS)
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-            line = ' '.join(str(error).split())[:200]
-            raise UserError(f'adapter {folder} cannot be read ({line}); copy it again') from error
+        except (OSError, SafetensorError) as error:
+            raise unreadable(folder / ADAPTER_WEIGHTS, error) from error
+        for key, value in weights.items():
+            check_finite(folder / ADAPTER_WEIGHTS, key, value)
         weights = {name.removeprefix(_PREFIX): value for name, value in weights.items()}
         targets = sorted({name.rsplit('.lora_', 1)[0] for name in weights})
         unknown = sorted(set(targets) - set(self._linear))

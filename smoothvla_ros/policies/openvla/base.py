@@ -12,12 +12,13 @@ import torch
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.openvla.action_ids import ActionIds
 from smoothvla_ros.policies.openvla.adapters import Adapters
-from smoothvla_ros.policies.openvla.checkpoint import TOKENIZER, PublishedCheckpoint
+from smoothvla_ros.policies.openvla.checkpoint import PublishedCheckpoint
 from smoothvla_ros.policies.openvla.heads import ProprioceptionProjector, RegressionHead
 from smoothvla_ros.policies.openvla.modeling import OpenVLANetwork
 from smoothvla_ros.policies.openvla.prompt import Prompt
 from smoothvla_ros.policies.openvla.proprioception import SIZE
-from smoothvla_ros.policies.openvla.settings import PARALLEL, REGRESSION, OpenVLASettings
+from smoothvla_ros.policies.openvla.settings import PARALLEL, REGRESSION, TOKENIZER, OpenVLASettings
+from smoothvla_ros.policies.openvla.statistics import ACTION_SIZE
 
 
 class Base:
@@ -113,8 +114,7 @@ def _read_network(
         _fill(checkpoint, network.proprio_projector, state, 'proprio_projector')
     if settings.answer == REGRESSION:
         state = _component(checkpoint, 'action_head')
-        outputs = state.get('model.fc2.bias', torch.empty(0))
-        network.action_head = RegressionHead(network.width, len(outputs))
+        network.action_head = RegressionHead(network.width, ACTION_SIZE)
         _fill(checkpoint, network.action_head, state, 'action_head')
     network.to(device=device, dtype=dtype)
     # A rotation of thousands of positions needs float32, which the line above took.
@@ -164,6 +164,6 @@ def _fill(
     except RuntimeError as error:
         line = ' '.join(str(error).split())[:200]
         raise UserError(
-            f'checkpoint {checkpoint.folder}: {name} does not fit the model ({line}); copy both '
-            'from one place'
+            f'checkpoint {checkpoint.folder}: the weights of {name} do not fit the model ({line}); '
+            'copy both from one place'
         ) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle  # noqa: TID251 (the name of an error, nothing is unpickled)
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -14,35 +13,25 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.policies.openvla.settings import CONFIGURATION
+from smoothvla_ros.policies.openvla.json_fields import Fields, is_numbers, unreadable
+from smoothvla_ros.policies.openvla.language_settings import language_settings
+from smoothvla_ros.policies.openvla.settings import (
+    CONFIGURATION,
+    INDEX,
+    PREPROCESSOR,
+    STATISTICS,
+    TOKENIZER,
+)
 from smoothvla_ros.policies.openvla.vision import VisionShape
+from smoothvla_ros.policies.tensor_files import check_finite
 
-TOKENIZER = 'tokenizer.json'
-STATISTICS = 'dataset_statistics.json'
-_PREPROCESSOR = 'preprocessor_config.json'
-_INDEX = 'model.safetensors.index.json'
 _SINGLE = 'model.safetensors'
 _LFS = b'version https://git-lfs'
 
 # timm's names of the two vision transformers: what the weights themselves cannot tell.
 _HEADS = {'vit_large_patch14_reg4_dinov2.lvd142m': 16, 'vit_so400m_patch14_siglip_224': 16}
+_LARGEST_IMAGE = 4096
 _BACKBONE = 'dinosiglip-vit-so-224px'
-
-# Llama's configuration is published as differences from the defaults of transformers 4.40.
-_LLAMA_DEFAULTS: dict[str, Any] = {
-    'hidden_size': 4096,
-    'intermediate_size': 11008,
-    'num_hidden_layers': 32,
-    'num_attention_heads': 32,
-    'max_position_embeddings': 2048,
-    'rms_norm_eps': 1e-6,
-    'hidden_act': 'silu',
-    'rope_theta': 10000.0,
-    'attention_bias': False,
-    'tie_word_embeddings': False,
-    'bos_token_id': 1,
-    'eos_token_id': 2,
-}
 
 
 class PublishedCheckpoint:
@@ -58,100 +47,90 @@ class PublishedCheckpoint:
             raise UserError(f'checkpoint {folder} is not a folder; give the published files')
         self.config = self._json(CONFIGURATION)
         self._check_kind()
+        self.llama = language_settings(self.config)
         self._file(TOKENIZER)
         self._shards = self._find_shards()
 
     def _check_kind(self) -> None:
-        kind = self.config.get('model_type')
-        backbone = self.config.get('vision_backbone_id')
+        kind = self.config.values.get('model_type')
         if kind != 'openvla':
             raise UserError(
                 f"{self.folder / CONFIGURATION}: model_type={kind!r} is not 'openvla'; give a "
                 'checkpoint of OpenVLA or OpenVLA-OFT'
             )
-        if backbone != _BACKBONE or not self.config.get('use_fused_vision_backbone'):
-            raise UserError(
-                f'{self.folder / CONFIGURATION}: vision_backbone_id={backbone!r} is not supported; '
-                f'give a checkpoint with {_BACKBONE}'
-            )
-        if self.config.get('image_resize_strategy') != 'resize-naive':
-            raise UserError(
-                f"{self.folder / CONFIGURATION}: only image_resize_strategy='resize-naive' is "
-                f'supported, not {self.config.get("image_resize_strategy")!r}'
-            )
-
-    @property
-    def llama(self) -> dict[str, Any]:
-        """Settings of the language model, every one that matters spelt out."""
-        text = self.config.get('text_config') or {}
-        if text.get('model_type', 'llama') != 'llama':
-            raise UserError(
-                f'{self.folder / CONFIGURATION}: text_config.model_type='
-                f"{text['model_type']!r} is not supported; OpenVLA's is 'llama'"
-            )
-        kept = {key: value for key, value in text.items() if key not in ('torch_dtype', 'dtype')}
-        return {'vocab_size': 32064, 'pad_token_id': 32000, **_LLAMA_DEFAULTS, **kept}
+        self.config.only('vision_backbone_id', _BACKBONE)
+        self.config.only('use_fused_vision_backbone', True)
+        self.config.only('image_resize_strategy', 'resize-naive')
 
     @property
     def vocabulary_size(self) -> int:
         """Tokens of the tokeniser; the embedding is padded beyond them."""
-        return int(self.llama['vocab_size']) - int(self.config.get('pad_to_multiple_of', 64))
+        size = int(self.llama['vocab_size'])
+        padding = self.config.whole('pad_to_multiple_of', 64, minimum=0)
+        if padding >= size:
+            raise self.config.wrong('pad_to_multiple_of', f'below text_config.vocab_size={size}')
+        return size - padding
 
     @property
     def bins(self) -> int:
-        """Action tokens, at the end of the vocabulary."""
-        return int(self.config.get('n_action_bins', 256))
+        """Action tokens, at the end of the vocabulary; as many as the published code reads."""
+        bins = self.config.whole('n_action_bins', 256, minimum=2)
+        if bins > self.vocabulary_size:
+            raise self.config.wrong('n_action_bins', f'at most {self.vocabulary_size}, all tokens')
+        return bins
 
     @cached_property
-    def statistics(self) -> Mapping[str, Any]:
+    def statistics(self) -> Fields:
         """Statistics by data set: those beside the weights, else those in the configuration."""
         if (self.folder / STATISTICS).is_file():
             return self._json(STATISTICS)
-        return self.config.get('norm_stats') or {}
+        return self.config.inner('norm_stats', optional=True)
 
     @property
     def normalisation(self) -> tuple[tuple[list[float], list[float]], ...]:
-        """Mean and deviation of the colours, for DINOv2 and for SigLIP."""
-        values = self._json(_PREPROCESSOR)
-        try:
-            pairs = tuple(zip(values['means'], values['stds'], strict=True))
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(
-                f'{self.folder / _PREPROCESSOR} has no means and stds; copy it again'
-            ) from error
-        if len(pairs) != 2:
-            raise UserError(f'{self.folder / _PREPROCESSOR}: expected two means; copy it again')
-        return pairs
+        """Mean and deviation of the three colours, for DINOv2 and for SigLIP."""
+        values = self._json(PREPROCESSOR)
+        means, deviations = values.items('means', list, 2), values.items('stds', list, 2)
+        if not all(is_numbers(mean, 3) for mean in means):
+            raise values.wrong('means', 'two lists of 3 finite numbers')
+        if not all(is_numbers(each, 3) and min(each) > 0 for each in deviations):
+            raise values.wrong('stds', 'two lists of 3 finite numbers above 0')
+        return tuple(zip(means, deviations, strict=True))
 
     def vision_shapes(self) -> tuple[VisionShape, VisionShape]:
         """Return the sizes of both vision transformers, which the weights' own shapes tell."""
         shapes = self.shapes
-        sizes = self.config.get('image_sizes') or [224, 224]
-        names = self.config.get('timm_model_ids') or list(_HEADS)
+        sizes = self.config.items('image_sizes', int, 2, [224, 224])
+        if sizes[0] != sizes[1] or not 1 <= sizes[0] <= _LARGEST_IMAGE:
+            raise self.config.wrong('image_sizes', f'twice one size up to {_LARGEST_IMAGE} pixels')
+        names = self.config.items('timm_model_ids', str, 2, list(_HEADS))
+        if names != list(_HEADS):
+            raise self.config.wrong('timm_model_ids', f'the supported {", ".join(_HEADS)}')
         found = []
         for part, size, name in zip(('featurizer', 'fused_featurizer'), sizes, names, strict=True):
             prefix = f'vision_backbone.{part}.'
-            if name not in _HEADS:
-                raise UserError(
-                    f'{self.folder / CONFIGURATION}: timm_model_ids names {name!r}; known are '
-                    f'{", ".join(_HEADS)}'
-                )
-            try:
-                patch = shapes[f'{prefix}patch_embed.proj.weight']
-                hidden = shapes[f'{prefix}blocks.0.mlp.fc1.weight'][0]
-            except KeyError as error:
-                raise UserError(
-                    f'checkpoint {self.folder}: the weights have no {error.args[0]}; this is not '
-                    'the published layout'
-                ) from error
+            width, _, _, patch = self._shape(f'{prefix}patch_embed.proj.weight', 4)
+            hidden, _ = self._shape(f'{prefix}blocks.0.mlp.fc1.weight', 2)
             blocks = {
                 key[len(prefix) :].split('.')[1] for key in shapes if f'{prefix}blocks.' in key
             }
-            registers = shapes.get(f'{prefix}reg_token', [1, 0, 0])[1]
+            registers = 0
+            if f'{prefix}reg_token' in shapes:
+                _, registers, _ = self._shape(f'{prefix}reg_token', 3)
             found.append(
-                VisionShape(patch[0], len(blocks), _HEADS[name], hidden, registers, size, patch[2])
+                VisionShape(width, len(blocks), _HEADS[name], hidden, registers, size, patch)
             )
         return found[0], found[1]
+
+    def _shape(self, name: str, dimensions: int) -> list[int]:
+        shape = self.shapes.get(name)
+        if shape is None or len(shape) != dimensions or 0 in shape:
+            what = 'have no' if shape is None else f'have {shape} for'
+            raise UserError(
+                f'checkpoint {self.folder}: the weights {what} {name}; this is not the published '
+                'layout'
+            )
+        return shape
 
     @cached_property
     def shapes(self) -> Mapping[str, list[int]]:
@@ -161,9 +140,16 @@ class PublishedCheckpoint:
             with _opened(path) as file:
                 held = set(file.keys())
                 lacking = sorted(names - held)
+                # A folder with one file of weights has no index.
+                extra = sorted(name for name in held - names if names and not _is_computed(name))
                 if lacking:
                     raise UserError(
                         f'{path} has no {lacking[0]}, though the index says so; download it again'
+                    )
+                if extra:
+                    raise UserError(
+                        f'{self.folder / INDEX}: weight_map does not put {extra[0]} into '
+                        f'{path.name}, which has it; download both again'
                     )
                 shapes |= {name: file.get_slice(name).get_shape() for name in held}
         return shapes
@@ -171,25 +157,31 @@ class PublishedCheckpoint:
     def tensors(
         self, device: torch.device, dtype: torch.dtype
     ) -> Iterator[tuple[str, torch.Tensor]]:
-        """Yield every weight, copied out of its file to where and what it shall be."""
+        """Yield every weight, copied out of its file to where and what it shall be.
+
+        Raises UserError naming the first with a value that is not finite, see `check_finite`.
+        """
         for path in self._shards:
             with _opened(path) as file:
                 for name in file.keys():  # noqa: SIM118
-                    if not name.endswith('rotary_emb.inv_freq'):
-                        yield name, file.get_tensor(name).to(device, dtype, copy=True)
+                    if not _is_computed(name):
+                        value = file.get_tensor(name).to(device, dtype, copy=True)
+                        check_finite(path, name, value)
+                        yield name, value
 
     def component(self, name: str) -> dict[str, torch.Tensor] | None:
         """Return the weights of a network beside the model, or None where there is none.
 
         They are published as ``<name>--<step>_checkpoint.pt``, and written by this project as
-        ``<name>.safetensors``.  Raises UserError if there are several, or one cannot be read.
+        ``<name>.safetensors``.  Raises UserError if there are several, or one cannot be read,
+        holds anything but named tensors, or values that are not finite.
         """
         own = self.folder / f'{name}.safetensors'
         if own.is_file():
             try:
-                return load_file(own)
+                return _checked(own, load_file(own))
             except (OSError, SafetensorError) as error:
-                raise _unreadable(own, error) from error
+                raise unreadable(own, error) from error
         found = sorted(self.folder.glob(f'{name}--*checkpoint.pt'))
         if not found:
             return None
@@ -209,21 +201,27 @@ class PublishedCheckpoint:
             KeyError,
             pickle.UnpicklingError,
         ) as error:
-            raise _unreadable(found[0], error) from error
-        return {key.removeprefix('module.'): value for key, value in state.items()}
+            raise unreadable(found[0], error) from error
+        return _checked(found[0], state)
 
     def _find_shards(self) -> dict[Path, set[str]]:
         """Return the weight files with the tensors that the index expects in each."""
-        if not (self.folder / _INDEX).is_file():
+        if not (self.folder / INDEX).is_file():
             if not (self.folder / _SINGLE).is_file():
                 raise UserError(
-                    f'checkpoint {self.folder} has neither {_INDEX} nor {_SINGLE}; the download is '
+                    f'checkpoint {self.folder} has neither {INDEX} nor {_SINGLE}; the download is '
                     'incomplete or this is another format'
                 )
             return {self._file(_SINGLE): set()}
-        index = self._json(_INDEX).get('weight_map')
-        if not isinstance(index, dict) or not index:
-            raise UserError(f'{self.folder / _INDEX} has no weight_map; download it again')
+        fields = self._json(INDEX)
+        weight_map = fields.inner('weight_map')
+        index: dict[str, str] = {name: weight_map.text(name) for name in weight_map.values}
+        if not index:
+            raise fields.wrong('weight_map', 'a list of tensors')
+        for tensor, name in index.items():
+            # A path could lead out of the folder, to what was never downloaded with it.
+            if name != Path(name).name or '\0' in name:
+                raise weight_map.wrong(tensor, 'the name of a file in this folder')
         shards: dict[Path, set[str]] = {}
         missing = sorted({name for name in index.values() if not (self.folder / name).is_file()})
         if missing:
@@ -241,15 +239,24 @@ class PublishedCheckpoint:
             raise UserError(f'checkpoint {self.folder}: {name} is missing; finish the download')
         return path
 
-    def _json(self, name: str) -> dict[str, Any]:
-        path = self._file(name)
-        try:
-            values = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise _unreadable(path, error) from error
-        if not isinstance(values, dict):
-            raise UserError(f'{path} is not an object; download it again')
-        return values
+    def _json(self, name: str) -> Fields:
+        return Fields.read(self._file(name))
+
+
+def _is_computed(name: str) -> bool:
+    """Say whether a tensor follows from the settings: older tools wrote these, newer do not."""
+    return name.endswith('rotary_emb.inv_freq')
+
+
+def _checked(path: Path, state: Any) -> dict[str, torch.Tensor]:
+    """Return named tensors without the mark of training on several GPUs."""
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items()
+    ):
+        raise UserError(f'{path} does not hold tensors by their names; download it again')
+    for name, value in state.items():
+        check_finite(path, name, value)
+    return {name.removeprefix('module.'): value for name, value in state.items()}
 
 
 def _opened(path: Path) -> Any:
@@ -262,9 +269,4 @@ def _opened(path: Path) -> Any:
                 )
         return safe_open(path, framework='pt', device='cpu')
     except (OSError, SafetensorError) as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: Exception) -> UserError:
-    line = ' '.join(str(error).split())[:200]
-    return UserError(f'{path} is damaged or incomplete ({line}); download it again')
+        raise unreadable(path, error) from error

@@ -32,7 +32,7 @@ def load_openvla(
     Raises UserError with one line for a folder that is incomplete or of another layout.
     """
     values = read_settings(folder) if (folder / SETTINGS).is_file() else {}
-    published = _published(folder, str(values.get('checkpoint', '.')))
+    published = _published(folder, values.get('checkpoint', '.'))
     found = detect(published)
     if found:
         log.info('%s: taken from the files beside the weights: %s', published, found)

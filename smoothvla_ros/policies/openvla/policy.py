@@ -37,6 +37,7 @@ from smoothvla_ros.policies.openvla.settings import (
     OpenVLASettings,
 )
 from smoothvla_ros.policies.openvla.statistics import (
+    ACTION_SIZE,
     Scaling,
     choose_statistics,
     libero_commands,
@@ -73,22 +74,18 @@ class OpenVLAPolicy:
             self._forget = weakref.finalize(self, base.adapters.remove, adapter)
             self._forget.atexit = False
         self.arm = arm if arm is not None else Arm.panda()
-        place = f'checkpoint {base.checkpoint.folder}'
         self._data_set, statistics = choose_statistics(
-            base.checkpoint.statistics, settings.statistics, place
+            base.checkpoint.statistics, settings.statistics
         )
         if not self._data_set.startswith('libero'):
             raise UserError(
-                f'{place}: actions of {self._data_set!r} are not LIBERO commands, and nothing here '
-                'can execute them; give a checkpoint that was fine-tuned on LIBERO'
+                f'{statistics.path}: actions of {self._data_set!r} are not LIBERO commands, and '
+                'nothing here can execute them; give a checkpoint that was fine-tuned on LIBERO'
             )
-        self._action = Scaling.of(statistics.get('action', {}), f'{place}: {self._data_set}.action')
+        self._action = Scaling.of(statistics.inner('action'), ACTION_SIZE)
         self._proprioception: Scaling | None = None
         if settings.proprioception:
-            where = f'{place}: {self._data_set}.proprio'
-            self._proprioception = Scaling.of(statistics.get('proprio', {}), where)
-            if len(self._proprioception.low) != SIZE:
-                raise UserError(f'{where} has {len(self._proprioception.low)} values, not {SIZE}')
+            self._proprioception = Scaling.of(statistics.inner('proprio'), SIZE)
         self._parallel = settings.decoding == PARALLEL
         self._captured: CapturedChunks | None = None
         if settings.captured:
@@ -300,7 +297,7 @@ class OpenVLAPolicy:
         views = []
         for camera in self.spec.cameras:
             image = camera_image(
-                observation, camera, 'name the cameras in openvla.json as the robot does'
+                observation, camera, 'publish it, or leave it out of "cameras" in openvla.json'
             )
             if self.settings.mirrored:
                 image = image[:, ::-1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +10,14 @@ from typing import Any
 
 from smoothvla_ros.configuration import from_mapping, setting, validate
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.policies.openvla.json_fields import Fields
 
 SETTINGS = 'openvla.json'
 CONFIGURATION = 'config.json'
+TOKENIZER = 'tokenizer.json'
+STATISTICS = 'dataset_statistics.json'
+PREPROCESSOR = 'preprocessor_config.json'
+INDEX = 'model.safetensors.index.json'
 
 CAMERA_SIZE = 256
 """Height and width of the images that are drawn for it: the published evaluation's."""
@@ -45,7 +50,11 @@ class OpenVLASettings:
         choices=(TOKENS, REGRESSION),
     )
     chunk: int = setting(1, 'Steps decided at once; 1 where decoding is sequential', minimum=1)
-    cameras: tuple[str, ...] = setting(('agentview',), 'Images, in the order of the training')
+    cameras: tuple[str, ...] = setting(
+        ('agentview',),
+        "Images, in the order of the training; a robot's camera node gives its camera the name",
+        choices=('agentview', 'wrist'),
+    )
     proprioception: bool = setting(False, 'Whether the policy is told where its tool is')
     statistics: str = setting(
         '', 'Data set whose statistics scale the actions; empty where the checkpoint has only one'
@@ -97,26 +106,39 @@ class OpenVLASettings:
 
 
 def is_openvla(folder: Path) -> bool:
-    """Say whether a folder holds `openvla.json` or a published checkpoint."""
-    if (folder / SETTINGS).is_file():
+    """Say whether a folder holds `openvla.json` or a published checkpoint, damaged or not.
+
+    Any small file that only the published layout has is enough: where `config.json` is lost, the
+    others still tell what the folder was.
+    """
+    marks = (SETTINGS, TOKENIZER, STATISTICS, PREPROCESSOR, INDEX)
+    if any((folder / name).is_file() for name in marks):
         return True
     try:
-        values = json.loads((folder / CONFIGURATION).read_text())
-    except (OSError, ValueError):
+        return Fields.read(folder / CONFIGURATION).values.get('model_type') == 'openvla'
+    except UserError:
         return False
-    return isinstance(values, dict) and values.get('model_type') == 'openvla'
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
-    """Return what `openvla.json` in a policy folder sets.  Raises UserError naming the file."""
-    path = folder / SETTINGS
-    try:
-        values = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f'{path} cannot be read: {error}; write it again') from error
-    if not isinstance(values, dict):
-        raise UserError(f'{path}: expected an object of settings; write it again')
-    return values
+    """Return what `openvla.json` in a policy folder sets.
+
+    JSON has kinds, so that a text is no number here, as it may be on a command line.
+    Raises UserError naming the file, and the setting of another kind.
+    """
+    fields = Fields.read(folder / SETTINGS, 'write it again')
+    for field in dataclasses.fields(OpenVLASettings):
+        if field.name not in fields.values:
+            continue
+        if isinstance(field.default, bool):
+            fields.flag(field.name)
+        elif isinstance(field.default, int):
+            fields.whole(field.name, minimum=field.metadata['minimum'])
+        elif isinstance(field.default, str):
+            fields.text(field.name)
+        else:
+            fields.items(field.name, str)
+    return fields.values
 
 
 def settings_of(values: Mapping[str, Any], place: Path) -> OpenVLASettings:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.policies.openvla.json_fields import Fields
+
+ACTION_SIZE = 7
 
 
 @dataclass(frozen=True)
@@ -23,22 +24,16 @@ class Scaling:
     mask: np.ndarray
 
     @classmethod
-    def of(cls, statistics: Mapping[str, Any], place: str) -> Scaling:
-        """Read ``q01``, ``q99`` and ``mask``.  Raises UserError naming `place`."""
-        try:
-            low = np.asarray(statistics['q01'], dtype=np.float64)
-            high = np.asarray(statistics['q99'], dtype=np.float64)
-            mask = np.asarray(statistics.get('mask', np.ones(low.shape)), dtype=bool)
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(
-                f'{place} has no usable q01 and q99 ({error}); copy it again'
-            ) from error
-        if low.ndim != 1 or not low.shape == high.shape == mask.shape:
-            raise UserError(f'{place}: q01, q99 and mask differ in length; copy it again')
-        if not (np.isfinite(low).all() and np.isfinite(high).all() and (low <= high).all()):
-            raise UserError(
-                f'{place}: q01 and q99 must be finite, and q01 at most q99; copy it again'
-            )
+    def of(cls, statistics: Fields, size: int) -> Scaling:
+        """Read ``q01``, ``q99`` and ``mask`` of a quantity of `size` numbers.
+
+        Raises UserError naming the file and the field.
+        """
+        low = np.array(statistics.numbers('q01', size))
+        high = np.array(statistics.numbers('q99', size))
+        mask = np.array(statistics.items('mask', bool, size, [True] * size))
+        if (low > high).any():
+            raise statistics.wrong('q01', 'at most q99 in every place')
         return cls(low, high, mask)
 
     def scale(self, normalised: np.ndarray, margin: float = 0.0) -> np.ndarray:
@@ -55,24 +50,27 @@ class Scaling:
         return np.clip(np.where(self.mask, normalised, values), -1.0, 1.0)
 
 
-def choose_statistics(
-    statistics: Mapping[str, Any], chosen: str, place: str
-) -> tuple[str, Mapping[str, Any]]:
+def choose_statistics(statistics: Fields, chosen: str) -> tuple[str, Fields]:
     """Return name and statistics of a data set; an empty choice takes the only one.
 
     Raises UserError that lists the names.
     """
-    names = ', '.join(sorted(statistics)) or 'none'
-    if not chosen and len(statistics) == 1:
-        chosen = next(iter(statistics))
+    names = ', '.join(sorted(statistics.values))
+    if not names:
+        raise UserError(f'{statistics.path} has no statistics of any data set; copy it again')
+    if not chosen and len(statistics.values) == 1:
+        chosen = next(iter(statistics.values))
     if not chosen:
         raise UserError(
-            f'{place} has statistics of several data sets ({names}); choose one as "statistics" in '
-            'openvla.json'
+            f'{statistics.path} has statistics of several data sets ({names}); choose one as '
+            '"statistics" in openvla.json'
         )
-    if chosen not in statistics:
-        raise UserError(f'{place}: no statistics of {chosen!r}; there are {names}')
-    return chosen, statistics[chosen]
+    if chosen not in statistics.values:
+        raise UserError(
+            f'{statistics.path}: no statistics of {chosen!r}; there are {names}: choose one as '
+            '"statistics" in openvla.json'
+        )
+    return chosen, statistics.inner(chosen)
 
 
 def libero_commands(actions: np.ndarray) -> np.ndarray:

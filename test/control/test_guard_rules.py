@@ -389,6 +389,24 @@ def test_clock_that_jumps_back_is_a_fault(streams):
         assert np.abs(np.diff(streamed, n=3, axis=0)).max() <= LIMITS.jerk.max() * 0.002**3
 
 
+@pytest.mark.parametrize('back_s', [0.02, 0.1, 10.0])
+@pytest.mark.parametrize('asked', ['e_stop', 'disarm', 'old chunk', 'fresh chunk'])
+def test_clock_that_jumps_back_before_a_request_is_the_same_fault(asked, back_s):
+    """A service or a chunk that comes before the next tick plans no stop from a time that is over."""
+    world = running()
+    sent = world.guard._motion
+    now = world.now - round(back_s * SECOND_NS)
+    if asked.endswith('chunk'):
+        stamp = world.now if asked.startswith('old') else now
+        chunk = world.chunk(swing(), stamp_ns=stamp, observation_stamp_ns=stamp)
+        assert world.guard.offer(now, chunk) is Refusal.NOT_ARMED
+    else:
+        getattr(world.guard, asked)(now)
+    assert world.guard.tick(now).motion is None
+    assert world.guard._motion is sent
+    assert world.guard.fault_latched
+
+
 def test_lag_beyond_its_limit_is_a_fault():
     """An arm that cannot follow is somewhere else than the policy believes."""
     world = World(watchdog_limits=WatchdogLimits(max_lag_rad=0.05)).armed()

@@ -199,6 +199,7 @@ class MotionGuard:
 
     def disarm(self, now_ns: int) -> str:
         """Stop and take no more chunks; return why not, or an empty string."""
+        self._watch_clock(now_ns)
         if self.fault_latched:
             return f'faulted: {self.reason}; clear the fault first'
         self._stop(now_ns, Event.DISARM, '')
@@ -206,11 +207,13 @@ class MotionGuard:
 
     def e_stop(self, now_ns: int) -> str:
         """Stop, and stay stopped until the fault is cleared."""
+        self._watch_clock(now_ns)
         self._stop(now_ns, Event.FAULT, E_STOP)
         return ''
 
     def offer(self, now_ns: int, chunk: Chunk) -> Refusal | None:
         """Judge a chunk, and execute it if nothing speaks against it."""
+        self._watch_clock(now_ns)
         refusal = judged(chunk, self._situation(now_ns), self._chunk_limits)
         detail = chunk.refusal
         if refusal is None:
@@ -345,6 +348,17 @@ class MotionGuard:
 
     def _heartbeat_age_s(self, now_ns: int) -> float:
         return math.inf if self._heartbeat_ns is None else (now_ns - self._heartbeat_ns) * 1e-9
+
+    def _watch_clock(self, now_ns: int) -> None:
+        """Trip where the clock went back since the last tick: whoever asks may come before one.
+
+        A stop from a time that is over would make the arm jump.
+        """
+        since_last_s = self._time.since_last_s(now_ns)
+        if since_last_s < 0.0 and self.phase in (Phase.ARMED, Phase.RUNNING):
+            pulse = self._pulse(now_ns, since_last_s, 0.0)
+            trip = Trip.CLOCK_WENT_BACK
+            self._trip(now_ns, trip, describe(trip, pulse, self._watchdog_limits))
 
     def _trip(self, now_ns: int, trip: Trip, reason: str) -> None:
         event = Event.PAUSE if trip in PASSING else Event.FAULT

@@ -56,6 +56,10 @@ class Timeline:
         self._count += 1
         return since_ns / NANOSECONDS, max(since_ns - self.period_ns, 0) / NANOSECONDS
 
+    def since_last_s(self, now_ns: int) -> float:
+        """Return seconds since the last tick, 0 before the first; negative: the clock went back."""
+        return 0.0 if self._last_ns is None else (now_ns - self._last_ns) / NANOSECONDS
+
     def first_free_tick(self, now_ns: int) -> int:
         """Return the first tick that a command of now can still change."""
         if self._streams:

@@ -407,6 +407,17 @@ def test_clock_that_jumps_back_before_a_request_is_the_same_fault(asked, back_s)
     assert world.guard.fault_latched
 
 
+def test_observation_stamped_a_little_later_than_now_leaves_no_action_out():
+    """Clocks differ by less than what is allowed; the chunk begins with its first action."""
+    world = running()
+    now_s = world.guard._time.now_tick * world.guard._time.period_s
+    actions = swing(0.0, 32)
+    actions[:, 0] = world.guard._motion.states[-1, 0, 0]
+    later = {'observation_stamp_ns': world.now + 20 * MS}
+    assert world.offer(actions, dt=0.01, **later) is None
+    assert world.guard._schedule.commanded_until_s - now_s > 0.3
+
+
 def test_lag_beyond_its_limit_is_a_fault():
     """An arm that cannot follow is somewhere else than the policy believes."""
     world = World(watchdog_limits=WatchdogLimits(max_lag_rad=0.05)).armed()

@@ -275,7 +275,8 @@ class MotionGuard:
             schedule = Schedule(self._space, at_rest, time_s)
         replaces = self._settings.scheduling == Mode.REPLACE and schedule is self._schedule
         if replaces and self._settings.skip_elapsed:
-            elapsed_s = (now_ns - chunk.observation_stamp_ns) * 1e-9
+            # A stamp may lie in the future by max_clock_difference_s.
+            elapsed_s = max(now_ns - chunk.observation_stamp_ns, 0) * 1e-9
             actions = actions[int(elapsed_s / chunk.dt) :]
             if not len(actions):
                 return Refusal.CHUNK_TOO_OLD

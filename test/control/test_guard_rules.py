@@ -418,6 +418,21 @@ def test_observation_stamped_a_little_later_than_now_leaves_no_action_out():
     assert world.guard._schedule.commanded_until_s - now_s > 0.3
 
 
+def test_joints_and_heartbeat_heard_before_the_clock_jumped_back_are_not_fresh():
+    """Silence that begins with the jump is silence, not a life as long as the jump."""
+    world = running()
+    world.hears_joints = world.hears_heartbeat = False
+    world.now -= 10 * SECOND_NS
+    world.guard.tick(world.now)
+    world.now += SECOND_NS
+    world.guard.tick(world.now)
+    assert world.guard.phase is Phase.FAULTED
+    assert world.guard.clear_fault(world.now) == Trip.NO_JOINT_STATES
+    world.guard.hear_joints(world.now, world.now, READY)
+    assert world.guard.clear_fault(world.now) == ''
+    assert world.offer(swing()) is Refusal.NO_HEARTBEAT
+
+
 def test_lag_beyond_its_limit_is_a_fault():
     """An arm that cannot follow is somewhere else than the policy believes."""
     world = World(watchdog_limits=WatchdogLimits(max_lag_rad=0.05)).armed()

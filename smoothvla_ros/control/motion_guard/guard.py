@@ -341,14 +341,17 @@ class MotionGuard:
         )
 
     def _joints_age_s(self, now_ns: int) -> float:
-        if self._measured is None:
+        # Received later than now: the clock went back, and this one would look fresh for as long.
+        if self._measured is None or self._measured.received_ns > now_ns:
             return math.inf
         # Whichever is older: a stamp that stands still is as bad as silence.
         oldest = min(self._measured.stamp_ns, self._measured.received_ns)
         return (now_ns - oldest) * 1e-9
 
     def _heartbeat_age_s(self, now_ns: int) -> float:
-        return math.inf if self._heartbeat_ns is None else (now_ns - self._heartbeat_ns) * 1e-9
+        if self._heartbeat_ns is None or self._heartbeat_ns > now_ns:
+            return math.inf
+        return (now_ns - self._heartbeat_ns) * 1e-9
 
     def _watch_clock(self, now_ns: int) -> None:
         """Trip where the clock went back since the last tick: whoever asks may come before one.

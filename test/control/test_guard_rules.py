@@ -9,6 +9,7 @@ import pytest
 from guard_world import LIMITS, MS, READY, START_NS, World, osc_space, swing, to_joints
 from test_guard_limits import assert_inside_of_the_limits
 
+from smoothvla_ros.control.motion_guard.controller_model import sampled_jerk
 from smoothvla_ros.control.motion_guard.gripper import Gripper, GripperSettings
 from smoothvla_ros.control.motion_guard.guard import E_STOP, GuardSettings
 from smoothvla_ros.control.motion_guard.phases import Phase
@@ -186,6 +187,27 @@ def test_clearing_a_fault_arms_from_the_measured_joints():
     measured = world.states[-1][0] + 0.05
     world.tick()
     np.testing.assert_allclose(world.commands[-1].motion.states[-1, 0], measured)
+
+
+@pytest.mark.parametrize('off_rad', [0.16, 0.3, 1.0])
+def test_clearing_a_fault_leads_the_controller_to_the_arm_inside_of_the_limits(off_rad):
+    """A controller that was left pushing against something is not thrown to where the arm is."""
+    world = running()
+    world.offset = off_rad * np.eye(7)[1]
+    world.run(1.0)
+    assert world.guard.reason.startswith(Trip.TRACKING)
+    world.states.clear()
+    assert world.guard.clear_fault(world.now) == ''
+    world.tick()
+    world.offset = np.zeros(7)
+    world.guard.hear_joints(world.now, world.now, world.commands[-1].motion.states[-1, 0])
+    world.run(3.0)
+    positions, velocities, accelerations = world.signal()
+    assert np.ptp(positions[:, 1]) == pytest.approx(off_rad)
+    assert np.all(np.abs(velocities) <= LIMITS.velocity)
+    assert np.all(np.abs(accelerations) <= LIMITS.acceleration)
+    assert np.all(np.abs(sampled_jerk(positions, 1e-3)) <= LIMITS.jerk)
+    assert world.guard.phase is Phase.ARMED
 
 
 def test_stop_takes_as_long_as_the_limits_need():

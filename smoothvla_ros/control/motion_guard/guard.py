@@ -17,7 +17,7 @@ import numpy as np
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.control.motion_guard.action_space import ActionSpace, Unreachable
 from smoothvla_ros.control.motion_guard.gripper import Gripper, GripperSettings
-from smoothvla_ros.control.motion_guard.motion import POSITION, Motion
+from smoothvla_ros.control.motion_guard.motion import POSITION, Motion, least_duration_s
 from smoothvla_ros.control.motion_guard.phases import Event, Phase, PhaseMachine
 from smoothvla_ros.control.motion_guard.profile import JointProfile
 from smoothvla_ros.control.motion_guard.refusals import (
@@ -70,7 +70,9 @@ class GuardSettings:
     follow_ticks: int = setting(
         3, 'Ticks that the arm goes on for if no new command comes, before it brakes', minimum=1
     )
-    settle_s: float = setting(0.25, 'In which the arm is taken over when it is armed', minimum=0.0)
+    settle_s: float = setting(
+        0.25, 'In which the arm is taken over when it is armed, at least', minimum=0.0
+    )
 
     def __post_init__(self) -> None:
         validate(self, 'motion guard')
@@ -310,7 +312,7 @@ class MotionGuard:
         if ((measured.joints < self._limits.lower) | (measured.joints > self._limits.upper)).any():
             return f'a joint is outside of its range: {np.round(measured.joints, 3).tolist()}'
         self._time.begin(now_ns)
-        ends = self._time.ticks(self._settings.settle_s)
+        ends = self._time.ticks(self._settling_s(measured.joints))
         self._motion = Motion.at_rest(self._time.period_s, (ends,), measured.joints)
         self._takeover_ends = ends
         self._schedule = None
@@ -321,6 +323,17 @@ class MotionGuard:
         self._lag = 0.0
         self.reason = ''
         return ''
+
+    def _settling_s(self, joints: np.ndarray) -> float:
+        """Return the time in which a controller comes from what it was last told to `joints` [n].
+
+        It may have been left pushing against something, far from where the arm is.
+        """
+        if not self.ever_armed:
+            return self._settings.settle_s
+        distance = np.abs(joints - self._motion.states[-1, POSITION])
+        least_s = least_duration_s(distance, self._limits) + self._settings.transport_s
+        return max(self._settings.settle_s, least_s + self._time.period_s)
 
     def _pulse(self, now_ns: int, since_last_s: float, late_s: float) -> Pulse:
         running = self.phase is Phase.RUNNING

@@ -7,6 +7,7 @@ that the arm receives, not an approximation of it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -165,6 +166,20 @@ class Motion:
             if (jerks > most_jerk[unsure]).any():
                 return 'a jerk'
         return ''
+
+
+def least_duration_s(distance: np.ndarray, limits: JointLimits) -> float:
+    """Return the shortest time of a quintic from rest to rest over `distance` [n] rad.
+
+    Largest velocity, acceleration and jerk of 10 u^3 - 15 u^4 + 6 u^5: 15/8, 10 / sqrt(3), 60.
+    """
+    return float(
+        max(
+            (15 / 8 * distance / limits.velocity).max(),
+            np.sqrt(10 / math.sqrt(3) * distance / limits.acceleration).max(),
+            np.cbrt(60 * distance / limits.jerk).max(),
+        )
+    )
 
 
 def _derivatives(u: float) -> np.ndarray:

@@ -414,7 +414,7 @@ def test_clock_that_jumps_back_is_a_fault(streams):
 @pytest.mark.parametrize('back_s', [0.02, 0.1, 10.0])
 @pytest.mark.parametrize('asked', ['e_stop', 'disarm', 'old chunk', 'fresh chunk'])
 def test_clock_that_jumps_back_before_a_request_is_the_same_fault(asked, back_s):
-    """A service or a chunk that comes before the next tick plans no stop from a time that is over."""
+    """A service or a chunk that comes before the next tick plans no stop from the past."""
     world = running()
     sent = world.guard._motion
     now = world.now - round(back_s * SECOND_NS)

@@ -19,7 +19,12 @@ from smoothvla_ros.control.motion_guard.phases import Phase
 from smoothvla_ros.nodes.diagnostics import ERROR, OK, WARNING, Diagnostics
 from smoothvla_ros.nodes.drained_subscription import DrainedSubscription
 from smoothvla_ros.nodes.guard_commands import ArmCommands, gripper_commands
-from smoothvla_ros.nodes.guard_config import MotionGuardConfig, make_guard, read_robot
+from smoothvla_ros.nodes.guard_config import (
+    POSITION_CONTROLLER,
+    MotionGuardConfig,
+    make_guard,
+    read_robot,
+)
 from smoothvla_ros.nodes.guard_messages import from_action_chunk, to_guard_state
 from smoothvla_ros.nodes.lifecycle import AutostartNode
 from smoothvla_ros.nodes.parameters import declare
@@ -100,8 +105,9 @@ class MotionGuardNode(AutostartNode):
             if not self._is_active:
                 return
             self._is_active = False
-            self._guard.disarm(self._now_ns())
-            self._tick()
+            now_ns = self._now_ns()
+            self._guard.disarm(now_ns)
+            self._answered(now_ns)
             deadline = time.monotonic() + STOP_TIMEOUT_S
             while self._guard.phase is Phase.STOPPING and time.monotonic() < deadline:
                 time.sleep(1.0 / self._config.rate_hz)
@@ -125,6 +131,13 @@ class MotionGuardNode(AutostartNode):
                 config.gripper_open if command.open_gripper else config.gripper_closed
             )
         self._say(now_ns)
+
+    def _answered(self, now_ns: int) -> None:
+        """Do at once what a request changed, unless a tick out of turn would be a step too many."""
+        if self._config.controller == POSITION_CONTROLLER:
+            self._say(now_ns)
+        else:
+            self._tick()
 
     def _listen(self, now_ns: int) -> None:
         """Take what waits on the topics that are not worth a callback a message."""
@@ -159,7 +172,7 @@ class MotionGuardNode(AutostartNode):
                 self._listen(now_ns)
                 reason = request(now_ns) if self._is_active else 'the node is not active'
                 if self._is_active:
-                    self._tick()
+                    self._answered(now_ns)
             response.success, response.message = not reason, reason
             return response
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -344,6 +345,21 @@ def test_positions_are_streamed_only_as_fast_as_the_controller(graph):
             node.autostart()
     finally:
         node.destroy_node()
+
+
+def test_request_sends_no_streamed_position_out_of_turn(graph):
+    """A position more than one a period would be a jump of speed, in a stop above all."""
+    streaming = {'controller': 'forward_position_controller', 'controller_rate_hz': 100.0}
+    guard = graph(rate_hz=100.0, **streaming).armed()
+    guard.send(swing(0.03, 64))
+    guard.until(lambda: len(guard.streamed) > 20)
+    began, ticks = time.monotonic(), guard.node._guard.ticks
+    while time.monotonic() < began + 0.5:
+        guard.call('arm')
+    periods = (time.monotonic() - began) * 100.0
+    assert guard.node._guard.ticks - ticks <= periods + 2
+    assert guard.call('e_stop').success
+    guard.phase(msg.GuardState.PHASE_FAULTED)
 
 
 @pytest.mark.parametrize(

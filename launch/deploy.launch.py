@@ -58,6 +58,11 @@ def graph(context: LaunchContext) -> list[Node]:
     """Return the nodes, with the arguments that were given on top of the parameter files."""
     arguments = context.launch_configurations
     check_namespace(arguments)
+    if arguments['hardware'] == 'real' and arguments.get('auto_arm') == 'true':
+        raise UserError(
+            'auto_arm=true is for simulated arms; leave it out with hardware:=real and call '
+            'motion_guard/arm when nobody is in reach'
+        )
     # Whoever hears the controllers' topics can move the arm: they stay on this machine, unless the
     # shell says otherwise.
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')

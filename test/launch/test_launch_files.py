@@ -257,3 +257,9 @@ def test_what_the_runner_does_not_know_is_named(code, words, tmp_path, monkeypat
     path.write_text(code)
     with pytest.raises(UserError, match=words):
         make_plan(path, {})
+
+
+def test_a_real_arm_is_never_armed_by_itself():
+    """Whoever stands beside it calls the service."""
+    with pytest.raises(UserError, match='auto_arm=true is for simulated arms'):
+        make_plan(LAUNCH / 'deploy.launch.py', {'hardware': 'real', 'auto_arm': 'true'})

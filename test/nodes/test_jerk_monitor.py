@@ -44,6 +44,55 @@ def wait_until(condition) -> None:
         time.sleep(0.005)
 
 
+class Stage:
+    """A monitor, an arm's publisher, and what the monitor says of it."""
+
+    def __init__(self, **values):
+        quality = profiles('real_arm')
+        self.speaker = Node('speaker')
+        self.said, self.heard = [], []
+        self.joints = self.speaker.create_publisher(
+            JointState, 'robot_0/joint_states', quality.joint_states
+        )
+        self.chunks = self.speaker.create_publisher(
+            msg.ActionChunk, 'robot_0/action_chunk', quality.command
+        )
+        self.speaker.create_subscription(DiagnosticArray, '/diagnostics', self._on_said, 100)
+        self.speaker.create_subscription(
+            msg.JerkState, 'robot_0/jerk', self.heard.append, quality.result
+        )
+        self.node = monitor(rate_hz=100.0, silence_s=0.5, **values)
+        self.node.autostart()
+
+    def _on_said(self, message):
+        self.said += [(status.level, status.message) for status in message.status]
+
+    @contextlib.contextmanager
+    def playing(self):
+        """Spin both until the end of the block, once they have met."""
+        with spinning(self.speaker), spinning(self.node):
+            met = (self.joints, self.chunks, self.node._robots[0]._publisher)
+            wait_until(lambda: all(each.get_subscription_count() for each in met))
+            wait_until(lambda: self.node.count_subscribers('/diagnostics') == 1)
+            yield
+        for each in (self.node, self.speaker):
+            each.destroy_node()
+
+    def play(self, first, count, names=NAMES, stamp_ns=None, value=None):
+        """Publish a smooth motion at 100 Hz, as fast as the queue takes it."""
+        for index in range(first, first + count):
+            row = REST + 0.05 * np.sin(2 * np.pi * 0.7 * index / 100 + np.arange(7))
+            row = row if value is None else np.full(7, value)
+            message = JointState(name=list(names), position=row[: len(names)].tolist())
+            at_ns = START_NS + index * 10_000_000 if stamp_ns is None else stamp_ns
+            message.header.stamp = to_stamp(at_ns)
+            self.joints.publish(message)
+
+    def says(self, words):
+        """Whether a line on /diagnostics has these words."""
+        return any(words in line for _, line in self.said)
+
+
 @pytest.mark.parametrize(('rate_hz', 'samples'), [(100.0, 150), (1000.0, 900)])
 def test_live_numbers_are_the_offline_ones(ros, rate_hz, samples):
     """Joints in another order with a finger among them; best effort, as on an arm; to 1e-6."""
@@ -128,29 +177,6 @@ def test_joint_states_at_another_rate_are_named(ros, arriving_hz):
     )
 
 
-def test_joint_states_without_positions_are_named_and_do_no_harm(ros):
-    """An empty position is allowed by the message: said once, and the next good sample counts."""
-    quality = profiles('real_arm')
-    speaker, said = Node('speaker'), []
-    joints = speaker.create_publisher(JointState, 'robot_0/joint_states', quality.joint_states)
-    speaker.create_subscription(DiagnosticArray, '/diagnostics', said.append, 100)
-    node = monitor(rate_hz=100.0)
-    node.autostart()
-    with spinning(speaker), spinning(node):
-        wait_until(lambda: joints.get_subscription_count() == 1)
-        wait_until(lambda: node.count_subscribers('/diagnostics') == 1)
-        for index, position in enumerate(([], REST.tolist()[:5], REST.tolist())):
-            message = JointState(name=NAMES, position=position)
-            message.header.stamp = to_stamp(START_NS + index * 10_000_000)
-            joints.publish(message)
-        wait_until(lambda: node._robots[0].samples == 1)
-        wait_until(
-            lambda: any('5 positions for 7 names' in s.message for m in said for s in m.status)
-        )
-    for each in (node, speaker):
-        each.destroy_node()
-
-
 def test_robots_are_told_apart_and_a_silent_one_is_stale(ros):
     """Two at once: the picture of each has its own number, and "stale" a second after the last."""
     quality = profiles('real_arm')
@@ -185,54 +211,6 @@ def test_robots_are_told_apart_and_a_silent_one_is_stale(ros):
     assert any(text.endswith('OK') for text in texts['robot_0'])
     assert not any(text.endswith('ALARM') for text in texts['robot_0'])
     assert any(text.endswith('ALARM') for text in texts['robot_1'])
-
-
-class Stage:
-    """A monitor, an arm's publisher, and what the monitor says of it."""
-
-    def __init__(self, **values):
-        quality = profiles('real_arm')
-        self.speaker = Node('speaker')
-        self.said, self.heard = [], []
-        self.joints = self.speaker.create_publisher(
-            JointState, 'robot_0/joint_states', quality.joint_states
-        )
-        self.chunks = self.speaker.create_publisher(
-            msg.ActionChunk, 'robot_0/action_chunk', quality.command
-        )
-        self.speaker.create_subscription(DiagnosticArray, '/diagnostics', self._on_said, 100)
-        self.speaker.create_subscription(
-            msg.JerkState, 'robot_0/jerk', self.heard.append, quality.result
-        )
-        self.node = monitor(rate_hz=100.0, silence_s=0.5, **values)
-        self.node.autostart()
-
-    def _on_said(self, message):
-        self.said += [(status.level, status.message) for status in message.status]
-
-    @contextlib.contextmanager
-    def playing(self):
-        """Spin both until the end of the block, once they have met."""
-        with spinning(self.speaker), spinning(self.node):
-            met = (self.joints, self.chunks, self.node._robots[0]._publisher)
-            wait_until(lambda: all(each.get_subscription_count() for each in met))
-            yield
-        for each in (self.node, self.speaker):
-            each.destroy_node()
-
-    def play(self, first, count, names=NAMES, stamp_ns=None, value=None):
-        """Publish a smooth motion at 100 Hz, as fast as the queue takes it."""
-        for index in range(first, first + count):
-            row = REST + 0.05 * np.sin(2 * np.pi * 0.7 * index / 100 + np.arange(7))
-            row = row if value is None else np.full(7, value)
-            message = JointState(name=list(names), position=row[: len(names)].tolist())
-            at_ns = START_NS + index * 10_000_000 if stamp_ns is None else stamp_ns
-            message.header.stamp = to_stamp(at_ns)
-            self.joints.publish(message)
-
-    def says(self, words):
-        """Whether a line on /diagnostics has these words."""
-        return any(words in line for _, line in self.said)
 
 
 @pytest.mark.parametrize(
@@ -292,3 +270,15 @@ def test_a_seam_on_an_arm_is_where_the_chunk_comes(ros):
         seams = stage.node._robots[0]._watch.seams
         wait_until(lambda: seams._seams)
         assert list(seams._seams) == pytest.approx([0.7])
+
+
+def test_joint_states_without_positions_are_named_and_do_no_harm(ros):
+    """An empty position is allowed by the message: said once, and the next good sample counts."""
+    stage = Stage()
+    with stage.playing():
+        for index, position in enumerate(([], REST.tolist()[:5], REST.tolist())):
+            message = JointState(name=NAMES, position=position)
+            message.header.stamp = to_stamp(START_NS + index * 10_000_000)
+            stage.joints.publish(message)
+        wait_until(lambda: stage.node._robots[0].samples == 1)
+        wait_until(lambda: stage.says('5 positions for 7 names'))

@@ -28,7 +28,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.deployment_operator import operate
-from smoothvla_ros.control.motion_guard.guard import GuardSettings, MotionGuard
+from smoothvla_ros.control.motion_guard.guard import MotionGuard
+from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.osc_reference import OscParameters, OscReference
 from smoothvla_ros.control.motion_guard.robot import COMFORT, RobotDescription
 from smoothvla_ros.evaluation.bootstrap import paired_change_percent

@@ -22,7 +22,8 @@ from smoothvla_ros.control.motion_guard.controller_model import (
     TrajectoryController,
     sampled_jerk,
 )
-from smoothvla_ros.control.motion_guard.guard import Command, GuardSettings, MotionGuard
+from smoothvla_ros.control.motion_guard.guard import Command, MotionGuard
+from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.joint_positions import JointPositions
 from smoothvla_ros.control.motion_guard.osc_reference import OscParameters, OscReference
 from smoothvla_ros.control.motion_guard.refusals import Chunk, ChunkLimits

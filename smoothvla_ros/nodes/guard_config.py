@@ -12,7 +12,8 @@ import smoothvla_ros
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.control.motion_guard.action_space import ActionSpace
 from smoothvla_ros.control.motion_guard.gripper import GripperSettings
-from smoothvla_ros.control.motion_guard.guard import GuardSettings, MotionGuard
+from smoothvla_ros.control.motion_guard.guard import MotionGuard
+from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.joint_positions import JointPositions
 from smoothvla_ros.control.motion_guard.osc_reference import OscParameters, OscReference
 from smoothvla_ros.control.motion_guard.refusals import ChunkLimits

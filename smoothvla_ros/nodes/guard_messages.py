@@ -17,6 +17,15 @@ from smoothvla_ros.control.motion_guard.timeline import NANOSECONDS
 from smoothvla_ros.nodes.stamps import to_nanoseconds, to_stamp
 
 
+def named_values(
+    names: Sequence[str], values: Sequence[float], wanted: Sequence[str]
+) -> np.ndarray:
+    """Return the values of the wanted names; fewer where some are not there."""
+    index = {name: number for number, name in enumerate(names)}
+    numbers = (index.get(name, len(values)) for name in wanted)
+    return np.array([values[number] for number in numbers if number < len(values)])
+
+
 def from_action_chunk(message: msg.ActionChunk) -> Chunk:
     """Return the chunk as it came; nothing is checked here."""
     return Chunk(

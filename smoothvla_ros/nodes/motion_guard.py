@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
@@ -25,7 +24,7 @@ from smoothvla_ros.nodes.guard_config import (
     make_guard,
     read_robot,
 )
-from smoothvla_ros.nodes.guard_messages import from_action_chunk, to_guard_state
+from smoothvla_ros.nodes.guard_messages import from_action_chunk, named_values, to_guard_state
 from smoothvla_ros.nodes.lifecycle import AutostartNode
 from smoothvla_ros.nodes.parameters import declare
 from smoothvla_ros.nodes.quality_of_service import Graph, profiles
@@ -145,14 +144,13 @@ class MotionGuardNode(AutostartNode):
         for message in self._joint_states.take_all():
             newest = message
         if newest is not None:
-            index = {name: number for number, name in enumerate(newest.name)}
-            positions = [
-                newest.position[index[name]]
-                for name in self._robot.joints
-                if index.get(name, len(newest.position)) < len(newest.position)
-            ]
-            stamp_ns = to_nanoseconds(newest.header.stamp)
-            self._guard.hear_joints(now_ns, stamp_ns, np.array(positions))
+            joints = self._robot.joints
+            self._guard.hear_joints(
+                now_ns,
+                to_nanoseconds(newest.header.stamp),
+                named_values(newest.name, newest.position, joints),
+                named_values(newest.name, newest.velocity, joints),
+            )
         for _ in self._heartbeats.take_all():
             self._guard.hear_heartbeat(now_ns)
 

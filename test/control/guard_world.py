@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from smoothvla_ros.control.motion_guard.controller_model import TrajectoryController
-from smoothvla_ros.control.motion_guard.guard import GuardSettings, MotionGuard
+from smoothvla_ros.control.motion_guard.guard import MotionGuard
+from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.joint_positions import JointPositions
 from smoothvla_ros.control.motion_guard.osc_reference import OscParameters, OscReference
 from smoothvla_ros.control.motion_guard.refusals import Chunk

@@ -7,7 +7,7 @@ import pytest
 from guard_world import LIMITS, MS, READY, World, osc_space, swing, to_joints
 
 from smoothvla_ros.control.motion_guard.controller_model import sampled_jerk
-from smoothvla_ros.control.motion_guard.guard import GuardSettings
+from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.phases import Phase
 from smoothvla_ros.control.motion_guard.refusals import ChunkLimits
 from smoothvla_ros.control.motion_guard.watchdogs import WatchdogLimits

@@ -15,7 +15,7 @@ from smoothvla_ros.control.motion_guard.action_space import (
     completed,
     cubic,
 )
-from smoothvla_ros.control.motion_guard.guard import GuardSettings
+from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.identification import Recording, errors, identified
 from smoothvla_ros.control.motion_guard.osc_reference import OscParameters, OscReference
 from smoothvla_ros.control.motion_guard.profile import followable

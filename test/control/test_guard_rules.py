@@ -11,7 +11,8 @@ from test_guard_limits import assert_inside_of_the_limits
 
 from smoothvla_ros.control.motion_guard.controller_model import sampled_jerk
 from smoothvla_ros.control.motion_guard.gripper import Gripper, GripperSettings
-from smoothvla_ros.control.motion_guard.guard import E_STOP, GuardSettings
+from smoothvla_ros.control.motion_guard.guard import E_STOP
+from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.phases import Phase
 from smoothvla_ros.control.motion_guard.refusals import STOPPING, Refusal
 from smoothvla_ros.control.motion_guard.robot import RobotDescription

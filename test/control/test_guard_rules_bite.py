@@ -9,7 +9,8 @@ import test_guard_rules as rules
 from test_guard_limits import ANYTHING, assert_inside_of_the_limits, play
 
 from smoothvla_ros.control.motion_guard import guard, profile, refusals, watchdogs
-from smoothvla_ros.control.motion_guard.guard import GuardSettings, MotionGuard
+from smoothvla_ros.control.motion_guard.guard import MotionGuard
+from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.joint_positions import JointPositions
 from smoothvla_ros.control.motion_guard.motion import Motion
 from smoothvla_ros.control.motion_guard.phases import Event, PhaseMachine

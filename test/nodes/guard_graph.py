@@ -77,6 +77,7 @@ class GuardGraph:
         self.controller = TrajectoryController(READY)
         self.hears_joints = self.hears_heartbeat = True
         self.offset = np.zeros(7)
+        self.velocity: list[float] = []
         self.signal = []
         self.seq = 0
         self._simulated_ns = self.now_ns() - ARM_LAG_NS
@@ -102,6 +103,7 @@ class GuardGraph:
             position = self.signal[-1][0] + self.offset
             message = JointState(name=[*PANDA_GRIPPER_JOINTS, *PANDA_JOINTS])
             message.position = [0.04, 0.04, *position.tolist()]
+            message.velocity = self.velocity
             message.header.stamp = to_stamp(now)
             self.joints.publish(message)
         if self.hears_heartbeat:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import subprocess
 import sys
@@ -329,6 +330,18 @@ def test_auto_arm_takes_a_simulated_arm_over(graph):
     """Without a call, as soon as its joints are heard."""
     guard = graph(auto_arm=True)
     guard.phase(State.PHASE_ARMED)
+
+
+def test_arm_that_moves_is_not_armed_and_the_reason_is_said(graph):
+    """The velocities of joint_states, by name: the fingers' come first and may be unknown."""
+    guard = graph()
+    guard.velocity = [math.nan, math.nan, 0.0, 0.0, 0.3, 0.0, 0.0, 0.0, 0.0]
+    heard = guard.node._guard._heard
+    guard.until(lambda: heard.measured is not None and heard.measured.speed)
+    assert 'a joint at 0.30 rad/s' in guard.call('arm').message
+    assert guard.node._guard.phase is Phase.DISARMED
+    guard.velocity = [math.nan, math.nan, *([0.0] * 7)]
+    guard.until(lambda: guard.call('arm').success)
 
 
 def test_positions_are_streamed_only_as_fast_as_the_controller(graph):

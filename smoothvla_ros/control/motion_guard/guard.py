@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.control.motion_guard.action_space import ActionSpace, Unreachable
 from smoothvla_ros.control.motion_guard.gripper import Gripper, GripperSettings
+from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
+from smoothvla_ros.control.motion_guard.heard import Heard
 from smoothvla_ros.control.motion_guard.motion import POSITION, Motion, least_duration_s
 from smoothvla_ros.control.motion_guard.phases import Event, Phase, PhaseMachine
 from smoothvla_ros.control.motion_guard.profile import JointProfile
@@ -46,39 +47,6 @@ _PREPARED_TICKS = 8
 
 
 @dataclass(frozen=True)
-class GuardSettings:
-    """How the guard moves the arm."""
-
-    rate_hz: float = setting(250.0, 'Ticks a second', minimum=100.0, maximum=500.0)
-    scheduling: str = setting(
-        Mode.REPLACE.value,
-        'What a chunk does to the one before it',
-        choices=tuple(mode.value for mode in Mode),
-    )
-    overlap: int = setting(
-        2, 'Actions that are a mixture of both chunks when one replaces the other', minimum=0
-    )
-    skip_elapsed: bool = setting(
-        True, 'A replacing chunk begins with the action that is due, not with its first'
-    )
-    horizon_s: float = setting(
-        0.1, 'How far ahead the motion aims: calmer if far, nearer to the chunk if not', minimum=0.0
-    )
-    transport_s: float = setting(
-        0.008, 'In which a command reaches the controller: what is sent before stands', minimum=0.0
-    )
-    follow_ticks: int = setting(
-        3, 'Ticks that the arm goes on for if no new command comes, before it brakes', minimum=1
-    )
-    settle_s: float = setting(
-        0.25, 'In which the arm is taken over when it is armed, at least', minimum=0.0
-    )
-
-    def __post_init__(self) -> None:
-        validate(self, 'motion guard')
-
-
-@dataclass(frozen=True)
 class Command:
     """What goes to the arm. motion: ends at rest; None: nothing new.
 
@@ -91,15 +59,6 @@ class Command:
     start_ns: int = 0
     position: np.ndarray | None = None
     open_gripper: bool | None = None
-
-
-@dataclass(frozen=True)
-class Measured:
-    """The newest joint state: when it was stamped and received, joints [n] rad."""
-
-    stamp_ns: int
-    received_ns: int
-    joints: np.ndarray
 
 
 class MotionGuard:
@@ -136,8 +95,7 @@ class MotionGuard:
         self._motion = Motion.at_rest(self._time.period_s, (0,), limits.lower)
         self._takeover_ends = 0
         self._schedule: Schedule | None = None
-        self._measured: Measured | None = None
-        self._heartbeat_ns: int | None = None
+        self._heard = Heard(len(limits.lower))
         self._epoch, self._seq = -1, -1
         self._changed = False
         self._lag = 0.0
@@ -176,24 +134,31 @@ class MotionGuard:
 
         Infinite where nothing was measured.
         """
-        if self._measured is None:
+        measured = self._heard.measured
+        if measured is None:
             return math.inf
-        tick = self._time.tick_of(self._measured.stamp_ns)
-        commanded = self._motion.at(tick)[POSITION]
-        return float(np.abs(commanded - self._measured.joints).max())
+        commanded = self._motion.at(self._time.tick_of(measured.stamp_ns))[POSITION]
+        return float(np.abs(commanded - measured.joints).max())
 
-    def hear_joints(self, now_ns: int, stamp_ns: int, joints: np.ndarray) -> None:
-        """Take a joint state [n] rad; one that is not finite is not heard."""
-        if joints.shape == self._limits.lower.shape and np.isfinite(joints).all():
-            self._measured = Measured(stamp_ns, now_ns, joints)
+    def hear_joints(
+        self, now_ns: int, stamp_ns: int, joints: np.ndarray, velocities: np.ndarray | None = None
+    ) -> None:
+        """Take a joint state [n] rad, rad/s; one that is not finite is not heard."""
+        self._heard.hear_joints(now_ns, stamp_ns, joints, velocities)
 
     def hear_heartbeat(self, now_ns: int) -> None:
         """Take a heartbeat of the policy."""
-        self._heartbeat_ns = now_ns
+        self._heard.hear_heartbeat(now_ns)
 
     def arm(self, now_ns: int) -> str:
-        """Take the arm over where it is; return why not, or an empty string."""
-        return self._take_over(now_ns, Event.ARM)
+        """Take the arm over where it is; return why not, or an empty string.
+
+        Whichever policy comes first is then followed, even if its epoch is before the last one's.
+        """
+        refused = self._take_over(now_ns, Event.ARM)
+        if not refused:
+            self._epoch, self._seq = -1, -1
+        return refused
 
     def clear_fault(self, now_ns: int) -> str:
         """Take the arm over where it is after a fault; return why not, or an empty string."""
@@ -255,7 +220,8 @@ class MotionGuard:
         return Situation(
             now_ns=now_ns,
             ready=self._machine.takes_chunks,
-            heartbeat=self._heartbeat_age_s(now_ns) <= self._watchdog_limits.heartbeat_timeout_s
+            heartbeat=self._heard.heartbeat_age_s(now_ns)
+            <= self._watchdog_limits.heartbeat_timeout_s
             or self._watchdog_limits.heartbeat_timeout_s == 0.0,
             action_space=self._space.name,
             dimension=self._space.dimension,
@@ -263,6 +229,10 @@ class MotionGuard:
             seq=self._seq,
             moving=self._is_moving(),
         )
+
+    @property
+    def _is_taking_over(self) -> bool:
+        return self._time.now_tick < self._takeover_ends
 
     def _is_moving(self) -> bool:
         return self._time.now_tick < self._motion.end and self.phase is Phase.RUNNING
@@ -283,8 +253,9 @@ class MotionGuard:
             if not len(actions):
                 return Refusal.CHUNK_TOO_OLD
         knot = schedule.knot_at(time_s)
-        measured = self._measured.joints if self._measured is not None else np.inf
-        distance = np.abs(self._space.first_target(knot, actions) - measured).max()
+        measured = self._heard.measured
+        joints = measured.joints if measured is not None else np.inf
+        distance = np.abs(self._space.first_target(knot, actions) - joints).max()
         if not distance <= self._chunk_limits.max_start_distance_rad:
             return Refusal.TOO_FAR_FROM_ARM
         self._space.require_reachable(knot, actions)
@@ -304,16 +275,28 @@ class MotionGuard:
     def _take_over(self, now_ns: int, event: Event) -> str:
         if self.phase is not (Phase.DISARMED if event is Event.ARM else Phase.FAULTED):
             return f'the guard is {self.phase.name.lower()}'
-        measured = self._measured
-        if measured is None or self._joints_age_s(now_ns) > (
+        measured = self._heard.measured
+        if measured is None or self._heard.joints_age_s(now_ns) > (
             self._watchdog_limits.joint_states_timeout_s
         ):
             return str(Trip.NO_JOINT_STATES)
         if ((measured.joints < self._limits.lower) | (measured.joints > self._limits.upper)).any():
             return f'a joint is outside of its range: {np.round(measured.joints, 3).tolist()}'
+        if measured.speed > self._settings.max_arming_speed_rad_s:
+            return (
+                f'the arm moves, a joint at {measured.speed:.2f} rad/s, more than '
+                f'max_arming_speed_rad_s={self._settings.max_arming_speed_rad_s:g}'
+            )
+        if self._is_taking_over and self._streams:
+            return 'the arm is still being taken over; ask again when it has come to rest'
+        settling_s, last = self._settling_s(measured.joints), self._motion.states[-1, POSITION]
         self._time.begin(now_ns)
-        ends = self._time.ticks(self._settling_s(measured.joints))
+        ends = self._time.ticks(settling_s)
         self._motion = Motion.at_rest(self._time.period_s, (ends,), measured.joints)
+        if self._streams and self.ever_armed:
+            # Nothing but what is streamed brings such a controller from its last position here.
+            leaves = Motion.at_rest(self._time.period_s, (0,), last)
+            self._motion = leaves.continued(self._motion)
         self._takeover_ends = ends
         self._schedule = None
         self._gripper.forget()
@@ -341,30 +324,16 @@ class MotionGuard:
         if running and self._schedule is not None:
             now_s = self._time.now_tick * self._time.period_s
             idle_s = now_s - self._schedule.commanded_until_s
-        settled = self._time.now_tick >= self._takeover_ends
         return Pulse(
             since_last_tick_s=since_last_s,
             late_s=late_s,
-            joint_states_age_s=self._joints_age_s(now_ns),
+            joint_states_age_s=self._heard.joints_age_s(now_ns),
             # A policy that is not there yet, or again, is no fault while nothing moves.
-            heartbeat_age_s=self._heartbeat_age_s(now_ns) if running else 0.0,
+            heartbeat_age_s=self._heard.heartbeat_age_s(now_ns) if running else 0.0,
             idle_s=idle_s,
-            tracking_error_rad=self.tracking_error_rad() if settled else 0.0,
+            tracking_error_rad=0.0 if self._is_taking_over else self.tracking_error_rad(),
             lag_rad=self._lag if running else 0.0,
         )
-
-    def _joints_age_s(self, now_ns: int) -> float:
-        # Received later than now: the clock went back, and this one would look fresh for as long.
-        if self._measured is None or self._measured.received_ns > now_ns:
-            return math.inf
-        # Whichever is older: a stamp that stands still is as bad as silence.
-        oldest = min(self._measured.stamp_ns, self._measured.received_ns)
-        return (now_ns - oldest) * 1e-9
-
-    def _heartbeat_age_s(self, now_ns: int) -> float:
-        if self._heartbeat_ns is None or self._heartbeat_ns > now_ns:
-            return math.inf
-        return (now_ns - self._heartbeat_ns) * 1e-9
 
     def _watch_clock(self, now_ns: int) -> None:
         """Trip where the clock went back since the last tick: whoever asks may come before one.
@@ -394,8 +363,14 @@ class MotionGuard:
             return
         self.reason = reason
         self._schedule = None
-        if was_running and self._time.now_tick < self._motion.end:
+        if self._time.now_tick >= self._motion.end:
+            return
+        if was_running:
             self._replace_motion(self._profile.stopped(self._motion, self._first_free_tick(now_ns)))
+        elif self._streams and self._is_taking_over:
+            tick = self._time.first_free_tick(now_ns)
+            self._replace_motion(self._profile.stopped(self._motion, tick))
+            self._takeover_ends = self._motion.end
 
     def _first_free_tick(self, now_ns: int) -> int:
         return max(self._time.first_free_tick(now_ns), self._takeover_ends)
@@ -431,7 +406,8 @@ class MotionGuard:
         if self._changed:
             motion = self._motion.since(now - 1)
             self._changed = False
-        if self._streams and self.phase in (Phase.RUNNING, Phase.STOPPING):
+        takes_over = self.ever_armed and now <= self._takeover_ends
+        if self._streams and (takes_over or self.phase in (Phase.RUNNING, Phase.STOPPING)):
             position = self._motion.at(now)[POSITION]
         action = self._present_action()
         if action is not None:

@@ -1,0 +1,67 @@
+"""What the guard last heard of the arm and of the policy, and how long ago."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The newest joint state: when it was stamped and received, joints [n] rad.
+
+    velocities: [n] rad/s, NaN where a joint's is not known; None where none is.
+    """
+
+    stamp_ns: int
+    received_ns: int
+    joints: np.ndarray
+    velocities: np.ndarray | None = None
+
+    @property
+    def speed(self) -> float:
+        """Of the fastest joint whose velocity is known, rad/s; 0 where none is."""
+        if self.velocities is None or not np.isfinite(self.velocities).any():
+            return 0.0
+        return float(np.nanmax(np.abs(self.velocities)))
+
+
+class Heard:
+    """The newest joint state and heartbeat. Times are of the guard's clock, ns."""
+
+    def __init__(self, joints: int) -> None:
+        """joints: how many a joint state has."""
+        self._joints = joints
+        self.measured: Measured | None = None
+        self._heartbeat_ns: int | None = None
+
+    def hear_joints(
+        self, now_ns: int, stamp_ns: int, joints: np.ndarray, velocities: np.ndarray | None = None
+    ) -> None:
+        """Take a joint state; one that is not finite, or not of this arm, is not heard."""
+        if joints.shape != (self._joints,) or not np.isfinite(joints).all():
+            return
+        if velocities is not None and velocities.shape != joints.shape:
+            velocities = None
+        self.measured = Measured(stamp_ns, now_ns, joints, velocities)
+
+    def hear_heartbeat(self, now_ns: int) -> None:
+        """Take a heartbeat of the policy."""
+        self._heartbeat_ns = now_ns
+
+    def joints_age_s(self, now_ns: int) -> float:
+        """Return the age of the joint state, s; infinite before the first."""
+        # Received later than now: the clock went back, and this one would look fresh for as long.
+        if self.measured is None or self.measured.received_ns > now_ns:
+            return math.inf
+        # Whichever is older: a stamp that stands still is as bad as silence.
+        oldest = min(self.measured.stamp_ns, self.measured.received_ns)
+        return (now_ns - oldest) * 1e-9
+
+    def heartbeat_age_s(self, now_ns: int) -> float:
+        """Return the age of the heartbeat, s; infinite before the first."""
+        if self._heartbeat_ns is None or self._heartbeat_ns > now_ns:
+            return math.inf
+        return (now_ns - self._heartbeat_ns) * 1e-9

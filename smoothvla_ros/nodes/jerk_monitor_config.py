@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from smoothvla_ros.configuration import setting
+from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.control.motion_guard.robot import COMFORT, LIMIT_SETS
 from smoothvla_ros.nodes.quality_of_service import GRAPHS
 from smoothvla_ros.smoothness import EstimatorSettings
@@ -40,6 +40,17 @@ class JerkMonitorConfig(EstimatorSettings):
         '0 uses positions alone, as reward and report do',
         minimum=0.0,
     )
+    statistics_s: float = setting(
+        10.0,
+        'On a real arm, mean, RMS, peak and LDLJ are of the last so many seconds; 0: of all',
+        minimum=0.0,
+        maximum=3600.0,
+    )
     silence_s: float = setting(
         2.0, 'On a real arm, say so when nothing is measured for this long, s', minimum=0.1
     )
+
+    def __post_init__(self) -> None:
+        # First, or the estimator would call every setting its own.
+        validate(self, 'jerk_monitor node')
+        super().__post_init__()

@@ -48,7 +48,7 @@ _SEVERITY = {
     AlarmLevel.ALARM: ERROR,
 }
 
-_NO_NUMBERS = EpisodeJerk(0, *[math.nan] * 6)
+_NO_NUMBERS = EpisodeJerk.unknown()
 
 
 class MonitoredRobot:
@@ -74,6 +74,9 @@ class MonitoredRobot:
         self._joints = robot.joints
         self._frame = robot.base_frame
         self._limits = None if config.limits == 'none' else robot.limits(config.limits).jerk
+        self._on_arm = Graph(config.graph) is Graph.REAL_ARM
+        # An arm's stream has no episodes, and what happened an hour ago says nothing of now.
+        self._statistics_s = config.statistics_s if self._on_arm else 0.0
         self._watch = JerkWatch(
             config,
             arm.jacobian,
@@ -82,8 +85,8 @@ class MonitoredRobot:
             np.array(robot.posture),
             self._limits,
             config.velocity_step,
+            self._statistics_s or math.inf,
         )
-        self._on_arm = Graph(config.graph) is Graph.REAL_ARM
         self._trouble = StreamTrouble(config.silence_s, time.monotonic())
         self._in_trouble = False
         self._unusable: set[str] = set()
@@ -287,6 +290,8 @@ class MonitoredRobot:
             episode_mean_angular_jerk=numbers.mean_angular_jerk,
             episode_rms_angular_jerk=numbers.rms_angular_jerk,
             episode_peak_angular_jerk=numbers.peak_angular_jerk,
+            episode_ldlj=numbers.ldlj,
+            statistics_s=self._statistics_s,
             samples=health.samples,
             missing=health.missing,
             noise_floor=self._watch.noise_floor,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 
@@ -54,23 +55,28 @@ class JerkEstimator:
         *,
         stride: int = 1,
         velocity_weight_s: float = 0.0,
+        statistics_s: float = math.inf,
     ) -> None:
         """Take the settings and the tool's Jacobian ([n] rad -> [6, n]); None for joints alone.
 
         stride: samples from one estimate to the next; `settings.read_stride` loses nothing.
         velocity_weight_s: s, as in `window_motions`; 0 uses positions alone.
+        statistics_s: `episode` covers so much of the latest motion; infinite: all since `reset`.
         """
         self._settings = settings
         self._jacobian = jacobian
         self._stride = stride
         self._velocity_weight_s = velocity_weight_s
+        self._statistics_s = statistics_s
         self._grid = settings.grid_s
         self._regular = self._coefficients(self._grid)
         self.reset()
 
     def reset(self) -> None:
         """Start a new episode: forget the window, the sums and the counts."""
-        self._accumulator = JerkAccumulator()
+        self._accumulator = JerkAccumulator(
+            self._stride * self._settings.period_s, self._statistics_s
+        )
         self._counts: Counter[str] = Counter()
         self._start_window()
 
@@ -86,7 +92,7 @@ class JerkEstimator:
 
     @property
     def episode(self) -> EpisodeJerk:
-        """Mean, RMS and peak of the centred jerk since `reset`; windows never reach over a gap."""
+        """The centred jerk since `reset`; windows never reach over a gap."""
         return self._accumulator.result()
 
     def add(
@@ -146,7 +152,7 @@ class JerkEstimator:
             tool = screw_jerk(motion, self._jacobian, window_s)
             newest_tool = screw_jerk(newest, self._jacobian, window_s)
             twist = self._jacobian(motion[0]) @ motion[1]
-            self._accumulator.add(tool)
+            self._accumulator.add(tool, float(np.linalg.norm(twist[:3])))
         return JerkEstimate(
             stamp_s=float(stamps[-1]),
             centre_stamp_s=float(centre),

@@ -141,10 +141,12 @@ def test_live_numbers_are_the_offline_ones(ros, rate_hz, samples):
         ({'rate_hz': 100.0, 'encoder_step': 1.5e-3}, 'below 5 times'),
         ({'robot': 'ur99'}, 'ur99'),
         ({'rate_hz': 10.0}, 'widen the window'),
+        ({'robots': 0}, 'jerk_monitor node: robots=0'),
+        ({'window_s': 0.0}, 'jerk_monitor node: window_s=0'),
     ],
 )
 def test_what_cannot_be_monitored_is_refused(ros, values, line):
-    """A threshold within the noise, an unknown arm, a window without samples."""
+    """A threshold within the noise, an unknown arm, a window without samples, no robot."""
     node = monitor(**values)
     with pytest.raises(UserError, match=line):
         node.autostart()

@@ -17,6 +17,7 @@ from smoothvla_ros.smoothness import (
     mean_jerk,
     peak_jerk,
     rms_jerk,
+    summarise,
     tool_jerk,
 )
 
@@ -41,7 +42,7 @@ def feed(estimator: JerkEstimator, stamps, positions):
 @pytest.mark.parametrize('rate_hz', [20.0, 100.0])
 @pytest.mark.parametrize('origin_s', [0.0, 1.78e9])
 def test_episode_equals_offline(arm, rate_hz, origin_s):
-    """Mean, RMS and peak over an episode are those of `tool_jerk` to 1e-9, also at Unix stamps."""
+    """Mean, RMS and peak over an episode are the offline ones to 1e-9, also at Unix stamps."""
     estimator_settings = EstimatorSettings(rate_hz=rate_hz)
     time = np.arange(60) / rate_hz
     positions = joints(time) + np.random.default_rng(0).normal(0, 1e-3, (60, 7))
@@ -59,6 +60,27 @@ def test_episode_equals_offline(arm, rate_hz, origin_s):
         (episode.peak_angular_jerk, peak_jerk(offline, Part.ROTATION)),
     ]:
         assert got == pytest.approx(expected, rel=1e-9, abs=0)
+    # Its peak speed is taken at fitted joints, the offline one at those that were measured.
+    whole = summarise(positions, arm.jacobian, None, 1 / rate_hz, estimator_settings)
+    assert episode.ldlj == pytest.approx(whole.ldlj, abs=2e-3)
+
+
+def test_statistics_of_a_span_forget_what_lies_before_it(arm):
+    """A rough second, then a calm minute: the peak and the mean of the last ten are calm ones."""
+    time = np.arange(0, 61, 0.05)
+    positions = joints(time)
+    positions[:20] += np.random.default_rng(0).normal(0, 0.01, (20, 7))
+    spanned = JerkEstimator(SETTINGS, arm.jacobian, statistics_s=10.0)
+    whole = JerkEstimator(SETTINGS, arm.jacobian)
+    for estimator in (spanned, whole):
+        feed(estimator, time, positions)
+    last = tool_jerk(positions, arm.jacobian, 0.05, SETTINGS)[-200 - SETTINGS.half_width :]
+    assert 190 <= spanned.episode.estimates <= 200
+    norms = np.linalg.norm(last[: -SETTINGS.half_width, :3], axis=1)[-spanned.episode.estimates :]
+    assert spanned.episode.mean_jerk == pytest.approx(norms.mean(), rel=1e-9)
+    assert spanned.episode.peak_jerk == pytest.approx(norms.max(), rel=1e-9)
+    assert whole.episode.peak_jerk > 10.0 * spanned.episode.peak_jerk
+    assert whole.episode.ldlj < spanned.episode.ldlj
 
 
 def test_each_estimate_belongs_to_the_middle_of_its_window(arm):

@@ -211,7 +211,6 @@ def update(device: str, tiny: bool, rows: int, peak_flops: float) -> dict[str, f
     def compare() -> None:
         with adapters.using(reference):
             log_probs()
-        log_probs()
 
     times = milliseconds({'step': step, 'compare': compare}, 3)
     seconds, compared = times['step'] / 1e3, times['compare'] / 1e3
@@ -221,7 +220,7 @@ def update(device: str, tiny: bool, rows: int, peak_flops: float) -> dict[str, f
         'rows': rows,
         'seconds': seconds,
         'seconds_of_64_episodes_of_15_chunks': seconds * updates,
-        'with_the_pace_anchor': (seconds + compared) * updates,
+        'with_the_course_anchor': (seconds + compared) * updates,
         'utilisation': 4.0 * footprint.parameters * tokens / seconds / peak_flops,
         'computed_gib': with_allowances(footprint.update_bytes(rows, tokens // rows, 1)),
         'peak_gib': 0.0 if device == 'cpu' else torch.cuda.max_memory_allocated() / 2**30,

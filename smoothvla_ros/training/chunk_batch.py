@@ -17,7 +17,7 @@ class ReferenceAnswers:
     """What the starting policy thinks of a batch's chunks.
 
     log_probs: float32, of the batch's tokens.  expected_actions: float32.  [B, chunk, dimension].
-    rest: the translation a step below which the whole batch counts it as rest.
+    rest: the displacement of a chunk below which the whole batch counts it as rest.
     """
 
     log_probs: np.ndarray
@@ -35,7 +35,6 @@ class ChunkBatch:
 
     tokens: int64 [B, chunk, dimension].  log_probs: float32, of `act`, at `temperature`.
     advantages: float32.  mask: bool.  All [B, chunk, dimension].
-    phases: [B], where each chunk begins in its rollout, from 0 to below 1.
     reference: None where nothing is compared with the starting policy.
     """
 
@@ -44,7 +43,6 @@ class ChunkBatch:
     log_probs: np.ndarray
     advantages: np.ndarray
     mask: np.ndarray
-    phases: np.ndarray
     temperature: float
     reference: ReferenceAnswers | None = None
 
@@ -64,7 +62,6 @@ class ChunkBatch:
             self.log_probs[rows],
             self.advantages[rows],
             self.mask[rows],
-            self.phases[rows],
             self.temperature,
             self.reference.take(rows) if self.reference is not None else None,
         )
@@ -83,7 +80,7 @@ def chunk_batch(
         require_train(episode.request.name)
     order = sorted(range(len(episodes)), key=lambda index: episodes[index].request.episode_id)
     observations: list[Observation] = []
-    tokens, log_probs, laid_out, masks, phases = [], [], [], [], []
+    tokens, log_probs, laid_out, masks = [], [], [], []
     for index in order:
         chunks = [chunk for chunk in episodes[index].chunks if chunk.executed > 0]
         executed = [chunk.executed for chunk in chunks]
@@ -93,7 +90,6 @@ def chunk_batch(
         log_probs += [chunk.log_probs for chunk in chunks]
         laid_out.append(token_advantages(advantages[index], executed, length, dimension))
         masks.append(executed_mask(executed, length, dimension))
-        phases.append((np.cumsum(executed) - executed) / sum(executed))
     if not observations:
         raise ValueError('no rollouts to learn from')
     return ChunkBatch(
@@ -102,6 +98,5 @@ def chunk_batch(
         np.stack(log_probs).astype(np.float32),
         np.concatenate(laid_out),
         np.concatenate(masks),
-        np.concatenate(phases),
         temperature,
     )

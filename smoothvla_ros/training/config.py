@@ -41,7 +41,7 @@ class GrpoConfig(RewardSettings):
         'What a reward takes jerk from: the joints as they moved, or the commands',
         choices=JERK_SOURCES,
     )
-    learning_rate: float = setting(4e-5, 'Learning rate of AdamW', minimum=0.0, maximum=1.0)
+    learning_rate: float = setting(8e-5, 'Learning rate of AdamW', minimum=0.0, maximum=1.0)
     weight_decay: float = setting(0.0, 'Weight decay of AdamW', minimum=0.0, maximum=1.0)
     frozen: tuple[str, ...] = setting(
         (),
@@ -68,10 +68,10 @@ class GrpoConfig(RewardSettings):
     kl_coefficient: float = setting(
         0.0, 'Weight of the divergence from the starting policy; 0 goes without', minimum=0.0
     )
-    pace_coefficient: float = setting(
+    course_coefficient: float = setting(
         15.0,
-        'decoupled: weight of the penalty on expecting to move less than the starting policy; 0 '
-        'goes without',
+        'decoupled: weight of the penalty on expecting a chunk to end elsewhere than the starting '
+        'policy does; 0 goes without',
         minimum=0.0,
     )
     reference_successes: int = setting(
@@ -93,23 +93,14 @@ class GrpoConfig(RewardSettings):
         super().__post_init__()
 
     @property
-    def keeps_pace(self) -> bool:
-        """Whether the policy is held to the starting policy's pace: a part of `decoupled`."""
-        return self.reward == 'decoupled' and self.pace_coefficient > 0.0
+    def keeps_course(self) -> bool:
+        """Whether the policy is held to the starting policy's course: a part of `decoupled`."""
+        return self.reward == 'decoupled' and self.course_coefficient > 0.0
 
     @property
     def needs_reference(self) -> bool:
         """Whether the loss compares with the starting policy."""
-        return self.kl_coefficient > 0.0 or self.keeps_pace
-
-    @property
-    def comparison_passes(self) -> int:
-        """Forward passes of every chunk before an update learns from it.
-
-        One of the starting policy where anything is compared with it; for the pace one more, of the
-        policy itself, because the whole batch's pace must be known before any part of it is pulled.
-        """
-        return int(self.needs_reference) + int(self.keeps_pace)
+        return self.kl_coefficient > 0.0 or self.keeps_course
 
 
 @dataclass(frozen=True)

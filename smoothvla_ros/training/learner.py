@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass, fields, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -14,16 +14,10 @@ from smoothvla_ros.policies.policy import Policy
 from smoothvla_ros.records import Observation
 from smoothvla_ros.training.chunk_batch import ChunkBatch, ReferenceAnswers
 from smoothvla_ros.training.config import GrpoConfig
+from smoothvla_ros.training.course_anchor import CourseSums, deviation, rest_displacement
 from smoothvla_ros.training.grpo_loss import TokenSums, grpo_loss
 from smoothvla_ros.training.learner_group import LearnerGroup
 from smoothvla_ros.training.micro_batches import micro_batches, share
-from smoothvla_ros.training.pace_anchor import (
-    MotionSums,
-    part_of,
-    pull,
-    relative_motion,
-    rest_motion,
-)
 
 
 @dataclass(frozen=True)
@@ -32,9 +26,9 @@ class UpdateFigures:
 
     first_ratio_drift: mean |ratio - 1| before the first optimiser step: zero but for rounding,
     unless the policy that sampled is not the one that learns.
-    pace, slowest_part: how fast the policy expected to move before the update, as a share of the
-    starting policy in the same observations, as a whole and in the slowest part of the rollouts (1
-    where none is slower); NaN where nothing holds it to that.
+    course_error, pace: how far from the starting policy's course the chunks were expected to end
+    during the update, as a share of their way (RMS), and how far along it (1 is as far); NaN where
+    nothing holds the policy to that.
     """
 
     tokens: int
@@ -47,8 +41,8 @@ class UpdateFigures:
     ratio_drift: float
     first_ratio_drift: float
     gradient_norm: float
+    course_error: float
     pace: float
-    slowest_part: float
 
 
 @runtime_checkable
@@ -122,24 +116,23 @@ class GrpoLearner:
         config = self._config
         self.policy.module.eval()  # dropout would make the first ratio differ from 1
         batch = self._compared(batch)
-        motion = self._motion(batch)
-        pace_pull = pull(motion, config.pace_coefficient, batch.valid_tokens) if motion else None
         count = min(config.minibatches, len(batch))
         normaliser = batch.valid_tokens / count
         generator = np.random.default_rng(seed)
-        total, first = TokenSums(), TokenSums()
+        total, first, course = TokenSums(), TokenSums(), CourseSums()
         loss, gradient_norm, steps = 0.0, 0.0, 0
         for _ in range(config.epochs):
             for rows in np.array_split(generator.permutation(len(batch)), count):
                 self.optimiser.zero_grad(set_to_none=True)
-                minibatch_loss, sums = self.accumulate(
-                    batch.take(np.sort(rows)), normaliser, pace_pull
+                minibatch_loss, sums, minibatch_course = self.accumulate(
+                    batch.take(np.sort(rows)), normaliser
                 )
                 norm = self._clip_gradients()
                 self.optimiser.step()
                 if steps == 0:
                     first.add(sums)
                 total.add(sums)
+                course.add(minibatch_course)
                 loss += minibatch_loss
                 gradient_norm += norm
                 steps += 1
@@ -155,29 +148,30 @@ class GrpoLearner:
             ratio_drift=total.ratio_drift / tokens,
             first_ratio_drift=first.ratio_drift / max(first.tokens, 1),
             gradient_norm=gradient_norm / steps,
-            pace=motion.pace if motion else float('nan'),
-            slowest_part=1.0 - float(motion.shortfall.max()) if motion else float('nan'),
+            course_error=course.error,
+            pace=course.pace,
         )
 
     def accumulate(
-        self, batch: ChunkBatch, normaliser: float, pace_pull: np.ndarray | None = None
-    ) -> tuple[float, TokenSums]:
+        self, batch: ChunkBatch, normaliser: float
+    ) -> tuple[float, TokenSums, CourseSums]:
         """Add the gradient of a batch's loss, divided by `normaliser`, in micro-batches.
 
         In a group, of this process's share of them; loss, sums and gradients are then the whole's.
-        pace_pull: weights of the motion beside the starting policy's, of `pace_anchor.pull`.
         """
         group = self.group
-        total, loss = TokenSums(), 0.0
+        total, course, loss = TokenSums(), CourseSums(), 0.0
         for rows, counts in self._passes(batch):
-            summed, sums = self._loss(batch.take(rows), pace_pull)
+            summed, sums, part = self._loss(batch.take(rows))
             (summed / normaliser if counts else 0.0 * summed).backward()
             if counts:
                 loss += float(summed.detach()) / normaliser
                 total.add(sums)
+                course.add(part)
         group.sum_gradients(self.parameters.values())
-        loss, *values = group.sum([loss, *astuple(total)])
-        return loss, TokenSums.of(values)
+        loss, *values = group.sum([loss, *astuple(total), *astuple(course)])
+        count = len(fields(TokenSums))
+        return loss, TokenSums.of(values[:count]), CourseSums(*values[count:])
 
     def _passes(self, batch: ChunkBatch) -> list[tuple[np.ndarray, bool]]:
         """Return the rows of each forward pass of this process, and whether it counts."""
@@ -206,27 +200,10 @@ class GrpoLearner:
         if self._reference is None:
             return batch
         log_probs, actions = self._answers(self._reference, batch)
-        rest = rest_motion(actions, batch.mask)
+        rest = rest_displacement(actions, batch.mask)
         return replace(batch, reference=ReferenceAnswers(log_probs, actions, rest))
 
-    def _motion(self, batch: ChunkBatch) -> MotionSums | None:
-        """Measure the policy's pace; None where nothing holds it to the starting policy's."""
-        if not self._config.keeps_pace or batch.reference is None:
-            return None
-        _, actions = self._answers(self.policy, batch)
-        mask, rest = torch.from_numpy(batch.mask), batch.reference.rest
-        expected, reference = map(torch.from_numpy, (actions, batch.reference.expected_actions))
-        sums = MotionSums()
-        sums.add(
-            batch.phases,
-            relative_motion(expected, reference, mask, rest).numpy(),
-            relative_motion(reference, reference, mask, rest).numpy(),
-        )
-        return sums
-
-    def _loss(
-        self, batch: ChunkBatch, pace_pull: np.ndarray | None
-    ) -> tuple[torch.Tensor, TokenSums]:
+    def _loss(self, batch: ChunkBatch) -> tuple[torch.Tensor, TokenSums, CourseSums]:
         config = self._config
         statistics = self.policy.evaluate(
             batch.observations, batch.tokens, temperature=batch.temperature
@@ -249,14 +226,12 @@ class GrpoLearner:
             kl_coefficient=config.kl_coefficient,
             reference_log_probs=reference_log_probs,
         )
-        if reference is not None and pace_pull is not None and pace_pull.any():
-            motion = torch.from_numpy(reference.expected_actions).to(device)
-            along = relative_motion(statistics.expected_actions, motion, mask, reference.rest)
-            own = relative_motion(motion, motion, mask, reference.rest)
-            weights = torch.from_numpy(pace_pull[part_of(batch.phases)]).to(along)
-            # Of what is missing, so that the logged loss is higher for a slower policy.
-            loss = loss + (weights * (own - along)).sum()
-        return loss, sums
+        if reference is None or not config.keeps_course:
+            return loss, sums, CourseSums()
+        starting = torch.from_numpy(reference.expected_actions).to(device)
+        strayed, course = deviation(statistics.expected_actions, starting, mask, reference.rest)
+        weights = mask.sum(dim=(1, 2)).to(strayed)
+        return loss + config.course_coefficient / 2.0 * (weights * strayed).sum(), sums, course
 
     def _clip_gradients(self) -> float:
         norm = float(

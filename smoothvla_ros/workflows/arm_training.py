@@ -117,7 +117,7 @@ def train_from_arm(config: TrainConfig, paths: Sequence[Path], arm: Arm) -> dict
     print(recordings.line())
     first = recordings.rollouts[0].trajectory
     estimator = EstimatorSettings(rate_hz=1.0 / first.control_period_s)
-    # One update begins where the starting policy is: neither KL nor pace could hold it to that.
+    # One update begins where the starting policy is: neither KL nor course could hold it to that.
     settings = dataclasses.replace(
         config,
         iterations=1,
@@ -125,7 +125,7 @@ def train_from_arm(config: TrainConfig, paths: Sequence[Path], arm: Arm) -> dict
         refill_groups=0,
         temperature=source.temperature,
         kl_coefficient=0.0,
-        pace_coefficient=0.0,
+        course_coefficient=0.0,
     )
     learner = GrpoLearner(load_policy(config.policy, config.device), settings, None)
     trainer = GrpoTrainer(

@@ -26,7 +26,7 @@ class LearnerStart:
     """What every process begins with.
 
     checkpoint: to go on from; None begins with the configured policy.  reference: the policy that
-    KL and pace compare with; None where there is none.
+    KL and course compare with; None where there is none.
     """
 
     config: TrainConfig

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--utilisation', type=float, default=0.3, help='assumed of the update (default: 0.3)'
     )
-    for name in ('pace_coefficient', 'kl_coefficient'):
+    for name in ('course_coefficient', 'kl_coefficient'):
         default = getattr(GrpoConfig, name)
         parser.add_argument(
             '--' + name.replace('_', '-'),
@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not all(0 < number < math.inf for number in (*gpus, *counts, arguments.utilisation)):
         raise UserError('memory: give numbers above 0')
     training = GrpoConfig(
-        pace_coefficient=arguments.pace_coefficient, kl_coefficient=arguments.kl_coefficient
+        course_coefficient=arguments.course_coefficient, kl_coefficient=arguments.kl_coefficient
     )
     print('\n'.join(table(Footprint.published(arguments.rank), gpus, arguments, training)))
     return 0
@@ -62,7 +62,7 @@ def table(
     training: GrpoConfig,
 ) -> list[str]:
     """Return the lines of a Markdown table, a GPU a row."""
-    images, passes = arguments.images, training.comparison_passes
+    images, passes = arguments.images, int(training.needs_reference)
     # Beside the adapter that learns: the sampler's, and the reference's as it is after a resume.
     others = 2 if training.needs_reference else 1
     tokens = footprint.tokens(images, _PROMPT, arguments.chunk * 7 + 1)
@@ -74,8 +74,8 @@ def table(
     lines = [
         'Computed from shapes, not measured; in GiB, with 10 % for fragments and 1 for the driver.',
         f'A row has {tokens} tokens; the adapter {footprint.adapter / 1e6:.0f} M weights, rank '
-        f'{arguments.rank}. Before an update learns, it passes forward through every row {passes} '
-        'times, to compare.',
+        f'{arguments.rank}. Every row {"also passes" if passes else "does not pass"} forward '
+        'through the starting policy, to compare.',
         '',
         '| GPU, GiB | inference, 1 row | 16 rows | update, 1 row | most rows an update | '
         f'`micro_tokens` | seconds an update at {arguments.utilisation:.0%} of the peak |',

@@ -344,6 +344,6 @@ def _verify_first(checkpoint: Checkpoint) -> None:
         checkpoint.verify()
     except DamagedCheckpoint as error:
         raise UserError(
-            f'{error}; kl_coefficient and pace_coefficient compare with this policy, so put the '
+            f'{error}; kl_coefficient and course_coefficient compare with this policy, so put the '
             'file back or start in another folder'
         ) from error

@@ -49,7 +49,6 @@ def sampled(policy, observations) -> ChunkBatch:
         chunks.log_probs,
         np.linspace(-1.0, 1.0, chunks.tokens.size, dtype=np.float32).reshape(shape),
         np.ones(shape, dtype=bool),
-        np.zeros(len(observations)),
         1.0,
     )
 
@@ -163,7 +162,7 @@ def test_every_log_probability_is_computed_once_an_epoch(openvla_policy, observe
     observations = [observe(i, ('open the drawer', 'close it')[i % 2]) for i in range(6)]
     batch = sampled(policy, observations)
     long, short = sorted(policy.lengths(observations[:2]), reverse=True)
-    config = GrpoConfig(minibatches=1, micro_batch=8, micro_tokens=2 * long, pace_coefficient=0.0)
+    config = GrpoConfig(minibatches=1, micro_batch=8, micro_tokens=2 * long, course_coefficient=0.0)
     learner = GrpoLearner(policy, config)
     passes = []
     evaluate = policy.evaluate
@@ -200,7 +199,7 @@ def test_a_resumed_run_goes_on_bit_for_bit(openvla_policy, observe, tmp_path):
     """Adapter and optimiser come back by name, in a policy that was loaded anew."""
     policy = openvla_policy(**PARALLEL)
     batch = sampled(policy, [observe(0), observe(1, 'open the drawer')])
-    config = GrpoConfig(learning_rate=1e-2, minibatches=2, pace_coefficient=0.0)
+    config = GrpoConfig(learning_rate=1e-2, minibatches=2, course_coefficient=0.0)
     learner = GrpoLearner(policy, config)
     learner.update(batch, 0)
     store = CheckpointStore(tmp_path / 'checkpoints', 2)

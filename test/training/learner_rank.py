@@ -79,7 +79,6 @@ def sampled_batch(policy) -> ChunkBatch:
         chunks.log_probs,
         generator.standard_normal(shape).astype(np.float32),
         generator.random(shape) < 0.7,
-        np.linspace(0.0, 0.9, ROWS),
         1.0,
     )
 

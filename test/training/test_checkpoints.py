@@ -24,7 +24,7 @@ def write(store: CheckpointStore, iteration: int, learner: GrpoLearner | None = 
     """A checkpoint of a toy run."""
     reference = JerkReference(EstimatorSettings(), {3: TaskReference(1.0 / 3.0, 20.5, 7)})
     state = TrainerState(iteration, reference, [{'iteration': iteration, 'success': 0.1}])
-    learner = learner or GrpoLearner(ToyPolicy(), GrpoConfig(pace_coefficient=0.0))
+    learner = learner or GrpoLearner(ToyPolicy(), GrpoConfig(course_coefficient=0.0))
     return save_trainer(store, state, learner, {'seed': 0}, wall_seconds=12.5)
 
 
@@ -39,7 +39,7 @@ def step(learner: GrpoLearner) -> torch.Tensor:
 def test_everything_comes_back_bit_for_bit(tmp_path):
     """Weights, optimiser, state and every random generator go on as if nothing had happened."""
     store = CheckpointStore(tmp_path, keep=2)
-    learner = GrpoLearner(ToyPolicy(), GrpoConfig(pace_coefficient=0.0, learning_rate=0.01))
+    learner = GrpoLearner(ToyPolicy(), GrpoConfig(course_coefficient=0.0, learning_rate=0.01))
     step(learner)
     write(store, 4, learner)
     expected = (step(learner), torch.rand(3), np.random.random(3), random.random())  # noqa: NPY002
@@ -47,7 +47,7 @@ def test_everything_comes_back_bit_for_bit(tmp_path):
     torch.manual_seed(99), np.random.seed(99), random.seed(99)  # noqa: NPY002
     checkpoint = store.latest()
     again = GrpoLearner(
-        load_toy(checkpoint.policy_folder), GrpoConfig(pace_coefficient=0.0, learning_rate=0.01)
+        load_toy(checkpoint.policy_folder), GrpoConfig(course_coefficient=0.0, learning_rate=0.01)
     )
     state, seconds = restore_trainer(checkpoint, again)
 

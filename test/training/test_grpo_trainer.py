@@ -213,7 +213,7 @@ def test_greedy_jerk_falls_in_the_toy_world(tmp_path, credit):
         iterations=24,
         group_size=8,
         smoothness_credit=credit,
-        pace_coefficient=0.0,
+        course_coefficient=0.0,
         smoothness_weight=0.9,
         learning_rate=3e-2,
     )

@@ -95,7 +95,8 @@ def test_two_processes_make_the_update_of_one(kind, openvla, tmp_path):
     for key, value in one.items():
         assert torch.equal(ours[0][key], ours[1][key]), key
         scale = value.abs().max().clamp(min=1e-12)
-        assert (ours[0][key] - value).abs().max() <= 2e-5 * scale, key
+        # Another order of the sums; AdamW divides by what may be as small as its rounding.
+        assert (ours[0][key] - value).abs().max() <= 5e-5 * scale, key
     figures = [json.loads((folder / 'figures.json').read_text()) for folder in (together, alone)]
     for mine, its in zip(*figures, strict=True):
         assert mine == pytest.approx(its, rel=1e-4, abs=1e-6)

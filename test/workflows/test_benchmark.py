@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,12 @@ from toy_world import ToyPolicy, ToySource, load_toy  # noqa: E402
 from smoothvla_ros import cli  # noqa: E402
 from smoothvla_ros.configuration import from_mapping, load  # noqa: E402
 from smoothvla_ros.errors import UserError  # noqa: E402
-from smoothvla_ros.evaluation.benchmark.cell_record import read_records  # noqa: E402
+from smoothvla_ros.evaluation.benchmark.cell_record import (  # noqa: E402
+    CellName,
+    read_record,
+    read_records,
+    write_record,
+)
 from smoothvla_ros.evaluation.benchmark.matrix import Role  # noqa: E402
 from smoothvla_ros.workflows.benchmark.cells import benchmark_cells, chosen_cells  # noqa: E402
 from smoothvla_ros.workflows.benchmark.command import write_tables  # noqa: E402
@@ -217,6 +223,19 @@ def test_a_cell_of_other_settings_or_weights_is_refused(finished, tmp_path) -> N
     with pytest.raises(UserError, match='start_policy_sha256'):
         run(dataclasses.replace(whole, policy=str(other)), Sources())
     assert files(whole.results) == before
+
+
+def test_a_cell_made_with_a_setting_that_is_gone_is_refused(finished, tmp_path) -> None:
+    """What a setting did that no longer exists is in the figures all the same."""
+    whole, _ = finished
+    config = dataclasses.replace(whole, results=tmp_path / 'results')
+    shutil.copytree(whole.results, config.results)
+    path = CellName(SUITE, 'decoupled', 0).path(config.results)
+    record = read_record(path)
+    settings = {**record.settings, 'training': {**record.settings['training'], 'gone': 15.0}}
+    write_record(config.results, dataclasses.replace(record, settings=settings))
+    with pytest.raises(UserError, match=r'training\.gone=15\.0, a setting that is no more'):
+        run(config, Sources())
 
 
 def test_missing_cells_are_not_yet_measured_and_never_zero(finished, tmp_path) -> None:

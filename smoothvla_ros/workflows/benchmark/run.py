@@ -213,12 +213,16 @@ class Benchmark:
             return None
         record = read_record(path)
         found = _flat(record.settings)
-        for name, value in _flat(cell.settings(self._config, self._start_sha256)).items():
-            if found.get(name, _DEFAULTS.get(name)) != value:
-                raise UserError(
-                    f'{path} was made with {name}={found.get(name)}, not {value}; delete it, '
-                    'choose another results folder, or leave the cell out with --only'
-                )
+        wanted = _flat(cell.settings(self._config, self._start_sha256))
+        for name in (*wanted, *found):
+            had = found.get(name, _DEFAULTS.get(name))
+            if name in wanted and had == wanted[name]:
+                continue
+            now = f'not {wanted[name]}' if name in wanted else 'a setting that is no more'
+            raise UserError(
+                f'{path} was made with {name}={had}, {now}; delete it, choose another results '
+                'folder, or leave the cell out with --only'
+            )
         return record
 
 

@@ -1,0 +1,101 @@
+"""Keeps a policy on the starting policy's course while it becomes smoother.
+
+A reward for smoothness says nothing of where a motion leads as long as every rollout of a group
+succeeds, so whatever the updates add to all of a policy's actions alike stays: a little slower, a
+little lower, a little to one side, until a grasp misses in some scene that no group showed. The
+anchor stands in the loss against that. How far one chunk is expected to carry the tool is a
+differentiable function of the policy's logits, without a sample's noise; it is pulled back to what
+the starting policy expects in the same observation. How the chunk gets there is left to the reward.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+POSE = slice(0, 6)
+"""Where an action that is a tool-pose delta, as LIBERO's, holds translation and rotation."""
+
+REST = 0.25
+"""Share of the batch's RMS displacement below which a chunk counts as rest."""
+
+
+@dataclass
+class CourseSums:
+    """Sums over chunks, each by its executed tokens, so that micro-batches add up.
+
+    deviation: of `deviation`.  along, reference: of the displacement along the starting policy's,
+    and of the starting policy's own, both relative as in `deviation`.
+    """
+
+    tokens: float = 0.0
+    deviation: float = 0.0
+    along: float = 0.0
+    reference: float = 0.0
+
+    def add(self, other: CourseSums) -> None:
+        """Add the sums of other chunks."""
+        self.tokens += other.tokens
+        self.deviation += other.deviation
+        self.along += other.along
+        self.reference += other.reference
+
+    @property
+    def error(self) -> float:
+        """RMS distance between where a chunk leads and where it should, as a share of its way."""
+        return float(np.sqrt(self.deviation / self.tokens)) if self.tokens else float('nan')
+
+    @property
+    def pace(self) -> float:
+        """How far the policy goes along the starting policy's course: 1 is as far, 0 rests."""
+        return self.along / self.reference if self.reference > 0.0 else float('nan')
+
+
+def displacement(actions: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Return [B, 6]: the sum of a chunk's executed pose deltas, in the units of the actions.
+
+    actions, mask (bool): [B, chunk, dimension].  Invalid steps may hold anything, NaN included.
+    """
+    zero = torch.zeros((), dtype=actions.dtype, device=actions.device)
+    return torch.where(mask[..., POSE], actions[..., POSE], zero).sum(dim=1)
+
+
+def rest_displacement(reference_actions: np.ndarray, mask: np.ndarray) -> float:
+    """Return how far a chunk goes that counts as rest, `REST` times the RMS of those executed.
+
+    Both [B, chunk, dimension], `mask` bool; in the units of the actions.
+    """
+    ways = np.where(mask[..., POSE], reference_actions[..., POSE], 0.0).sum(axis=1)
+    executed = mask.any(axis=(1, 2))
+    squares = (ways[executed].astype(np.float64) ** 2).sum(axis=-1)
+    return REST * float(np.sqrt(squares.mean())) if len(squares) else 0.0
+
+
+def deviation(
+    expected_actions: torch.Tensor,
+    reference_actions: torch.Tensor,
+    mask: torch.Tensor,
+    rest: float,
+) -> tuple[torch.Tensor, CourseSums]:
+    """Return [B]: |A - R|^2 / (|R|^2 + rest^2) of each chunk, and what to log of it.
+
+    A: the displacement that the policy expects, R: the starting policy's. Relative, because a
+    chunk that is short is one that has to be precise: a grasp, a release.
+    All [B, chunk, dimension], `mask` bool.  Invalid steps may hold anything, NaN included.
+    """
+    reference = displacement(reference_actions, mask)
+    expected = displacement(expected_actions, mask)
+    size = (reference * reference).sum(dim=-1) + rest * rest
+    size = size.clamp(min=torch.finfo(size.dtype).tiny)  # no 0 / 0 where nothing ever moves
+    relative = ((expected - reference) ** 2).sum(dim=-1) / size
+    with torch.no_grad():
+        tokens = mask.sum(dim=(1, 2)).to(relative)
+        sums = CourseSums(
+            tokens=float(tokens.sum()),
+            deviation=float((tokens * relative).sum()),
+            along=float((tokens * (expected * reference).sum(dim=-1) / size).sum()),
+            reference=float((tokens * (reference * reference).sum(dim=-1) / size).sum()),
+        )
+    return relative, sums

@@ -1,0 +1,171 @@
+"""The pull back to the starting policy's course, against the penalty that it stands for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from test_learner import batch_of
+from toy_world import ToyPolicy
+
+from smoothvla_ros.training.config import GrpoConfig
+from smoothvla_ros.training.course_anchor import CourseSums, deviation, rest_displacement
+from smoothvla_ros.training.learner import GrpoLearner
+
+REST = 0.4
+
+
+def some_actions(seed: int) -> torch.Tensor:
+    """Float64 [4, 3, 7]."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(4, 3, 7, generator=generator, dtype=torch.float64)
+
+
+def all_executed() -> torch.Tensor:
+    """Bool [4, 3, 7]."""
+    return torch.ones(4, 3, 7, dtype=torch.bool)
+
+
+def test_deviation_against_a_loop_over_the_definition():
+    """|sum a - sum r|^2 / (|sum r|^2 + rest^2) over the executed steps' pose, and its sums."""
+    expected, reference, mask = some_actions(0), some_actions(1), all_executed()
+    mask[1, 2:] = False
+    found, sums = deviation(expected, reference, mask, REST)
+    weights, along, own = [], [], []
+    for row, steps in enumerate((3, 2, 3, 3)):
+        a = expected[row, :steps, :6].numpy().sum(axis=0)
+        r = reference[row, :steps, :6].numpy().sum(axis=0)
+        assert float(found[row]) == pytest.approx((a - r) @ (a - r) / (r @ r + REST**2))
+        weights.append(7 * steps)
+        along.append(a @ r / (r @ r + REST**2))
+        own.append(r @ r / (r @ r + REST**2))
+    assert sums.tokens == sum(weights)
+    assert sums.error == pytest.approx(np.sqrt(np.average(found.numpy(), weights=weights)))
+    assert sums.pace == pytest.approx(np.dot(weights, along) / np.dot(weights, own))
+
+
+def test_a_chunk_may_go_its_own_way_to_the_same_place():
+    """What smoothness needs is free: only the sum of a chunk's deltas is held."""
+    reference, mask = some_actions(0), all_executed()
+    even = reference.mean(dim=1, keepdim=True).expand_as(reference)
+    assert float(deviation(even, reference, mask, REST)[0].max()) < 1e-25
+    assert float(deviation(even + 0.1, reference, mask, REST)[0].min()) > 1e-3
+
+
+@pytest.mark.parametrize('drift', ['slower', 'faster', 'aside', 'turned'])
+def test_every_kind_of_drift_costs(drift):
+    """A pace alone misses three of the four: what led to missed grasps went on too far, and low."""
+    reference, mask = torch.zeros(1, 3, 7), torch.ones(1, 3, 7, dtype=torch.bool)
+    reference[0, :, 0] = 1.0
+    other = reference.clone()
+    if drift == 'slower':
+        other[0, :, 0] = 0.9
+    elif drift == 'faster':
+        other[0, :, 0] = 1.1
+    else:
+        other[0, :, {'aside': 1, 'turned': 4}[drift]] = 0.1
+    relative, _ = deviation(other, reference, mask, rest=0.0)
+    assert float(relative) == pytest.approx(0.01, rel=1e-5)
+
+
+def test_neither_gripper_nor_what_was_not_executed_counts():
+    """The gripper, and whatever was never executed, NaN included, are left out."""
+    reference, mask = some_actions(0), all_executed()
+    mask[0] = False
+    other = reference.clone()
+    other[..., 6] = 7.0
+    other[0] = float('nan')
+    other.requires_grad_()
+    relative, sums = deviation(other, reference, mask, REST)
+    assert not relative.any()
+    assert sums.error == 0.0
+    (gradient,) = torch.autograd.grad(relative.sum(), other)
+    assert torch.isfinite(gradient).all()
+
+
+def test_a_short_chunk_has_to_be_as_precise_as_its_way_is_short_and_one_at_rest_is_not():
+    """Near a grasp little is moved, and little is too much; at rest noise is left alone."""
+    reference = torch.zeros(3, 2, 7)
+    reference[:, :, 0] = torch.tensor([1.0, 0.2, 0.0])[:, None]
+    mask = torch.ones(3, 2, 7, dtype=torch.bool)
+    rest = rest_displacement(reference.numpy(), mask.numpy())
+    assert rest == pytest.approx(0.25 * np.sqrt((4.0 + 0.16) / 3.0))
+    relative, _ = deviation(reference + 0.01, reference, mask, rest)
+    long, short, none = (float(value) for value in relative)
+    assert short > 10.0 * long
+    assert short < none < 3.0 * short
+
+
+def test_where_nothing_ever_moves_there_is_no_division_by_zero():
+    """A reference at rest everywhere, and a policy that rests too."""
+    still, mask = torch.zeros(1, 3, 7), torch.ones(1, 3, 7, dtype=torch.bool)
+    expected = torch.zeros(1, 3, 7, requires_grad=True)
+    rest = rest_displacement(still.numpy(), mask.numpy())
+    relative, sums = deviation(expected, still, mask, rest)
+    (gradient,) = torch.autograd.grad(relative.sum(), expected)
+    assert not relative.any()
+    assert torch.equal(gradient, torch.zeros_like(gradient))
+    assert np.isnan(sums.pace)
+    assert rest_displacement(still.numpy(), np.zeros((1, 3, 7), bool)) == 0.0
+
+
+def test_nothing_measured_is_not_a_number():
+    """Where nothing is held to a course, the log must not show a perfect one."""
+    assert np.isnan(CourseSums().error)
+    assert np.isnan(CourseSums().pace)
+
+
+def learner_on(policy: ToyPolicy, **settings) -> GrpoLearner:
+    """A learner held to a toy policy of the same weights."""
+    values = {'learning_rate': 3e-3, 'clip_low': 1.0, 'clip_high': 9.0, **settings}
+    return GrpoLearner(policy, GrpoConfig(**values), reference=ToyPolicy())
+
+
+def drifting_batch(policy: ToyPolicy, sign: float):
+    """Toy rollouts whose advantages praise every token above (or below) the middle bin."""
+    batch = batch_of(policy)
+    middle = (batch.tokens.max() - batch.tokens.min()) / 2.0
+    batch.advantages[:] = (sign * (batch.tokens - middle) / middle).astype(np.float32)
+    return batch
+
+
+@pytest.mark.parametrize('sign', [1.0, -1.0])
+def test_a_reward_for_drift_does_not_carry_the_policy_off(sign):
+    """Thirty updates that praise one direction: without the anchor the motion goes there."""
+    error = {}
+    for coefficient in (500.0, 1e-6):
+        policy = ToyPolicy()
+        learner = learner_on(policy, course_coefficient=coefficient)
+        figures = [learner.update(drifting_batch(policy, sign), seed) for seed in range(30)]
+        error[coefficient] = figures[-1].course_error
+    assert error[1e-6] > 0.3
+    assert error[500.0] < 0.05
+
+
+def test_the_loss_holds_half_the_coefficient_times_the_mean_deviation():
+    """With no advantage the penalty is the whole loss, by token, whatever the micro-batches."""
+    losses, vectors = [], []
+    for micro_batch in (1, 5, 1000):
+        policy = ToyPolicy(1)
+        learner = learner_on(policy, micro_batch=micro_batch, minibatches=1, learning_rate=0.0)
+        batch = batch_of(ToyPolicy(1))
+        batch.advantages[:] = 0.0
+        figures = learner.update(batch, seed=0)
+        assert figures.course_error > 0.01
+        wanted = GrpoConfig().course_coefficient / 2.0 * figures.course_error**2
+        losses.append(figures.loss)
+        assert figures.loss == pytest.approx(wanted, rel=1e-5)
+        vectors.append(torch.cat([p.grad.flatten() for p in learner.parameters.values()]))
+    assert losses[1:] == pytest.approx(losses[:1] * 2, rel=1e-5)
+    for other in vectors[1:]:
+        torch.testing.assert_close(other, vectors[0], rtol=1e-4, atol=1e-7)
+
+
+def test_other_rewards_go_without():
+    """`binary` is what the field calls standard RL, and needs no reference."""
+    policy = ToyPolicy()
+    figures = GrpoLearner(policy, GrpoConfig(reward='binary')).update(batch_of(policy), seed=0)
+    assert np.isnan(figures.course_error)
+    assert np.isnan(figures.pace)
+    with pytest.raises(ValueError, match='reference'):
+        GrpoLearner(policy, GrpoConfig())

@@ -93,6 +93,7 @@ class MonitoredRobot:
         self._samples = EpisodeSamples()
         self._origin_ns = 0
         self._newest: tuple[Sample, WatchedJerk] | None = None
+        self._published_ns = 0
         self._level = AlarmLevel.UNKNOWN
         self._off_rate = False
         self._names: list[str] = []
@@ -186,6 +187,7 @@ class MonitoredRobot:
         message.newest_tool_jerk = float(np.linalg.norm(estimate.newest_tool_jerk[:3]))
         message.joint_jerk = estimate.joint_jerk.tolist()
         self._publisher.publish(message)
+        self._published_ns = sample.stamp_ns
         self._plot('tool', message.tool_jerk)
         self._plot('tool_rotation', message.tool_angular_jerk)
         self._plot('share_of_limit', float(watched.share_of_limit.max()))
@@ -232,6 +234,9 @@ class MonitoredRobot:
             return
         self._watch.withdraw_level()
         self._level = AlarmLevel.UNKNOWN
+        if self._published_ns:
+            # Whoever goes by the last JerkState must not take its level for a present one.
+            self._publisher.publish(self._message(None, self._published_ns, _NO_NUMBERS))
         self._diagnostics.report(part, WARNING, trouble)
         self._diagnostics.report(f'{self._name} jerk', WARNING, 'jerk UNKNOWN', measured=True)
 

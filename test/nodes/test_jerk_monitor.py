@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 
 import numpy as np
@@ -243,6 +244,11 @@ def test_the_level_of_a_stream_that_ended_is_withdrawn(ros):
         wait_until(lambda: stage.heard and stage.heard[-1].level == msg.JerkState.LEVEL_OK)
         wait_until(lambda: stage.says('any more') and stage.says('jerk UNKNOWN'))
         assert stage.node._robots[0]._watch.level == AlarmLevel.UNKNOWN
+        wait_until(lambda: stage.heard[-1].level == msg.JerkState.LEVEL_UNKNOWN)
+        last = stage.heard[-1]
+        assert math.isnan(last.tool_jerk)
+        assert math.isnan(last.episode_mean_jerk)
+        assert last.header.stamp == stage.heard[-2].header.stamp
         stage.play(200, 80)
         wait_until(lambda: (OK, 'heard') in stage.said)
         assert stage.node._robots[0]._watch.level == AlarmLevel.OK

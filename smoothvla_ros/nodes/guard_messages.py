@@ -20,10 +20,9 @@ from smoothvla_ros.nodes.stamps import to_nanoseconds, to_stamp
 def named_values(
     names: Sequence[str], values: Sequence[float], wanted: Sequence[str]
 ) -> np.ndarray:
-    """Return the values of the wanted names; fewer where some are not there."""
-    index = {name: number for number, name in enumerate(names)}
-    numbers = (index.get(name, len(values)) for name in wanted)
-    return np.array([values[number] for number in numbers if number < len(values)])
+    """Return the values of the wanted names; NaN where one is not there."""
+    found = dict(zip(names, values, strict=False))
+    return np.array([found.get(name, math.nan) for name in wanted])
 
 
 def from_action_chunk(message: msg.ActionChunk) -> Chunk:

@@ -108,7 +108,7 @@ class MotionGuardNode(AutostartNode):
             self._guard.disarm(now_ns)
             self._answered(now_ns)
             deadline = time.monotonic() + STOP_TIMEOUT_S
-            while self._guard.phase is Phase.STOPPING and time.monotonic() < deadline:
+            while not self._guard.at_rest and time.monotonic() < deadline:
                 time.sleep(1.0 / self._config.rate_hz)
                 self._tick()
 

@@ -10,6 +10,7 @@ from test_guard_limits import sampled_jerk
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.phases import Phase
 from smoothvla_ros.control.motion_guard.refusals import Refusal
+from smoothvla_ros.control.motion_guard.watchdogs import WatchdogLimits
 
 RATE_HZ = 500.0
 PERIOD_S = 1 / RATE_HZ
@@ -20,8 +21,9 @@ SLACK = 1 + 1e-6
 class Streamed(World):
     """A guard that streams to an arm which stands where it is held; `sent` is what it was told."""
 
-    def __init__(self):
-        super().__init__(settings=GuardSettings(rate_hz=RATE_HZ), streams_positions=True)
+    def __init__(self, **arguments):
+        settings = GuardSettings(rate_hz=RATE_HZ)
+        super().__init__(settings=settings, streams_positions=True, **arguments)
         self.held, self.sent = READY, []
 
     def run_held(self, seconds):
@@ -29,7 +31,8 @@ class Streamed(World):
         for _ in range(round(seconds * RATE_HZ)):
             self.now += self.period_ms * MS
             self.guard.hear_joints(self.now, self.now, self.held)
-            self.guard.hear_heartbeat(self.now)
+            if self.hears_heartbeat:
+                self.guard.hear_heartbeat(self.now)
             position = self.guard.tick(self.now).position
             # A controller without interpolation holds its last command where none comes.
             self.sent.append(self.sent[-1] if position is None and self.sent else position)
@@ -134,3 +137,87 @@ def test_arming_anew_lets_a_policy_in_whose_epoch_lies_before():
     here = world.states[-1][0]
     assert world.offer(to_joints(*(here for _ in range(4))), epoch=7) is None
     assert world.guard.epoch == 7
+
+
+@pytest.mark.parametrize('by', ['e_stop', 'disarm', 'no heartbeat', 'clock back'])
+def test_a_chunk_that_waits_for_the_take_over_does_not_make_it_unstoppable(by):
+    """The phase is RUNNING then, but what moves is still the way to where the arm is held."""
+    limits = WatchdogLimits(heartbeat_timeout_s=0.05)
+    world = Streamed(watchdog_limits=limits).faulted_and_held_elsewhere()
+    assert world.guard.clear_fault(world.now) == ''
+    world.run_held(0.1)
+    assert world.guard.offer(world.now, world.chunk(to_joints(*[HELD] * 8))) is None
+    assert world.guard.phase is Phase.RUNNING
+    world.run_held(0.02)
+    if by == 'no heartbeat':
+        world.hears_heartbeat = False
+    elif by == 'clock back':
+        world.now -= 1000 * MS
+    else:
+        assert getattr(world.guard, by)(world.now) == ''
+    world.run_held(1.0)
+    assert world.guard.phase is (Phase.DISARMED if by == 'disarm' else Phase.FAULTED)
+    assert np.abs(world.sent[-1] - HELD).max() > 0.02
+    assert_streamed_inside_of_the_limits(world.sent)
+
+
+def test_a_chunk_that_the_take_over_would_let_grow_old_is_refused():
+    """It would begin where the take-over ends, on what was seen before it."""
+    world = Streamed().faulted_and_held_elsewhere()
+    world.held = READY.copy()
+    world.held[0] += 2.0
+    world.run_held(0.05)
+    assert world.guard.clear_fault(world.now) == ''
+    chunk = world.chunk(to_joints(*[world.held] * 8))
+    assert world.guard.offer(world.now, chunk) is Refusal.OBSERVATION_TOO_OLD
+    assert world.guard.phase is Phase.ARMED
+    world.run_held(5.0)
+    assert world.guard.offer(world.now, world.chunk(to_joints(*[world.held] * 8))) is None
+
+
+def test_a_guard_is_at_rest_when_the_way_of_the_take_over_is_over():
+    """The node sends for as long as it is not: a stream that ends on the way is a stop at once."""
+    world = Streamed().faulted_and_held_elsewhere()
+    assert world.guard.at_rest
+    assert world.guard.clear_fault(world.now) == ''
+    world.run_held(0.15)
+    assert not world.guard.at_rest
+    assert world.guard.disarm(world.now) == ''
+    assert world.guard.phase is Phase.DISARMED
+    assert not world.guard.at_rest
+    while not world.guard.at_rest:
+        world.run_held(PERIOD_S)
+    rests = world.sent[-1]
+    world.run_held(0.1)
+    assert np.array_equal(world.sent[-1], rests)
+    assert_streamed_inside_of_the_limits(world.sent)
+
+
+def test_the_way_of_the_take_over_can_be_stopped_at_every_tick():
+    """At the full limits a profile, whose own are tighter, could not leave it at some ticks."""
+    settings = GuardSettings(rate_hz=100.0, settle_s=0.0, transport_s=0.0)
+    generator = np.random.default_rng(1)
+    for index in range(40):
+        size = 10 ** generator.uniform(-4, 0.3)
+        far = np.zeros(7)
+        far[generator.integers(7)] = size
+        if not index % 2:
+            far = generator.uniform(-1, 1, 7) * size
+        world = World(settings=settings, streams_positions=True)
+        assert world.guard.arm(world.now) == ''
+        world.guard.e_stop(world.now)
+        world.run(0.05)
+        held = np.clip(READY + far, LIMITS.lower, LIMITS.upper)
+        world.guard.hear_joints(world.now, world.now, held)
+        assert world.guard.clear_fault(world.now) == ''
+        way, profile = world.guard._motion, world.guard._profile
+        for tick in range(way.end):
+            assert profile.stopped(way, tick) is not way, (index, tick)
+
+
+@pytest.mark.parametrize('velocity', [np.inf, -np.inf])
+def test_a_velocity_that_is_infinite_is_no_rest(velocity):
+    """A driver that says so is not to be believed, least of all that the arm stands."""
+    world = World()
+    world.guard.hear_joints(world.now, world.now, READY, np.full(7, velocity))
+    assert 'the arm moves' in world.guard.arm(world.now)

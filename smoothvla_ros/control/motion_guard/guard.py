@@ -20,7 +20,7 @@ from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.heard import Heard
 from smoothvla_ros.control.motion_guard.motion import POSITION, Motion, least_duration_s
 from smoothvla_ros.control.motion_guard.phases import Event, Phase, PhaseMachine
-from smoothvla_ros.control.motion_guard.profile import JointProfile
+from smoothvla_ros.control.motion_guard.profile import JointProfile, followable
 from smoothvla_ros.control.motion_guard.refusals import (
     STOPPING,
     Chunk,
@@ -91,6 +91,7 @@ class MotionGuard:
         self._profile = JointProfile(
             limits, self._time.period_s, settings.follow_ticks, settings.horizon_s
         )
+        self._followable = followable(limits, self._time.period_s)
         self._machine = PhaseMachine()
         self._motion = Motion.at_rest(self._time.period_s, (0,), limits.lower)
         self._takeover_ends = 0
@@ -128,6 +129,11 @@ class MotionGuard:
     def lag_rad(self) -> float:
         """How far the commanded joints are from what the chunk asks for, the largest of a joint."""
         return self._lag
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether a guard that takes no chunks has nothing more to send."""
+        return self.phase is not Phase.STOPPING and not self._is_led
 
     def tracking_error_rad(self) -> float:
         """Return how far the measured joints are from the commanded ones, the largest of a joint.
@@ -234,13 +240,23 @@ class MotionGuard:
     def _is_taking_over(self) -> bool:
         return self._time.now_tick < self._takeover_ends
 
+    @property
+    def _is_led(self) -> bool:
+        """Whether the stream leads the arm to where it is taken over."""
+        return self._streams and self._is_taking_over
+
     def _is_moving(self) -> bool:
         return self._time.now_tick < self._motion.end and self.phase is Phase.RUNNING
 
     def _take(self, now_ns: int, chunk: Chunk) -> Refusal | None:
         """Schedule a chunk that passed the rules.  Raises Unreachable."""
         actions = chunk.rows()
-        time_s = self._first_free_tick(now_ns) * self._time.period_s
+        tick = self._first_free_tick(now_ns)
+        time_s = tick * self._time.period_s
+        if self._is_taking_over and self._age_s(chunk, now_ns, tick) > (
+            self._chunk_limits.max_observation_age_s
+        ):
+            return Refusal.OBSERVATION_TOO_OLD
         schedule = self._schedule
         if schedule is None:
             at_rest = self._space.at_rest(self._motion.states[-1, POSITION])
@@ -272,6 +288,12 @@ class MotionGuard:
         self.reason = ''
         return None
 
+    def _age_s(self, chunk: Chunk, now_ns: int, tick: int) -> float:
+        """Return how old what a chunk answers will be at a tick, s."""
+        return (now_ns - chunk.observation_stamp_ns) * 1e-9 + (
+            tick - self._time.now_tick
+        ) * self._time.period_s
+
     def _take_over(self, now_ns: int, event: Event) -> str:
         if self.phase is not (Phase.DISARMED if event is Event.ARM else Phase.FAULTED):
             return f'the guard is {self.phase.name.lower()}'
@@ -287,7 +309,7 @@ class MotionGuard:
                 f'the arm moves, a joint at {measured.speed:.2f} rad/s, more than '
                 f'max_arming_speed_rad_s={self._settings.max_arming_speed_rad_s:g}'
             )
-        if self._is_taking_over and self._streams:
+        if self._is_led:
             return 'the arm is still being taken over; ask again when it has come to rest'
         settling_s, last = self._settling_s(measured.joints), self._motion.states[-1, POSITION]
         self._time.begin(now_ns)
@@ -315,7 +337,7 @@ class MotionGuard:
         if not self.ever_armed:
             return self._settings.settle_s
         distance = np.abs(joints - self._motion.states[-1, POSITION])
-        least_s = least_duration_s(distance, self._limits) + self._settings.transport_s
+        least_s = least_duration_s(distance, self._followable) + self._settings.transport_s
         return max(self._settings.settle_s, least_s + self._time.period_s)
 
     def _pulse(self, now_ns: int, since_last_s: float, late_s: float) -> Pulse:
@@ -348,7 +370,7 @@ class MotionGuard:
 
     def _trip(self, now_ns: int, trip: Trip, reason: str) -> None:
         event = Event.PAUSE if trip in PASSING else Event.FAULT
-        if trip is Trip.CLOCK_WENT_BACK:
+        if trip is Trip.CLOCK_WENT_BACK and not self._streams:
             # A stamp of either clock would be wrong for the other: what was sent ends at rest.
             self.reason = reason
             self._schedule = None
@@ -363,14 +385,12 @@ class MotionGuard:
             return
         self.reason = reason
         self._schedule = None
-        if self._time.now_tick >= self._motion.end:
-            return
-        if was_running:
-            self._replace_motion(self._profile.stopped(self._motion, self._first_free_tick(now_ns)))
-        elif self._streams and self._is_taking_over:
+        if self._is_led:
             tick = self._time.first_free_tick(now_ns)
             self._replace_motion(self._profile.stopped(self._motion, tick))
             self._takeover_ends = self._motion.end
+        elif was_running and self._time.now_tick < self._motion.end:
+            self._replace_motion(self._profile.stopped(self._motion, self._first_free_tick(now_ns)))
 
     def _first_free_tick(self, now_ns: int) -> int:
         return max(self._time.first_free_tick(now_ns), self._takeover_ends)

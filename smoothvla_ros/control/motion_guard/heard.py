@@ -23,9 +23,10 @@ class Measured:
     @property
     def speed(self) -> float:
         """Of the fastest joint whose velocity is known, rad/s; 0 where none is."""
-        if self.velocities is None or not np.isfinite(self.velocities).any():
+        if self.velocities is None:
             return 0.0
-        return float(np.nanmax(np.abs(self.velocities)))
+        known = np.abs(self.velocities[~np.isnan(self.velocities)])
+        return float(known.max(initial=0.0))
 
 
 class Heard:

@@ -41,7 +41,10 @@ class GrpoConfig(RewardSettings):
         'What a reward takes jerk from: the joints as they moved, or the commands',
         choices=JERK_SOURCES,
     )
-    learning_rate: float = setting(8e-5, 'Learning rate of AdamW', minimum=0.0, maximum=1.0)
+    learning_rate: float = setting(1.2e-4, 'Learning rate of AdamW', minimum=0.0, maximum=1.0)
+    warm_up_updates: int = setting(
+        10, 'Optimiser steps over which the learning rate rises', minimum=0, maximum=100_000
+    )
     weight_decay: float = setting(0.0, 'Weight decay of AdamW', minimum=0.0, maximum=1.0)
     frozen: tuple[str, ...] = setting(
         (),
@@ -69,7 +72,7 @@ class GrpoConfig(RewardSettings):
         0.0, 'Weight of the divergence from the starting policy; 0 goes without', minimum=0.0
     )
     course_coefficient: float = setting(
-        15.0,
+        40.0,
         'decoupled: weight of the penalty on expecting a chunk to end elsewhere than the starting '
         'policy does; 0 goes without',
         minimum=0.0,

@@ -128,6 +128,7 @@ class GrpoLearner:
                     batch.take(np.sort(rows)), normaliser
                 )
                 norm = self._clip_gradients()
+                self._warm_up()
                 self.optimiser.step()
                 if steps == 0:
                     first.add(sums)
@@ -232,6 +233,17 @@ class GrpoLearner:
         strayed, course = deviation(statistics.expected_actions, starting, mask, reference.rest)
         weights = mask.sum(dim=(1, 2)).to(strayed)
         return loss + config.course_coefficient / 2.0 * (weights * strayed).sum(), sums, course
+
+    def _warm_up(self) -> None:
+        """Let the learning rate rise to what is configured.
+
+        The first steps of AdamW are as long as the rate allows, however noisy the gradient; later
+        ones average the noise away, and noise is most of a policy gradient.
+        """
+        taken = max((int(state['step']) for state in self.optimiser.state.values()), default=0)
+        share = min(1.0, (taken + 1) / max(self._config.warm_up_updates, 1))
+        for group in self.optimiser.param_groups:
+            group['lr'] = self._config.learning_rate * share
 
     def _clip_gradients(self) -> float:
         norm = float(

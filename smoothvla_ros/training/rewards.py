@@ -46,8 +46,11 @@ class RewardSettings:
     smoothness_clip: float = setting(
         2.0, 'decoupled: largest absolute smoothness score c', minimum=0.0
     )
+    # Of what one changed action does to the estimate of jerk, 40 % falls on its own step, nothing
+    # beyond three steps on either side, and the tokens of a chunk are drawn independently: a score
+    # for a whole chunk is mostly the noise of its other steps (docs/training.md).
     smoothness_credit: str = setting(
-        'chunk',
+        'step',
         'decoupled: what a smoothness score is given to, against the same phase of the group',
         choices=CREDIT,
     )

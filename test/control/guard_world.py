@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from smoothvla_ros.control.motion_guard.controller_model import TrajectoryController
+from smoothvla_ros.control.motion_guard.controller_model import TrajectoryController, sampled_jerk
 from smoothvla_ros.control.motion_guard.guard import MotionGuard
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.joint_positions import JointPositions
 from smoothvla_ros.control.motion_guard.osc_reference import OscParameters, OscReference
+from smoothvla_ros.control.motion_guard.phases import Phase
 from smoothvla_ros.control.motion_guard.refusals import Chunk
 from smoothvla_ros.control.motion_guard.robot import RobotDescription
 from smoothvla_ros.kinematics import InverseKinematics
@@ -21,6 +22,9 @@ LIMITS = PANDA.limits('comfort')
 READY = np.array(PANDA.posture)
 START_NS = 1_790_000_000_000_000_000
 MS = 1_000_000
+SECOND_NS = 1000 * MS
+RELATIVE = 1e-6
+"""By how much of a limit a number may be above it."""
 
 
 def osc_space(limited: bool = True) -> OscReference:
@@ -125,3 +129,48 @@ def swing(step_rad=0.02, steps=8, joint=0):
     targets = np.tile(READY, (steps, 1))
     targets[:, joint] += step_rad * np.arange(1, steps + 1)
     return to_joints(*targets)
+
+
+def running(**arguments):
+    """A world in which the arm moves, fast."""
+    world = World(**arguments).armed()
+    assert world.offer(swing(0.04, 40)) is None
+    world.run(0.5)
+    assert world.guard.phase is Phase.RUNNING
+    assert np.abs(world.states[-1][1]).max() > 0.5
+    return world
+
+
+def assert_stops(world, phase):
+    """The arm comes to rest inside of the limits, stays there, and the guard says its phase."""
+    world.run(0.6)
+    assert world.guard.phase is phase
+    assert not world.moving()
+    assert_inside_of_the_limits(world.signal())
+    rest = world.states[-1][0].copy()
+    world.commands.clear()
+    world.run(0.2)
+    assert world.commands == []
+    np.testing.assert_array_equal(world.states[-1][0], rest)
+
+
+def swing_back(world):
+    targets = np.tile(world.states[-1][0], (8, 1))
+    targets[:, 0] -= 0.02 * np.arange(1, 9)
+    return to_joints(*targets)
+
+
+def assert_inside_of_the_limits(states):
+    """Of every sample; the jerk is the third difference of what the arm was told, at 1 kHz."""
+    positions, velocities, accelerations = states
+    assert np.isfinite(states).all()
+    assert np.all(positions >= LIMITS.lower - RELATIVE)
+    assert np.all(positions <= LIMITS.upper + RELATIVE)
+    assert np.all(np.abs(velocities) <= LIMITS.velocity * (1 + RELATIVE))
+    assert np.all(np.abs(accelerations) <= LIMITS.acceleration * (1 + RELATIVE))
+    jerks = sampled_jerk(positions, 1e-3)
+    # Positions of 3 rad are rounded to 4e-16, which the third difference makes 4e-6 rad/s^3.
+    assert np.all(np.abs(jerks) <= LIMITS.jerk * (1 + RELATIVE) + 1e-5)
+    shares = (np.abs(velocities) / LIMITS.velocity, np.abs(accelerations) / LIMITS.acceleration)
+    shares = [float(share.max()) for share in (*shares, np.abs(jerks) / LIMITS.jerk)]
+    print('largest shares of the limits of velocity, acceleration, jerk:', shares)

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from guard_world import LIMITS, MS, READY, World, osc_space, swing, to_joints
+from guard_world import (
+    LIMITS,
+    MS,
+    READY,
+    RELATIVE,
+    World,
+    assert_inside_of_the_limits,
+    osc_space,
+    swing,
+    to_joints,
+)
 
 from smoothvla_ros.control.motion_guard.controller_model import sampled_jerk
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
@@ -12,28 +22,11 @@ from smoothvla_ros.control.motion_guard.phases import Phase
 from smoothvla_ros.control.motion_guard.refusals import ChunkLimits
 from smoothvla_ros.control.motion_guard.watchdogs import WatchdogLimits
 
-RELATIVE = 1e-6
 # What a chunk may be and how late things may come is another file's: here everything gets through.
 ANYTHING = ChunkLimits(
     max_start_distance_rad=100.0, max_chunk_age_s=10.0, max_observation_age_s=10.0
 )
 PATIENT = WatchdogLimits(max_lag_rad=100.0, max_late_s=10.0, max_tracking_error_rad=100.0)
-
-
-def assert_inside_of_the_limits(states):
-    """Of every sample; the jerk is the third difference of what the arm was told, at 1 kHz."""
-    positions, velocities, accelerations = states
-    assert np.isfinite(states).all()
-    assert np.all(positions >= LIMITS.lower - RELATIVE)
-    assert np.all(positions <= LIMITS.upper + RELATIVE)
-    assert np.all(np.abs(velocities) <= LIMITS.velocity * (1 + RELATIVE))
-    assert np.all(np.abs(accelerations) <= LIMITS.acceleration * (1 + RELATIVE))
-    jerks = sampled_jerk(positions, 1e-3)
-    # Positions of 3 rad are rounded to 4e-16, which the third difference makes 4e-6 rad/s^3.
-    assert np.all(np.abs(jerks) <= LIMITS.jerk * (1 + RELATIVE) + 1e-5)
-    shares = (np.abs(velocities) / LIMITS.velocity, np.abs(accelerations) / LIMITS.acceleration)
-    shares = [float(share.max()) for share in (*shares, np.abs(jerks) / LIMITS.jerk)]
-    print('largest shares of the limits of velocity, acceleration, jerk:', shares)
 
 
 def adversarial_chunk(generator, world):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import test_guard_phases as phases
 import test_guard_profile
-import test_guard_rules as rules
-from test_guard_limits import ANYTHING, assert_inside_of_the_limits, play
+import test_guard_refusals as chunks
+import test_guard_watchdogs as silence
+from guard_world import assert_inside_of_the_limits
+from test_guard_limits import ANYTHING, play
 
 from smoothvla_ros.control.motion_guard import guard, profile, refusals, watchdogs
 from smoothvla_ros.control.motion_guard.guard import MotionGuard
@@ -20,28 +23,35 @@ from smoothvla_ros.control.motion_guard.watchdogs import Trip
 FAILURES = (AssertionError, ValueError, TypeError)
 
 
-@pytest.mark.parametrize('refusal', [r for r in rules.BAD_CHUNKS if r in refusals.RULES])
+def take_away(monkeypatch, module, name):
+    """Judge by all rules of a module but one; their order is put back too."""
+    left = {key: rule for key, rule in module.RULES.items() if key is not name}
+    assert len(left) == len(module.RULES) - 1
+    monkeypatch.setattr(module, 'RULES', left)
+
+
+@pytest.mark.parametrize('refusal', [r for r in chunks.BAD_CHUNKS if r in refusals.RULES])
 def test_refusal(monkeypatch, refusal):
     """Without the rule the chunk is taken, or refused for something else."""
-    monkeypatch.delitem(refusals.RULES, refusal)
+    take_away(monkeypatch, refusals, refusal)
     with pytest.raises(FAILURES):
-        rules.test_bad_chunk_moves_nothing(refusal)
+        chunks.test_bad_chunk_moves_nothing(refusal)
 
 
 @pytest.mark.parametrize(
     ('refusal', 'test'),
     [
-        (Refusal.NOT_ARMED, rules.test_disarming_stops_and_then_takes_no_chunk),
-        (Refusal.NO_HEARTBEAT, rules.test_chunk_without_a_heartbeat_is_refused),
-        (Refusal.OLD_EPOCH, rules.test_old_epoch_is_refused_and_a_new_one_only_at_rest),
-        (Refusal.NEW_EPOCH_IN_MOTION, rules.test_old_epoch_is_refused_and_a_new_one_only_at_rest),
-        (Refusal.DUPLICATE, rules.test_same_chunk_again_is_taken_once_and_older_ones_never),
-        (Refusal.OUT_OF_ORDER, rules.test_same_chunk_again_is_taken_once_and_older_ones_never),
+        (Refusal.NOT_ARMED, phases.test_disarming_stops_and_then_takes_no_chunk),
+        (Refusal.NO_HEARTBEAT, chunks.test_chunk_without_a_heartbeat_is_refused),
+        (Refusal.OLD_EPOCH, chunks.test_old_epoch_is_refused_and_a_new_one_only_at_rest),
+        (Refusal.NEW_EPOCH_IN_MOTION, chunks.test_old_epoch_is_refused_and_a_new_one_only_at_rest),
+        (Refusal.DUPLICATE, chunks.test_same_chunk_again_is_taken_once_and_older_ones_never),
+        (Refusal.OUT_OF_ORDER, chunks.test_same_chunk_again_is_taken_once_and_older_ones_never),
     ],
 )
 def test_refusal_by_order(monkeypatch, refusal, test):
     """Epochs, sequence numbers, and who may send at all."""
-    monkeypatch.delitem(refusals.RULES, refusal)
+    take_away(monkeypatch, refusals, refusal)
     with pytest.raises(FAILURES):
         test()
 
@@ -50,35 +60,35 @@ def test_distance_from_the_arm(monkeypatch):
     """A chunk may begin anywhere."""
     monkeypatch.setattr(guard, 'ChunkLimits', lambda: ANYTHING)
     with pytest.raises(FAILURES):
-        rules.test_bad_chunk_moves_nothing(Refusal.TOO_FAR_FROM_ARM)
+        chunks.test_bad_chunk_moves_nothing(Refusal.TOO_FAR_FROM_ARM)
 
 
 def test_reach(monkeypatch):
     """A chunk may lead anywhere."""
     monkeypatch.setattr(JointPositions, 'require_reachable', lambda *_: None)
     with pytest.raises(FAILURES):
-        rules.test_bad_chunk_moves_nothing(Refusal.UNREACHABLE)
+        chunks.test_bad_chunk_moves_nothing(Refusal.UNREACHABLE)
 
 
 WATCHED = {
-    Trip.NO_JOINT_STATES: rules.test_frozen_stamp_counts_as_silence,
-    Trip.NO_HEARTBEAT: lambda: rules.test_watchdog_stops_and_latches(
+    Trip.NO_JOINT_STATES: silence.test_frozen_stamp_counts_as_silence,
+    Trip.NO_HEARTBEAT: lambda: silence.test_watchdog_stops_and_latches(
         Trip.NO_HEARTBEAT, lambda world: setattr(world, 'hears_heartbeat', False)
     ),
-    Trip.TRACKING: lambda: rules.test_watchdog_stops_and_latches(
+    Trip.TRACKING: lambda: silence.test_watchdog_stops_and_latches(
         Trip.TRACKING, lambda world: setattr(world, 'offset', np.full(7, 0.2))
     ),
-    Trip.LAG: rules.test_lag_beyond_its_limit_is_a_fault,
-    Trip.NO_CHUNK: rules.test_silence_of_the_policy_pauses,
-    Trip.OVERRUN: rules.test_loop_that_is_far_too_late_is_a_fault,
-    Trip.CLOCK_WENT_BACK: lambda: rules.test_clock_that_jumps_back_is_a_fault(False),
+    Trip.LAG: silence.test_lag_beyond_its_limit_is_a_fault,
+    Trip.NO_CHUNK: silence.test_silence_of_the_policy_pauses,
+    Trip.OVERRUN: silence.test_loop_that_is_far_too_late_is_a_fault,
+    Trip.CLOCK_WENT_BACK: lambda: silence.test_clock_that_jumps_back_is_a_fault(False),
 }
 
 
 @pytest.mark.parametrize('trip', watchdogs.RULES)
 def test_watchdog(monkeypatch, trip):
     """Every watchdog has its test, and the test needs it."""
-    monkeypatch.delitem(watchdogs.RULES, trip)
+    take_away(monkeypatch, watchdogs, trip)
     with pytest.raises(FAILURES):
         WATCHED[trip]()
 
@@ -93,7 +103,7 @@ def test_latch(monkeypatch, moving):
 
     monkeypatch.setattr(PhaseMachine, 'handle', forgetful)
     with pytest.raises(FAILURES):
-        rules.test_emergency_stop_latches(moving)
+        phases.test_emergency_stop_latches(moving)
 
 
 def test_jerk_norm(monkeypatch):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from guard_world import LIMITS, MS, READY, World, swing, to_joints
-from test_guard_limits import sampled_jerk
 
+from smoothvla_ros.control.motion_guard.controller_model import sampled_jerk
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.phases import Phase
 from smoothvla_ros.control.motion_guard.refusals import Refusal

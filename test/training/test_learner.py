@@ -241,6 +241,39 @@ def test_gradients_are_clipped_before_the_step():
     assert float(norm) == pytest.approx(0.5, rel=1e-3)
 
 
+def test_the_learning_rate_rises_from_the_first_step_on():
+    """A share of the rate at first, all of it from the last warm-up step on; zero steps: all."""
+    rates = {}
+    for steps in (0, 1, 4):
+        policy = ToyPolicy()
+        config = GrpoConfig(
+            course_coefficient=0.0, learning_rate=8e-3, warm_up_updates=steps, minibatches=1
+        )
+        learner = GrpoLearner(policy, config)
+        rates[steps] = []
+        for _ in range(6):
+            learner.update(batch_of(policy), seed=0)
+            rates[steps].append(learner.optimiser.param_groups[0]['lr'])
+    np.testing.assert_allclose(rates[4], [2e-3, 4e-3, 6e-3, 8e-3, 8e-3, 8e-3])
+    np.testing.assert_allclose(rates[1], 8e-3)
+    np.testing.assert_allclose(rates[0], 8e-3)
+
+
+def test_the_first_step_is_as_short_as_its_share_of_the_rate():
+    """The warm-up reaches the weights: AdamW's first step is as long as its rate."""
+    moved = {}
+    for steps in (1, 10):
+        policy = ToyPolicy()
+        before = torch.nn.utils.parameters_to_vector(policy.module.parameters()).detach().clone()
+        config = GrpoConfig(
+            course_coefficient=0.0, learning_rate=1e-2, warm_up_updates=steps, minibatches=1
+        )
+        GrpoLearner(policy, config).update(batch_of(policy), seed=0)
+        after = torch.nn.utils.parameters_to_vector(policy.module.parameters()).detach()
+        moved[steps] = float((after - before).abs().max())
+    assert moved[10] == pytest.approx(0.1 * moved[1], rel=1e-3)
+
+
 def test_divergence_stops_the_run_before_the_weights_are_lost():
     """A gradient that is not finite is a user error, and the step is not taken."""
     policy = ToyPolicy()

@@ -15,7 +15,7 @@ from scipy.interpolate import CubicSpline
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.smoothness import EstimatorSettings, mean_jerk, tool_jerk
 from smoothvla_ros.training.outcomes import GroupOutcome, RolloutOutcome, TaskReference
-from smoothvla_ros.training.rewards import RewardSettings, decoupled
+from smoothvla_ros.training.rewards import CREDIT, RewardSettings, decoupled
 
 CHUNK, PERIOD_S = 8, 0.05
 ARM = Arm.panda()
@@ -74,18 +74,25 @@ def gains(group: list[np.ndarray], change, **settings) -> list[float]:
     return gained
 
 
+@pytest.mark.parametrize('credited', CREDIT)
 @pytest.mark.parametrize('factor', [1.03, 1.06, 1.1, 1.15])
-def test_slowing_a_real_rollout_gains_nothing(group, factor):
+def test_slowing_a_real_rollout_gains_nothing(group, factor, credited):
     """The same path a little slower, within what `slow_limit` lets pass."""
-    paid = gains(group, lambda joints: slowed(joints, factor), pace_exponent=0.0)
-    neutral = gains(group, lambda joints: slowed(joints, factor))
-    assert np.mean(paid) > 0.1
-    assert np.mean(neutral) < 0.0
+
+    def gained(**settings) -> float:
+        change = gains(
+            group, lambda joints: slowed(joints, factor), smoothness_credit=credited, **settings
+        )
+        return float(np.mean(change))
+
+    assert gained(pace_exponent=0.0) > 0.05
+    assert gained() < 0.0
 
 
+@pytest.mark.parametrize('credited', CREDIT)
 @pytest.mark.parametrize('factor', [1.3, 1.6])
 @pytest.mark.parametrize('start', [0.0, 0.3, 0.6])
-def test_slowing_a_part_of_a_real_rollout_gains_nothing(group, start, factor):
+def test_slowing_a_part_of_a_real_rollout_gains_nothing(group, start, factor, credited):
     """A quarter of the path more slowly: less jerk there, and more than that is charged to all."""
 
     def slow_part(joints: np.ndarray) -> np.ndarray:
@@ -98,5 +105,6 @@ def test_slowing_a_part_of_a_real_rollout_gains_nothing(group, start, factor):
         )
         return CubicSpline(np.arange(len(joints)), joints)(at)
 
-    assert np.mean(gains(group, slow_part, pace_exponent=0.0)) > 0.0
-    assert np.mean(gains(group, slow_part)) < 0.0
+    paid = gains(group, slow_part, smoothness_credit=credited, pace_exponent=0.0)
+    assert np.mean(paid) > 0.0
+    assert np.mean(gains(group, slow_part, smoothness_credit=credited)) < 0.0

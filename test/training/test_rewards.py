@@ -238,6 +238,19 @@ def test_chunk_credit_blames_the_jerky_chunk():
     assert not whole.informative
 
 
+def test_step_credit_blames_the_jerky_step():
+    """Two rollouts of equal mean jerk, each with one rough step: that step alone is scored down."""
+    spike = np.ones(16)
+    spike[3] = 5.0
+    early = rollout(True, 10.0, steps=16, profile=spike)
+    late = rollout(True, 10.0, steps=16, profile=np.roll(spike, 8))
+    result = credit([early, late], smoothness_credit='step', smoothness_weight=0.3)
+    assert np.flatnonzero(result.advantages[0] < 0.0).tolist() == [3]
+    assert np.flatnonzero(result.advantages[0] > 0.0).tolist() == [11]
+    np.testing.assert_allclose(result.advantages[1], -result.advantages[0])
+    assert result.informative
+
+
 @pytest.mark.parametrize(
     ('name', 'jerk', 'success', 'informative'),
     [

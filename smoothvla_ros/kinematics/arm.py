@@ -18,6 +18,9 @@ from smoothvla_ros.kinematics.robot_descriptions import robot_description
 # further out.
 PANDA_GRIP_SITE_OFFSET = (0.0, 0.0, 0.0965)
 
+# Pinocchio's models of a joint that slides.
+_SLIDING = {f'JointModel{kind}' for kind in ('PX', 'PY', 'PZ', 'PrismaticUnaligned')}
+
 
 class Arm:
     """The joints between a base and a tool frame; every other joint of the URDF is locked.
@@ -119,6 +122,13 @@ class Arm:
     def joint_names(self) -> tuple[str, ...]:
         """Names of the n joints, in the order of every joint vector."""
         return self._joint_names
+
+    @property
+    def sliding_joints(self) -> frozenset[str]:
+        """Names of the joints whose position is a length in metres instead of an angle."""
+        model = self._model
+        kinds = {n: model.joints[model.getJointId(n)].shortname() for n in self._joint_names}
+        return frozenset(name for name, kind in kinds.items() if kind in _SLIDING)
 
     def joint_indices(self, names: Sequence[str]) -> np.ndarray:
         """Return where this arm's joints stand in `names`, such as a JointState's: int [n].

@@ -49,6 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--tool', metavar='LINK', help='link of --urdf that is the tool')
     parser.add_argument('--base', metavar='LINK', help='link of --urdf that all is seen from')
+    parser.add_argument(
+        '--joints',
+        metavar='NAMES',
+        help='without a model: the joints to look at, a,b,c (default: all that move together)',
+    )
     for field in dataclasses.fields(AnalysisSettings):
         option = f'--{field.name.removesuffix("_s").replace("_", "-")}'
         text = f'{field.metadata["description"]} (default: %(default)s)'
@@ -105,6 +110,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _robot(arguments: argparse.Namespace) -> Robot:
+    if arguments.joints is not None:
+        if arguments.robot is not None or arguments.urdf is not None:
+            raise UserError('--joints is for recordings without a model, which names its own')
+        return Robot(joints=_names(arguments.joints))
     if arguments.robot is not None:
         if arguments.tool is not None or arguments.base is not None:
             raise UserError('--tool and --base are named by the file of --robot; leave them out')
@@ -124,6 +133,13 @@ def _robot(arguments: argparse.Namespace) -> Robot:
     if arguments.tool is None:
         raise UserError(f'--urdf {arguments.urdf} needs --tool: the link whose jerk is wanted')
     return Robot(Arm.from_urdf(arguments.urdf, arguments.tool, base_frame=arguments.base))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(',')))
+    if not all(names):
+        raise UserError(f'--joints {text!r} has an empty name; give names as a,b,c')
+    return names
 
 
 def robot_file(name: str) -> Path:

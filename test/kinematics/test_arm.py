@@ -92,6 +92,7 @@ def test_any_urdf_with_sliding_and_unlimited_joints(urdf):
     """A continuous joint, which Pinocchio holds as cosine and sine, is a plain angle here."""
     arm = Arm.from_urdf(urdf, 'hook')
     assert arm.joint_names == ('lift', 'turn', 'swing')
+    assert arm.sliding_joints == {'lift'}
     lift, turn, swing = 0.7, 4.0, 0.3
     position, _ = arm.tool_pose(np.array([lift, turn, swing]))
     reach = 0.5 * math.cos(swing)

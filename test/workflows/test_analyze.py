@@ -227,6 +227,9 @@ def test_a_recording_written_backwards_is_that_motion(tmp_path):
         (np.arange(400) * 0.01, ['--topic', 'arm'], "JointState on 'arm'"),
         (np.arange(400) * 0.01, ['--urdf', 'none.urdf', '--tool', 'x'], 'does not exist'),
         (np.arange(400) * 0.01, ['--tool', 'x'], 'give --urdf'),
+        (np.arange(400) * 0.01, ['--joints', 'a,c'], "no joint 'c'; its joints are a, b"),
+        (np.arange(400) * 0.01, ['--joints', 'a,'], 'give names as a,b,c'),
+        (np.arange(400) * 0.01, ['--joints', 'a', '--robot', 'panda'], 'without a model'),
         (np.arange(400) * 0.01, ['--json', '/dev/null/x'], 'cannot be written'),
     ],
 )
@@ -264,3 +267,40 @@ def test_a_urdf_of_any_robot(tmp_path):
     urdf = str(robot_description('panda_description/urdf/panda.urdf'))
     (found,) = analysed(tmp_path, str(bag), '--urdf', urdf, '--tool', 'panda_link8')['bags']
     assert found['tool']['translation']['peak'] > 0.5
+
+
+def test_joints_are_chosen_by_name_without_a_model(tmp_path):
+    """Wheels that share the topic and a stamp are left out, in the order that was asked for."""
+    time = np.arange(1200) * 0.01
+    positions = np.column_stack([20.0 * time, motion(time)[:, :2]])
+    bag = write_bag(tmp_path / 'bag', time, positions, ['wheel', 'shoulder', 'elbow'])
+    (found,) = analysed(tmp_path, str(bag), '--joints', 'elbow, shoulder')['bags']
+    (whole,) = analysed(tmp_path, str(bag))['bags']
+    assert list(found['joints']) == ['elbow', 'shoulder']
+    assert list(whole['joints']) == ['wheel', 'shoulder', 'elbow']
+    assert found['joints']['elbow'] == whole['joints']['elbow']
+    assert len(found['segments']) == 3 != len(whole['segments'])
+
+
+def test_jerk_of_a_joint_that_slides_is_in_metres(tmp_path, capsys):
+    """In the table of one recording, of two side by side, and on the page."""
+    urdf = tmp_path / 'crane.urdf'
+    urdf.write_text(
+        """<robot name="crane"><link name="base"/><link name="mast"/><link name="hook"/>
+        <joint name="lift" type="prismatic"><parent link="base"/><child link="mast"/>
+        <axis xyz="0 0 1"/><limit lower="0" upper="2" effort="1" velocity="1"/></joint>
+        <joint name="turn" type="revolute"><parent link="mast"/><child link="hook"/>
+        <axis xyz="0 1 0"/><limit lower="-2" upper="2" effort="1" velocity="1"/></joint></robot>"""
+    )
+    time = np.arange(1200) * 0.01
+    positions = motion(time)[:, :2]
+    bags = [str(write_bag(tmp_path / name, time, positions, ['lift', 'turn'])) for name in 'ab']
+    report = tmp_path / 'page.html'
+    analysed(tmp_path, *bags, '--urdf', str(urdf), '--tool', 'hook', '--report', str(report))
+    said = capsys.readouterr().out
+    assert said.count('lift  m/s^3') == said.count('turn  rad/s^3') == 3
+    page = report.read_text()
+    assert re.findall(r'(lift|turn) <span class="unit">([^<]*)</span>', page)[:2] == [
+        ('lift', 'm/s³'),
+        ('turn', 'rad/s³'),
+    ]

@@ -134,8 +134,7 @@ def analyse(
     """
     with Bag(path) as bag:
         topic = require_joint_topic(bag, topic_name)
-        wanted = None if robot.arm is None else robot.arm.joint_names
-        stream = JointStream(bag, topic, wanted)
+        stream = JointStream(bag, topic, robot.wanted)
         return _Analysis(path, topic.name, topic.messages, stream, settings, robot, progress).run()
 
 

@@ -81,7 +81,7 @@ class Comparison:
 def measures(analyses: Sequence[BagAnalysis]) -> list[Measure]:
     """Return the means that all of the recordings have: of the tool, then joint by joint."""
     shared = [
-        Measure(name, 'rad/s^3')
+        Measure(name, analyses[0].robot.unit(name))
         for name in analyses[0].names
         if all(name in analysis.names for analysis in analyses)
     ]

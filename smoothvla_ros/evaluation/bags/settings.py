@@ -34,10 +34,22 @@ class Robot:
     """Whose joints they are.
 
     arm: with it the tool's jerk is known; None for joints alone.
-    limits: joint name -> greatest allowed jerk, rad/s^3; empty where nobody said.
+    limits: joint name -> greatest allowed jerk, `unit`; empty where nobody said.
     limits_of: whose limits they are, for the page.
+    joints: without an arm, the names of those to look at; empty for all that move together.
     """
 
     arm: Arm | None = None
     limits: dict[str, float] = field(default_factory=dict)
     limits_of: str = ''
+    joints: tuple[str, ...] = ()
+
+    @property
+    def wanted(self) -> tuple[str, ...] | None:
+        """The joints to look at; None for all that move together."""
+        return self.arm.joint_names if self.arm is not None else self.joints or None
+
+    def unit(self, joint: str) -> str:
+        """Return the unit of a joint's jerk. Without a model nobody knows which of them slide."""
+        slides = self.arm is not None and joint in self.arm.sliding_joints
+        return 'm/s^3' if slides else 'rad/s^3'

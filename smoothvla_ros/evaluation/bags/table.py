@@ -65,7 +65,7 @@ def rows(analysis: BagAnalysis) -> list[tuple[str, str, dict[str, float], float]
         found.append(('tool rotation', 'rad/s^3', analysis.tool[1], math.nan))
     for index, name in enumerate(analysis.names):
         share = analysis.share_of_limit(index)
-        found.append((name, 'rad/s^3', analysis.joints[index], share))
+        found.append((name, analysis.robot.unit(name), analysis.joints[index], share))
     return found
 
 

@@ -45,8 +45,11 @@ def jerk_after(environment: Environment, name: EpisodeName, actions: np.ndarray)
     return jerk[1:, :3]
 
 
-def actions_of(environment: Environment, name: EpisodeName) -> np.ndarray:
-    """Return what the shipped policy does in a scene until it has solved it [T, 7]."""
+def solution(environment: Environment, name: EpisodeName) -> np.ndarray:
+    """Return what the shipped policy does in a scene until it has solved it [T, 7].
+
+    Raises RuntimeError where it does not.
+    """
     policy = load_policy('default', 'cpu')
     environment.reset(name)
     actions: list[np.ndarray] = []
@@ -56,16 +59,17 @@ def actions_of(environment: Environment, name: EpisodeName) -> np.ndarray:
             actions.append(action)
             if environment.step(action):
                 return np.array(actions)
-    return np.array(actions)
+    raise RuntimeError(f'the shipped policy did not solve {name}')
 
 
 def response(environment: Environment, name: EpisodeName) -> list[np.ndarray]:
     """Return the squared change of jerk around each changed action, arrays [2 * REACH + 1]."""
     generator = np.random.default_rng([SEED, name.task, name.init_state])
-    actions = actions_of(environment, name)
+    actions = solution(environment, name)
     unchanged = jerk_after(environment, name, actions)
     squares = []
-    for step in generator.integers(REACH + 4, len(actions) - 2 * REACH, CHANGES):
+    steps = np.arange(REACH + 4, len(actions) - 2 * REACH)
+    for step in generator.choice(steps, CHANGES, replace=False):
         changed = actions[: step + 2 * REACH].copy()
         changed[step, :3] += CHANGE * generator.choice([-1.0, 1.0], 3)
         jerk = jerk_after(environment, name, changed)

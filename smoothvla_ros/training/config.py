@@ -42,7 +42,7 @@ class GrpoConfig(RewardSettings):
         choices=JERK_SOURCES,
     )
     learning_rate: float = setting(1.2e-4, 'Learning rate of AdamW', minimum=0.0, maximum=1.0)
-    warm_up_updates: int = setting(
+    warm_up_steps: int = setting(
         10, 'Optimiser steps over which the learning rate rises', minimum=0, maximum=100_000
     )
     weight_decay: float = setting(0.0, 'Weight decay of AdamW', minimum=0.0, maximum=1.0)

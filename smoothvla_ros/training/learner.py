@@ -241,7 +241,7 @@ class GrpoLearner:
         ones average the noise away, and noise is most of a policy gradient.
         """
         taken = max((int(state['step']) for state in self.optimiser.state.values()), default=0)
-        share = min(1.0, (taken + 1) / max(self._config.warm_up_updates, 1))
+        share = min(1.0, (taken + 1) / max(self._config.warm_up_steps, 1))
         for group in self.optimiser.param_groups:
             group['lr'] = self._config.learning_rate * share
 

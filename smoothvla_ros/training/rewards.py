@@ -46,9 +46,9 @@ class RewardSettings:
     smoothness_clip: float = setting(
         2.0, 'decoupled: largest absolute smoothness score c', minimum=0.0
     )
-    # Of what one changed action does to the estimate of jerk, 40 % falls on its own step, nothing
-    # beyond three steps on either side, and the tokens of a chunk are drawn independently: a score
-    # for a whole chunk is mostly the noise of its other steps (docs/training.md).
+    # An action changes the jerk of its own step most, and of none beyond three on either side; the
+    # steps of a chunk that is decoded in parallel are drawn independently. A score for the whole
+    # chunk is mostly the noise of its other steps (docs/training.md).
     smoothness_credit: str = setting(
         'step',
         'decoupled: what a smoothness score is given to, against the same phase of the group',
@@ -191,7 +191,7 @@ def decoupled(group: GroupOutcome, settings: RewardSettings) -> GroupCredit:
         smoothness = settings.smoothness_weight * allowed * success[index]
         advantages.append(task[index] + np.repeat(smoothness, jerk[index].lengths))
     mixed = success.any() and not success.all()
-    # Of what is scored: rollouts may be equally rough as a whole and differ chunk by chunk.
+    # Of what is scored: rollouts may be equally rough as a whole and differ step by step.
     spreads = profile_spread(jerk, compared) > floor
     informative = mixed or (settings.smoothness_weight > 0.0 and spreads)
     return GroupCredit(

@@ -59,3 +59,14 @@ def write_bag(
             )
             writer.write(connection, 10**18 + round(at * 1e9), content)
     return path
+
+
+def write_messages(path: Path, messages: list[tuple[float, list[str], np.ndarray]]) -> Path:
+    """Write (stamp s, names, positions) of several publishers on /joint_states, as they came."""
+    with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        connection = writer.add_connection('/joint_states', _TYPE, typestore=STORE)
+        for stamp, names, positions in messages:
+            stamp_ns = round(stamp * 1e9)
+            content = serialised(stamp_ns, names, positions)
+            writer.write(connection, 10**18 + stamp_ns, content)
+    return path

@@ -216,7 +216,7 @@ def test_greedy_jerk_falls_in_the_toy_world(tmp_path, credit):
         course_coefficient=0.0,
         smoothness_weight=0.9,
         learning_rate=3e-2,
-        warm_up_updates=0,
+        warm_up_steps=0,
     )
     run = Run(tmp_path, config)
     with torch.no_grad():

@@ -247,7 +247,7 @@ def test_the_learning_rate_rises_from_the_first_step_on():
     for steps in (0, 1, 4):
         policy = ToyPolicy()
         config = GrpoConfig(
-            course_coefficient=0.0, learning_rate=8e-3, warm_up_updates=steps, minibatches=1
+            course_coefficient=0.0, learning_rate=8e-3, warm_up_steps=steps, minibatches=1
         )
         learner = GrpoLearner(policy, config)
         rates[steps] = []
@@ -266,7 +266,7 @@ def test_the_first_step_is_as_short_as_its_share_of_the_rate():
         policy = ToyPolicy()
         before = torch.nn.utils.parameters_to_vector(policy.module.parameters()).detach().clone()
         config = GrpoConfig(
-            course_coefficient=0.0, learning_rate=1e-2, warm_up_updates=steps, minibatches=1
+            course_coefficient=0.0, learning_rate=1e-2, warm_up_steps=steps, minibatches=1
         )
         GrpoLearner(policy, config).update(batch_of(policy), seed=0)
         after = torch.nn.utils.parameters_to_vector(policy.module.parameters()).detach()

@@ -74,9 +74,9 @@ def gains(group: list[np.ndarray], change, **settings) -> list[float]:
     return gained
 
 
-@pytest.mark.parametrize('credited', CREDIT)
+@pytest.mark.parametrize(('credited', 'least'), [('episode', 0.1), ('chunk', 0.1), ('step', 0.05)])
 @pytest.mark.parametrize('factor', [1.03, 1.06, 1.1, 1.15])
-def test_slowing_a_real_rollout_gains_nothing(group, factor, credited):
+def test_slowing_a_real_rollout_gains_nothing(group, factor, credited, least):
     """The same path a little slower, within what `slow_limit` lets pass."""
 
     def gained(**settings) -> float:
@@ -85,7 +85,7 @@ def test_slowing_a_real_rollout_gains_nothing(group, factor, credited):
         )
         return float(np.mean(change))
 
-    assert gained(pace_exponent=0.0) > 0.05
+    assert gained(pace_exponent=0.0) > least
     assert gained() < 0.0
 
 

@@ -25,7 +25,7 @@ from smoothvla_ros.smoothness import (
 )
 
 sys.path.append(str(Path(__file__).parents[1] / 'recordings'))
-from bags import write_bag
+from bags import write_bag, write_messages
 
 NAMES = [f'panda_joint{i}' for i in range(1, 8)]
 HOME = np.array([0.0, -0.3, 0.1, -2.0, 0.0, 2.0, 0.7])
@@ -280,6 +280,21 @@ def test_joints_are_chosen_by_name_without_a_model(tmp_path):
     assert list(whole['joints']) == ['wheel', 'shoulder', 'elbow']
     assert found['joints']['elbow'] == whole['joints']['elbow']
     assert len(found['segments']) == 3 != len(whole['segments'])
+
+
+def test_joints_of_several_publishers(tmp_path, capsys):
+    """An arm that speaks long after a gripper is found; joints that never come together are not."""
+    finger = [(0.01 * i, ['finger'], np.zeros(1)) for i in range(9000)]
+    time = 90.0 + np.arange(400) * 0.01
+    moving = motion(time - 90.0)[:, :2]
+    arm = [(t, ['shoulder', 'elbow'], p) for t, p in zip(time.tolist(), moving, strict=True)]
+    bag = str(write_messages(tmp_path / 'bag', [*finger, *arm]))
+    (found,) = analysed(tmp_path, bag, '--joints', 'elbow')['bags']
+    assert list(found['joints']) == ['elbow']
+    assert found['samples'] == 400
+    assert found['notes'] == ['9000 messages have other joints than elbow: ignored']
+    assert main(['analyze', bag, '--joints', 'elbow,finger', '--no-report']) == 2
+    assert 'they come from several publishers' in capsys.readouterr().err
 
 
 def test_jerk_of_a_joint_that_slides_is_in_metres(tmp_path, capsys):

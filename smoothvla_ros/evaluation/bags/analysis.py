@@ -321,7 +321,8 @@ class _Analysis:
         said.append(
             (
                 bool(quiet),
-                f'hardly more than encoder noise ({floor:.2g} rad/s^3): {", ".join(quiet)}',
+                f'hardly more than encoder noise ({floor:.2g} {self._robot.units(quiet)}): '
+                f'{", ".join(quiet)}',
             )
         )
         return [text for happened, text in said if happened]

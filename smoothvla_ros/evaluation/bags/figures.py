@@ -38,7 +38,8 @@ def curves(analysis: BagAnalysis) -> bytes:
         colours = colormaps[JERK_COLOURS](np.linspace(0.0, 0.92, count))
         for joint, name in enumerate(analysis.names):
             _curve(panels[-1], time, values[:, joint], colours[joint], name)
-        panels[-1].set_ylabel(f'joint jerk, {_units(analysis)}')
+        units = analysis.robot.units(analysis.names).replace('^3', '³')
+        panels[-1].set_ylabel(f'joint jerk, {units}')
         panels[-1].axhline(analysis.noise_floor, color=FAINT, linestyle=':', linewidth=1.2)
         if analysis.noise_floor > 0:
             panels[-1].set_yscale('log')
@@ -51,11 +52,6 @@ def curves(analysis: BagAnalysis) -> bytes:
                 axes.axvspan(segment.start_s, segment.end_s, color=FAINT, alpha=0.12, linewidth=0)
         drawing.legend(*panels[-1].get_legend_handles_labels(), loc='outside lower center', ncols=4)
         return png(drawing)
-
-
-def _units(analysis: BagAnalysis) -> str:
-    units = {analysis.robot.unit(name) for name in analysis.names}
-    return ' and '.join(sorted(units, reverse=True)).replace('^3', '³')
 
 
 def path(analysis: BagAnalysis) -> bytes:

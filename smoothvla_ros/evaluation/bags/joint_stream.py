@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 
 import numpy as np
 
@@ -17,6 +17,8 @@ _LATE_NS = 500_000_000
 _LONG_NS = 1_000_000_000_000_000
 # Samples held back at the end of a block, in case a late one comes with the next.
 _HELD_BACK = 64
+# Blocks in which joints that were asked for may first appear: seconds of reading, minutes at 1 kHz.
+_SEARCHED_BLOCKS = 64
 _NANOSECONDS = 1e-9
 
 
@@ -50,10 +52,9 @@ class JointStream:
         self._place = f'{bag.path}: {topic.name}'
         messages = bag.messages([topic.name])
         self._blocks = joint_samples(messages)
-        self._head = self._first_block()
-        self.names = self._choose(wanted)
         self.sorted = self.others = self.unstamped = self.messages = 0
-        first = next(piece for block in self._head for piece in block if self._holds(piece))
+        self._head, first = self._first_block(wanted)
+        self.names = first.names if wanted is None else tuple(wanted)
         self.reception_times = not first.stamps_ns.any()
         stamps_ns = self._stamps(first)
         known = stamps_ns[stamps_ns != 0]
@@ -70,7 +71,7 @@ class JointStream:
         Raises UserError where the recording is damaged.
         """
         held: StampedJoints | None = None
-        for block in chain.from_iterable(chain(self._head, self._blocks)):
+        for block in chain.from_iterable(chain([self._head], self._blocks)):
             self.messages += len(block.stamps_ns)
             if not self._holds(block):
                 self.others += len(block.stamps_ns)
@@ -87,31 +88,35 @@ class JointStream:
         if held is not None:
             yield held
 
-    def _first_block(self) -> list[tuple[JointSamples, ...]]:
-        """Return the blocks up to the first with joint positions."""
-        head: list[tuple[JointSamples, ...]] = []
-        for block in self._blocks:
-            head.append(block)
-            if any(_usable(piece) for piece in block):
-                return head
-        raise UserError(
-            f'{self._place} has JointState without joint positions; record a topic that has '
-            'name and position filled'
-        )
+    def _first_block(
+        self, wanted: Sequence[str] | None
+    ) -> tuple[tuple[JointSamples, ...], JointSamples]:
+        """Return the first block with the joints wanted, and the samples in it that have them.
 
-    def _choose(self, wanted: Sequence[str] | None) -> tuple[str, ...]:
-        """Return the joints' names: those wanted, or the largest set that comes together."""
-        if wanted is None:
-            return next(piece for piece in self._head[-1] if _usable(piece)).names
-        known: set[str] = set()
-        for block in self._head:
+        What comes before it is of others: counted, and not kept.
+        """
+        known: dict[str, None] = {}
+        for block in islice(self._blocks, _SEARCHED_BLOCKS):
             for piece in filter(_usable, block):
-                if set(wanted) <= set(piece.names):
-                    return tuple(wanted)
-                known |= set(piece.names)
-        missing = next((name for name in wanted if name not in known), wanted[0])
+                if wanted is None or set(wanted) <= set(piece.names):
+                    return block, piece
+                known |= dict.fromkeys(piece.names)
+            count = sum(len(piece.stamps_ns) for piece in block)
+            self.messages += count
+            self.others += count
+        if not known or wanted is None:
+            raise UserError(
+                f'{self._place} has JointState without joint positions; record a topic that has '
+                'name and position filled'
+            )
+        missing = [name for name in wanted if name not in known]
+        if missing:
+            raise UserError(
+                f'{self._place} has no joint {missing[0]!r}; its joints are {", ".join(known)}'
+            )
         raise UserError(
-            f'{self._place} has no joint {missing!r}; its joints are {", ".join(sorted(known))}'
+            f'{self._place} has no message with all of {", ".join(wanted)}: they come from '
+            'several publishers; choose the joints of one'
         )
 
     def _holds(self, block: JointSamples) -> bool:

@@ -16,8 +16,6 @@ from smoothvla_ros.evaluation.bags.comparison import Comparison, measures
 # A page of thousands of rows is read by nobody; `--json` has them all.
 MOST_SEGMENTS_SHOWN = 200
 
-_UNITS = {'m/s^3': 'm/s³', 'rad/s^3': 'rad/s³'}
-
 
 def page(analyses: Sequence[BagAnalysis], comparisons: Sequence[Comparison]) -> str:
     """Return the page of one recording, or of several with the changes against the first."""
@@ -26,7 +24,7 @@ def page(analyses: Sequence[BagAnalysis], comparisons: Sequence[Comparison]) -> 
     )
     environment.filters['number'] = lambda value: table.number(value).replace('-', '−')
     environment.filters['percent'] = table.percent
-    environment.filters['unit'] = lambda unit: _UNITS.get(unit, unit)
+    environment.filters['unit'] = lambda unit: unit.replace('^3', '³')
     environment.filters['minus'] = lambda text: text.replace('-', '−')
     environment.filters['clock'] = table.clock
     environment.filters['width'] = lambda share: (
@@ -44,6 +42,7 @@ def page(analyses: Sequence[BagAnalysis], comparisons: Sequence[Comparison]) -> 
                 'curves': _embedded(figures.curves(analysis)),
                 'path': _embedded(figures.path(analysis)) if len(analysis.path) > 1 else None,
                 'segments': analysis.segments[:MOST_SEGMENTS_SHOWN],
+                'joint_units': analysis.robot.units(analysis.names),
                 'unit': 'm/s^3' if analysis.tool is not None else 'rad/s^3',
             }
             for analysis in analyses

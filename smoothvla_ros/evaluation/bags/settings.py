@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from smoothvla_ros.configuration import setting, validate
@@ -53,3 +54,7 @@ class Robot:
         """Return the unit of a joint's jerk. Without a model nobody knows which of them slide."""
         slides = self.arm is not None and joint in self.arm.sliding_joints
         return 'm/s^3' if slides else 'rad/s^3'
+
+    def units(self, joints: Iterable[str]) -> str:
+        """Return the unit of the jerk of several, or both where some turn and some slide."""
+        return ' or '.join(sorted({self.unit(joint) for joint in joints}, reverse=True))

@@ -80,7 +80,8 @@ def lines(analysis: BagAnalysis) -> list[str]:
     ]
     labels = [f'{label}  {unit}' for label, unit, _, _ in rows(analysis)]
     text = [str(analysis.path_given), facts(analysis), '', *_aligned('jerk', heads, labels, body)]
-    floor = f'noise floor {number(analysis.noise_floor)} rad/s^3 a joint'
+    units = analysis.robot.units(analysis.names)
+    floor = f'noise floor {number(analysis.noise_floor)} {units} a joint'
     if analysis.tool_noise_floor is not None:
         floor += f', {number(analysis.tool_noise_floor[0])} m/s^3 at the tool'
     text += ['', f'{floor} (encoder step as given); velocities: {analysis.velocities}']

@@ -10,6 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+ROTATION = slice(3, 6)
+"""Where an action that is a tool-pose delta, as LIBERO's, turns the tool."""
+
 
 def executed_mask(executed: Sequence[int], chunk: int, dimension: int) -> np.ndarray:
     """Mark the tokens of executed steps.
@@ -29,15 +32,20 @@ def token_advantages(
 ) -> np.ndarray:
     """Lay a rollout's advantages a step over the tokens of its chunks.
 
-    step_advantages: [T], T the sum of `executed` [B], or [T, 2]: of the motion and of the gripper,
-    the last number of an action.  Returns float32 [B, chunk, dimension], zero where
+    step_advantages: [T], T the sum of `executed` [B], or [T, 3]: of translation, `ROTATION` and
+    gripper, the last number of an action.  Returns float32 [B, chunk, dimension], zero where
     `executed_mask` is false.  Raises ValueError if the steps do not add up.
     """
     if sum(executed) != len(step_advantages):
         raise ValueError(f'{len(step_advantages)} steps do not fill chunks of {list(executed)}')
     laid_out = np.zeros((len(executed), chunk, dimension), dtype=np.float32)
     steps = executed_mask(executed, chunk, 1)[:, :, 0]
-    columns = np.asarray(step_advantages, dtype=np.float32).reshape(len(step_advantages), -1)
-    laid_out[steps] = columns[:, :1]
-    laid_out[steps, -1] = columns[:, -1]
+    parts = np.asarray(step_advantages, dtype=np.float32)
+    if parts.ndim == 1:
+        parts = np.repeat(parts[:, None], 3, axis=1)
+    translation, rotation, gripper = parts.T
+    by_token = np.repeat(translation[:, None], dimension, axis=1)
+    by_token[:, ROTATION] = rotation[:, None]
+    by_token[:, -1] = gripper
+    laid_out[steps] = by_token
     return laid_out

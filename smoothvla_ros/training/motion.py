@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -37,13 +38,14 @@ def rollout_outcome(
     """
     trajectory = episode.trajectory
     if source == 'commands':
-        mean, steps = _of_commands(trajectory)
+        mean, translation, rotation = _of_commands(trajectory)
     else:
-        mean, steps = _of_joints(trajectory, jacobian, estimator)
+        mean, translation, rotation = _of_joints(trajectory, jacobian, estimator)
     return RolloutOutcome(
         success=bool(episode.success),
         mean_jerk=mean,
-        step_jerk=steps,
+        step_jerk=translation,
+        step_angular_jerk=rotation,
         step_speed=np.linalg.norm(np.diff(trajectory.tool_positions, axis=0), axis=1)
         / trajectory.control_period_s,
         chunk_steps=tuple(chunk.executed for chunk in episode.chunks),
@@ -52,24 +54,29 @@ def rollout_outcome(
 
 def _of_joints(
     trajectory: Trajectory, jacobian: Jacobian, estimator: EstimatorSettings
-) -> tuple[float, np.ndarray]:
+) -> tuple[float, np.ndarray, np.ndarray]:
     try:
         jerk = tool_jerk(
             trajectory.joint_positions, jacobian, trajectory.control_period_s, estimator
         )
     except TooFewSamplesError:
-        return 0.0, np.zeros(trajectory.steps)
-    return mean_jerk(jerk), _filled(np.linalg.norm(jerk[:, :3], axis=1))[1:]
+        return 0.0, np.zeros(trajectory.steps), np.zeros(trajectory.steps)
+    translation, rotation = _norms(jerk)
+    return mean_jerk(jerk), _filled(translation)[1:], _filled(rotation)[1:]
 
 
-def _of_commands(trajectory: Trajectory) -> tuple[float, np.ndarray]:
+def _of_commands(trajectory: Trajectory) -> tuple[float, np.ndarray, np.ndarray]:
     if trajectory.steps < _FEWEST_COMMANDS:
-        return 0.0, np.zeros(trajectory.steps)
-    norms = np.linalg.norm(
-        commanded_jerk(trajectory.actions, trajectory.control_period_s)[:, :3], axis=1
-    )
+        return 0.0, np.zeros(trajectory.steps), np.zeros(trajectory.steps)
+    translation, rotation = _norms(commanded_jerk(trajectory.actions, trajectory.control_period_s))
     # A second difference belongs to the middle one of its three commands.
-    return float(norms.mean()), np.pad(norms, 1, mode='edge')
+    pad = partial(np.pad, pad_width=1, mode='edge')
+    return float(translation.mean()), pad(translation), pad(rotation)
+
+
+def _norms(jerk: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the norms of translation and rotation [N] of jerks [N, 6]."""
+    return np.linalg.norm(jerk[:, :3], axis=1), np.linalg.norm(jerk[:, 3:6], axis=1)
 
 
 def _filled(norms: np.ndarray) -> np.ndarray:

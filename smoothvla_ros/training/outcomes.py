@@ -13,6 +13,7 @@ class RolloutOutcome:
 
     mean_jerk: m/s^3, mean norm of the tool's translational jerk over the rollout.
     step_jerk: [T] m/s^3, the same norm after each executed control step.
+    step_angular_jerk: [T] rad/s^3, the norm of its angular jerk after each.
     step_speed: [T] m/s, mean speed of the tool during each.
     chunk_steps: [C] executed steps of each chunk; they add up to T.
     """
@@ -20,6 +21,7 @@ class RolloutOutcome:
     success: bool
     mean_jerk: float
     step_jerk: np.ndarray
+    step_angular_jerk: np.ndarray
     step_speed: np.ndarray
     chunk_steps: tuple[int, ...]
 

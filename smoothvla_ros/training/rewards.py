@@ -28,6 +28,8 @@ from smoothvla_ros.training.phases import Profile
 
 CREDIT = ('episode', 'chunk', 'step')
 
+_STILL = 1e-9  # rad/s^3, of a tool that never turns
+
 
 @dataclass(frozen=True)
 class RewardSettings:
@@ -92,20 +94,23 @@ class GroupCredit:
     rewards: [G], the scalar that each rollout earned.
     advantages: G arrays [T_i], one number a control step.
     informative: whether there is anything to learn from; other groups are sampled again.
-    gripper_advantages: the same for the gripper's tokens; None where they earn what the motion's
-    do.
+    rotation_advantages, gripper_advantages: the same for the tokens that turn the tool and those
+    that move its gripper; None where they earn what the others do.
     """
 
     rewards: np.ndarray
     advantages: tuple[np.ndarray, ...]
     informative: bool
+    rotation_advantages: tuple[np.ndarray, ...] | None = None
     gripper_advantages: tuple[np.ndarray, ...] | None = None
 
     @property
     def by_part(self) -> list[np.ndarray]:
-        """G arrays [T_i, 2]: of the motion's tokens and of the gripper's."""
+        """G arrays [T_i, 3]: of the tokens of translation, rotation and gripper."""
+        rotation = self.rotation_advantages or self.advantages
         gripper = self.gripper_advantages or self.advantages
-        return [np.stack(pair, axis=1) for pair in zip(self.advantages, gripper, strict=True)]
+        parts = zip(self.advantages, rotation, gripper, strict=True)
+        return [np.stack(columns, axis=1) for columns in parts]
 
 
 RewardFunction = Callable[[GroupOutcome, RewardSettings], GroupCredit]
@@ -173,31 +178,42 @@ def decoupled(group: GroupOutcome, settings: RewardSettings) -> GroupCredit:
     Slowness lowers jerk. So the jerk is first brought to the group's duration
     (`equal_pace_jerk`); a block that dawdles cannot gain; and a success slower than `slow_limit`
     allows is no yardstick for the others: its score can lower its advantage but not raise it.
-    The gripper's tokens earn A_task alone: a jaw has no part in the tool's jerk, and would learn to
-    open early and let the arm rest for the rest of the rollout.
+
+    Each part of an action earns the jerk that it makes: the tokens of translation that of the
+    tool's point, those of rotation the angular one; what the other does is noise to them. The
+    gripper's earn A_task alone: a jaw has no part in either, and would learn to open early and let
+    the arm rest for the rest of the rollout.
     """
     success = group.success
     slow = group.steps > settings.slow_limit * group.reference.steps
     compared = success & ~slow
-    floor = _floor(group, settings)
     task = group_normalised(success.astype(np.float64))
-    profiles, speed = _profiles(group, settings)
-    jerk = equal_pace_jerk(profiles, compared, settings.pace_exponent)
-    stalled = stalled_blocks(speed, compared)
-    scores = profile_scores(jerk, compared, floor, settings.smoothness_clip)
-    advantages = []
-    for index, score in enumerate(scores):
-        allowed = np.where(slow[index] | stalled[index], np.minimum(score, 0.0), score)
-        smoothness = settings.smoothness_weight * allowed * success[index]
-        advantages.append(task[index] + np.repeat(smoothness, jerk[index].lengths))
+    profiles = _profiles(group, settings)
+    stalled = stalled_blocks(profiles.speed, compared)
+
+    def advantages(jerk: list[Profile], floor: float) -> tuple[np.ndarray, ...]:
+        scores = profile_scores(jerk, compared, floor, settings.smoothness_clip)
+        found = []
+        for index, score in enumerate(scores):
+            allowed = np.where(slow[index] | stalled[index], np.minimum(score, 0.0), score)
+            smoothness = settings.smoothness_weight * allowed * success[index]
+            found.append(task[index] + np.repeat(smoothness, jerk[index].lengths))
+        return tuple(found)
+
+    floor = _floor(group, settings)
+    jerk = equal_pace_jerk(profiles.jerk, compared, settings.pace_exponent)
+    angular = equal_pace_jerk(profiles.angular_jerk, compared, settings.pace_exponent)
+    angular_mean = float(np.mean(np.concatenate([profile.values for profile in angular])))
     mixed = success.any() and not success.all()
     # Of what is scored: rollouts may be equally rough as a whole and differ step by step.
     spreads = profile_spread(jerk, compared) > floor
     informative = mixed or (settings.smoothness_weight > 0.0 and spreads)
     return GroupCredit(
         success.astype(np.float64),
-        tuple(advantages),
+        advantages(jerk, floor),
         bool(informative),
+        # Nobody measured a reference of it: the group's own mean is the unit.
+        advantages(angular, max(settings.jerk_spread_floor * angular_mean, _STILL)),
         tuple(np.full(n, a) for n, a in zip(group.steps, task, strict=True)),
     )
 
@@ -213,12 +229,21 @@ def _floor(group: GroupOutcome, settings: RewardSettings) -> float:
     return settings.jerk_spread_floor * group.reference.jerk
 
 
-def _profiles(group: GroupOutcome, settings: RewardSettings) -> tuple[list[Profile], list[Profile]]:
-    """Return jerk and speed of each block of each rollout, at the chosen credit."""
+@dataclass(frozen=True)
+class _Profiles:
+    """Of each rollout, at the chosen credit: m/s^3, rad/s^3 and m/s."""
+
+    jerk: list[Profile]
+    angular_jerk: list[Profile]
+    speed: list[Profile]
+
+
+def _profiles(group: GroupOutcome, settings: RewardSettings) -> _Profiles:
     blocks = [_blocks(rollout, settings.smoothness_credit) for rollout in group.rollouts]
     pairs = list(zip(group.rollouts, blocks, strict=True))
-    return (
+    return _Profiles(
         [Profile.means(rollout.step_jerk, lengths) for rollout, lengths in pairs],
+        [Profile.means(rollout.step_angular_jerk, lengths) for rollout, lengths in pairs],
         [Profile.means(rollout.step_speed, lengths) for rollout, lengths in pairs],
     )
 

@@ -31,13 +31,13 @@ def test_advantages_follow_the_executed_steps():
     np.testing.assert_array_equal(laid_out[:, :, 0], laid_out[:, :, 1])
 
 
-def test_the_gripper_can_have_an_advantage_of_its_own():
-    """Two columns: the last number of an action takes the second, every other the first."""
-    parts = np.array([[1.0, -1.0], [2.0, -2.0], [3.0, -3.0]])
-    laid_out = token_advantages(parts, [2, 1], chunk=2, dimension=3)
-    np.testing.assert_array_equal(laid_out[:, :, 0], [[1.0, 2.0], [3.0, 0.0]])
-    np.testing.assert_array_equal(laid_out[:, :, 1], laid_out[:, :, 0])
-    np.testing.assert_array_equal(laid_out[:, :, 2], -laid_out[:, :, 0])
+def test_translation_rotation_and_gripper_have_advantages_of_their_own():
+    """Three columns: to x, y, z, to the three turns, and to the last number of an action."""
+    parts = np.array([[1.0, 10.0, -1.0], [2.0, 20.0, -2.0], [3.0, 30.0, -3.0]])
+    laid_out = token_advantages(parts, [2, 1], chunk=2, dimension=7)
+    first = np.array([[1.0, 2.0], [3.0, 0.0]])
+    for token, factor in enumerate([1, 1, 1, 10, 10, 10, -1]):
+        np.testing.assert_array_equal(laid_out[:, :, token], factor * first)
 
 
 def test_advantages_must_fill_the_executed_steps():

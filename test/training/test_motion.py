@@ -52,6 +52,7 @@ def test_commands_have_jerk_that_the_joints_need_not_have() -> None:
     expected = 0.05 * 0.02 / PERIOD_S**3
     assert of_commands.mean_jerk == pytest.approx(expected)
     np.testing.assert_allclose(of_commands.step_jerk, np.full(steps, expected))
+    assert not of_commands.step_angular_jerk.any()
 
 
 @pytest.mark.parametrize('source', ['joints', 'commands'])
@@ -61,4 +62,4 @@ def test_a_rollout_too_short_for_jerk_has_none(source: str) -> None:
         rollout(np.zeros((2, 7))), Arm.panda().jacobian, EstimatorSettings(), source
     )
     assert outcome.mean_jerk == 0.0
-    assert outcome.step_jerk.tolist() == [0.0, 0.0]
+    assert outcome.step_jerk.tolist() == outcome.step_angular_jerk.tolist() == [0.0, 0.0]

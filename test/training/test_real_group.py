@@ -33,6 +33,7 @@ def outcome(joints: np.ndarray) -> RolloutOutcome:
         True,
         mean_jerk(jerk),
         np.interp(np.arange(len(norms)), measured, norms[measured])[1:],
+        np.zeros(len(norms) - 1),
         np.linalg.norm(np.diff(tool, axis=0), axis=1) / PERIOD_S,
         (CHUNK,) * full + ((rest,) if rest else ()),
     )

@@ -17,7 +17,9 @@ def success(jerk: float, steps: int = 80) -> RolloutOutcome:
     """A success of constant jerk at everyone's speed: longer ones took a detour."""
     full, rest = divmod(steps, CHUNK)
     chunks = (CHUNK,) * full + ((rest,) if rest else ())
-    return RolloutOutcome(True, jerk, np.full(steps, jerk), np.full(steps, SPEED), chunks)
+    return RolloutOutcome(
+        True, jerk, np.full(steps, jerk), np.zeros(steps), np.full(steps, SPEED), chunks
+    )
 
 
 def credit(rollouts, reward='decoupled', **settings):

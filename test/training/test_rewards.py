@@ -28,15 +28,20 @@ def rollout(
     steps: int = 80,
     profile: np.ndarray | None = None,
     speed: np.ndarray | None = None,
+    angular: np.ndarray | None = None,
 ):
-    """One rollout of constant jerk, or of a profile scaled to that mean, along a path of 0.8 m."""
+    """One rollout of constant jerk, or of a profile scaled to that mean, along a path of 0.8 m.
+
+    Its angular jerk is twice the number of the other unless given.
+    """
     shape = np.ones(steps) if profile is None else np.resize(profile, steps)
     step_jerk = jerk * shape / max(shape.mean(), 1e-12)
     full, rest = divmod(steps, CHUNK)
     pace = np.ones(steps) if speed is None else np.resize(speed, steps)
     step_speed = PATH_M / (PERIOD_S * steps) * pace / pace.mean()
     chunk_steps = (CHUNK,) * full + ((rest,) if rest else ())
-    return RolloutOutcome(success, jerk, step_jerk, step_speed, chunk_steps)
+    turning = 2.0 * step_jerk if angular is None else np.resize(angular, steps)
+    return RolloutOutcome(success, jerk, step_jerk, turning, step_speed, chunk_steps)
 
 
 def credit(rollouts, **settings):
@@ -104,10 +109,28 @@ def test_the_gripper_earns_success_and_no_smoothness():
     """When to open is no matter of jerk: its tokens get the group-normalised success alone."""
     rollouts = [rollout(True, 8.0), rollout(True, 12.0), rollout(False, 1.0), rollout(False, 50.0)]
     parts = credit(rollouts).by_part
-    np.testing.assert_allclose([part[0, 1] for part in parts], [1.0, 1.0, -1.0, -1.0])
+    np.testing.assert_allclose([part[0, 2] for part in parts], [1.0, 1.0, -1.0, -1.0])
     assert parts[0][0, 0] > parts[1][0, 0]
     standard = credit(rollouts, reward='binary').by_part
     np.testing.assert_array_equal(standard[0][:, 0], standard[0][:, 1])
+    np.testing.assert_array_equal(standard[0][:, 0], standard[0][:, 2])
+
+
+def test_translation_and_rotation_earn_the_jerk_that_they_make():
+    """One rollout moves smoothly and turns roughly, the other the other way round."""
+    turns_roughly = rollout(True, 8.0, angular=np.full(80, 6.0))
+    moves_roughly = rollout(True, 12.0, angular=np.full(80, 2.0))
+    parts = credit([turns_roughly, moves_roughly], smoothness_weight=0.3).by_part
+    np.testing.assert_allclose(parts[0], np.tile([0.3, -0.3, 0.0], (80, 1)), atol=1e-12)
+    np.testing.assert_allclose(parts[1], np.tile([-0.3, 0.3, 0.0], (80, 1)), atol=1e-12)
+
+
+def test_a_tool_that_never_turns_teaches_rotation_nothing():
+    """No angular jerk anywhere: no score, and no division by zero."""
+    rollouts = [rollout(True, jerk, angular=np.zeros(80)) for jerk in (8.0, 12.0)]
+    parts = credit(rollouts).by_part
+    assert not parts[0][:, 1].any()
+    assert parts[0][:, 0].all()
 
 
 group_strategy = st.lists(

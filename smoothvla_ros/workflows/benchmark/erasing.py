@@ -81,6 +81,8 @@ def _outcome(rows: Sequence[EpisodeRow], jerks: Sequence[float]) -> GroupOutcome
     rollouts = []
     for row in rows:
         nothing = np.zeros(row.steps)  # the reward of eq. 5 looks at the mean alone
-        rollouts.append(RolloutOutcome(row.success, row.jerk, nothing, nothing, (row.steps,)))
+        rollouts.append(
+            RolloutOutcome(row.success, row.jerk, nothing, nothing, nothing, (row.steps,))
+        )
     reference = TaskReference(float(np.mean(jerks)), rows[0].steps, len(jerks))
     return GroupOutcome(tuple(rollouts), reference)

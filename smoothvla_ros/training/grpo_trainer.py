@@ -112,7 +112,8 @@ class GrpoTrainer:
         figures: dict[str, Any] = {'iteration': iteration, **_rollout_figures(judged), **counts}
         if kept:
             episodes = [episode for item in kept for episode in item.group.episodes]
-            advantages = [a for item in kept for a in item.credit.by_part]
+            space = self._learner.policy.spec.action_space
+            advantages = [a for item in kept for a in item.credit.by_part(space)]
             batch = chunk_batch(episodes, advantages, config.temperature)
             seed = chunk_seed(config.seed, f'update-{iteration:04d}', 0)
             with _threads(config.threads):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from smoothvla_ros.errors import UserError
@@ -77,7 +77,7 @@ def measure_jerk_reference(
             'no motion to smooth; choose other tasks or a better policy'
         )
     pooled = _average([rollout for found in solved.values() for rollout in found])
-    fallback = TaskReference(pooled.jerk, pooled.steps, 0)
+    fallback = replace(pooled, episodes=0)
     return JerkReference(estimator, {task: references.get(task, fallback) for task in tasks})
 
 
@@ -85,6 +85,7 @@ def _average(rollouts: Sequence[RolloutOutcome]) -> TaskReference:
     count = len(rollouts)
     return TaskReference(
         jerk=sum(rollout.mean_jerk for rollout in rollouts) / count,
+        angular_jerk=sum(rollout.mean_angular_jerk for rollout in rollouts) / count,
         steps=sum(rollout.steps for rollout in rollouts) / count,
         episodes=count,
     )

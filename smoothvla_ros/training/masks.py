@@ -34,7 +34,8 @@ def token_advantages(
 
     step_advantages: [T], T the sum of `executed` [B], or [T, 3]: of translation, `ROTATION` and
     gripper, the last number of an action.  Returns float32 [B, chunk, dimension], zero where
-    `executed_mask` is false.  Raises ValueError if the steps do not add up.
+    `executed_mask` is false.  Raises ValueError if the steps do not add up or
+    there are other parts.
     """
     if sum(executed) != len(step_advantages):
         raise ValueError(f'{len(step_advantages)} steps do not fill chunks of {list(executed)}')
@@ -43,6 +44,8 @@ def token_advantages(
     parts = np.asarray(step_advantages, dtype=np.float32)
     if parts.ndim == 1:
         parts = np.repeat(parts[:, None], 3, axis=1)
+    if parts.shape[1:] != (3,):
+        raise ValueError(f'step advantages have shape {parts.shape}, expected [T] or [T, 3]')
     translation, rotation, gripper = parts.T
     by_token = np.repeat(translation[:, None], dimension, axis=1)
     by_token[:, ROTATION] = rotation[:, None]

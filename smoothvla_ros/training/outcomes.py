@@ -26,6 +26,11 @@ class RolloutOutcome:
     chunk_steps: tuple[int, ...]
 
     @property
+    def mean_angular_jerk(self) -> float:
+        """Mean of `step_angular_jerk`, rad/s^3."""
+        return float(self.step_angular_jerk.mean())
+
+    @property
     def steps(self) -> int:
         """Number of executed control steps."""
         return len(self.step_jerk)
@@ -35,10 +40,12 @@ class RolloutOutcome:
 class TaskReference:
     """The starting policy on one task: successful, sampled training episodes; frozen afterwards.
 
-    jerk: m/s^3, J_ref.  steps: mean control steps to success.  episodes: how many were averaged.
+    jerk: m/s^3, J_ref.  angular_jerk: rad/s^3.  steps: mean control steps to success.
+    episodes: how many were averaged.
     """
 
     jerk: float
+    angular_jerk: float
     steps: float
     episodes: int
 

@@ -9,7 +9,7 @@ A reward of your own is one function more, named as ``my_rewards:short``::
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from smoothvla_ros.training.outcomes import GroupOutcome, RolloutOutcome
 from smoothvla_ros.training.phases import Profile
 
 CREDIT = ('episode', 'chunk', 'step')
+
+TOOL_POSE_DELTAS = ('libero_osc_pose',)
+"""Action spaces whose actions are translation, rotation and gripper, in this order."""
 
 _STILL = 1e-9  # rad/s^3, of a tool that never turns
 
@@ -101,14 +104,20 @@ class GroupCredit:
     rewards: np.ndarray
     advantages: tuple[np.ndarray, ...]
     informative: bool
-    rotation_advantages: tuple[np.ndarray, ...] | None = None
-    gripper_advantages: tuple[np.ndarray, ...] | None = None
+    rotation_advantages: tuple[np.ndarray, ...] | None = field(default=None, kw_only=True)
+    gripper_advantages: tuple[np.ndarray, ...] | None = field(default=None, kw_only=True)
 
-    @property
-    def by_part(self) -> list[np.ndarray]:
-        """G arrays [T_i, 3]: of the tokens of translation, rotation and gripper."""
-        rotation = self.rotation_advantages or self.advantages
-        gripper = self.gripper_advantages or self.advantages
+    def by_part(self, action_space: str) -> list[np.ndarray]:
+        """Return G arrays [T_i, 3]: of the tokens of translation, rotation and gripper.
+
+        In an action space other than of tool-pose deltas nobody knows which tokens turn the tool:
+        all but the gripper's then earn what those of translation do.
+        """
+        rotation, gripper = self.rotation_advantages, self.gripper_advantages
+        if rotation is None or action_space not in TOOL_POSE_DELTAS:
+            rotation = self.advantages
+        if gripper is None:
+            gripper = self.advantages
         parts = zip(self.advantages, rotation, gripper, strict=True)
         return [np.stack(columns, axis=1) for columns in parts]
 
@@ -203,18 +212,18 @@ def decoupled(group: GroupOutcome, settings: RewardSettings) -> GroupCredit:
     floor = _floor(group, settings)
     jerk = equal_pace_jerk(profiles.jerk, compared, settings.pace_exponent)
     angular = equal_pace_jerk(profiles.angular_jerk, compared, settings.pace_exponent)
-    angular_mean = float(np.mean(np.concatenate([profile.values for profile in angular])))
+    angular_floor = max(settings.jerk_spread_floor * group.reference.angular_jerk, _STILL)
     mixed = success.any() and not success.all()
     # Of what is scored: rollouts may be equally rough as a whole and differ step by step.
     spreads = profile_spread(jerk, compared) > floor
+    spreads = spreads or profile_spread(angular, compared) > angular_floor
     informative = mixed or (settings.smoothness_weight > 0.0 and spreads)
     return GroupCredit(
         success.astype(np.float64),
         advantages(jerk, floor),
         bool(informative),
-        # Nobody measured a reference of it: the group's own mean is the unit.
-        advantages(angular, max(settings.jerk_spread_floor * angular_mean, _STILL)),
-        tuple(np.full(n, a) for n, a in zip(group.steps, task, strict=True)),
+        rotation_advantages=advantages(angular, angular_floor),
+        gripper_advantages=tuple(np.full(n, a) for n, a in zip(group.steps, task, strict=True)),
     )
 
 

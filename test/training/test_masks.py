@@ -40,6 +40,13 @@ def test_translation_rotation_and_gripper_have_advantages_of_their_own():
         np.testing.assert_array_equal(laid_out[:, :, token], factor * first)
 
 
+@pytest.mark.parametrize('parts', [1, 2, 4])
+def test_other_parts_than_three_are_refused(parts):
+    """Two columns were once motion and gripper: nobody guesses which of three are meant."""
+    with pytest.raises(ValueError, match='expected'):
+        token_advantages(np.ones((3, parts)), [2, 1], chunk=2, dimension=7)
+
+
 def test_advantages_must_fill_the_executed_steps():
     """A rollout whose chunks and motion disagree is refused."""
     with pytest.raises(ValueError, match='do not fill'):

@@ -19,10 +19,11 @@ from smoothvla_ros.smoothness import EstimatorSettings
 from smoothvla_ros.training.motion import rollout_outcome
 
 
-def rollout(actions: np.ndarray) -> Episode:
-    """An arm that stands still whatever it is told."""
+def rollout(actions: np.ndarray, last_joint: np.ndarray | float = START[-1]) -> Episode:
+    """An arm that stands still whatever it is told, but for its last joint where that is given."""
     steps = len(actions)
     joints = np.tile(START, (steps + 1, 1))
+    joints[:, -1] = last_joint
     trajectory = Trajectory(
         actions=actions,
         joint_positions=joints,
@@ -53,6 +54,20 @@ def test_commands_have_jerk_that_the_joints_need_not_have() -> None:
     assert of_commands.mean_jerk == pytest.approx(expected)
     np.testing.assert_allclose(of_commands.step_jerk, np.full(steps, expected))
     assert not of_commands.step_angular_jerk.any()
+
+
+def test_the_last_joint_turns_the_tool_and_moves_it_nowhere() -> None:
+    """Its axis goes through the tool's point: the angular jerk is the joint's own, to 3 %."""
+    time = np.arange(81) * PERIOD_S
+    swing = rollout(np.zeros((80, 7)), 0.5 * np.sin(3.0 * time))
+    outcome = rollout_outcome(swing, Arm.panda().jacobian, EstimatorSettings())
+    expected = np.abs(0.5 * 27.0 * np.cos(3.0 * time))[1:]
+    inner = slice(5, -5)
+    np.testing.assert_allclose(
+        outcome.step_angular_jerk[inner], expected[inner], atol=0.03 * expected.max()
+    )
+    assert outcome.mean_angular_jerk == pytest.approx(outcome.step_angular_jerk.mean())
+    assert outcome.step_jerk.max() < 1e-6
 
 
 @pytest.mark.parametrize('source', ['joints', 'commands'])

@@ -33,7 +33,7 @@ def outcome(joints: np.ndarray) -> RolloutOutcome:
         True,
         mean_jerk(jerk),
         np.interp(np.arange(len(norms)), measured, norms[measured])[1:],
-        np.zeros(len(norms) - 1),
+        np.nan_to_num(np.linalg.norm(jerk[:, 3:], axis=1))[1:],
         np.linalg.norm(np.diff(tool, axis=0), axis=1) / PERIOD_S,
         (CHUNK,) * full + ((rest,) if rest else ()),
     )
@@ -56,6 +56,7 @@ def advantages(rollouts: list[RolloutOutcome], **settings) -> list[np.ndarray]:
     """The advantages of a group whose own mean is the reference."""
     reference = TaskReference(
         float(np.mean([r.mean_jerk for r in rollouts])),
+        float(np.mean([r.mean_angular_jerk for r in rollouts])),
         float(np.mean([r.steps for r in rollouts])),
         8,
     )

@@ -25,7 +25,9 @@ def success(jerk: float, steps: int = 80) -> RolloutOutcome:
 def credit(rollouts, reward='decoupled', **settings):
     """The credit of a group under the default settings, or others where named."""
     config = RewardSettings(reward=reward, **settings)
-    group = GroupOutcome(tuple(rollouts), TaskReference(JERK_REFERENCE, STEPS_REFERENCE, 8))
+    group = GroupOutcome(
+        tuple(rollouts), TaskReference(JERK_REFERENCE, 2 * JERK_REFERENCE, STEPS_REFERENCE, 8)
+    )
     return reward_function(reward)(group, config)
 
 

@@ -14,6 +14,7 @@ from smoothvla_ros.training.phases import Profile
 from smoothvla_ros.training.rewards import CREDIT, RewardSettings, reward_function
 
 CHUNK = 8
+SPACE = 'libero_osc_pose'
 JERK_REFERENCE = 10.0
 STEPS_REFERENCE = 100
 
@@ -47,7 +48,7 @@ def rollout(
 def credit(rollouts, **settings):
     """The credit of a group under the named settings."""
     config = RewardSettings(**settings)
-    reference = TaskReference(JERK_REFERENCE, STEPS_REFERENCE, 8)
+    reference = TaskReference(JERK_REFERENCE, 2 * JERK_REFERENCE, STEPS_REFERENCE, 8)
     return reward_function(config.reward)(GroupOutcome(tuple(rollouts), reference), config)
 
 
@@ -108,10 +109,10 @@ def test_decoupled_of_a_mixed_group_by_hand():
 def test_the_gripper_earns_success_and_no_smoothness():
     """When to open is no matter of jerk: its tokens get the group-normalised success alone."""
     rollouts = [rollout(True, 8.0), rollout(True, 12.0), rollout(False, 1.0), rollout(False, 50.0)]
-    parts = credit(rollouts).by_part
+    parts = credit(rollouts).by_part(SPACE)
     np.testing.assert_allclose([part[0, 2] for part in parts], [1.0, 1.0, -1.0, -1.0])
     assert parts[0][0, 0] > parts[1][0, 0]
-    standard = credit(rollouts, reward='binary').by_part
+    standard = credit(rollouts, reward='binary').by_part(SPACE)
     np.testing.assert_array_equal(standard[0][:, 0], standard[0][:, 1])
     np.testing.assert_array_equal(standard[0][:, 0], standard[0][:, 2])
 
@@ -120,15 +121,42 @@ def test_translation_and_rotation_earn_the_jerk_that_they_make():
     """One rollout moves smoothly and turns roughly, the other the other way round."""
     turns_roughly = rollout(True, 8.0, angular=np.full(80, 6.0))
     moves_roughly = rollout(True, 12.0, angular=np.full(80, 2.0))
-    parts = credit([turns_roughly, moves_roughly], smoothness_weight=0.3).by_part
+    parts = credit([turns_roughly, moves_roughly], smoothness_weight=0.3).by_part(SPACE)
     np.testing.assert_allclose(parts[0], np.tile([0.3, -0.3, 0.0], (80, 1)), atol=1e-12)
     np.testing.assert_allclose(parts[1], np.tile([-0.3, 0.3, 0.0], (80, 1)), atol=1e-12)
+
+
+def test_where_actions_are_no_tool_poses_every_joint_earns_the_jerk_of_the_tool():
+    """Nobody knows which joint turns it: all but the gripper's tokens get the one score."""
+    rollouts = [rollout(True, jerk, angular=np.full(80, 6.0 - jerk / 4)) for jerk in (8.0, 12.0)]
+    poses, joints = (credit(rollouts).by_part(space) for space in (SPACE, 'joint_positions'))
+    assert (poses[0][:, 0] > 0.0).all()
+    assert (poses[0][:, 1] < 0.0).all()
+    np.testing.assert_array_equal(joints[0][:, 1], joints[0][:, 0])
+    np.testing.assert_array_equal(joints[0][:, 2], poses[0][:, 2])
+
+
+def test_a_long_failure_does_not_hide_how_successes_turn():
+    """The unit of angular jerk is the starting policy's, whatever the group's failures do."""
+    turning = [rollout(True, 10.0, angular=np.full(80, rate)) for rate in (19.0, 21.0)]
+    fails = rollout(False, 10.0, steps=520, angular=np.full(520, 80.0))
+    scored = [credit([*turning, *more], smoothness_weight=0.3) for more in ([], [fails, fails])]
+    gaps = [found.rotation_advantages[0][0] - found.rotation_advantages[1][0] for found in scored]
+    assert gaps[0] == pytest.approx(gaps[1])
+    assert gaps[0] == pytest.approx(0.6)
+
+
+def test_a_group_that_differs_in_how_it_turns_teaches_something():
+    """Equal in translation: kept for the rotation's sake, and not for less than the floor."""
+    for rates, informative in (((15.0, 25.0), True), ((20.0, 20.5), False)):
+        rollouts = [rollout(True, 10.0, angular=np.full(80, rate)) for rate in rates]
+        assert credit(rollouts).informative is informative
 
 
 def test_a_tool_that_never_turns_teaches_rotation_nothing():
     """No angular jerk anywhere: no score, and no division by zero."""
     rollouts = [rollout(True, jerk, angular=np.zeros(80)) for jerk in (8.0, 12.0)]
-    parts = credit(rollouts).by_part
+    parts = credit(rollouts).by_part(SPACE)
     assert not parts[0][:, 1].any()
     assert parts[0][:, 0].all()
 
@@ -142,14 +170,20 @@ group_strategy = st.lists(
 def test_no_success_ranks_below_a_failure_of_its_group(group, credited, weight):
     """The property that lets `decoupled` never trade success for smoothness, at any credit."""
     rollouts = [
-        rollout(success, jerk, steps, profile=np.array([0.1, 3.0, 0.5, 1.0, 2.0]))
+        rollout(
+            success,
+            jerk,
+            steps,
+            profile=np.array([0.1, 3.0, 0.5, 1.0, 2.0]),
+            angular=np.array([9.0, 1.0, 40.0]),
+        )
         for success, jerk, steps in group
     ]
     result = credit(
         rollouts, smoothness_weight=weight, smoothness_clip=2.0, smoothness_credit=credited
-    )
-    succeeded = [a.min() for a, r in zip(result.advantages, rollouts, strict=True) if r.success]
-    failed = [a.max() for a, r in zip(result.advantages, rollouts, strict=True) if not r.success]
+    ).by_part(SPACE)
+    succeeded = [a.min() for a, r in zip(result, rollouts, strict=True) if r.success]
+    failed = [a.max() for a, r in zip(result, rollouts, strict=True) if not r.success]
     if succeeded and failed:
         assert min(succeeded) > max(failed)
 
@@ -320,7 +354,7 @@ def test_a_reward_of_ones_own_is_named_by_module_and_function(tmp_path, monkeypa
     )
     monkeypatch.syspath_prepend(tmp_path)
     config = RewardSettings(reward='my_rewards:short')
-    reference = TaskReference(JERK_REFERENCE, STEPS_REFERENCE, 8)
+    reference = TaskReference(JERK_REFERENCE, 2 * JERK_REFERENCE, STEPS_REFERENCE, 8)
     group = GroupOutcome((rollout(True, 9.0, 80), rollout(True, 9.0, 40)), reference)
     advantages = first_steps(reward_function(config.reward)(group, config))
     np.testing.assert_allclose(advantages, [-1.0, 1.0])

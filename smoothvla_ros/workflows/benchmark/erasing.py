@@ -84,5 +84,6 @@ def _outcome(rows: Sequence[EpisodeRow], jerks: Sequence[float]) -> GroupOutcome
         rollouts.append(
             RolloutOutcome(row.success, row.jerk, nothing, nothing, nothing, (row.steps,))
         )
-    reference = TaskReference(float(np.mean(jerks)), rows[0].steps, len(jerks))
+    # Of angular jerk eq. 5 knows nothing.
+    reference = TaskReference(float(np.mean(jerks)), math.nan, rows[0].steps, len(jerks))
     return GroupOutcome(tuple(rollouts), reference)

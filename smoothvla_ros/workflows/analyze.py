@@ -110,10 +110,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _robot(arguments: argparse.Namespace) -> Robot:
-    if arguments.joints is not None:
-        if arguments.robot is not None or arguments.urdf is not None:
-            raise UserError('--joints is for recordings without a model, which names its own')
-        return Robot(joints=_names(arguments.joints))
+    has_model = arguments.robot is not None or arguments.urdf is not None
+    if has_model and arguments.joints is not None:
+        raise UserError('--joints is for recordings without a model, which names its own')
     if arguments.robot is not None:
         if arguments.tool is not None or arguments.base is not None:
             raise UserError('--tool and --base are named by the file of --robot; leave them out')
@@ -129,7 +128,7 @@ def _robot(arguments: argparse.Namespace) -> Robot:
     if arguments.urdf is None:
         if arguments.tool is not None or arguments.base is not None:
             raise UserError('--tool and --base name links of a URDF; give --urdf as well')
-        return Robot()
+        return Robot(joints=_names(arguments.joints) if arguments.joints is not None else ())
     if arguments.tool is None:
         raise UserError(f'--urdf {arguments.urdf} needs --tool: the link whose jerk is wanted')
     return Robot(Arm.from_urdf(arguments.urdf, arguments.tool, base_frame=arguments.base))

@@ -229,6 +229,7 @@ def test_a_recording_written_backwards_is_that_motion(tmp_path):
         (np.arange(400) * 0.01, ['--tool', 'x'], 'give --urdf'),
         (np.arange(400) * 0.01, ['--joints', 'a,c'], "no joint 'c'; its joints are a, b"),
         (np.arange(400) * 0.01, ['--joints', 'a,'], 'give names as a,b,c'),
+        (np.arange(400) * 0.01, ['--joints', 'a', '--tool', 'x'], 'give --urdf'),
         (np.arange(400) * 0.01, ['--joints', 'a', '--robot', 'panda'], 'without a model'),
         (np.arange(400) * 0.01, ['--json', '/dev/null/x'], 'cannot be written'),
     ],

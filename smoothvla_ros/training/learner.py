@@ -54,6 +54,15 @@ class CountsTokens(Protocol):
         ...
 
 
+@runtime_checkable
+class ExpectsObservations(Protocol):
+    """A policy that prepares what it will be asked for while it is busy with what it was."""
+
+    def expect(self, observations: Sequence[Observation]) -> None:
+        """Hear what `evaluate` will be called with, in that order."""
+        ...
+
+
 class GrpoLearner:
     """Minimise the GRPO loss of batches with AdamW."""
 
@@ -162,7 +171,7 @@ class GrpoLearner:
         """
         group = self.group
         total, course, loss = TokenSums(), CourseSums(), 0.0
-        for rows, counts in self._passes(batch):
+        for rows, counts in self._passes(self.policy, batch):
             summed, sums, part = self._loss(batch.take(rows))
             (summed / normaliser if counts else 0.0 * summed).backward()
             if counts:
@@ -174,21 +183,24 @@ class GrpoLearner:
         count = len(fields(TokenSums))
         return loss, TokenSums.of(values[:count]), CourseSums(*values[count:])
 
-    def _passes(self, batch: ChunkBatch) -> list[tuple[np.ndarray, bool]]:
+    def _passes(self, policy: Policy, batch: ChunkBatch) -> list[tuple[np.ndarray, bool]]:
         """Return the rows of each forward pass of this process, and whether it counts."""
         config = self._config
         lengths = None
-        if isinstance(self.policy, CountsTokens):
-            lengths = self.policy.lengths(batch.observations)
+        if isinstance(policy, CountsTokens):
+            lengths = policy.lengths(batch.observations)
         passes = micro_batches(lengths, len(batch), config.micro_batch, config.micro_tokens)
-        return share(passes, self.group.rank, self.group.size)
+        own = share(passes, self.group.rank, self.group.size)
+        if isinstance(policy, ExpectsObservations):
+            policy.expect([batch.observations[row] for rows, _ in own for row in rows])
+        return own
 
     @torch.no_grad()
     def _answers(self, policy: Policy, batch: ChunkBatch) -> tuple[np.ndarray, np.ndarray]:
         """Return what a policy thinks of every row: log-probabilities and expected actions."""
         log_probs = np.zeros(batch.tokens.shape, np.float32)
         actions = np.zeros(batch.tokens.shape, np.float32)
-        for rows, counts in self._passes(batch):
+        for rows, counts in self._passes(policy, batch):
             part = batch.take(rows)
             answer = policy.evaluate(part.observations, part.tokens, temperature=part.temperature)
             if counts:

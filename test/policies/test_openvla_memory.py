@@ -54,16 +54,40 @@ def kept_bytes(network: OpenVLANetwork, forward: Callable[[], object]) -> int:
     return sum(sizes.values())
 
 
-def test_what_a_checkpointed_pass_keeps(counted):
-    """Within 10 %, and never less than PyTorch keeps for the backward pass."""
-    network, footprint, _ = counted
-    network.set_gradient_checkpointing(True)
-    inputs = Inputs(torch.zeros(ROWS, 1, 6, 224, 224), [(1,) * PROMPT] * ROWS)
-    kept = kept_bytes(
-        network, lambda: network.action_logits(network.parallel_hidden(inputs, ANSWER - 1))
+class FusedNorm(torch.autograd.Function):
+    """Keeps for its gradient what the norm's one kernel on a GPU keeps; a CPU has none."""
+
+    @staticmethod
+    def forward(context, values, weight):
+        spread = values.float().pow(2).mean(-1, keepdim=True).rsqrt()
+        context.save_for_backward(values, weight, spread)
+        return (values.float() * spread).to(weight.dtype) * weight
+
+    @staticmethod
+    def backward(context, gradient):
+        return gradient, None
+
+
+@pytest.fixture(autouse=True)
+def fused_norm(monkeypatch):
+    """As on a GPU."""
+    monkeypatch.setattr(
+        torch.nn.functional,
+        'rms_norm',
+        lambda values, shape, weight, eps: FusedNorm.apply(values, weight),
     )
+
+
+@pytest.mark.parametrize('checkpointed', [True, False])
+def test_what_a_pass_keeps(counted, checkpointed):
+    """Within 10 %, and not 2 % less than PyTorch keeps: rotations, which no width makes larger."""
+    network, footprint, _ = counted
+    network.set_gradient_checkpointing(checkpointed)
+    inputs = Inputs(torch.zeros(ROWS, 1, 6, 224, 224), [(1,) * PROMPT] * ROWS)
+    kept = kept_bytes(network, lambda: network.parallel_hidden(inputs, ANSWER - 1))
     tokens = footprint.tokens(1, PROMPT, ANSWER)
-    assert 0.9 <= kept / footprint.checkpointed_bytes(ROWS, tokens, 1) <= 1.0
+    computed = footprint.checkpointed_bytes if checkpointed else footprint.kept_bytes
+    assert 0.9 <= kept / computed(ROWS, tokens, 1) <= 1.02
 
 
 def test_what_a_block_keeps_while_it_is_computed_again(counted):
@@ -103,12 +127,15 @@ def test_what_learning_holds_beside_the_network(counted):
     assert sum(tensor.nbytes for tensor in held) == footprint.learning_bytes(2)
 
 
-def test_comparing_with_the_starting_policy_takes_its_time():
-    """Two passes forward beside the three of learning, one of which is not counted as work."""
+def test_what_is_computed_again_and_compared_takes_its_time():
+    """Two passes more for either: 4, 6 and 8 operations a parameter and token."""
     footprint = Footprint.published()
-    alone, compared = (footprint.update_seconds(1000, n, 0.5, 1e15) for n in (0, 2))
-    assert alone == pytest.approx(4 * footprint.parameters * 1000 / 0.5e15)
-    assert compared == pytest.approx(alone * 5 / 3)
+    times = [
+        footprint.update_seconds(1000, passes, 0.5, 1e15, checkpointed=checkpointed)
+        for passes, checkpointed in ((0, False), (0, True), (1, True))
+    ]
+    work = footprint.parameters * 1000 / 0.5e15
+    assert times == pytest.approx([4 * work, 6 * work, 8 * work])
 
 
 def test_the_published_size():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -192,11 +192,29 @@ def tokenizer() -> Tokenizer:
     merges += [('t', 'h'), ('h', 'e'), ('i', 'n'), ('o', 'n'), ('▁t', 'he'), ('a', 'c')]
     pieces += [first + second for first, second in merges]
     vocabulary = {piece: number for number, piece in enumerate(pieces)}
-    used = set(vocabulary.values()) | {EMPTY}
     vocabulary['▁'] = EMPTY
-    for number in range(VOCABULARY):
-        if number not in used:
-            vocabulary[f'¤{number}'] = number
+    return _byte_pairs(vocabulary, merges)
+
+
+def llama_tokenizer(pieces: Mapping[str, int]) -> Tokenizer:
+    """Return Llama 2's tokeniser as far as the given pieces of its vocabulary reach.
+
+    Its ids fall in the order of its merges: a piece is merged from every two others that make it.
+    """
+    merges = [
+        (piece[:place], piece[place:])
+        for piece in sorted(pieces, key=pieces.__getitem__)
+        for place in range(1, len(piece))
+        if piece[:place] in pieces and piece[place:] in pieces
+    ]
+    special = ['<unk>', '<s>', '</s>', *(f'<0x{byte:02X}>' for byte in range(256))]
+    return _byte_pairs({piece: number for number, piece in enumerate(special)} | pieces, merges)
+
+
+def _byte_pairs(vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> Tokenizer:
+    """Return a tokeniser of Llama's kind; ids that are not given get pieces that nobody writes."""
+    used = set(vocabulary.values())
+    vocabulary |= {f'¤{number}': number for number in range(VOCABULARY) if number not in used}
     made = Tokenizer(
         models.BPE(vocabulary, merges, unk_token='<unk>', byte_fallback=True, fuse_unk=True)
     )
@@ -204,7 +222,9 @@ def tokenizer() -> Tokenizer:
         [normalizers.Prepend('▁'), normalizers.Replace(' ', '▁')]
     )
     made.decoder = decoders.Sequence([decoders.Replace('▁', ' '), decoders.ByteFallback()])
-    special = [AddedToken(piece, special=True, normalized=False) for piece in pieces[:3]]
+    special = [
+        AddedToken(piece, special=True, normalized=False) for piece in ('<unk>', '<s>', '</s>')
+    ]
     made.add_special_tokens([*special, AddedToken('<PAD>', special=True, normalized=False)])
     made.post_processor = processors.TemplateProcessing(
         single='<s> $A', pair='<s> $A <s> $B', special_tokens=[('<s>', 1)]
@@ -255,24 +275,29 @@ def write(
     heads: bool = False,
     proprioception: bool = False,
     names: tuple[str, ...] = ('libero_spatial_no_noops',),
+    sizes: Sizes = TINY,
+    make: Callable[[str, tuple[int, ...]], torch.Tensor] = weight,
+    words: Tokenizer | None = None,
 ) -> Path:
-    """Write a checkpoint of tiny size: three shards, their index and all the small files.
+    """Write a checkpoint: three shards, their index and all the small files.
 
     heads, proprioception: with the regression head, with the proprioception projector.
+    make: the weight of a name and a shape, on the CPU.  words: None is `tokenizer`.
     """
     folder.mkdir(parents=True)
-    weights = state(shapes(TINY))
-    ordered = sorted(weights)
+    named = shapes(sizes)
+    ordered = sorted(named)
     weight_map = {}
+    size = 0
     for number in range(_SHARDS):
         file = f'model-{number + 1:05d}-of-{_SHARDS:05d}.safetensors'
-        part = ordered[number::_SHARDS]
-        save_file({name: weights[name] for name in part}, folder / file, {'format': 'pt'})
+        part = {name: make(name, named[name]) for name in ordered[number::_SHARDS]}
+        save_file(part, folder / file, {'format': 'pt'})
         weight_map |= dict.fromkeys(part, file)
-    size = sum(4 * value.numel() for value in weights.values())
+        size += sum(value.nbytes for value in part.values())
     index = {'metadata': {'total_size': size}, 'weight_map': weight_map}
     _json(folder / 'model.safetensors.index.json', index)
-    _json(folder / 'config.json', configuration())
+    _json(folder / 'config.json', configuration(sizes))
     _json(folder / 'dataset_statistics.json', statistics(names))
     _json(
         folder / 'preprocessor_config.json',
@@ -286,7 +311,7 @@ def write(
             'use_fused_vision_backbone': True,
         },
     )
-    tokenizer().save(str(folder / 'tokenizer.json'))
+    (words or tokenizer()).save(str(folder / 'tokenizer.json'))
     if heads:
         # As trained on several GPUs: the names begin with "module.".
         _pt(folder / 'action_head--150000_checkpoint.pt', head_shapes(), 'head.')

@@ -43,11 +43,12 @@ class RegressionHead(nn.Module):
     def __init__(self, width: int, action_dimension: int) -> None:
         """width: of one token's hidden state."""
         super().__init__()
+        self._action_dimension = action_dimension
         self.model = _ResidualNetwork(width * action_dimension, width, action_dimension)
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Return [B, chunk, dimension] for [B, chunk, dimension * width]."""
-        return self.model(hidden)
+        """Return [B, chunk, dimension] for [B, chunk * dimension, width]."""
+        return self.model(hidden.unflatten(1, (-1, self._action_dimension)).flatten(2))
 
 
 class _ResidualNetwork(nn.Module):

@@ -14,6 +14,7 @@ import numpy as np
 import simplejpeg
 import torch
 from PIL import Image
+from scipy.sparse import csr_array
 
 _CROP_AREA = 0.9
 _JPEG_QUALITY = 95
@@ -48,24 +49,31 @@ def center_crop(image: np.ndarray) -> np.ndarray:
 
 
 def normalise(
-    image: np.ndarray, normalisation: Sequence[tuple[Sequence[float], Sequence[float]]]
+    images: torch.Tensor, normalisation: Sequence[tuple[Sequence[float], Sequence[float]]]
 ) -> torch.Tensor:
-    """Return float32 [3 * n, H, W], the image once for each of n pairs of mean and deviation."""
-    pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).float() / 255.0
-    views = [
-        (pixels - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(deviation).view(3, 1, 1)
-        for mean, deviation in normalisation
-    ]
-    return torch.cat(views)
+    """Return float32 [..., 3 * n, H, W] for uint8 [..., H, W, 3], wherever the images are.
+
+    Each is there once for each of n pairs of mean and deviation.
+    """
+    pixels = images.movedim(-1, -3).float() / 255.0
+    views = []
+    for pair in normalisation:
+        mean, deviation = (pixels.new_tensor(values).view(3, 1, 1) for values in pair)
+        views.append((pixels - mean) / deviation)
+    return torch.cat(views, dim=-3)
 
 
-def _resample(image: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+def _resample(image: np.ndarray, rows: csr_array, columns: csr_array) -> np.ndarray:
     """Apply [size, H] to the rows and [size, W] to the columns of [H, W, 3]."""
-    return np.einsum('ih,hwc,jw->ijc', rows, image, columns, optimize=True)
+    height, width, colours = image.shape
+    # A few weights a row: as dense products these would start all of a BLAS's threads.
+    high = (rows @ image.reshape(height, -1)).reshape(-1, width, colours)
+    wide = columns @ high.transpose(1, 0, 2).reshape(width, -1)
+    return wide.reshape(columns.shape[0], -1, colours).transpose(1, 0, 2)
 
 
 @lru_cache(maxsize=8)
-def _weights(length: int, size: int) -> np.ndarray:
+def _weights(length: int, size: int) -> csr_array:
     """Return float32 [size, length], a row of weights a pixel that sum to 1.
 
     Lanczos of radius 3 at half-pixel centres, widened by the scale when shrinking.
@@ -75,11 +83,11 @@ def _weights(length: int, size: int) -> np.ndarray:
     centres = (np.arange(size, dtype=np.float64) + 0.5) * scale
     distance = (np.arange(length) + 0.5 - centres[:, None]) / widening
     weights = np.where(np.abs(distance) < 3.0, np.sinc(distance) * np.sinc(distance / 3.0), 0.0)
-    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    return csr_array((weights / weights.sum(axis=1, keepdims=True)).astype(np.float32))
 
 
 @lru_cache(maxsize=8)
-def _crop(length: int) -> np.ndarray:
+def _crop(length: int) -> csr_array:
     """Return float32 [length, length]: bilinear samples of the central part, ends included."""
     share = np.sqrt(np.float32(_CROP_AREA))
     low = (np.float32(1.0) - share) / np.float32(2.0)
@@ -91,4 +99,4 @@ def _crop(length: int) -> np.ndarray:
     rows = np.arange(length)
     np.add.at(weights, (rows, left), 1.0 - (places - left))
     np.add.at(weights, (rows, right), places - left)
-    return weights.astype(np.float32)
+    return csr_array(weights.astype(np.float32))

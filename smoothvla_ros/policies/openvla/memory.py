@@ -1,4 +1,4 @@
-"""What a GPU must hold for OpenVLA, computed from its shapes: nothing here was measured on one."""
+"""What a GPU must hold for OpenVLA, computed from its shapes."""
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ class Footprint:
     hidden: int
     layers: int
     vision: tuple[VisionShape, VisionShape]
+    # Of a number in the sums between the language model's blocks.
+    sum_bytes: int
 
     @classmethod
     def of(cls, network: OpenVLANetwork, rank: int) -> Footprint:
@@ -50,13 +52,16 @@ class Footprint:
             config.intermediate_size,
             config.num_hidden_layers,
             network.vision_backbone.shapes,
+            _BFLOAT16 if network.parallel else _FLOAT32,
         )
 
     @classmethod
-    def published(cls, rank: int = 32) -> Footprint:
+    def published(cls, rank: int = 32, *, parallel: bool = True) -> Footprint:
         """Return the size that all published 7 B checkpoints have."""
         with torch.device('meta'):
-            network = OpenVLANetwork(PUBLISHED_VISION, PUBLISHED_LLAMA, ActionIds(), parallel=True)
+            network = OpenVLANetwork(
+                PUBLISHED_VISION, PUBLISHED_LLAMA, ActionIds(), parallel=parallel
+            )
         return cls.of(network, rank)
 
     def tokens(self, images: int, prompt: int, answer: int) -> int:
@@ -90,60 +95,86 @@ class Footprint:
     def checkpointed_bytes(self, rows: int, tokens: int, images: int) -> int:
         """Return what a checkpointed forward pass keeps.
 
-        The input of every block; of the projector, which is not checkpointed, its activations, and
-        in float32 the inputs of its adapters; in float32 the last norm's input and output.
+        The input of every block and of the last norm; of the projector, which is not checkpointed,
+        its activations.
         """
-        blocks = self.layers * tokens * self.width
-        blocks += sum(
+        blocks = (self.layers + 1) * tokens * self.width * self.sum_bytes
+        seen = sum(shape.width for shape in self.vision)
+        narrow = images * self.vision[0].patches * (9 * seen + 2 * self.width)
+        narrow += sum(
             (shape.depth - 1) * images * shape.tokens * shape.width for shape in self.vision
         )
-        seen = sum(shape.width for shape in self.vision)
-        half = images * self.vision[0].patches * (4 * seen + self.width)
-        full = images * self.vision[0].patches * (5 * seen + self.width) + 2 * tokens * self.width
-        return rows * ((blocks + half) * _BFLOAT16 + full * _FLOAT32)
+        return rows * (blocks + narrow * _BFLOAT16)
 
     def layer_bytes(self, rows: int, tokens: int) -> int:
-        """Return what one block of the language model keeps while it is computed again.
+        """Return what one block of the language model keeps for its gradient.
 
-        In bfloat16 queries, keys, values, attention and the three of the feed-forward part; in
-        float32 the two norms' inputs and outputs, and the inputs of its seven adapters, which peft
-        casts.
+        What the two norms see and say, queries, keys, values and attention, and four of the
+        feed-forward part.
         """
-        half = (4 * self.width + 3 * self.hidden) * _BFLOAT16
-        full = ((4 + 6) * self.width + self.hidden) * _FLOAT32
-        return rows * tokens * (half + full)
+        narrow = (7 * self.width + 4 * self.hidden) * _BFLOAT16
+        return rows * tokens * (narrow + 2 * self.width * self.sum_bytes)
 
-    def update_bytes(self, rows: int, tokens: int, images: int, others: int = 2) -> int:
-        """Return an update's need: weights, learning, kept inputs, one block and its gradients.
+    def kept_bytes(self, rows: int, tokens: int, images: int) -> int:
+        """Return what a forward pass keeps that is not checkpointed."""
+        vision = sum(
+            (shape.depth - 1) * images * shape.tokens * (8 * shape.width + 2 * shape.hidden)
+            for shape in self.vision
+        )
+        inputs = self.checkpointed_bytes(rows, tokens, images)
+        return inputs + self.layers * self.layer_bytes(rows, tokens) + rows * vision * _BFLOAT16
+
+    def update_bytes(
+        self, rows: int, tokens: int, images: int, others: int = 2, *, checkpointed: bool = True
+    ) -> int:
+        """Return an update's need: weights, learning, what is kept, one block and its gradients.
 
         The comparison with the starting policy needs less: its passes keep nothing.
         others: as in `learning_bytes`.
         """
+        kept = self.checkpointed_bytes if checkpointed else self.kept_bytes
         return (
             self.weights_bytes()
             + self.learning_bytes(others)
-            + self.checkpointed_bytes(rows, tokens, images)
+            + kept(rows, tokens, images)
             + 2 * self.layer_bytes(rows, tokens)
         )
 
-    def most_rows(self, gpu_gib: float, tokens: int, images: int, others: int = 2) -> int:
+    def most_rows(
+        self,
+        gpu_gib: float,
+        tokens: int,
+        images: int,
+        others: int = 2,
+        *,
+        checkpointed: bool = True,
+    ) -> int:
         """Return the largest micro-batch of an update on a GPU; 0 if not one row fits."""
         room = (gpu_gib - CONTEXT_GIB) * GIB / (1.0 + FRAGMENTS)
-        none = self.update_bytes(0, tokens, images, others)
-        row = self.update_bytes(1, tokens, images, others) - none
+        none, one = (
+            self.update_bytes(rows, tokens, images, others, checkpointed=checkpointed)
+            for rows in (0, 1)
+        )
+        row = one - none
         return max(0, int((room - none) // row))
 
     def update_seconds(
-        self, tokens: int, comparison_passes: int, utilisation: float, peak: float
+        self,
+        tokens: int,
+        comparison_passes: int,
+        utilisation: float,
+        peak: float,
+        *,
+        checkpointed: bool = True,
     ) -> float:
         """Return the time of an update on a GPU of `peak` operations a second.
 
-        tokens: of all its rows.  utilisation: of its learning, 4 operations a parameter and token:
-        2 for the forward pass, 2 for the gradient of activations. Two more compute activations
-        again; they are not counted, but take time. A comparison's pass runs as fast as these.
+        tokens: of all its rows.  utilisation: the share of the peak that passes run at.
+        A parameter and token cost 2 operations forward and 2 for the gradient of activations, 2
+        more where activations are computed again, and 2 for a comparison.
         """
-        learning = 4.0 * self.parameters * tokens / (utilisation * peak)
-        return learning * (6.0 + 2.0 * comparison_passes) / 6.0
+        operations = 4.0 + 2.0 * checkpointed + 2.0 * comparison_passes
+        return operations * self.parameters * tokens / (utilisation * peak)
 
 
 def with_allowances(count: float) -> float:

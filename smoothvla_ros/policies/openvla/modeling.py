@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional
-from transformers import LlamaConfig, LlamaForCausalLM, StaticCache
-from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
+from transformers import LlamaConfig, LlamaForCausalLM
+from transformers.models.llama.modeling_llama import LlamaModel, LlamaRotaryEmbedding
 
 from smoothvla_ros.policies.openvla.action_ids import ActionIds
 from smoothvla_ros.policies.openvla.heads import Projector, ProprioceptionProjector, RegressionHead
+from smoothvla_ros.policies.openvla.key_value_cache import FixedCache
 from smoothvla_ros.policies.openvla.prompt import END
 from smoothvla_ros.policies.openvla.vision import VisionBackbone, VisionShape
 
@@ -73,8 +74,10 @@ class OpenVLANetwork(nn.Module):
         self.language_model = LlamaForCausalLM(config)
         for layer in self.language_model.model.layers:
             layer.self_attn.is_causal = not parallel
+        _replace_norms(self.language_model.model)
         self.proprio_projector: ProprioceptionProjector | None = None
         self.action_head: RegressionHead | None = None
+        self.parallel = parallel
         self._checkpointing = False
         self._action_ids = action_ids
 
@@ -103,6 +106,14 @@ class OpenVLANetwork(nn.Module):
             *self.language_model.model.layers,
         ]
 
+    def compile_blocks(self) -> None:
+        """Let torch.compile fuse what stands between the language model's matrix products.
+
+        A first pass of each kind then takes some seconds more.
+        """
+        for layer in self.language_model.model.layers:
+            layer.compile()
+
     def lengths(self, prompts: Sequence[Sequence[int]], images: int, answer: int) -> list[int]:
         """Return the positions that each row takes with `answer` action tokens after its prompt."""
         told = images * self.vision_backbone.featurizer.shape.patches + answer
@@ -111,7 +122,7 @@ class OpenVLANetwork(nn.Module):
 
     def restore_buffers(self) -> None:
         """Compute what is not in the files, after the network was built without memory."""
-        rotary = LlamaRotaryEmbedding(self.language_model.config).to(self.device)
+        rotary = _Rotary(self.language_model.config, self.dtype).to(self.device)
         self.language_model.model.rotary_emb = rotary
 
     def set_gradient_checkpointing(self, enabled: bool) -> None:
@@ -123,18 +134,6 @@ class OpenVLANetwork(nn.Module):
             self.language_model.activation_checkpointing_enable({'use_reentrant': False})
         else:
             self.language_model.activation_checkpointing_disable()
-        self.train(self.training)
-
-    def train(self, mode: bool = True) -> OpenVLANetwork:
-        """Set the mode of everything, but let gradient checkpointing do without train mode.
-
-        transformers checkpoints a layer only in train mode, which nothing else in the layer needs.
-        """
-        super().train(mode)
-        if self._checkpointing:
-            for layer in self.language_model.model.layers:
-                layer.training = True
-        return self
 
     def prefix(self, inputs: Inputs) -> Prefix:
         """Embed images, prompt and proprioception."""
@@ -173,6 +172,14 @@ class OpenVLANetwork(nn.Module):
         hidden = self._run(prefix, torch.cat([empty, end.expand(batch, 1, -1)], dim=1))
         return hidden[:, -(count + 2) : -2]
 
+    def parallel_answer(self, inputs: Inputs, count: int) -> torch.Tensor:
+        """Return logits [B, count, bins], or what a regression head makes of them: actions."""
+        hidden = self.parallel_hidden(inputs, count)
+        if self.action_head is None:
+            return self.action_logits(hidden)
+        answer: torch.Tensor = self.action_head(hidden)
+        return answer
+
     def sequential_hidden(self, inputs: Inputs, tokens: torch.Tensor) -> torch.Tensor:
         """Return [B, n, width], the hidden states that say n given action tokens [B, n].
 
@@ -199,6 +206,22 @@ class OpenVLANetwork(nn.Module):
     def _ids_of(self, tokens: torch.Tensor) -> torch.Tensor:
         return self._action_ids.vocabulary - 1 - tokens
 
+    def _think(self, embeddings: torch.Tensor, **given: Any) -> torch.Tensor:
+        """Return the language model's last hidden states.
+
+        transformers checkpoints a layer in train mode only, which nothing else in it needs, and
+        then takes its keys and values away: so not where nothing is learned.
+
+        Tokens that are said one by one and tokens that are judged together go through other
+        kernels. In bfloat16 their log-probabilities come up to 0.04 apart, most of it from rounding
+        the sums between blocks, which are float32 there.
+        """
+        recompute = self._checkpointing and torch.is_grad_enabled()
+        for layer in self.language_model.model.layers:
+            layer.training = recompute
+        summed = embeddings if self.parallel else embeddings.float()
+        return self.language_model.model(inputs_embeds=summed, **given).last_hidden_state
+
     def _run(self, prefix: Prefix, answer: torch.Tensor) -> torch.Tensor:
         """Return the hidden states of prefix and answer, which has one length in all rows."""
         mask, positions = prefix.mask, prefix.positions
@@ -206,12 +229,12 @@ class OpenVLANetwork(nn.Module):
             steps = torch.arange(1, answer.shape[1] + 1, device=self.device)
             positions = torch.cat([positions, positions[:, -1:] + steps], dim=1)
             mask = functional.pad(mask, (0, answer.shape[1]), value=1)
-        return self.language_model.model(
-            inputs_embeds=torch.cat([prefix.embeddings, answer], dim=1),
+        return self._think(
+            torch.cat([prefix.embeddings, answer], dim=1),
             attention_mask=mask,
             position_ids=positions,
             use_cache=False,
-        ).last_hidden_state
+        )
 
 
 class Decoding:
@@ -225,14 +248,14 @@ class Decoding:
         self._next = prefix.positions[:, -1:] + 1 if prefix.positions is not None else None
         # The last token is said by the one before it and never goes in itself.
         length = prefix.embeddings.shape[1] + count - 1
-        self._cache = StaticCache(config=self._llama.config, max_cache_len=length)
-        self._hidden = self._llama(
-            inputs_embeds=prefix.embeddings,
+        self._cache = FixedCache(len(self._llama.layers), length)
+        self._hidden = network._think(
+            prefix.embeddings,
             attention_mask=prefix.mask,
             position_ids=prefix.positions,
             past_key_values=self._cache,
             use_cache=True,
-        ).last_hidden_state[:, -1]
+        )[:, -1]
 
     def logits(self) -> torch.Tensor:
         """Return [B, bins] of the next action token."""
@@ -242,12 +265,51 @@ class Decoding:
         """Take the tokens [B] that were chosen."""
         if self._mask is not None:
             self._mask = functional.pad(self._mask, (0, 1), value=1)
-        self._hidden = self._llama(
-            input_ids=self._network._ids_of(tokens).unsqueeze(1),
+        said = self._llama.embed_tokens(self._network._ids_of(tokens).unsqueeze(1))
+        self._hidden = self._network._think(
+            said,
             attention_mask=self._mask,
             position_ids=self._next,
             past_key_values=self._cache,
             use_cache=True,
-        ).last_hidden_state[:, -1]
+        )[:, -1]
         if self._next is not None:
             self._next = self._next + 1
+
+
+class _Norm(nn.RMSNorm):
+    """PyTorch's own norm: one kernel instead of six, and no copies for the backward pass.
+
+    Its answer is of the weights' precision, whatever the precision of what comes in.
+    """
+
+    def __init__(self, weight: nn.Parameter, epsilon: float) -> None:
+        super().__init__(len(weight), eps=epsilon, device=weight.device, dtype=weight.dtype)
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        weight = self.weight.to(values.dtype)
+        normed = functional.rms_norm(values, self.normalized_shape, weight, self.eps)
+        return normed.to(self.weight.dtype)
+
+
+class _Rotary(LlamaRotaryEmbedding):
+    """Rotations of the precision of queries and keys, not of the sums between blocks."""
+
+    def __init__(self, config: LlamaConfig, dtype: torch.dtype) -> None:
+        super().__init__(config)
+        self._dtype = dtype
+
+    def forward(
+        self, x: torch.Tensor, position_ids: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        cosines, sines = super().forward(x, position_ids)
+        return cosines.to(self._dtype), sines.to(self._dtype)
+
+
+def _replace_norms(model: LlamaModel) -> None:
+    """Put `_Norm` under the same names in the place of transformers' norms."""
+    weight, epsilon = model.norm.weight, model.norm.variance_epsilon
+    model.add_module('norm', _Norm(weight, epsilon))
+    for layer in model.layers:
+        for name in ('input_layernorm', 'post_attention_layernorm'):
+            layer.add_module(name, _Norm(weight, epsilon))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -25,9 +26,14 @@ from smoothvla_ros.policies.action_tokens import (
 from smoothvla_ros.policies.images import camera_image
 from smoothvla_ros.policies.openvla.adapters import LEARNER
 from smoothvla_ros.policies.openvla.base import Base, forget_base
-from smoothvla_ros.policies.openvla.captured import CapturedChunks
+from smoothvla_ros.policies.openvla.captured import (
+    CapturedChunks,
+    CapturedDecoding,
+    CapturedDecodings,
+    fits,
+)
 from smoothvla_ros.policies.openvla.images import center_crop, normalise, resize
-from smoothvla_ros.policies.openvla.modeling import Inputs
+from smoothvla_ros.policies.openvla.modeling import Decoding, Inputs
 from smoothvla_ros.policies.openvla.proprioception import SIZE, libero_proprioception
 from smoothvla_ros.policies.openvla.settings import (
     CAMERA_SIZE,
@@ -73,7 +79,6 @@ class OpenVLAPolicy:
         if adapter is not None:
             self._forget = weakref.finalize(self, base.adapters.remove, adapter)
             self._forget.atexit = False
-        self.arm = arm if arm is not None else Arm.panda()
         self._data_set, statistics = choose_statistics(
             base.checkpoint.statistics, settings.statistics
         )
@@ -86,11 +91,20 @@ class OpenVLAPolicy:
         self._proprioception: Scaling | None = None
         if settings.proprioception:
             self._proprioception = Scaling.of(statistics.inner('proprio'), SIZE)
+            self._arm = arm if arm is not None else Arm.panda()
         self._parallel = settings.decoding == PARALLEL
-        self._captured: CapturedChunks | None = None
-        if settings.captured:
-            count = settings.chunk * len(self._action.low)
-            self._captured = CapturedChunks(base.network, count)
+        count = settings.chunk * len(self._action.low)
+        self._captured_chunks: CapturedChunks | None = None
+        self._captured_decodings: CapturedDecodings | None = None
+        if settings.captured and self._parallel:
+            self._captured_chunks = CapturedChunks(base.network, count)
+        elif settings.captured:
+            self._captured_decodings = CapturedDecodings(base.network, count)
+        if settings.compiled and base.device.type == 'cuda':
+            base.network.compile_blocks()
+        self._workers = ThreadPoolExecutor(torch.get_num_threads(), 'openvla-images')
+        # What is being prepared, by the observation's identity, with the observation to keep it.
+        self._expected: dict[int, tuple[Observation, Future[np.ndarray]]] = {}
         self.spec = PolicySpec(
             chunk=settings.chunk,
             action_dimension=len(self._action.low),
@@ -163,6 +177,18 @@ class OpenVLAPolicy:
             expected_actions=torch.einsum('bcdn,nd->bcd', probabilities, values),
         )
 
+    def expect(self, observations: Sequence[Observation]) -> None:
+        """Begin to prepare the images of what `evaluate` will be asked for, in that order.
+
+        Instead of what was expected before and not asked for.
+        """
+        for _, images in self._expected.values():
+            images.cancel()
+        self._expected = {
+            id(observation): (observation, self._workers.submit(self._images, observation))
+            for observation in observations
+        }
+
     def lengths(self, observations: Sequence[Observation]) -> list[int]:
         """Return the tokens of each row of `evaluate`: images, prompt and answer."""
         prompts = [self.base.prompt.ids(observation.instruction) for observation in observations]
@@ -228,16 +254,19 @@ class OpenVLAPolicy:
         if self.base.network.action_head is not None:
             return self._regress(inputs, temperature)
         if self._parallel:
-            if self._captured is not None and self._captured.fits(inputs):
-                logits = self._captured.logits(inputs, self._adapter)
-            else:
-                hidden = self.base.network.parallel_hidden(inputs, shape[0] * shape[1])
-                logits = self.base.network.action_logits(hidden)
+            logits = self._answer(inputs)
             tokens, log_probs = choose_tokens(logits.unflatten(1, shape), temperature, seeds)
         else:
             tokens, log_probs = self._say(inputs, temperature, seeds)
         chosen = tokens.cpu().numpy()
         return self.base.action_ids.decode(chosen), chosen, log_probs.cpu().numpy()
+
+    def _answer(self, inputs: Inputs) -> torch.Tensor:
+        """Return the network's `parallel_answer`, from a recording where there can be one."""
+        if self._captured_chunks is not None and fits(inputs):
+            return self._captured_chunks.answer(inputs, self._adapter)
+        count = self.spec.chunk * self.spec.action_dimension
+        return self.base.network.parallel_answer(inputs, count)
 
     def _say(
         self, inputs: Inputs, temperature: float, seeds: Sequence[int]
@@ -245,7 +274,12 @@ class OpenVLAPolicy:
         """Choose the tokens of one step one after the other."""
         count = self.spec.action_dimension
         uniform = uniform_draws((1, count), seeds)
-        decoding = self.base.network.start(inputs, count)
+        decoding: Decoding | CapturedDecoding
+        # With more rows a recording's tokens were not those of the eager path, on a GPU.
+        if self._captured_decodings is not None and len(inputs.prompts) == 1:
+            decoding = self._captured_decodings.start(inputs, self._adapter)
+        else:
+            decoding = self.base.network.start(inputs, count)
         tokens: list[torch.Tensor] = []
         scores: list[torch.Tensor] = []
         for place in range(count):
@@ -265,11 +299,7 @@ class OpenVLAPolicy:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         if temperature > 0.0:
             self._check_tokens_answer(f'sample at temperature {temperature:g}')
-        network = self.base.network
-        assert network.action_head is not None
-        hidden = network.parallel_hidden(inputs, self.spec.chunk * self.spec.action_dimension)
-        answer = network.action_head(hidden.unflatten(1, (self.spec.chunk, -1)).flatten(2))
-        normalised = answer.float().cpu().numpy().astype(np.float64)
+        normalised = self._answer(inputs).float().cpu().numpy().astype(np.float64)
         tokens = self.base.action_ids.encode(normalised)
         return normalised, tokens, np.zeros(tokens.shape, np.float32)
 
@@ -279,21 +309,29 @@ class OpenVLAPolicy:
 
     def _inputs(self, observations: Sequence[Observation]) -> Inputs:
         device = self.base.device
-        pixels = torch.stack([self._pixels(observation) for observation in observations])
+        # Decoding and resampling run outside of Python's lock.
+        images = [
+            self._expected.pop(id(observation))[1]
+            if id(observation) in self._expected
+            else self._workers.submit(self._images, observation)
+            for observation in observations
+        ]
+        seen = torch.from_numpy(np.stack([image.result() for image in images])).to(device)
+        pixels = normalise(seen, self.base.normalisation)
         told = None
         if self._proprioception is not None:
             rows = [
                 self._proprioception.normalise(
-                    libero_proprioception(self.arm, observation, self._data_set)
+                    libero_proprioception(self._arm, observation, self._data_set)
                 )
                 for observation in observations
             ]
             told = torch.from_numpy(np.stack(rows)).float().to(device)
         prompts = [self.base.prompt.ids(observation.instruction) for observation in observations]
-        return Inputs(pixels.to(device), prompts, told)
+        return Inputs(pixels, prompts, told)
 
-    def _pixels(self, observation: Observation) -> torch.Tensor:
-        """Return float32 [cameras, 6, size, size]."""
+    def _images(self, observation: Observation) -> np.ndarray:
+        """Return uint8 [cameras, size, size, 3], as the network was trained to see them."""
         views = []
         for camera in self.spec.cameras:
             image = camera_image(
@@ -304,5 +342,5 @@ class OpenVLAPolicy:
             fitted = resize(np.ascontiguousarray(image), self.base.image_size)
             if self.settings.center_crop:
                 fitted = center_crop(fitted)
-            views.append(normalise(fitted, self.base.normalisation))
-        return torch.stack(views)
+            views.append(fitted)
+        return np.stack(views)

@@ -76,9 +76,10 @@ class OpenVLASettings:
         minimum=1,
     )
     captured: bool = setting(
-        False,
-        'Parallel decoding on a GPU: replay an inference as one CUDA graph, a shape at a time (not '
-        'run on a GPU yet)',
+        True, 'On a GPU: replay an inference as CUDA graphs, made once for each shape of the input'
+    )
+    compiled: bool = setting(
+        False, 'On a GPU: torch.compile the language model, which takes half a minute once'
     )
     lora_rank: int = setting(32, 'Rank of the adapter that training adds', minimum=1)
     lora_alpha: int = setting(16, 'Scale of the adapter, divided by its rank', minimum=1)
@@ -97,8 +98,6 @@ class OpenVLASettings:
             raise UserError(
                 f'{SETTINGS}: a regression head and proprioception need decoding=parallel'
             )
-        if self.captured and (self.decoding == SEQUENTIAL or self.answer == REGRESSION):
-            raise UserError(f'{SETTINGS}: captured needs decoding=parallel and answer=tokens')
         if not self.cameras or len(set(self.cameras)) != len(self.cameras):
             raise UserError(
                 f'{SETTINGS}: cameras={list(self.cameras)}; name one or more, each once'

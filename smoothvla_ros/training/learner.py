@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from typing import Protocol, runtime_checkable
 
@@ -171,8 +171,8 @@ class GrpoLearner:
         """
         group = self.group
         total, course, loss = TokenSums(), CourseSums(), 0.0
-        for rows, counts in self._passes(self.policy, batch):
-            summed, sums, part = self._loss(batch.take(rows))
+        for taken, _, counts in self._announced(self.policy, batch):
+            summed, sums, part = self._loss(taken)
             (summed / normaliser if counts else 0.0 * summed).backward()
             if counts:
                 loss += float(summed.detach()) / normaliser
@@ -183,6 +183,16 @@ class GrpoLearner:
         count = len(fields(TokenSums))
         return loss, TokenSums.of(values[:count]), CourseSums(*values[count:])
 
+    def _announced(
+        self, policy: Policy, batch: ChunkBatch
+    ) -> Iterator[tuple[ChunkBatch, np.ndarray, bool]]:
+        """Yield the rows of each pass, their numbers and whether they count; the policy hears."""
+        passes = self._passes(policy, batch)
+        if isinstance(policy, ExpectsObservations):
+            policy.expect([batch.observations[row] for rows, _ in passes for row in rows])
+        for rows, counts in passes:
+            yield batch.take(rows), rows, counts
+
     def _passes(self, policy: Policy, batch: ChunkBatch) -> list[tuple[np.ndarray, bool]]:
         """Return the rows of each forward pass of this process, and whether it counts."""
         config = self._config
@@ -190,18 +200,14 @@ class GrpoLearner:
         if isinstance(policy, CountsTokens):
             lengths = policy.lengths(batch.observations)
         passes = micro_batches(lengths, len(batch), config.micro_batch, config.micro_tokens)
-        own = share(passes, self.group.rank, self.group.size)
-        if isinstance(policy, ExpectsObservations):
-            policy.expect([batch.observations[row] for rows, _ in own for row in rows])
-        return own
+        return share(passes, self.group.rank, self.group.size)
 
     @torch.no_grad()
     def _answers(self, policy: Policy, batch: ChunkBatch) -> tuple[np.ndarray, np.ndarray]:
         """Return what a policy thinks of every row: log-probabilities and expected actions."""
         log_probs = np.zeros(batch.tokens.shape, np.float32)
         actions = np.zeros(batch.tokens.shape, np.float32)
-        for rows, counts in self._passes(policy, batch):
-            part = batch.take(rows)
+        for part, rows, counts in self._announced(policy, batch):
             answer = policy.evaluate(part.observations, part.tokens, temperature=part.temperature)
             if counts:
                 log_probs[rows] = answer.log_probs.cpu().numpy()

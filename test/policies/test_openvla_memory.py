@@ -24,10 +24,15 @@ LLAMA = {
 ROWS, PROMPT, ANSWER, RANK = 3, 36, 57, 8
 
 
-@pytest.fixture
-def counted() -> tuple[OpenVLANetwork, Footprint, Adapters]:
+@pytest.fixture(params=['parallel', 'sequential'])
+def counted(request) -> tuple[OpenVLANetwork, Footprint, Adapters]:
     """Return a bfloat16 network with an adapter that learns, as on a GPU, and its sizes."""
-    made = OpenVLANetwork(VISION, {**PUBLISHED_LLAMA, **LLAMA}, ActionIds(), parallel=True)
+    made = OpenVLANetwork(
+        VISION,
+        {**PUBLISHED_LLAMA, **LLAMA},
+        ActionIds(),
+        parallel=request.param == 'parallel',
+    )
     made.to(torch.bfloat16).restore_buffers()
     made.eval().requires_grad_(False)
     footprint = Footprint.of(made, RANK)
@@ -95,7 +100,8 @@ def test_what_a_block_keeps_while_it_is_computed_again(counted):
     network, footprint, _ = counted
     tokens = footprint.tokens(1, PROMPT, ANSWER)
     model = network.language_model.model
-    hidden = torch.zeros(ROWS, tokens, 128, dtype=torch.bfloat16, requires_grad=True)
+    dtype = torch.bfloat16 if network.parallel else torch.float32
+    hidden = torch.zeros(ROWS, tokens, 128, dtype=dtype, requires_grad=True)
     places = model.rotary_emb(hidden, torch.arange(tokens)[None])
     kept = kept_bytes(
         network, lambda: model.layers[0](hidden, position_embeddings=places, attention_mask=None)

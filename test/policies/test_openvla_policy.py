@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -207,19 +206,6 @@ def test_the_gripper_is_turned_round(said, command):
     assert commands.tolist() == [0.5, -1.0, 0, 0, 0, 0, command]
 
 
-def test_images_are_mirrored_as_in_the_data(openvla_policy, observe):
-    """An upright image is LIBERO's training image seen in a mirror; a setting leaves it."""
-    observation = observe(3, size=256)
-    flipped = replace(
-        observation, images={name: image[:, ::-1] for name, image in observation.images.items()}
-    )
-    mirrored = openvla_policy()._images(observation)
-    assert np.array_equal(mirrored, openvla_policy(mirrored=False)._images(flipped))
-    assert not np.array_equal(mirrored, openvla_policy(mirrored=False)._images(observation))
-    assert not np.array_equal(mirrored, openvla_policy(center_crop=False)._images(observation))
-    assert mirrored.shape == (1, 224, 224, 3)
-
-
 def test_proprioception_is_told_in_the_scene(arm, observe):
     """The base's place in each kind of scene is added; libero_10 tells it by the instruction."""
     observation = observe(0, 'put both moka pots on the stove')
@@ -370,6 +356,7 @@ def test_a_hub_name_is_looked_up_and_never_downloaded(monkeypatch, tmp_path):
     [
         ({'chunk': 8}, 'decoding=sequential'),
         ({'answer': 'regression'}, 'decoding=parallel'),
+        ({'compiled': True}, 'compiled needs decoding=parallel'),
         ({'chunks': 8}, 'unknown setting'),
         ({'cameras': []}, 'one or more'),
         ({'cameras': ['nose']}, 'choose from agentview, wrist'),

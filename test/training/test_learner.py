@@ -70,6 +70,33 @@ def test_the_first_ratio_is_exactly_one():
     assert (sums.ratio_drift, sums.policy_divergence, sums.clipped) == (0.0, 0.0, 0)
 
 
+def test_a_policy_hears_what_it_will_be_asked():
+    """Before the first pass, in the order of the passes; the starting policy and the learner."""
+
+    class Hears(ToyPolicy):
+        def __init__(self) -> None:
+            super().__init__()
+            self.events: list[tuple[str, list[int]]] = []
+
+        def expect(self, observations):
+            self.events.append(('expect', [id(observation) for observation in observations]))
+
+        def evaluate(self, observations, tokens, *, temperature):
+            self.events.append(('evaluate', [id(observation) for observation in observations]))
+            return super().evaluate(observations, tokens, temperature=temperature)
+
+    policy, reference = Hears(), Hears()
+    batch = batch_of(policy)
+    config = GrpoConfig(course_coefficient=1.0, micro_batch=4, minibatches=1)
+    GrpoLearner(policy, config, reference).update(batch, 0)
+    for heard in (policy, reference):
+        (first, expected), *passes = heard.events
+        assert first == 'expect'
+        assert [name for name, _ in passes] == ['evaluate'] * len(passes)
+        assert len(passes) > 1
+        assert expected == [each for _, observations in passes for each in observations]
+
+
 @pytest.mark.parametrize(
     ('settings', 'expected'),
     [

@@ -42,6 +42,8 @@ class Base:
         self.normalisation = checkpoint.normalisation
         self.image_size = checkpoint.vision_shapes()[0].image_size
         self.network = _read_network(checkpoint, settings, self.action_ids, device, dtype)
+        if settings.compiled and device.type == 'cuda':
+            self.network.compile_blocks()
         self.adapters = Adapters(self.network)
         self.lock = threading.RLock()
 
@@ -68,6 +70,7 @@ def load_base(folder: Path, settings: OpenVLASettings, device: torch.device) -> 
         settings.decoding,
         settings.answer,
         settings.proprioception,
+        settings.compiled,
     )
     with _loading:
         base = _loaded.get(key)

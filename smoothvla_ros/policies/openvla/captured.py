@@ -11,7 +11,7 @@ import torch
 from smoothvla_ros.policies.openvla.modeling import Decoding, Inputs, OpenVLANetwork
 
 _WARM_UPS = 3
-_MOST_RECORDINGS = 8
+_MOST_RECORDINGS = 16  # libero_90 has instructions of 13 lengths
 
 _Recording = TypeVar('_Recording', bound='_Buffers')
 
@@ -33,8 +33,11 @@ class _Recordings(Generic[_Recording]):
     def __len__(self) -> int:
         return len(self._kept)
 
-    def filled(self, inputs: Inputs, adapter: str | None) -> _Recording:
-        """Return the recording of the inputs' shape with the inputs in its buffers."""
+    def filled(self, inputs: Inputs, adapter: int) -> _Recording:
+        """Return the recording of the inputs' shape with the inputs in its buffers.
+
+        adapter: the serial number of the one in use.
+        """
         told = inputs.proprioception
         key = (adapter, inputs.pixels.shape, len(inputs.prompts[0]), told is not None)
         recording = self._kept.get(key)
@@ -62,11 +65,11 @@ class CapturedChunks:
         )
 
     @torch.no_grad()
-    def answer(self, inputs: Inputs, adapter: str | None) -> torch.Tensor:
+    def answer(self, inputs: Inputs, adapter: int) -> torch.Tensor:
         """Return the network's `parallel_answer`; valid until the next call.
 
-        inputs: that a recording `fits`.  adapter: the one in use.  Weights may change between
-        calls, if they stay in their place.
+        inputs: that a recording `fits`.  adapter: the serial number of the one in use.  Weights may
+        change between calls, if they stay in their place.
         """
         return self.recordings.filled(inputs, adapter).run()
 
@@ -81,7 +84,7 @@ class CapturedDecodings:
         )
 
     @torch.no_grad()
-    def start(self, inputs: Inputs, adapter: str | None) -> CapturedDecoding:
+    def start(self, inputs: Inputs, adapter: int) -> CapturedDecoding:
         """Run the prefix; the answer does as `Decoding` does, until the next start."""
         decoding = self.recordings.filled(inputs, adapter)
         decoding.start()
@@ -114,9 +117,10 @@ class _Chunk(_Buffers):
         self, network: OpenVLANetwork, count: int, inputs: Inputs, memory: _Memory
     ) -> None:
         super().__init__(network, inputs)
+        static = self._static
 
         def compute() -> torch.Tensor:
-            return network.parallel_answer(self._static, count)
+            return network.parallel_answer(static, count)
 
         memory.warm_up(compute)
         self._step = _Step(compute, memory)
@@ -137,18 +141,18 @@ class CapturedDecoding(_Buffers):
     ) -> None:
         """Record, with the inputs in the buffers."""
         super().__init__(network, inputs)
+        static = self._static
         said = torch.zeros(len(inputs.prompts), dtype=torch.int64, device=network.device)
-        self._said = said
-        self._decoding: Decoding
-        self._logits: torch.Tensor
+        # Not on `self`: a graph would then live until somebody collects cycles.
+        decodings: list[Decoding] = []
 
         def start() -> torch.Tensor:
-            self._decoding = network.start(self._static, count)
-            return self._decoding.logits()
+            decodings[:] = [network.start(static, count)]
+            return decodings[0].logits()
 
         def go_on() -> torch.Tensor:
-            self._decoding.say(said)
-            return self._decoding.logits()
+            decodings[0].say(said)
+            return decodings[0].logits()
 
         def whole() -> None:
             start()
@@ -156,8 +160,11 @@ class CapturedDecoding(_Buffers):
                 go_on()
 
         memory.warm_up(whole)
+        self._said = said
         self._steps = [_Step(step, memory) for step in [start, *[go_on] * (count - 1)]]
+        self._decodings = decodings
         self._place = 0
+        self._logits: torch.Tensor
 
     def start(self) -> None:
         """Run the prefix again."""
@@ -179,12 +186,11 @@ class _Memory:
     """One memory for the graphs of all recordings, of which one runs at a time."""
 
     def __init__(self, device: torch.device) -> None:
-        self.records = device.type == 'cuda'
-        self.pool = torch.cuda.graph_pool_handle() if self.records else None
+        self.pool = torch.cuda.graph_pool_handle() if device.type == 'cuda' else None
 
     def warm_up(self, compute: Callable[[], Any]) -> None:
         """Let libraries choose and allocate, which a recording must not see."""
-        if not self.records:
+        if self.pool is None:
             return
         aside = torch.cuda.Stream()
         aside.wait_stream(torch.cuda.current_stream())
@@ -198,19 +204,22 @@ class _Step:
     """Work whose result always lies in the same place: a CUDA graph of it on a GPU."""
 
     def __init__(self, compute: Callable[[], torch.Tensor], memory: _Memory) -> None:
-        self._compute = compute
-        self._graph: torch.cuda.CUDAGraph | None = None
-        if memory.records:
-            self._graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self._graph, pool=memory.pool):
-                self._output = compute()
+        self._again = compute
+        if memory.pool is None:
+            return
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=memory.pool):
+            output = compute()
+
+        def replay() -> torch.Tensor:
+            graph.replay()
+            return output
+
+        self._again = replay
 
     def run(self) -> torch.Tensor:
         """Do it; return its result."""
-        if self._graph is None:
-            return self._compute()
-        self._graph.replay()
-        return self._output
+        return self._again()
 
 
 def _words(inputs: Inputs) -> torch.Tensor:

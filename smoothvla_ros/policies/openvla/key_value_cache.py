@@ -10,7 +10,7 @@ from transformers.cache_utils import DynamicLayer
 
 
 class FixedCache(Cache):
-    """As transformers' `DynamicCache`, but nothing is moved as it grows.
+    """For one run of tokens, one after the other: neither reset nor reordered.
 
     transformers' own `StaticCache` hands attention all of its memory, which then needs a mask, and
     counts on the device. How far this one is filled Python knows: attention sees just that, and a

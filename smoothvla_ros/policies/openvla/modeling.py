@@ -18,6 +18,8 @@ from smoothvla_ros.policies.openvla.key_value_cache import FixedCache
 from smoothvla_ros.policies.openvla.prompt import END
 from smoothvla_ros.policies.openvla.vision import VisionBackbone, VisionShape
 
+_MOST_COMPILED = 64
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -106,13 +108,17 @@ class OpenVLANetwork(nn.Module):
             *self.language_model.model.layers,
         ]
 
-    def compile_blocks(self) -> None:
-        """Let torch.compile fuse what stands between the language model's matrix products.
+    def compile_blocks(self, backend: str = 'inductor') -> None:
+        """Let torch.compile fuse what stands between the matrix products of every block.
 
         A first pass of each kind then takes some seconds more.
         """
-        for layer in self.language_model.model.layers:
-            layer.compile()
+        # All blocks of a kind share this limit, past which they would run as they are: of shapes,
+        # with and without gradients, and of each adapter.
+        config = torch._dynamo.config
+        config.recompile_limit = max(config.recompile_limit, _MOST_COMPILED)
+        for block in self.shard_units:
+            block.compile(backend=backend)
 
     def lengths(self, prompts: Sequence[Sequence[int]], images: int, answer: int) -> list[int]:
         """Return the positions that each row takes with `answer` action tokens after its prompt."""
@@ -278,13 +284,10 @@ class Decoding:
 
 
 class _Norm(nn.RMSNorm):
-    """PyTorch's own norm: one kernel instead of six, and no copies for the backward pass.
+    """PyTorch's own norm, one kernel instead of six.
 
-    Its answer is of the weights' precision, whatever the precision of what comes in.
+    It answers in the precision of its weights, also where the sums between blocks are float32.
     """
-
-    def __init__(self, weight: nn.Parameter, epsilon: float) -> None:
-        super().__init__(len(weight), eps=epsilon, device=weight.device, dtype=weight.dtype)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         weight = self.weight.to(values.dtype)
@@ -308,8 +311,8 @@ class _Rotary(LlamaRotaryEmbedding):
 
 def _replace_norms(model: LlamaModel) -> None:
     """Put `_Norm` under the same names in the place of transformers' norms."""
-    weight, epsilon = model.norm.weight, model.norm.variance_epsilon
-    model.add_module('norm', _Norm(weight, epsilon))
+    width, epsilon = model.config.hidden_size, model.norm.variance_epsilon
+    model.add_module('norm', _Norm(width, epsilon))
     for layer in model.layers:
         for name in ('input_layernorm', 'post_attention_layernorm'):
-            layer.add_module(name, _Norm(weight, epsilon))
+            layer.add_module(name, _Norm(width, epsilon))

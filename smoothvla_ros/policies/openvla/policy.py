@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +22,6 @@ from smoothvla_ros.policies.action_tokens import (
     tokens_at,
     uniform_draws,
 )
-from smoothvla_ros.policies.images import camera_image
 from smoothvla_ros.policies.openvla.adapters import LEARNER
 from smoothvla_ros.policies.openvla.base import Base, forget_base
 from smoothvla_ros.policies.openvla.captured import (
@@ -32,7 +30,8 @@ from smoothvla_ros.policies.openvla.captured import (
     CapturedDecodings,
     fits,
 )
-from smoothvla_ros.policies.openvla.images import center_crop, normalise, resize
+from smoothvla_ros.policies.openvla.image_preparation import ImagePreparation
+from smoothvla_ros.policies.openvla.images import normalise
 from smoothvla_ros.policies.openvla.modeling import Decoding, Inputs
 from smoothvla_ros.policies.openvla.proprioception import SIZE, libero_proprioception
 from smoothvla_ros.policies.openvla.settings import (
@@ -100,11 +99,7 @@ class OpenVLAPolicy:
             self._captured_chunks = CapturedChunks(base.network, count)
         elif settings.captured:
             self._captured_decodings = CapturedDecodings(base.network, count)
-        if settings.compiled and base.device.type == 'cuda':
-            base.network.compile_blocks()
-        self._workers = ThreadPoolExecutor(torch.get_num_threads(), 'openvla-images')
-        # What is being prepared, by the observation's identity, with the observation to keep it.
-        self._expected: dict[int, tuple[Observation, Future[np.ndarray]]] = {}
+        self._images = ImagePreparation(settings, base.image_size)
         self.spec = PolicySpec(
             chunk=settings.chunk,
             action_dimension=len(self._action.low),
@@ -178,16 +173,8 @@ class OpenVLAPolicy:
         )
 
     def expect(self, observations: Sequence[Observation]) -> None:
-        """Begin to prepare the images of what `evaluate` will be asked for, in that order.
-
-        Instead of what was expected before and not asked for.
-        """
-        for _, images in self._expected.values():
-            images.cancel()
-        self._expected = {
-            id(observation): (observation, self._workers.submit(self._images, observation))
-            for observation in observations
-        }
+        """Begin to prepare the images of what `evaluate` will be asked for."""
+        self._images.expect(observations)
 
     def lengths(self, observations: Sequence[Observation]) -> list[int]:
         """Return the tokens of each row of `evaluate`: images, prompt and answer."""
@@ -233,6 +220,10 @@ class OpenVLAPolicy:
             if self._adapter is not None:
                 self.base.adapters.write(self._adapter, temporary)
 
+    @property
+    def _serial(self) -> int:
+        return self.base.adapters.serial(self._adapter)
+
     @contextmanager
     def _running(self) -> Iterator[None]:
         with self.base.lock, self.base.adapters.using(self._adapter):
@@ -264,7 +255,7 @@ class OpenVLAPolicy:
     def _answer(self, inputs: Inputs) -> torch.Tensor:
         """Return the network's `parallel_answer`, from a recording where there can be one."""
         if self._captured_chunks is not None and fits(inputs):
-            return self._captured_chunks.answer(inputs, self._adapter)
+            return self._captured_chunks.answer(inputs, self._serial)
         count = self.spec.chunk * self.spec.action_dimension
         return self.base.network.parallel_answer(inputs, count)
 
@@ -275,9 +266,9 @@ class OpenVLAPolicy:
         count = self.spec.action_dimension
         uniform = uniform_draws((1, count), seeds)
         decoding: Decoding | CapturedDecoding
-        # With more rows a recording's tokens were not those of the eager path, on a GPU.
+        # Recordings of more rows came to other tokens on a GPU: docs/openvla.md, "Speed".
         if self._captured_decodings is not None and len(inputs.prompts) == 1:
-            decoding = self._captured_decodings.start(inputs, self._adapter)
+            decoding = self._captured_decodings.start(inputs, self._serial)
         else:
             decoding = self.base.network.start(inputs, count)
         tokens: list[torch.Tensor] = []
@@ -309,14 +300,7 @@ class OpenVLAPolicy:
 
     def _inputs(self, observations: Sequence[Observation]) -> Inputs:
         device = self.base.device
-        # Decoding and resampling run outside of Python's lock.
-        images = [
-            self._expected.pop(id(observation))[1]
-            if id(observation) in self._expected
-            else self._workers.submit(self._images, observation)
-            for observation in observations
-        ]
-        seen = torch.from_numpy(np.stack([image.result() for image in images])).to(device)
+        seen = torch.from_numpy(self._images.prepared(observations)).to(device)
         pixels = normalise(seen, self.base.normalisation)
         told = None
         if self._proprioception is not None:
@@ -329,18 +313,3 @@ class OpenVLAPolicy:
             told = torch.from_numpy(np.stack(rows)).float().to(device)
         prompts = [self.base.prompt.ids(observation.instruction) for observation in observations]
         return Inputs(pixels, prompts, told)
-
-    def _images(self, observation: Observation) -> np.ndarray:
-        """Return uint8 [cameras, size, size, 3], as the network was trained to see them."""
-        views = []
-        for camera in self.spec.cameras:
-            image = camera_image(
-                observation, camera, 'publish it, or leave it out of "cameras" in openvla.json'
-            )
-            if self.settings.mirrored:
-                image = image[:, ::-1]
-            fitted = resize(np.ascontiguousarray(image), self.base.image_size)
-            if self.settings.center_crop:
-                fitted = center_crop(fitted)
-            views.append(fitted)
-        return np.stack(views)

@@ -79,7 +79,8 @@ class OpenVLASettings:
         True, 'On a GPU: replay an inference as CUDA graphs, made once for each shape of the input'
     )
     compiled: bool = setting(
-        False, 'On a GPU: torch.compile the language model, which takes half a minute once'
+        False,
+        'On a GPU, decoding=parallel: torch.compile the blocks, some seconds for each kind of pass',
     )
     lora_rank: int = setting(32, 'Rank of the adapter that training adds', minimum=1)
     lora_alpha: int = setting(16, 'Scale of the adapter, divided by its rank', minimum=1)
@@ -98,6 +99,8 @@ class OpenVLASettings:
             raise UserError(
                 f'{SETTINGS}: a regression head and proprioception need decoding=parallel'
             )
+        if self.compiled and self.decoding == SEQUENTIAL:
+            raise UserError(f'{SETTINGS}: compiled needs decoding=parallel')
         if not self.cameras or len(set(self.cameras)) != len(self.cameras):
             raise UserError(
                 f'{SETTINGS}: cameras={list(self.cameras)}; name one or more, each once'

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.openvla.memory import Footprint, with_allowances
+from smoothvla_ros.policies.openvla.settings import PARALLEL, SEQUENTIAL
 from smoothvla_ros.training.config import GrpoConfig
 
 # Dense bfloat16 operations a second of an RTX 4090, an L40S and an H100, by their makers.
@@ -21,7 +22,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--gpus', default='24,48,80', help='memory of the GPUs, GiB (default: 24,48,80)'
     )
     parser.add_argument('--images', type=int, default=1, help='images a decision (default: 1)')
-    parser.add_argument('--chunk', type=int, default=8, help='steps a decision (default: 8)')
+    parser.add_argument(
+        '--decoding',
+        choices=(PARALLEL, SEQUENTIAL),
+        default=PARALLEL,
+        help='parallel: a chunk at once (OpenVLA-OFT); sequential: one step, by tokens (OpenVLA)',
+    )
+    parser.add_argument(
+        '--chunk',
+        type=int,
+        default=8,
+        help='steps a decision where decoding is parallel (default: 8)',
+    )
     parser.add_argument('--rank', type=int, default=32, help='rank of the adapter (default: 32)')
     parser.add_argument(
         '--chunks', type=int, default=960, help='decisions of an update (default: 64 × 15)'
@@ -54,7 +66,9 @@ def run(arguments: argparse.Namespace) -> int:
     training = GrpoConfig(
         course_coefficient=arguments.course_coefficient, kl_coefficient=arguments.kl_coefficient
     )
-    print('\n'.join(table(Footprint.published(arguments.rank), gpus, arguments, training)))
+    parallel = arguments.decoding == PARALLEL
+    footprint = Footprint.published(arguments.rank, parallel=parallel)
+    print('\n'.join(table(footprint, gpus, arguments, training)))
     return 0
 
 
@@ -68,7 +82,9 @@ def table(
     images, passes = arguments.images, int(training.needs_reference)
     # Beside the adapter that learns: the sampler's, and the reference's as it is after a resume.
     others = 2 if training.needs_reference else 1
-    tokens = footprint.tokens(images, _PROMPT, arguments.chunk * 7 + 1)
+    # Said in parallel, an end token follows; one after the other, the last goes in nowhere.
+    answer = arguments.chunk * 7 + 1 if arguments.decoding == PARALLEL else 7 - 1
+    tokens = footprint.tokens(images, _PROMPT, answer)
     weights = footprint.weights_bytes()
 
     def inference(rows: int) -> float:
@@ -104,7 +120,8 @@ def table(
                     checkpointed=checkpointed,
                 )
                 taken = f', {seconds:.0f} s'
-            updates.append(f'{most} rows, {most * tokens}{taken}')
+            rows = 'row' if most == 1 else 'rows'
+            updates.append(f'{most} {rows}, {most * tokens}{taken}')
         lines.append(
             f'| {gib:g} | {inference(1):.1f} | {inference(16):.1f} | {" | ".join(updates)} |'
         )

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies import load_policy
+from smoothvla_ros.policies.openvla.checkpoint import PublishedCheckpoint
 from smoothvla_ros.policies.openvla.settings import is_openvla
 
 CONFIG = 'config.json'
@@ -189,3 +190,13 @@ def test_a_folder_of_the_small_policy_stays_one(tmp_path):
     assert not is_openvla(tmp_path)
     (tmp_path / CONFIG).write_text('{"image_size": 96}')
     assert not is_openvla(tmp_path)
+
+
+def test_statistics_are_refused_before_the_weights_are_read(openvla_folder, tmp_path, monkeypatch):
+    """A wrong name in openvla.json must not cost the reading of 15 GB."""
+    shutil.copytree(openvla_folder, tmp_path / 'copy')  # which nobody has read yet
+    settings = {'checkpoint': 'copy', 'statistics': 'libero_goal'}
+    (tmp_path / 'openvla.json').write_text(json.dumps(settings))
+    monkeypatch.setattr(PublishedCheckpoint, 'tensors', lambda *_: pytest.fail('weights were read'))
+    with pytest.raises(UserError, match="no statistics of 'libero_goal'"):
+        load_policy(tmp_path)

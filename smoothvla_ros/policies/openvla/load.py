@@ -12,6 +12,7 @@ from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.policies.hub import cached_snapshot, is_hub_name
 from smoothvla_ros.policies.openvla.adapters import ADAPTER_WEIGHTS
 from smoothvla_ros.policies.openvla.base import load_base
+from smoothvla_ros.policies.openvla.checkpoint import PublishedCheckpoint
 from smoothvla_ros.policies.openvla.policy import OpenVLAPolicy
 from smoothvla_ros.policies.openvla.settings import (
     SETTINGS,
@@ -19,6 +20,7 @@ from smoothvla_ros.policies.openvla.settings import (
     read_settings,
     settings_of,
 )
+from smoothvla_ros.policies.openvla.statistics import DataScaling
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,8 @@ def load_openvla(
     if found:
         log.info('%s: taken from the files beside the weights: %s', published, found)
     settings = settings_of({**found, **values}, folder / SETTINGS)
+    # Before 15 GB of weights are read.
+    DataScaling.of(PublishedCheckpoint(published).statistics, settings)
     base = load_base(published, settings, torch.device(device))
     adapter = None
     if (folder / ADAPTER_WEIGHTS).is_file():

@@ -33,7 +33,7 @@ from smoothvla_ros.policies.openvla.captured import (
 from smoothvla_ros.policies.openvla.image_preparation import ImagePreparation
 from smoothvla_ros.policies.openvla.images import normalise
 from smoothvla_ros.policies.openvla.modeling import Decoding, Inputs
-from smoothvla_ros.policies.openvla.proprioception import SIZE, libero_proprioception
+from smoothvla_ros.policies.openvla.proprioception import libero_proprioception
 from smoothvla_ros.policies.openvla.settings import (
     CAMERA_SIZE,
     PARALLEL,
@@ -43,8 +43,7 @@ from smoothvla_ros.policies.openvla.settings import (
 )
 from smoothvla_ros.policies.openvla.statistics import (
     ACTION_SIZE,
-    Scaling,
-    choose_statistics,
+    DataScaling,
     libero_commands,
 )
 from smoothvla_ros.policies.policy import ActionChunks, PolicySpec, TokenStatistics
@@ -78,21 +77,11 @@ class OpenVLAPolicy:
         if adapter is not None:
             self._forget = weakref.finalize(self, base.adapters.remove, adapter)
             self._forget.atexit = False
-        self._data_set, statistics = choose_statistics(
-            base.checkpoint.statistics, settings.statistics
-        )
-        if not self._data_set.startswith('libero'):
-            raise UserError(
-                f'{statistics.path}: actions of {self._data_set!r} are not LIBERO commands, and '
-                'nothing here can execute them; give a checkpoint that was fine-tuned on LIBERO'
-            )
-        self._action = Scaling.of(statistics.inner('action'), ACTION_SIZE)
-        self._proprioception: Scaling | None = None
+        self._scaling = DataScaling.of(base.checkpoint.statistics, settings)
         if settings.proprioception:
-            self._proprioception = Scaling.of(statistics.inner('proprio'), SIZE)
             self._arm = arm if arm is not None else Arm.panda()
         self._parallel = settings.decoding == PARALLEL
-        count = settings.chunk * len(self._action.low)
+        count = settings.chunk * ACTION_SIZE
         self._captured_chunks: CapturedChunks | None = None
         self._captured_decodings: CapturedDecodings | None = None
         if settings.captured and self._parallel:
@@ -102,7 +91,7 @@ class OpenVLAPolicy:
         self._images = ImagePreparation(settings, base.image_size)
         self.spec = PolicySpec(
             chunk=settings.chunk,
-            action_dimension=len(self._action.low),
+            action_dimension=ACTION_SIZE,
             bins=base.action_ids.bins,
             action_space=_ACTION_SPACE,
             cameras=settings.cameras,
@@ -296,17 +285,17 @@ class OpenVLAPolicy:
 
     def _commands(self, normalised: np.ndarray) -> np.ndarray:
         margin = _OFT_MARGIN if self._parallel else 0.0
-        return libero_commands(self._action.scale(normalised, margin))
+        return libero_commands(self._scaling.action.scale(normalised, margin))
 
     def _inputs(self, observations: Sequence[Observation]) -> Inputs:
         device = self.base.device
         seen = torch.from_numpy(self._images.prepared(observations)).to(device)
         pixels = normalise(seen, self.base.normalisation)
         told = None
-        if self._proprioception is not None:
+        if self._scaling.proprioception is not None:
             rows = [
-                self._proprioception.normalise(
-                    libero_proprioception(self._arm, observation, self._data_set)
+                self._scaling.proprioception.normalise(
+                    libero_proprioception(self._arm, observation, self._scaling.data_set)
                 )
                 for observation in observations
             ]

@@ -8,6 +8,8 @@ import numpy as np
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.openvla.json_fields import Fields
+from smoothvla_ros.policies.openvla.proprioception import SIZE
+from smoothvla_ros.policies.openvla.settings import OpenVLASettings
 
 ACTION_SIZE = 7
 
@@ -48,6 +50,32 @@ class Scaling:
         """Return [..., n] clipped to [-1, 1], as OpenVLA-OFT is told its proprioception."""
         normalised = 2.0 * (values - self.low) / (self.high - self.low + 1e-8) - 1.0
         return np.clip(np.where(self.mask, normalised, values), -1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class DataScaling:
+    """How a checkpoint scales: its data set, actions, and proprioception where it is told that."""
+
+    data_set: str
+    action: Scaling
+    proprioception: Scaling | None
+
+    @classmethod
+    def of(cls, statistics: Fields, settings: OpenVLASettings) -> DataScaling:
+        """Read what the settings choose.
+
+        Raises UserError for statistics that are missing, malformed or not LIBERO's.
+        """
+        data_set, chosen = choose_statistics(statistics, settings.statistics)
+        if not data_set.startswith('libero'):
+            raise UserError(
+                f'{statistics.path}: actions of {data_set!r} are not LIBERO commands, and '
+                'nothing here can execute them; give a checkpoint that was fine-tuned on LIBERO'
+            )
+        action = Scaling.of(chosen.inner('action'), ACTION_SIZE)
+        if not settings.proprioception:
+            return cls(data_set, action, None)
+        return cls(data_set, action, Scaling.of(chosen.inner('proprio'), SIZE))
 
 
 def choose_statistics(statistics: Fields, chosen: str) -> tuple[str, Fields]:

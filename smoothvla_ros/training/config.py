@@ -35,7 +35,7 @@ class GrpoConfig(RewardSettings):
         minimum=1,
         maximum=100,
     )
-    temperature: float = setting(0.5, 'Sampling temperature of training', minimum=0.01, maximum=5.0)
+    temperature: float = setting(0.3, 'Sampling temperature of training', minimum=0.01, maximum=5.0)
     jerk_source: str = setting(
         'joints',
         'What a reward takes jerk from: the joints as they moved, or the commands',

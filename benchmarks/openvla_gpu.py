@@ -1,4 +1,4 @@
-"""OpenVLA and OpenVLA-OFT at their full size on one GPU: `make bench-gpu`.
+"""OpenVLA and OpenVLA-OFT at their full size on one GPU of 80 GB: `make bench-gpu`.
 
 Writes a checkpoint of random weights in the published layout (15 GB, into --folder), loads it as
 any other and measures what docs/openvla.md and docs/scale.md say. Times are medians of synchronised
@@ -9,7 +9,6 @@ runs; what is compared runs in turns in one process. Prints a line of JSON as ea
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 import tempfile
 import time
@@ -23,7 +22,6 @@ from benchmarks import openvla_inference
 from benchmarks.openvla_checkpoint import PARALLEL, RandomCheckpoint
 from benchmarks.openvla_update import Updates, batch_of
 from smoothvla_ros.policies.openvla.memory import Footprint
-from smoothvla_ros.policies.openvla.policy import OpenVLAPolicy
 
 CHUNKS = 15
 
@@ -77,32 +75,32 @@ def decide_at_once(checkpoint: RandomCheckpoint, repeats: int) -> None:
 
 
 def learn(checkpoint: RandomCheckpoint, options: argparse.Namespace) -> None:
-    """Measure updates: time, memory, and what fits."""
-    chunks, rows, peak = options.episodes * CHUNKS, options.rows, options.peak_flops
-    updates, reference = _updates(checkpoint, chunks, compiled=False)
+    """Measure updates: time, memory, and what fits.
+
+    Each update is of an adapter that says nothing yet, on a batch that was decided without one: its
+    first ratios differ from 1 by rounding alone.
+    """
+    policy = checkpoint.policy(**PARALLEL, rows=16)
+    footprint = Footprint.of(policy.base.network, policy.settings.lora_rank)
+    batch = batch_of(policy, options.episodes * CHUNKS)
+
+    def updates(*, compiled: bool = False) -> Updates:
+        return Updates(checkpoint.policy(**PARALLEL, compiled=compiled), footprint, batch)
+
+    def timed(of: Updates, **how: Any) -> dict[str, Any]:
+        return of.timed(len(batch), options.rows, options.peak_flops, **how)
+
     for checkpointed in (False, True):
-        report('update', updates.timed(chunks, rows, peak, checkpointed=checkpointed))
-    compared = updates.timed(chunks, rows, peak, checkpointed=False, reference=reference)
-    report('update_compared', compared)
+        report('update', timed(updates(), checkpointed=checkpointed))
+    report('update_compared', timed(updates(), checkpointed=False, reference=policy))
     for checkpointed, sizes in ((True, (1, 16, 64)), (False, (1, 8, 16))):
         for size in sizes:
-            report('memory', updates.memory(size, checkpointed=checkpointed))
+            report('memory', updates().memory(size, checkpointed=checkpointed))
     if options.device != 'cpu':
         for gib, checkpointed in ((24, True), (48, True), (48, False), (80, True), (80, False)):
-            report('fits', updates.fits(gib, checkpointed=checkpointed))
-    del updates, reference
-    updates, _ = _updates(checkpoint, chunks, compiled=True)
-    report('update_compiled', updates.timed(chunks, rows, peak, checkpointed=False))
-
-
-def _updates(
-    checkpoint: RandomCheckpoint, chunks: int, *, compiled: bool
-) -> tuple[Updates, OpenVLAPolicy]:
-    """Return updates of a policy without an adapter yet, and the policy as it starts."""
-    policy = checkpoint.policy(**PARALLEL, rows=16, compiled=compiled)
-    footprint = Footprint.of(policy.base.network, policy.settings.lora_rank)
-    reference = copy.copy(policy)
-    return Updates(policy, footprint, batch_of(policy, chunks)), reference
+            report('fits', updates().fits(gib, checkpointed=checkpointed))
+    del policy
+    report('update_compiled', timed(updates(compiled=True), checkpointed=False))
 
 
 def report(name: str, figures: Mapping[str, Any]) -> None:

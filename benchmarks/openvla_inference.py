@@ -43,7 +43,8 @@ def chunks(
 ) -> dict[str, Any]:
     """Chunks of 8 at batch 1 and 16: plain, ours, ours from a recording, and with images.
 
-    Plain is transformers' own language model on the same weights, over its whole vocabulary.
+    Plain is transformers' own language model on the same weights, over its whole vocabulary, behind
+    our image trunks and projector (compiled where these are).
     """
     network, figures = policy.base.network, dict[str, Any]()
     recorded = CapturedChunks(network, COUNT)

@@ -29,7 +29,7 @@ class Updates:
     """Updates of one policy, whose activations are kept or computed again."""
 
     def __init__(self, policy: OpenVLAPolicy, footprint: Footprint, batch: ChunkBatch) -> None:
-        """footprint: of its network before there was an adapter."""
+        """footprint: of its network before there was an adapter.  batch: decided without one."""
         policy.prepare_training()
         self._policy = policy
         self._footprint = footprint
@@ -98,6 +98,8 @@ class Updates:
         rows = self._footprint.most_rows(gib, self._tokens, 1, 0, checkpointed=checkpointed)
         torch.cuda.empty_cache()
         whole = torch.cuda.get_device_properties(self._device).total_memory / GIB
+        if gib - CONTEXT_GIB > whole:
+            return {'gib': gib, 'fits': None, 'why': f'this GPU has {whole:.0f} GiB'}
         torch.cuda.set_per_process_memory_fraction((gib - CONTEXT_GIB) / whole)
         try:
             return {'gib': gib, 'fits': True, **self.memory(rows, checkpointed=checkpointed)}

@@ -36,7 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--rank', type=int, default=32, help='rank of the adapter (default: 32)')
     parser.add_argument(
-        '--chunks', type=int, default=960, help='decisions of an update (default: 64 × 15)'
+        '--decisions',
+        type=int,
+        default=None,
+        help='decisions of an update (default: 64 episodes of 120 steps)',
     )
     parser.add_argument(
         '--utilisation',
@@ -60,13 +63,15 @@ def run(arguments: argparse.Namespace) -> int:
         gpus = [float(word) for word in arguments.gpus.split(',')]
     except ValueError as error:
         raise UserError(f'--gpus {arguments.gpus}: give numbers such as 24,80') from error
-    counts = (arguments.images, arguments.chunk, arguments.rank, arguments.chunks)
+    parallel = arguments.decoding == PARALLEL
+    if arguments.decisions is None:
+        arguments.decisions = 64 * 120 // max(1, arguments.chunk if parallel else 1)
+    counts = (arguments.images, arguments.chunk, arguments.rank, arguments.decisions)
     if not all(0 < number < math.inf for number in (*gpus, *counts, arguments.utilisation)):
         raise UserError('memory: give numbers above 0')
     training = GrpoConfig(
         course_coefficient=arguments.course_coefficient, kl_coefficient=arguments.kl_coefficient
     )
-    parallel = arguments.decoding == PARALLEL
     footprint = Footprint.published(arguments.rank, parallel=parallel)
     print('\n'.join(table(footprint, gpus, arguments, training)))
     return 0
@@ -95,7 +100,7 @@ def table(
         f'A row has {tokens} tokens; the adapter {footprint.adapter / 1e6:.0f} M weights, rank '
         f'{arguments.rank}. Every row {"also passes" if passes else "does not pass"} forward '
         'through the starting policy, to compare.',
-        f'Updates: most rows a pass, their `micro_tokens`, and seconds for {arguments.chunks} '
+        f'Updates: most rows a pass, their `micro_tokens`, and seconds for {arguments.decisions} '
         f'decisions at {arguments.utilisation:.0%} of the peak.',
         '',
         '| GPU, GiB | inference, 1 row | 16 rows | update, activations computed again '
@@ -113,7 +118,7 @@ def table(
             taken = ''
             if peak is not None:
                 seconds = footprint.update_seconds(
-                    tokens * arguments.chunks,
+                    tokens * arguments.decisions,
                     passes,
                     arguments.utilisation,
                     peak,

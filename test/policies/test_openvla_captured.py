@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gc
+import threading
 import weakref
 
 import numpy as np
 import pytest
+import tiny_openvla
 import torch
 
+from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.openvla import captured
 from smoothvla_ros.policies.openvla.captured import CapturedChunks, CapturedDecodings
 from smoothvla_ros.policies.openvla.key_value_cache import FixedCache
@@ -118,16 +121,12 @@ def test_a_cache_takes_no_more_than_it_was_made_for():
 def test_compiled_blocks_stay_compiled_while_adapters_come_and_go(tmp_path, observe):
     """Acting, comparing and learning over iterations: never past the limit after which blocks run
     uncompiled, in the middle of a run."""
-    import tiny_openvla
-
-    from smoothvla_ros.policies.openvla.load import load_openvla
-
     checkpoint = tiny_openvla.write(tmp_path / 'checkpoint')
     (tmp_path / 'policy').mkdir()
     settings = '{"checkpoint": "../checkpoint", "decoding": "parallel", "chunk": 8, "rows": 4}'
     (tmp_path / 'policy' / 'openvla.json').write_text(settings)
     assert checkpoint.is_dir()
-    learner, reference = load_openvla(tmp_path / 'policy'), load_openvla(tmp_path / 'policy')
+    learner, reference = load_policy(tmp_path / 'policy'), load_policy(tmp_path / 'policy')
     observations = [observe(0), observe(1, 'open the drawer'), observe(2)]
     tokens = np.full((1, 8, 7), 100)
     plain = reference.act(observations, temperature=0.0, seeds=[1, 2, 3]).log_probs
@@ -138,7 +137,7 @@ def test_compiled_blocks_stay_compiled_while_adapters_come_and_go(tmp_path, obse
         for iteration in range(6):
             learner.save(tmp_path / f'{iteration}')
             # The next is loaded before the last is dropped, as rollouts do.
-            sampler = load_openvla(tmp_path / f'{iteration}')
+            sampler = load_policy(tmp_path / f'{iteration}')
             assert sampler.base is learner.base
             rows = observations[: 1 + iteration % 3]
             acted = sampler.act(rows, temperature=0.0, seeds=range(len(rows)))
@@ -148,4 +147,30 @@ def test_compiled_blocks_stay_compiled_while_adapters_come_and_go(tmp_path, obse
                     reference.evaluate([observation], tokens, temperature=1.0)
                 judged = learner.evaluate([observation], tokens, temperature=1.0)
                 judged.log_probs.sum().backward()
+        # Every thread has a limit of its own.
+        limits = []
+
+        def act_elsewhere() -> None:
+            sampler.act(observations, temperature=0.0, seeds=[1, 2, 3])
+            limits.append(torch._dynamo.config.recompile_limit)
+
+        thread = threading.Thread(target=act_elsewhere)
+        thread.start()
+        thread.join()
+        assert limits == [64]
     torch._dynamo.reset()
+
+
+def test_an_adapter_is_removed_when_nothing_runs(openvla_policy, tmp_path):
+    """Whoever drops the last reference, in the middle of another policy's pass or not."""
+    learner = openvla_policy(**PARALLEL, lora_rank=2)
+    learner.prepare_training()
+    learner.save(tmp_path / 'saved')
+    dropped = load_policy(tmp_path / 'saved')
+    adapters, name = learner.base.adapters, dropped._adapter
+    with learner.base.running(None):
+        del dropped
+        gc.collect()
+        assert adapters.serial(name) >= 0
+    with learner.base.running(None), pytest.raises(KeyError):
+        adapters.serial(name)

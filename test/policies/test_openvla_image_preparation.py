@@ -57,6 +57,26 @@ def test_what_was_expected_is_prepared_once_and_is_the_same(observe, monkeypatch
     assert set(preparation._begun) == {id(observations[1]), id(observations[3])}
 
 
+def test_passes_larger_than_what_is_begun_ahead_prepare_nothing_twice(observe, monkeypatch):
+    """However many rows a pass has; before the next pass its first ones are begun."""
+    monkeypatch.setattr(image_preparation, '_AHEAD', 4)
+    monkeypatch.setattr(image_preparation, 'resize', lambda image, size: image[:8, :8])
+    monkeypatch.setattr(image_preparation, 'center_crop', lambda image: image)
+    preparation = ImagePreparation(OpenVLASettings(), SIZE)
+    submitted = []
+    submit = preparation._submit
+    monkeypatch.setattr(
+        preparation, '_submit', lambda one: submitted.append(id(one)) or submit(one)
+    )
+    observations = [observe(number) for number in range(30)]
+    preparation.expect(observations)
+    for first in range(0, 30, 10):
+        assert len(preparation._begun) == 4
+        preparation.prepared(observations[first : first + 10])
+    assert submitted == [id(observation) for observation in observations]
+    assert not preparation._begun
+
+
 def test_an_observation_twice_and_one_that_nobody_expected(observe):
     """A row that is there twice is answered twice; expecting others forgets the first."""
     first, second = observe(1), observe(2)

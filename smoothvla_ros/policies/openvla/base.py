@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -42,40 +44,56 @@ class Base:
         self.normalisation = checkpoint.normalisation
         self.image_size = checkpoint.vision_shapes()[0].image_size
         self.network = _read_network(checkpoint, settings, self.action_ids, device, dtype)
-        if settings.compiled and device.type == 'cuda':
+        if _compiled(settings, device):
             self.network.compile_blocks()
         self.adapters = Adapters(self.network)
         self.lock = threading.RLock()
+        self._discarded: deque[str] = deque()
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.network.device
 
+    @contextmanager
+    def running(self, adapter: str | None) -> Iterator[None]:
+        """Have the network alone, with an adapter or none."""
+        with self.lock:
+            while self._discarded:
+                self.adapters.remove(self._discarded.popleft())
+            with self.adapters.using(adapter):
+                yield
+
+    def discard(self, adapter: str) -> None:
+        """Remove an adapter when nothing runs: any thread drops a policy, at any time."""
+        self._discarded.append(adapter)
+
 
 _loaded: WeakValueDictionary[tuple[Any, ...], Base] = WeakValueDictionary()
 _loading = threading.Lock()
 
 
-def load_base(folder: Path, settings: OpenVLASettings, device: torch.device) -> Base:
-    """Return the checkpoint in a folder; what is in memory already is not read again.
+def load_base(
+    checkpoint: PublishedCheckpoint, settings: OpenVLASettings, device: torch.device
+) -> Base:
+    """Return a checkpoint with its weights; what is in memory already is not read again.
 
-    Raises UserError as `PublishedCheckpoint` does.
+    Raises UserError naming the file that does not fit.
     """
     dtype = _dtype(settings, device)
     key = (
-        Path(folder).resolve(),
+        checkpoint.folder.resolve(),
         device,
         dtype,
         settings.decoding,
         settings.answer,
         settings.proprioception,
-        settings.compiled,
+        _compiled(settings, device),
     )
     with _loading:
         base = _loaded.get(key)
         if base is None:
-            base = Base(PublishedCheckpoint(Path(folder)), settings, device, dtype)
+            base = Base(checkpoint, settings, device, dtype)
             _loaded[key] = base
         return base
 
@@ -85,6 +103,10 @@ def forget_base(base: Base) -> None:
     with _loading:
         for key in [key for key, value in _loaded.items() if value is base]:
             del _loaded[key]
+
+
+def _compiled(settings: OpenVLASettings, device: torch.device) -> bool:
+    return settings.compiled and device.type == 'cuda'
 
 
 def _dtype(settings: OpenVLASettings, device: torch.device) -> torch.dtype:

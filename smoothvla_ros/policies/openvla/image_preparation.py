@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -29,8 +28,8 @@ class ImagePreparation:
         self._settings = settings
         self._size = size
         self._threads: ThreadPoolExecutor | None = None
-        self._expected: deque[Observation] = deque()
         # By the observation's identity, with the observation, which keeps that from being reused.
+        self._expected: dict[int, Observation] = {}
         self._begun: dict[int, tuple[Observation, Future[np.ndarray]]] = {}
 
     def expect(self, observations: Sequence[Observation]) -> None:
@@ -41,13 +40,14 @@ class ImagePreparation:
         for _, images in self._begun.values():
             images.cancel()
         self._begun = {}
-        self._expected = deque(observations)
+        self._expected = {id(observation): observation for observation in observations}
         self._go_on()
 
     def prepared(self, observations: Sequence[Observation]) -> np.ndarray:
         """Return uint8 [B, cameras, size, size, 3].  Raises UserError for a missing camera."""
         images = []
         for observation in observations:
+            self._expected.pop(id(observation), None)
             begun = self._begun.pop(id(observation), None)
             images.append(begun[1] if begun is not None else self._submit(observation))
         answer = np.stack([image.result() for image in images])
@@ -56,8 +56,9 @@ class ImagePreparation:
 
     def _go_on(self) -> None:
         while self._expected and len(self._begun) < _AHEAD:
-            observation = self._expected.popleft()
-            self._begun[id(observation)] = observation, self._submit(observation)
+            identity = next(iter(self._expected))
+            observation = self._expected.pop(identity)
+            self._begun[identity] = observation, self._submit(observation)
 
     def _submit(self, observation: Observation) -> Future[np.ndarray]:
         if self._threads is None:

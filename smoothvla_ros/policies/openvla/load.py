@@ -39,14 +39,14 @@ def load_openvla(
     if found:
         log.info('%s: taken from the files beside the weights: %s', published, found)
     settings = settings_of({**found, **values}, folder / SETTINGS)
-    # Before 15 GB of weights are read.
-    DataScaling.of(PublishedCheckpoint(published).statistics, settings)
-    base = load_base(published, settings, torch.device(device))
+    checkpoint = PublishedCheckpoint(published)
+    scaling = DataScaling.of(checkpoint.statistics, settings)  # before 15 GB are read
+    base = load_base(checkpoint, settings, torch.device(device))
     adapter = None
     if (folder / ADAPTER_WEIGHTS).is_file():
         with base.lock:
             adapter = base.adapters.read(folder)
-    return OpenVLAPolicy(base, settings, arm, adapter)
+    return OpenVLAPolicy(base, settings, scaling, arm, adapter)
 
 
 def _published(folder: Path, checkpoint: str) -> Path:

@@ -81,6 +81,7 @@ class OpenVLANetwork(nn.Module):
         self.action_head: RegressionHead | None = None
         self.parallel = parallel
         self._checkpointing = False
+        self._compiled = False
         self._action_ids = action_ids
 
     @property
@@ -113,10 +114,7 @@ class OpenVLANetwork(nn.Module):
 
         A first pass of each kind then takes some seconds more.
         """
-        # All blocks of a kind share this limit, past which they would run as they are: of shapes,
-        # with and without gradients, and of each adapter.
-        config = torch._dynamo.config
-        config.recompile_limit = max(config.recompile_limit, _MOST_COMPILED)
+        self._compiled = True
         for block in self.shard_units:
             block.compile(backend=backend)
 
@@ -143,6 +141,10 @@ class OpenVLANetwork(nn.Module):
 
     def prefix(self, inputs: Inputs) -> Prefix:
         """Embed images, prompt and proprioception."""
+        if self._compiled:
+            # Every thread has a limit of its own, shared by all blocks of a kind, past which they
+            # would run as they are: of shapes, with and without gradients, and of each adapter.
+            torch._dynamo.config.recompile_limit = _MOST_COMPILED
         embed = self.language_model.get_input_embeddings()
         context = self.projector(self.vision_backbone(inputs.pixels.to(self.dtype)))
         if self.proprio_projector is not None:

@@ -62,32 +62,27 @@ class OpenVLAPolicy:
         self,
         base: Base,
         settings: OpenVLASettings,
+        scaling: DataScaling,
         arm: Arm | None = None,
         adapter: str | None = None,
     ) -> None:
-        """base: loaded with the same settings.  arm: gives the proprioception; None is the Panda.
+        """base, scaling: of the same settings.  arm: gives the proprioception; None is the Panda.
 
         adapter: the name of one on the base, which this policy runs with and owns.
-
-        Raises UserError for statistics that are missing or not LIBERO's.
         """
         self.base = base
         self.settings = settings
         self._adapter = adapter
         if adapter is not None:
-            self._forget = weakref.finalize(self, base.adapters.remove, adapter)
+            self._forget = weakref.finalize(self, base.discard, adapter)
             self._forget.atexit = False
-        self._scaling = DataScaling.of(base.checkpoint.statistics, settings)
+        self._scaling = scaling
         if settings.proprioception:
             self._arm = arm if arm is not None else Arm.panda()
         self._parallel = settings.decoding == PARALLEL
-        count = settings.chunk * ACTION_SIZE
         self._captured_chunks: CapturedChunks | None = None
         self._captured_decodings: CapturedDecodings | None = None
-        if settings.captured and self._parallel:
-            self._captured_chunks = CapturedChunks(base.network, count)
-        elif settings.captured:
-            self._captured_decodings = CapturedDecodings(base.network, count)
+        self._record_anew()
         self._images = ImagePreparation(settings, base.image_size)
         self.spec = PolicySpec(
             chunk=settings.chunk,
@@ -194,6 +189,7 @@ class OpenVLAPolicy:
                 self._forget.detach()
             adapters.become_learner(self._adapter)
             self._adapter = LEARNER
+            self._record_anew()
             self.base.network.set_gradient_checkpointing(self.settings.gradient_checkpointing)
 
     @torch.no_grad()
@@ -209,13 +205,21 @@ class OpenVLAPolicy:
             if self._adapter is not None:
                 self.base.adapters.write(self._adapter, temporary)
 
+    def _record_anew(self) -> None:
+        """Forget the recordings: none is of the adapter that is in use from now on."""
+        count = self.settings.chunk * ACTION_SIZE
+        if self.settings.captured and self._parallel:
+            self._captured_chunks = CapturedChunks(self.base.network, count)
+        elif self.settings.captured:
+            self._captured_decodings = CapturedDecodings(self.base.network, count)
+
     @property
     def _serial(self) -> int:
         return self.base.adapters.serial(self._adapter)
 
     @contextmanager
     def _running(self) -> Iterator[None]:
-        with self.base.lock, self.base.adapters.using(self._adapter):
+        with self.base.running(self._adapter):
             yield
 
     def _check_tokens_answer(self, purpose: str) -> None:
@@ -255,7 +259,7 @@ class OpenVLAPolicy:
         count = self.spec.action_dimension
         uniform = uniform_draws((1, count), seeds)
         decoding: Decoding | CapturedDecoding
-        # Recordings of more rows came to other tokens on a GPU: docs/openvla.md, "Speed".
+        # Recordings of four rows came to other tokens on a GPU: docs/openvla.md, "Speed".
         if self._captured_decodings is not None and len(inputs.prompts) == 1:
             decoding = self._captured_decodings.start(inputs, self._serial)
         else:

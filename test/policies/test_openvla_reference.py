@@ -138,7 +138,7 @@ def test_logits_and_actions_are_those_of_the_published_code(variant, rows):
             assert np.abs(logits[place].numpy() - expected).max() < 1e-4
         tokens = logits.argmax(dim=-1).numpy()
         normalised = policy.base.action_ids.decode(tokens).reshape(len(rows), -1, 7)
-    scaled = policy._action.scale(normalised, 1e-8 if family == 'oft' else 0.0)
+    scaled = policy._scaling.action.scale(normalised, 1e-8 if family == 'oft' else 0.0)
     for place, row in enumerate(rows):
         expected = REFERENCE[f'{family}/{row}/{kind}/actions'].reshape(-1, 7)
         if kind == 'head':

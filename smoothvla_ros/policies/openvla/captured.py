@@ -38,8 +38,7 @@ class _Recordings(Generic[_Recording]):
 
         adapter: the serial number of the one in use.
         """
-        told = inputs.proprioception
-        key = (adapter, inputs.pixels.shape, len(inputs.prompts[0]), told is not None)
+        key = (adapter, inputs.pixels.shape, len(inputs.prompts[0]))
         recording = self._kept.get(key)
         if recording is None:
             if len(self._kept) == _MOST_RECORDINGS:

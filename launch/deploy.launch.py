@@ -125,13 +125,38 @@ def ours(arguments: dict[str, str]) -> list[Node]:
     if arguments['record'] == 'true':
         namespace = robot_namespace(arguments)
         nodes.append(own_node(arguments, 'episodes', 'episodes', {}, namespace=namespace))
-    if arguments['monitor'] == 'true':
-        files = [str(CONFIG / 'jerk_monitor.yaml')]
-        rate = arguments['joint_rate_hz'] or JOINT_RATE_HZ[arguments['hardware']]
-        check(EstimatorSettings, arguments | {'rate_hz': rate}, ('rate_hz',), 'jerk_monitor')
-        monitor = arm | {'rate_hz': ParameterValue(rate, value_type=str)}
-        nodes.append(own_node(arguments, 'jerk_monitor', 'jerk_monitor', monitor, files=files))
+    return [*nodes, *monitors(arguments)]
+
+
+def monitors(arguments: dict[str, str]) -> list[Node]:
+    """Return what measures the jerk of the arm and, on request, of what it is commanded."""
+    if arguments['monitor'] == 'false':
+        if arguments['monitor_commands'] == 'true':
+            raise UserError('monitor_commands:=true needs monitor:=true')
+        return []
+    file = CONFIG / 'jerk_monitor.yaml'
+    rate = arguments['joint_rate_hz'] or JOINT_RATE_HZ[arguments['hardware']]
+    check(EstimatorSettings, arguments | {'rate_hz': rate}, ('rate_hz',), 'jerk_monitor')
+    common = {'graph': 'real_arm'} | clock(arguments)
+    measured = common | {'rate_hz': ParameterValue(rate, value_type=str)}
+    nodes = [own_node(arguments, 'jerk_monitor', 'jerk_monitor', measured, files=[str(file)])]
+    if arguments['monitor_commands'] == 'true':
+        guard = effective('motion_guard', CONFIG / 'motion_guard.yaml', arguments)
+        # The same settings, so that the two can be held against each other.
+        commanded = {
+            **effective('jerk_monitor', file, arguments),
+            **common,
+            'rate_hz': guard['rate_hz'],
+            'joint_states': 'motion_guard/commanded_joint_states',
+            'jerk': 'commanded_jerk',
+        }
+        nodes.append(own_node(arguments, 'jerk_monitor', 'commanded_jerk_monitor', commanded))
     return nodes
+
+
+def effective(node: str, file: Path, arguments: dict[str, str]) -> dict[str, Any]:
+    """Return a node's parameters in its own file, with those of the file `config` on top."""
+    return parameters_of(node, {'config': str(file)}) | parameters_of(node, arguments)
 
 
 def twin(arguments: dict[str, str]) -> Node:
@@ -319,6 +344,9 @@ def generate_launch_description() -> LaunchDescription:
                 description='Arm the guard without being asked (empty: only the twin)',
             ),
             switch('monitor', 'true', 'Whether to run the jerk monitor'),
+            switch(
+                'monitor_commands', 'false', "Whether to measure the guard's commands beside it"
+            ),
             *declare_viewer(),
             *declare_recording(),
             switch('security', 'false', 'Whether every node runs in its SROS 2 enclave'),

@@ -7,19 +7,23 @@ import importlib
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import numpy as np
 from builtin_interfaces.msg import Duration
 from rclpy.action import ActionClient
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from smoothvla_ros.control.motion_guard.guard import Command
+from smoothvla_ros.control.motion_guard.motion import POSITION, VELOCITY
 from smoothvla_ros.control.motion_guard.timeline import NANOSECONDS
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes import guard_config
 from smoothvla_ros.nodes.guard_config import MotionGuardConfig
 from smoothvla_ros.nodes.guard_messages import TrajectoryMessages
+from smoothvla_ros.nodes.stamps import to_stamp
 
 
 class ArmCommands:
@@ -42,6 +46,23 @@ class ArmCommands:
                 self._publisher.publish(Float64MultiArray(data=data))
         elif command.motion is not None:
             self._publisher.publish(self._messages.of(command.motion, command.start_ns))
+
+
+class CommandedJoints:
+    """Says what the arm is commanded at each tick, as joint states are said, if anyone listens."""
+
+    def __init__(self, node: Node, joints: Sequence[str], quality: QoSProfile) -> None:
+        self._message = JointState(name=list(joints))
+        self._publisher = node.create_publisher(JointState, '~/commanded_joint_states', quality)
+
+    def send(self, now_ns: int, state: np.ndarray | None) -> None:
+        """Publish position and velocity of a state [3, n] of now; None: nothing is commanded."""
+        if state is None or not self._publisher.get_subscription_count():
+            return
+        self._message.header.stamp = to_stamp(now_ns)
+        self._message.position = array.array('d', state[POSITION].tobytes())
+        self._message.velocity = array.array('d', state[VELOCITY].tobytes())
+        self._publisher.publish(self._message)
 
 
 class GripperCommands(Protocol):

@@ -20,6 +20,12 @@ class JerkMonitorConfig(EstimatorSettings):
     robots: int = setting(2, 'Robots that are heard', minimum=1, maximum=64)
     robot: str = setting('panda', 'Arm: a name in config/robots, or a file')
     urdf: str = setting('', "URDF of the arm; empty takes the robot file's")
+    joint_states: str = setting(
+        'joint_states',
+        "Topic with the joints, in the robot's namespace; the guard's is "
+        'motion_guard/commanded_joint_states',
+    )
+    jerk: str = setting('jerk', "Topic of what is measured, in the robot's namespace")
     limits: str = setting(
         COMFORT, "Joint limits of the robot file that alarm, or 'none'", choices=(*LIMIT_SETS, NONE)
     )

@@ -19,7 +19,7 @@ _DEPTH = 5
 class JerkView:
     """Keeps the trail of one robot and publishes the picture at 20 Hz while someone looks."""
 
-    def __init__(self, node: Node, name: str, arm: Arm, frame: str, full_scale: float) -> None:
+    def __init__(self, node: Node, topic: str, arm: Arm, frame: str, full_scale: float) -> None:
         self._node = node
         self._arm = arm
         self._frame = frame
@@ -28,7 +28,7 @@ class JerkView:
         self._drawn_ns = self._heard_ns = 0
         self._shown = ''
         self._newest: tuple[np.ndarray, np.ndarray, str] | None = None
-        self._publisher = node.create_publisher(MarkerArray, f'{name}/jerk_markers', _DEPTH)
+        self._publisher = node.create_publisher(MarkerArray, topic, _DEPTH)
 
     def reset(self) -> None:
         """Take everything away: another episode begins."""

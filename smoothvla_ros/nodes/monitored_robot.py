@@ -70,6 +70,7 @@ class MonitoredRobot:
     ) -> None:
         self._name = name
         self._config = config
+        self._topic = config.joint_states
         self._diagnostics = diagnostics
         self._joints = robot.joints
         self._frame = robot.base_frame
@@ -87,7 +88,7 @@ class MonitoredRobot:
             config.velocity_step,
             self._statistics_s or math.inf,
         )
-        self._trouble = StreamTrouble(config.silence_s, time.monotonic())
+        self._trouble = StreamTrouble(config.silence_s, time.monotonic(), config.joint_states)
         self._in_trouble = False
         self._unusable: set[str] = set()
         self._samples = EpisodeSamples()
@@ -98,12 +99,13 @@ class MonitoredRobot:
         self._off_rate = False
         self._names: list[str] = []
         self._columns = np.empty(0, dtype=np.int64)
-        self._publisher = node.create_publisher(msg.JerkState, f'{name}/jerk', quality.result)
+        topic = f'{name}/{config.jerk}'
+        self._publisher = node.create_publisher(msg.JerkState, topic, quality.result)
         self._curves = {
-            curve: node.create_publisher(Float32, f'{name}/jerk/{curve}', CURVE_DEPTH)
+            curve: node.create_publisher(Float32, f'{topic}/{curve}', CURVE_DEPTH)
             for curve in CURVES
         }
-        self._view = JerkView(node, name, arm, robot.base_frame, config.alarm)
+        self._view = JerkView(node, f'{topic}_markers', arm, robot.base_frame, config.alarm)
         self._states = DrainedSubscription(
             node, msg.EpisodeState, f'{name}/episode_state', with_depth(quality.state, SHARED_DEPTH)
         )
@@ -113,7 +115,7 @@ class MonitoredRobot:
         self._joint_states = DrainedSubscription(
             node,
             JointState,
-            f'{name}/joint_states',
+            f'{name}/{config.joint_states}',
             with_depth(quality.joint_states, DRAINED_DEPTH),
         )
 
@@ -204,12 +206,12 @@ class MonitoredRobot:
         self._off_rate = rate_hz is not None
         part = f'{self._name} rate'
         if rate_hz is None:
-            self._diagnostics.report(part, OK, 'joint_states come at rate_hz')
+            self._diagnostics.report(part, OK, f'{self._topic} come at rate_hz')
         else:
             self._diagnostics.report(
                 part,
                 WARNING,
-                f'no jerk is measured: joint_states come at {rate_hz:.4g} Hz, but rate_hz is '
+                f'no jerk is measured: {self._topic} come at {rate_hz:.4g} Hz, but rate_hz is '
                 f'{self._config.rate_hz:g}; set rate_hz to theirs',
             )
 
@@ -228,7 +230,7 @@ class MonitoredRobot:
         if bool(trouble) is self._in_trouble:
             return
         self._in_trouble = bool(trouble)
-        part = f'{self._name} joint_states'
+        part = f'{self._name} {self._topic}'
         if not trouble:
             self._diagnostics.report(part, OK, 'heard')
             return
@@ -260,7 +262,7 @@ class MonitoredRobot:
 
     def _close(self, closed: Closed) -> None:
         missing = closed.missing + self._watch.estimator.health.rejected
-        numbers = self._watch.estimator.episode if not missing else _NO_NUMBERS
+        numbers = self._watch.estimator.whole_episode() if not missing else _NO_NUMBERS
         message = self._message(closed.state, closed.state.last_stamp_ns, numbers)
         message.episode_finished = True
         message.missing = missing
@@ -296,6 +298,7 @@ class MonitoredRobot:
             episode_rms_angular_jerk=numbers.rms_angular_jerk,
             episode_peak_angular_jerk=numbers.peak_angular_jerk,
             episode_ldlj=numbers.ldlj,
+            episode_sparc=numbers.sparc,
             statistics_s=self._statistics_s,
             samples=health.samples,
             missing=health.missing,
@@ -322,14 +325,14 @@ class MonitoredRobot:
                 return None
             if missing:
                 raise UserError(
-                    f'joint_states has no joint {missing[0]!r}; set the parameter robot to the '
+                    f'{self._topic} has no joint {missing[0]!r}; set the parameter robot to the '
                     'file of this arm'
                 )
             self._columns = np.array([index[name] for name in self._joints])
             self._names = list(message.name)
         if len(message.position) != len(message.name):
             raise UserError(
-                f'joint_states has {len(message.position)} positions for {len(message.name)} '
+                f'{self._topic} has {len(message.position)} positions for {len(message.name)} '
                 'names; its publisher must fill position'
             )
         velocities = None

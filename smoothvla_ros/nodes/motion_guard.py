@@ -17,7 +17,7 @@ from smoothvla_ros import msg
 from smoothvla_ros.control.motion_guard.phases import Phase
 from smoothvla_ros.nodes.diagnostics import ERROR, OK, WARNING, Diagnostics
 from smoothvla_ros.nodes.drained_subscription import DrainedSubscription
-from smoothvla_ros.nodes.guard_commands import ArmCommands, gripper_commands
+from smoothvla_ros.nodes.guard_commands import ArmCommands, CommandedJoints, gripper_commands
 from smoothvla_ros.nodes.guard_config import (
     POSITION_CONTROLLER,
     MotionGuardConfig,
@@ -59,6 +59,7 @@ class MotionGuardNode(AutostartNode):
         quality = profiles(Graph.REAL_ARM)
         self._diagnostics = Diagnostics(self)
         self._arm = ArmCommands(self, config, robot.joints, quality.command)
+        self._commanded = CommandedJoints(self, robot.joints, quality.joint_states)
         self._gripper = gripper_commands(self, config, quality.command)
         self._states = self.create_publisher(msg.GuardState, '~/state', quality.status)
         self._joint_states = DrainedSubscription(
@@ -124,6 +125,7 @@ class MotionGuardNode(AutostartNode):
             self._guard.arm(now_ns)
         command = self._guard.tick(now_ns)
         self._arm.send(command)
+        self._commanded.send(now_ns, self._guard.commanded())
         if command.open_gripper is not None and self._gripper is not None:
             config = self._config
             self._gripper.send(

@@ -57,6 +57,9 @@ class ViewedRobot:
             JointState, 'joint_states', with_depth(quality.joint_states, DRAINED_DEPTH)
         )
         self._jerk = queue(msg.JerkState, 'jerk', with_depth(quality.result, SHARED_DEPTH))
+        self._commanded = queue(
+            msg.JerkState, 'commanded_jerk', with_depth(quality.result, SHARED_DEPTH)
+        )
         self._images = {
             camera: queue(Image, f'camera/{camera}/image_raw', with_depth(quality.image, 1))
             for camera in cameras
@@ -108,6 +111,9 @@ class ViewedRobot:
             self._scene.note_level(reading)
         if readings:
             self._scene.draw(max(readings, key=lambda reading: reading.tool_jerk))
+        commanded = [reading_of(message) for message in self._commanded.take_all()]
+        if commanded:
+            self._scene.commanded(max(commanded, key=lambda reading: reading.tool_jerk))
 
     def _due(self, what: str, stamp_ns: int, period_ns: int) -> bool:
         last = self._drawn_ns.get(what, -period_ns)

@@ -20,7 +20,8 @@ class EpisodeJerk:
     """The jerk of an episode so far; NaN where no estimate was possible yet.
 
     estimates: number of samples with a jerk.  Jerk in m/s^3, angular jerk in rad/s^3.
-    ldlj: log dimensionless jerk of the tool point, no unit; NaN for a tool that never moves.
+    ldlj, sparc: log dimensionless jerk and spectral arc length of the tool point: no unit, NaN for
+    a tool that never moves.
     """
 
     estimates: int
@@ -31,11 +32,12 @@ class EpisodeJerk:
     rms_angular_jerk: float
     peak_angular_jerk: float
     ldlj: float
+    sparc: float
 
     @classmethod
     def unknown(cls) -> EpisodeJerk:
         """Return the numbers of nothing."""
-        return cls(0, *[math.nan] * 7)
+        return cls(0, *[math.nan] * 8)
 
 
 class _Sums:
@@ -90,8 +92,11 @@ class JerkAccumulator:
         norms = np.array([np.linalg.norm(tool_jerk[:3]), np.linalg.norm(tool_jerk[3:])])
         self._newest.add(norms, speed)
 
-    def result(self) -> EpisodeJerk:
-        """Return the numbers over everything added, or over the span."""
+    def result(self, sparc: float = math.nan) -> EpisodeJerk:
+        """Return the numbers over everything added, or over the span.
+
+        sparc: which is not a sum.
+        """
         whole = _together((self._full_together, self._newest))
         if not whole.count:
             return EpisodeJerk.unknown()
@@ -104,4 +109,4 @@ class JerkAccumulator:
             whole.peak_speed,
             whole.count * self._period_s,
         )
-        return EpisodeJerk(whole.count, m0, r0, p0, m1, r1, p1, ldlj)
+        return EpisodeJerk(whole.count, m0, r0, p0, m1, r1, p1, ldlj, sparc)

@@ -15,9 +15,13 @@ from smoothvla_ros.smoothness.estimator import (
     EstimatorSettings,
     PolynomialFit,
 )
+from smoothvla_ros.smoothness.speed_profile import SpeedProfile
 from smoothvla_ros.smoothness.stream_health import StreamHealth
 from smoothvla_ros.smoothness.tool_jerk import Jacobian, screw_jerk
 from smoothvla_ros.smoothness.window_fits import window_motions
+
+# SPARC needs a Fourier transform of everything, so it is as of the last second.
+_RENEWED_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class JerkEstimate:
     stamp_s: of the newest sample.  centre_stamp_s: of the centred numbers.
     tool_jerk, newest_tool_jerk: [6], m/s^3 and rad/s^3, base axes; NaN without a Jacobian.
     joint_jerk, newest_joint_jerk: [n] rad/s^3.
-    tool_twist: [6], m/s and rad/s, at the centre; NaN without a Jacobian.
+    tool_twist: [6], m/s and rad/s, at the sample in the centre; NaN without a Jacobian.
     """
 
     stamp_s: float
@@ -74,9 +78,12 @@ class JerkEstimator:
 
     def reset(self) -> None:
         """Start a new episode: forget the window, the sums and the counts."""
-        self._accumulator = JerkAccumulator(
-            self._stride * self._settings.period_s, self._statistics_s
-        )
+        period_s = self._stride * self._settings.period_s
+        self._accumulator = JerkAccumulator(period_s, self._statistics_s)
+        self._profile = SpeedProfile(period_s, self._statistics_s)
+        self._sparc = math.nan
+        self._readings = 0
+        self._renew_every = max(1, round(_RENEWED_S / period_s))
         self._counts: Counter[str] = Counter()
         self._start_window()
 
@@ -92,8 +99,16 @@ class JerkEstimator:
 
     @property
     def episode(self) -> EpisodeJerk:
-        """The centred jerk since `reset`; windows never reach over a gap."""
-        return self._accumulator.result()
+        """The centred jerk since `reset`; windows never reach over a gap.
+
+        SPARC is as of the last second, and of what came after the last gap.
+        """
+        return self._accumulator.result(self._sparc)
+
+    def whole_episode(self) -> EpisodeJerk:
+        """Return the numbers of an episode that ended: SPARC up to its last sample."""
+        self._renew_sparc()
+        return self.episode
 
     def add(
         self,
@@ -144,6 +159,7 @@ class JerkEstimator:
         too_long = (offsets[-1] - offsets[0]) - (self._grid[-1] - self._grid[0])
         if abs(too_long) > RATE_TOLERANCE * self._settings.window_s:
             self._counts['off_rate'] += 1
+            self._profile.clear()
             return None
         motion, newest = self._motions(offsets)
         twist = tool = newest_tool = np.full(6, np.nan)
@@ -151,8 +167,8 @@ class JerkEstimator:
             window_s = self._settings.window_s
             tool = screw_jerk(motion, self._jacobian, window_s)
             newest_tool = screw_jerk(newest, self._jacobian, window_s)
-            twist = self._jacobian(motion[0]) @ motion[1]
-            self._accumulator.add(tool, float(np.linalg.norm(twist[:3])))
+            twist = self._jacobian(self._positions[self._settings.half_width]) @ motion[1]
+            self._take_reading(tool, float(np.linalg.norm(twist[:3])))
         return JerkEstimate(
             stamp_s=float(stamps[-1]),
             centre_stamp_s=float(centre),
@@ -162,6 +178,43 @@ class JerkEstimator:
             newest_tool_jerk=newest_tool,
             newest_joint_jerk=newest[3],
         )
+
+    def _take_reading(self, tool: np.ndarray, speed: float) -> None:
+        self._accumulator.add(tool, speed)
+        if not len(self._profile):
+            self._profile.add(self._edge_speeds(-1)[::-1])
+        self._profile.add([speed])
+        self._readings += 1
+        if self._readings % self._renew_every == 0:
+            self._renew_sparc()
+
+    def _renew_sparc(self) -> None:
+        after = self._edge_speeds(1) if len(self._profile) else []
+        self._sparc = self._profile.spectral_arc_length(after)
+
+    def _edge_speeds(self, direction: int) -> list[float]:
+        """Return the tool's speeds before (-1) or after (1) the last reading, going away from it.
+
+        Of samples that are the centre of no window, from the polynomial of the nearest one, as
+        `tool_twists` has them.
+        """
+        assert self._jacobian is not None
+        size, half = self._settings.window_samples, self._settings.half_width
+        last_read = half - (self._complete - 1) % self._stride
+        at = np.arange(last_read, size if direction > 0 else -1, direction * self._stride)[1:]
+        offsets = self._stamps - self._stamps[half]
+        motions = window_motions(
+            np.broadcast_to(offsets, (len(at), size)),
+            np.broadcast_to(self._positions, (len(at), *self._positions.shape)),
+            self._settings.order,
+            offsets[at],
+            np.broadcast_to(self._velocities, (len(at), *self._velocities.shape)),
+            self._velocity_weight_s,
+        )
+        twists = [
+            self._jacobian(self._positions[i]) @ m[1] for i, m in zip(at, motions, strict=True)
+        ]
+        return [float(np.linalg.norm(twist[:3])) for twist in twists]
 
     def _motions(self, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the motion [4, n] at the centre and at the newest sample of the window."""
@@ -185,6 +238,7 @@ class JerkEstimator:
         return fit.derivatives_at(0.0), fit.derivatives_at(float(offsets_s[-1]))
 
     def _start_window(self) -> None:
+        self._profile.clear()
         self._joints = 0
         self._filled = 0
         self._complete = 0

@@ -8,8 +8,12 @@ from smoothvla_ros.smoothness.stream_health import StreamHealth
 class StreamTrouble:
     """Compares what came with what was measured, by the clock of whoever listens."""
 
-    def __init__(self, patience_s: float, now_s: float) -> None:
-        """patience_s: how long nothing may be measured before it is worth a word, s."""
+    def __init__(self, patience_s: float, now_s: float, topic: str = 'joint_states') -> None:
+        """patience_s: how long nothing may be measured before it is worth a word, s.
+
+        topic: what the stream is called in these words.
+        """
+        self._topic = topic
         self._patience_s = patience_s
         self._measured_s = self._heard_s = now_s
         self._before = StreamHealth()
@@ -32,13 +36,13 @@ class StreamTrouble:
         silent_s = now_s - self._heard_s
         if silent_s >= self._patience_s:
             again = ' any more' if self._has_spoken else ''
-            return f'no joint_states of this arm{again}, for {silent_s:.1f} s'
+            return f'no {self._topic} of this arm{again}, for {silent_s:.1f} s'
         if now_s - self._measured_s < self._patience_s:
             return ''
         if health.rejected > self._before.rejected:
-            return 'positions in joint_states are not finite'
+            return f'positions in {self._topic} are not finite'
         if health.duplicates > self._before.duplicates:
-            return 'the stamps of joint_states stand still'
+            return f'the stamps of {self._topic} stand still'
         if health.backwards > self._before.backwards:
-            return 'the stamps of joint_states jump back again and again'
+            return f'the stamps of {self._topic} jump back again and again'
         return ''

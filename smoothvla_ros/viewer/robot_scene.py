@@ -116,6 +116,12 @@ class RobotScene:
         self._at(stamp_ns)
         self._log(f'camera/{camera}', rerun.Image(pixels).compress(_JPEG_QUALITY))
 
+    def commanded(self, reading: Reading) -> None:
+        """Show the jerk of what the arm is commanded beside its own."""
+        if np.isfinite(reading.tool_jerk):
+            self._at(reading.stamp_ns)
+            self._log('jerk/commanded', rerun.Scalars(reading.tool_jerk))
+
     def draw(self, reading: Reading) -> None:
         """Show one estimate: curves, trail, joints, number."""
         if not np.isfinite(reading.tool_jerk):
@@ -215,6 +221,7 @@ class RobotScene:
     def _name_curves(self) -> None:
         curves = {
             'jerk/tool': ('tool', _SKY, 2.0),
+            'jerk/commanded': ('commanded', _GREEN, 1.5),
             f'jerk/{WARNING}': (WARNING, _ORANGE, 1.5),
             f'jerk/{ALARM}': (ALARM, _VERMILION, 1.5),
             'share_of_limit/limit': ('limit', _VERMILION, 1.5),

@@ -18,6 +18,7 @@ from guard_world import (
 
 from smoothvla_ros.control.motion_guard.controller_model import sampled_jerk
 from smoothvla_ros.control.motion_guard.guard import E_STOP
+from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.phases import Phase
 from smoothvla_ros.control.motion_guard.refusals import Refusal
 from smoothvla_ros.control.motion_guard.watchdogs import Trip
@@ -81,6 +82,31 @@ def test_next_chunk_runs_from_armed_again():
     world.run(0.2)
     assert world.moving()
     assert_inside_of_the_limits(world.signal())
+
+
+@pytest.mark.parametrize('rate_hz', [100.0, 250.0])
+def test_what_is_commanded_is_what_the_controller_receives(rate_hz):
+    """At every tick, on the way, in a stop and at rest; nothing before arming and after a fault."""
+    world = World(settings=GuardSettings(rate_hz=rate_hz))
+    assert world.guard.commanded() is None
+    world.armed()
+    assert world.offer(swing()) is None
+
+    def follow(ticks):
+        for _ in range(ticks):
+            world.run(1.0 / rate_hz)
+            if world.guard.commanded() is not None:
+                np.testing.assert_allclose(world.guard.commanded(), world.states[-1], atol=1e-9)
+
+    follow(round(0.4 * rate_hz))
+    assert world.moving()
+    world.guard.e_stop(world.now)
+    follow(3)
+    assert world.moving()
+    assert world.guard.commanded() is not None
+    world.run(1.0)
+    assert world.guard.phase is Phase.FAULTED
+    assert world.guard.commanded() is None
 
 
 def test_disarming_stops_and_then_takes_no_chunk():

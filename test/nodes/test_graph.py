@@ -13,7 +13,7 @@ from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.simulation.worker_pool import WorkerDied
-from smoothvla_ros.smoothness import EstimatorSettings, mean_jerk, tool_jerk
+from smoothvla_ros.smoothness import EstimatorSettings, mean_jerk, summarise, tool_jerk
 from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.robot_loop import run_episode
 
@@ -117,7 +117,7 @@ def test_weights_that_are_not_those_announced_are_refused(graph):
 
 
 def test_monitor_publishes_the_jerk_that_the_report_computes(graph):
-    """One estimator: the episode's mean over topics is that of its trajectory."""
+    """One estimator: the episode's mean over topics is that of its trajectory, and its shape."""
     heard = graph.jerk_states
     episodes, _ = graph.collect(request('jerk', init_state=3))
     wait_for(lambda: any(m.episode_finished and m.episode_id == 'jerk' for m in heard))
@@ -127,6 +127,9 @@ def test_monitor_publishes_the_jerk_that_the_report_computes(graph):
     jerk = tool_jerk(trajectory.joint_positions, Arm.panda().jacobian, 0.05, estimator)
     assert message.missing == 0
     assert message.episode_mean_jerk == pytest.approx(mean_jerk(jerk), rel=1e-6)
+    whole = summarise(trajectory.joint_positions, Arm.panda().jacobian, None, 0.05, estimator)
+    assert message.episode_ldlj == pytest.approx(whole.ldlj, rel=1e-6)
+    assert message.episode_sparc == pytest.approx(whole.sparc, rel=1e-6)
     assert message.header.frame_id == 'panda_link0'
 
 

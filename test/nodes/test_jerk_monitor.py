@@ -136,6 +136,29 @@ def test_live_numbers_are_the_offline_ones(ros, rate_hz, samples):
     assert curve[-1].data > 0
 
 
+def test_commands_are_measured_apart(ros):
+    """A second monitor on the guard's topic, in a stream of its own, never of the measured one."""
+    stage = Stage(joint_states='motion_guard/commanded_joint_states', jerk='commanded_jerk')
+    commanded, curve = [], []
+    stage.speaker.create_subscription(
+        msg.JerkState, 'robot_0/commanded_jerk', commanded.append, profiles('real_arm').result
+    )
+    stage.speaker.create_subscription(Float32, 'robot_0/commanded_jerk/tool', curve.append, 10)
+    quality = profiles('real_arm').joint_states
+    measured, stage.joints = (
+        stage.joints,
+        stage.speaker.create_publisher(
+            JointState, 'robot_0/motion_guard/commanded_joint_states', quality
+        ),
+    )
+    with stage.playing():
+        stage.play(0, 80)
+        wait_until(lambda: commanded and curve)
+        assert measured.get_subscription_count() == 0
+    assert not stage.heard
+    assert commanded[-1].tool_jerk > 0.1
+
+
 @pytest.mark.parametrize(
     ('values', 'line'),
     [

@@ -17,6 +17,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 
 from smoothvla_ros import msg
@@ -27,7 +28,9 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes import motion_guard
 from smoothvla_ros.nodes.heartbeat import Heartbeat
 from smoothvla_ros.nodes.motion_guard import MotionGuardNode
-from smoothvla_ros.nodes.stamps import to_stamp
+from smoothvla_ros.nodes.quality_of_service import Graph, profiles
+from smoothvla_ros.nodes.robot_names import PANDA_JOINTS
+from smoothvla_ros.nodes.stamps import to_nanoseconds, to_stamp
 
 State = msg.GuardState
 # The machine that tests run on does not keep time: a late tick is not what these tests are about.
@@ -358,6 +361,42 @@ def test_positions_are_streamed_only_as_fast_as_the_controller(graph):
             node.autostart()
     finally:
         node.destroy_node()
+
+
+@pytest.mark.parametrize('controller', ['joint_trajectory', 'forward_position'])
+def test_what_is_commanded_is_said_at_every_tick_to_whoever_listens(graph, controller):
+    """By name, under the tick's stamp; it begins with arming, moves with the chunk, and ends."""
+    streaming = {'controller': f'{controller}_controller', 'controller_rate_hz': 100.0}
+    # The arm of this graph does not follow streamed positions.
+    guard = graph(rate_hz=100.0, max_tracking_error_rad=1.0, **streaming)
+    said = []
+    guard.world.create_subscription(
+        JointState,
+        'motion_guard/commanded_joint_states',
+        said.append,
+        profiles(Graph.REAL_ARM).joint_states,
+    )
+    guard.until(lambda: guard.node._commanded._publisher.get_subscription_count())
+    guard.run(0.1)
+    assert not said
+    guard.armed()
+    guard.send(swing())
+    guard.until(lambda: said and np.abs(said[-1].velocity).max() > 0.1)
+    guard.until(lambda: np.abs(said[-1].velocity).max() == 0.0)
+    assert list(said[-1].name) == list(PANDA_JOINTS)
+    np.testing.assert_allclose(said[0].position, READY, atol=1e-3)
+    steps = np.diff([to_nanoseconds(message.header.stamp) for message in said])
+    assert 9e6 < np.median(steps) < 11e6
+    velocities = np.diff([message.position for message in said], axis=0) / steps[:, None] * 1e9
+    middle = np.array([message.velocity for message in said])[:-1]
+    on_time = np.abs(steps - 1e7) < 1e6
+    np.testing.assert_allclose(velocities[on_time], middle[on_time], atol=0.1)
+    assert guard.call('disarm').success
+    guard.phase(msg.GuardState.PHASE_DISARMED)
+    guard.run(0.05)
+    said.clear()
+    guard.run(0.1)
+    assert not said
 
 
 def test_request_sends_no_streamed_position_out_of_turn(graph):

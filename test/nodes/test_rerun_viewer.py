@@ -53,15 +53,16 @@ def viewer(ros, tmp_path):
         each.destroy_node()
 
 
-def test_arm_camera_jerk_and_episode_are_shown(viewer):
+def test_arm_camera_jerk_and_episode_are_shown(viewer, monkeypatch):
     """200 Hz of joints become 20 pictures a second; of many estimates the roughest is drawn."""
     node, speaker, path = viewer
     quality = profiles('real_arm')
     joints = speaker.create_publisher(JointState, 'robot_0/joint_states', quality.joint_states)
     jerk = speaker.create_publisher(msg.JerkState, 'robot_0/jerk', quality.result)
+    commanded = speaker.create_publisher(msg.JerkState, 'robot_0/commanded_jerk', quality.result)
     images = speaker.create_publisher(Image, 'robot_0/camera/wrist/image_raw', quality.image)
     states = speaker.create_publisher(msg.EpisodeState, 'robot_0/episode_state', quality.state)
-    publishers = (joints, jerk, images, states)
+    publishers = (joints, jerk, commanded, images, states)
     robot = node._robots[0]
     with spinning(speaker):
         wait_until(lambda: all(each.get_subscription_count() == 1 for each in publishers))
@@ -83,20 +84,28 @@ def test_arm_camera_jerk_and_episode_are_shown(viewer):
             )
             message.estimate_stamp = to_stamp(START_NS + index * 5_000_000)
             jerk.publish(message)
+            commanded.publish(message)
         image = Image(height=4, width=4, step=12, encoding='rgb8', data=bytes(range(48)))
         image.header.stamp = to_stamp(START_NS)
         images.publish(image)
 
+        peaks, show = [], robot._scene.commanded
+        monkeypatch.setattr(
+            robot._scene, 'commanded', lambda r: (peaks.append(r.tool_jerk), show(r))
+        )
+
         def drawn() -> bool:
             robot.draw()
             done = robot._newest_ns == START_NS + 199 * 5_000_000
-            return done and 'wrist' in robot._drawn_ns and robot._scene._level == 'ok'
+            shown = 'wrist' in robot._drawn_ns and robot._scene._level == 'ok'
+            return done and shown and 99.0 in peaks
 
         wait_until(drawn)
     node._view._recording.flush()
     node._view._recording.disconnect()
     assert len(logged(path, 'robot_0/joints/panda_joint1', 'Transform3D:quaternion')) == 20
     assert 99.0 in curve(path, 'robot_0/jerk/tool')[:, 1]
+    assert 99.0 in curve(path, 'robot_0/jerk/commanded')[:, 1]
     np.testing.assert_allclose(curve(path, 'robot_0/share_of_limit/panda_joint1')[:, 1], 25.0)
     levels = [value[0] for _, value in logged(path, 'robot_0/level', 'StateChange:state')]
     assert levels == ['ok', 'alarm', 'ok']

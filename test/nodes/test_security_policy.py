@@ -76,6 +76,16 @@ def make(ros, monkeypatch):
             '/policy',
         ),
         (JerkMonitor, {'graph': 'real_arm', 'robots': 1}, '/jerk_monitor'),
+        (
+            JerkMonitor,
+            {
+                'graph': 'real_arm',
+                'robots': 1,
+                'joint_states': 'motion_guard/commanded_joint_states',
+                'jerk': 'commanded_jerk',
+            },
+            '/commanded_jerk_monitor',
+        ),
         (Camera, {'source': 'pattern', 'camera': 'wrist'}, '/camera_wrist'),
     ],
 )
@@ -95,7 +105,7 @@ def test_nodes_have_the_topics_that_they_may_have(make, kind, parameters, called
         may = allowed(kind_of_access)[called]
         assert real - COMMON <= may, kind_of_access
         # The first is made below rclpy, the second is not published yet.
-        optional = {name for name in may if name.endswith(('/transition_event', '/jerk_markers'))}
+        optional = {name for name in may if name.endswith(('/transition_event', '_markers'))}
         assert may - COMMON - optional <= real, kind_of_access
     services = {as_called(service.service_name) for service in node.services}
     assert services <= allowed('reply')[called]

@@ -17,8 +17,10 @@ from smoothvla_ros.smoothness import (
     mean_jerk,
     peak_jerk,
     rms_jerk,
+    spectral_arc_length,
     summarise,
     tool_jerk,
+    tool_twists,
 )
 
 SETTINGS = EstimatorSettings()
@@ -60,9 +62,42 @@ def test_episode_equals_offline(arm, rate_hz, origin_s):
         (episode.peak_angular_jerk, peak_jerk(offline, Part.ROTATION)),
     ]:
         assert got == pytest.approx(expected, rel=1e-9, abs=0)
-    # Its peak speed is taken at fitted joints, the offline one at those that were measured.
     whole = summarise(positions, arm.jacobian, None, 1 / rate_hz, estimator_settings)
-    assert episode.ldlj == pytest.approx(whole.ldlj, abs=2e-3)
+    assert episode.ldlj == pytest.approx(whole.ldlj, rel=1e-9)
+    assert live.whole_episode().sparc == pytest.approx(whole.sparc, rel=1e-6)
+
+
+@pytest.mark.parametrize('rate_hz', [20, 100, 400])
+def test_live_sparc_is_of_the_last_second(arm, rate_hz):
+    """It stands from one second of readings to the next, and then holds all that has come."""
+    estimator_settings = EstimatorSettings(rate_hz=rate_hz)
+    stride = estimator_settings.read_stride
+    live = JerkEstimator(estimator_settings, arm.jacobian, stride=stride)
+    first = estimator_settings.window_samples + rate_hz - stride
+    positions = joints(np.arange(2 * first) / rate_hz)
+    seen = []
+    for index, row in enumerate(positions):
+        live.add(index / rate_hz, row)
+        seen.append(live.episode.sparc)
+    changes = np.flatnonzero(np.diff(np.nan_to_num(seen, nan=1.0))) + 1
+    assert changes[0] == first - 1
+    assert set(np.diff(changes)) == {rate_hz}
+    so_far = tool_twists(positions[:first], arm.jacobian, 1 / rate_hz, estimator_settings)
+    speeds = np.linalg.norm(so_far[:, :3], axis=1)[::stride]
+    expected = spectral_arc_length(speeds, stride / rate_hz)
+    assert seen[first - 1] == pytest.approx(expected, rel=1e-3)
+
+
+def test_sparc_begins_anew_after_a_gap(arm):
+    """Speeds on both sides of a pause are no profile; what follows it is judged alone."""
+    time = np.r_[np.arange(30), np.arange(90, 150)] * 0.05
+    positions = joints(time)
+    broken = JerkEstimator(SETTINGS, arm.jacobian)
+    feed(broken, time, positions)
+    alone = JerkEstimator(SETTINGS, arm.jacobian)
+    feed(alone, time[30:], positions[30:])
+    assert broken.whole_episode().sparc == alone.whole_episode().sparc
+    assert broken.episode.estimates > alone.episode.estimates
 
 
 def test_statistics_of_a_span_forget_what_lies_before_it(arm):

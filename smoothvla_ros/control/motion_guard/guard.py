@@ -135,6 +135,15 @@ class MotionGuard:
         """Whether a guard that takes no chunks has nothing more to send."""
         return self.phase is not Phase.STOPPING and not self._is_led
 
+    def commanded(self) -> np.ndarray | None:
+        """Return what the joints are commanded at the last tick; None while they are not.
+
+        [3, n]: position rad, velocity rad/s, acceleration rad/s^2.
+        """
+        if self.phase in (Phase.DISARMED, Phase.FAULTED):
+            return None
+        return self._motion.at(self._time.now_tick)
+
     def tracking_error_rad(self) -> float:
         """Return how far the measured joints are from the commanded ones, the largest of a joint.
 

@@ -12,11 +12,8 @@ import numpy as np
 from smoothvla_ros.evaluation.bags.magnitudes import Magnitudes
 from smoothvla_ros.evaluation.bags.readings import Readings
 from smoothvla_ros.evaluation.bags.settings import AnalysisSettings
-from smoothvla_ros.smoothness import log_dimensionless_jerk_of, spectral_arc_length
-
-# A single movement does not last longer; its spectrum would cost memory without end.
-LONGEST_SHAPE_S = 600.0
-_SPECTRUM_HZ = 20.0  # spectral_arc_length looks up to 10 Hz
+from smoothvla_ros.smoothness import log_dimensionless_jerk_of
+from smoothvla_ros.smoothness.speed_profile import SpeedProfile
 
 
 @dataclass(frozen=True)
@@ -119,7 +116,7 @@ class _Movement:
         self._tool: Magnitudes | None = None
         self._jerk = Magnitudes(1)
         self._peak_speed = 0.0
-        self._speeds: list[np.ndarray] = []
+        self._speeds = SpeedProfile(period_s)
 
     @property
     def duration_s(self) -> float:
@@ -137,7 +134,7 @@ class _Movement:
         self._jerk.add(readings.jerk[:, None])
         speed = readings.speed
         self._peak_speed = max(self._peak_speed, float(speed.max()))
-        self._keep([speed])
+        self._speeds.add(speed)
 
     def merge(self, later: _Movement) -> None:
         self._end_s = later._end_s
@@ -146,7 +143,7 @@ class _Movement:
             self._tool.merge(later._tool)
         self._jerk.merge(later._jerk)
         self._peak_speed = max(self._peak_speed, later._peak_speed)
-        self._keep(later._speeds)
+        self._speeds.merge(later._speeds)
 
     def segment(self) -> Segment:
         tool = None if self._tool is None else (self._tool.of(0), self._tool.of(1))
@@ -154,16 +151,5 @@ class _Movement:
         ldlj = log_dimensionless_jerk_of(
             root, self._period_s, self._peak_speed, self._jerk.count * self._period_s
         )
-        return Segment(self._start_s, self._end_s, self._joints.every(), tool, ldlj, self._sparc())
-
-    def _keep(self, speeds: list[np.ndarray]) -> None:
-        if self._jerk.count * self._period_s <= LONGEST_SHAPE_S:
-            self._speeds += speeds
-        else:
-            self._speeds = []
-
-    def _sparc(self) -> float:
-        if not self._speeds or self._period_s * _SPECTRUM_HZ > 1 + 1e-9:
-            return math.nan
-        speeds = np.concatenate(self._speeds)
-        return spectral_arc_length(speeds, self._period_s) if len(speeds) > 1 else math.nan
+        sparc = self._speeds.spectral_arc_length()
+        return Segment(self._start_s, self._end_s, self._joints.every(), tool, ldlj, sparc)

@@ -41,7 +41,7 @@ class MotionGuardNode(AutostartNode):
     """Takes ActionChunk, joint_states and heartbeat of one robot; commands its controllers.
 
     Active is not armed: ~/arm takes the arm over, ~/disarm lets go of it, ~/e_stop stops it until
-    ~/clear_fault. Every change of state is published on ~/state and /diagnostics.
+    ~/clear_fault, also where the node is not active yet. Every change of state is published on ~/state and /diagnostics.
     """
 
     def __init__(self, **arguments: Any) -> None:
@@ -170,9 +170,12 @@ class MotionGuardNode(AutostartNode):
             with self._lock:
                 now_ns = self._now_ns()
                 self._listen(now_ns)
-                reason = request(now_ns) if self._is_active else 'the node is not active'
+                may = self._is_active or name == 'e_stop'
+                reason = request(now_ns) if may else 'the node is not active'
                 if self._is_active:
                     self._answered(now_ns)
+                elif may:
+                    self._say(now_ns)
             response.success, response.message = not reason, reason
             return response
 

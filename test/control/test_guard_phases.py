@@ -156,7 +156,7 @@ def test_clearing_a_fault_arms_from_the_measured_joints():
     world.guard.e_stop(world.now)
     world.run(0.6)
     world.offset = np.full(7, 0.05)
-    world._listen()
+    world.run(0.1)
     assert world.guard.clear_fault(world.now) == ''
     assert world.guard.phase is Phase.ARMED
     measured = world.states[-1][0] + 0.05

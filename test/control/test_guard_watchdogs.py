@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -14,10 +15,12 @@ from guard_world import (
     World,
     assert_inside_of_the_limits,
     assert_stops,
+    osc_space,
     running,
     swing,
 )
 
+from smoothvla_ros.control.motion_guard.guard import E_STOP
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.phases import Phase
 from smoothvla_ros.control.motion_guard.refusals import Refusal
@@ -136,6 +139,29 @@ def test_clock_that_jumps_back_before_a_request_is_the_same_fault(asked, back_s)
     assert world.guard.tick(now).motion is None
     assert world.guard._motion is sent
     assert world.guard.fault_latched
+
+
+@pytest.mark.parametrize('ahead_s', [0.5, 60.0, 3600.0])
+@pytest.mark.parametrize('streams', [True, False])
+@pytest.mark.parametrize('asked', ['e_stop', 'disarm', 'chunk'])
+def test_clock_that_jumps_ahead_before_a_request_is_a_loop_too_late(asked, streams, ahead_s):
+    """Nothing of the time that never was is worked out; what goes to the arm ends at rest."""
+    world = World(space=osc_space(), streams_positions=streams).armed()
+    world.offer(np.tile([0.3, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0], (40, 1)))
+    world.run(0.3)
+    world.now += round(ahead_s * SECOND_NS)
+    began = time.process_time()
+    if asked == 'chunk':
+        assert world.offer(np.zeros((8, 7))) is Refusal.NOT_ARMED
+    else:
+        getattr(world.guard, asked)(world.now)
+    assert time.process_time() - began < 0.1
+    assert world.guard.reason.startswith(Trip.OVERRUN if asked != 'e_stop' else E_STOP)
+    assert world.guard.fault_latched
+    commands = [world.guard.tick(world.now + tick * world.period_ms * MS) for tick in range(200)]
+    assert world.guard.phase is Phase.FAULTED
+    motions = [command.motion for command in commands if command.motion is not None]
+    assert not any(motion.states[-1, 1:].any() for motion in motions)
 
 
 def test_joints_and_heartbeat_heard_before_the_clock_jumped_back_are_not_fresh():

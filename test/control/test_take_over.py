@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from guard_world import LIMITS, MS, READY, World, swing, to_joints
+from guard_world import LIMITS, MS, READY, SECOND_NS, World, swing, to_joints
 
 from smoothvla_ros.control.motion_guard.controller_model import sampled_jerk
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
@@ -95,7 +95,7 @@ def test_a_stop_on_the_way_to_where_a_streamed_arm_is_held_ends_that_way(asked):
 
 
 def test_an_arm_that_moves_is_not_taken_over():
-    """At rest it is; what a driver does not know, NaN or nothing, is not held against it."""
+    """At rest it is; a driver that knows no velocity, NaN or nothing, is not held against it."""
     world, velocities = World(), np.zeros(7)
     velocities[4] = -0.06
     world.guard.hear_joints(world.now, world.now, READY, velocities)
@@ -107,6 +107,28 @@ def test_an_arm_that_moves_is_not_taken_over():
         other = World()
         other.guard.hear_joints(other.now, other.now, READY, known)
         assert other.guard.arm(other.now) == ''
+
+
+@pytest.mark.parametrize('period_ms', [1, 4, 20, 50])
+@pytest.mark.parametrize('known', [None, np.full(7, np.nan)])
+def test_an_arm_of_unknown_velocity_that_moves_is_not_taken_over(known, period_ms):
+    """Its positions tell, at any rate; an encoder's steps are no motion, nor is one of long ago."""
+    drift, step = np.full(7, 1e-4 * period_ms), 1e-5
+    world = World()
+    for tick in range(200 // period_ms):
+        world.now += period_ms * MS
+        world.guard.hear_joints(world.now, world.now, READY + drift * tick, known)
+    assert 'a joint at 0.10 rad/s' in world.guard.arm(world.now)
+    rests = READY + drift * tick
+    for tick in range(200 // period_ms):
+        world.now += period_ms * MS
+        world.guard.hear_joints(world.now, world.now, rests + step * (tick % 2), known)
+    assert world.guard.arm(world.now) == ''
+    again = World()
+    again.guard.hear_joints(again.now, again.now, READY + 0.3, known)
+    again.now += SECOND_NS
+    again.guard.hear_joints(again.now, again.now, READY, known)
+    assert again.guard.arm(again.now) == ''
 
 
 def test_a_fault_is_not_cleared_while_the_arm_moves():
@@ -208,7 +230,7 @@ def test_the_way_of_the_take_over_can_be_stopped_at_every_tick():
         world.guard.e_stop(world.now)
         world.run(0.05)
         held = np.clip(READY + far, LIMITS.lower, LIMITS.upper)
-        world.guard.hear_joints(world.now, world.now, held)
+        world.guard.hear_joints(world.now, world.now, held, np.zeros(7))
         assert world.guard.clear_fault(world.now) == ''
         way, profile = world.guard._motion, world.guard._profile
         for tick in range(way.end):

@@ -284,6 +284,22 @@ def test_emergency_stop_latches_until_cleared(graph):
     )
 
 
+def test_emergency_stop_latches_before_the_node_is_active(graph):
+    """Whoever presses it early has pressed it: nobody arms a node that becomes active later."""
+    guard = graph()
+    assert guard.node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
+    assert guard.call('e_stop').success
+    guard.phase(State.PHASE_FAULTED)
+    assert guard.states[-1].fault_latched
+    assert not guard.call('clear_fault').success
+    assert guard.node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    guard.run(0.2)
+    assert guard.call('arm').message == 'the guard is faulted'
+    assert guard.commands_before_sentinel() == []
+    assert guard.call('clear_fault').success
+    guard.phase(State.PHASE_ARMED)
+
+
 @pytest.mark.parametrize('by', ['disarm', 'deactivation'])
 def test_disarming_and_deactivating_stop_first(graph, by):
     """From speed to rest inside of the limits, and disarmed; active again, nothing follows."""

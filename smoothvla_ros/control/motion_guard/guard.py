@@ -33,6 +33,7 @@ from smoothvla_ros.control.motion_guard.robot import JointLimits
 from smoothvla_ros.control.motion_guard.schedule import Mode, Schedule
 from smoothvla_ros.control.motion_guard.timeline import Timeline
 from smoothvla_ros.control.motion_guard.watchdogs import (
+    JUMPS,
     PASSING,
     Pulse,
     Trip,
@@ -367,15 +368,18 @@ class MotionGuard:
         )
 
     def _watch_clock(self, now_ns: int) -> None:
-        """Trip where the clock went back since the last tick: whoever asks may come before one.
+        """Trip where the clock jumped since the last tick: whoever asks may come before one.
 
-        A stop from a time that is over would make the arm jump.
+        A stop from a time that is over would make the arm jump, and all the ticks of a time that
+        never was would be worked out at once.
         """
         since_last_s = self._time.since_last_s(now_ns)
-        if since_last_s < 0.0 and self.phase in (Phase.ARMED, Phase.RUNNING):
-            pulse = self._pulse(now_ns, since_last_s, 0.0)
-            trip = Trip.CLOCK_WENT_BACK
-            self._trip(now_ns, trip, describe(trip, pulse, self._watchdog_limits))
+        late_s = since_last_s - self._time.period_s
+        if self.phase in (Phase.ARMED, Phase.RUNNING):
+            pulse = self._pulse(now_ns, since_last_s, late_s)
+            trip = tripped(pulse, self._watchdog_limits, JUMPS)
+            if trip is not None:
+                self._trip(now_ns, trip, describe(trip, pulse, self._watchdog_limits))
 
     def _trip(self, now_ns: int, trip: Trip, reason: str) -> None:
         event = Event.PAUSE if trip in PASSING else Event.FAULT

@@ -38,7 +38,7 @@ class GuardSettings:
     )
     max_arming_speed_rad_s: float = setting(
         0.05,
-        'Fastest joint at which the arm may still be taken over, where its velocity is known',
+        'Fastest joint at which the arm may still be taken over',
         minimum=0.0,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -24,6 +24,8 @@ class Trip(StrEnum):
 
 # A policy that pauses is no fault: the arm stops and waits for it. Everything else is latched.
 PASSING = frozenset({Trip.NO_CHUNK})
+# What a clock does that jumps.
+JUMPS = frozenset({Trip.CLOCK_WENT_BACK, Trip.OVERRUN})
 
 
 @dataclass(frozen=True)
@@ -122,9 +124,11 @@ def describe(trip: Trip, pulse: Pulse, limits: WatchdogLimits) -> str:
     return f'{trip}: {_MEASURED[trip](pulse, limits)}'
 
 
-def tripped(pulse: Pulse, limits: WatchdogLimits) -> Trip | None:
-    """Return the first reason to stop, or None."""
+def tripped(
+    pulse: Pulse, limits: WatchdogLimits, among: Collection[Trip] = tuple(Trip)
+) -> Trip | None:
+    """Return the first reason to stop, of those asked about, or None."""
     for trip, breaks in RULES.items():
-        if breaks(pulse, limits):
+        if trip in among and breaks(pulse, limits):
             return trip
     return None

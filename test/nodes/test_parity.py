@@ -18,7 +18,7 @@ from smoothvla_ros import msg
 from smoothvla_ros.nodes import policy_weights
 from smoothvla_ros.nodes.launch_runner.plan import make_plan
 from smoothvla_ros.nodes.policy import PolicyNode
-from smoothvla_ros.nodes.quality_of_service import profiles
+from smoothvla_ros.nodes.quality_of_service import JOINT_DEPTH, SHARED_DEPTH, profiles, with_depth
 from smoothvla_ros.nodes.stamps import to_nanoseconds
 from smoothvla_ros.training.checkpoints import folder_sha256
 
@@ -60,12 +60,17 @@ def record(graph, robots):
     heard = {name: [] for name in ('chunks', *TOPICS)}
     quality = profiles('lock_step')
     for robot in robots:
-        for topic, (kind, profile) in TOPICS.items():
+        for topic, (kind, offered) in TOPICS.items():
+            # One message may come before the one before it was taken.
+            profile = with_depth(getattr(quality, offered), JOINT_DEPTH)
             graph.trainer.create_subscription(
-                kind, f'{robot}/{topic}', heard[topic].append, getattr(quality, profile)
+                kind, f'{robot}/{topic}', heard[topic].append, profile
             )
         graph.trainer.create_subscription(
-            msg.ActionChunk, f'{robot}/action_chunk', heard['chunks'].append, quality.command
+            msg.ActionChunk,
+            f'{robot}/action_chunk',
+            heard['chunks'].append,
+            with_depth(quality.command, SHARED_DEPTH),
         )
     return heard
 

@@ -142,11 +142,14 @@ def monitors(arguments: dict[str, str]) -> list[Node]:
     nodes = [own_node(arguments, 'jerk_monitor', 'jerk_monitor', measured, files=[str(file)])]
     if arguments['monitor_commands'] == 'true':
         guard = effective('motion_guard', CONFIG / 'motion_guard.yaml', arguments)
-        # The same settings, so that the two can be held against each other.
+        rate = str(guard['rate_hz'])
+        check(EstimatorSettings, arguments | {'rate_hz': rate}, ('rate_hz',), 'jerk_monitor')
+        # The same settings but for the rate, and commands know no encoder's steps.
         commanded = {
             **effective('jerk_monitor', file, arguments),
             **common,
-            'rate_hz': guard['rate_hz'],
+            'rate_hz': ParameterValue(rate, value_type=str),
+            'encoder_step': 0.0,
             'joint_states': 'motion_guard/commanded_joint_states',
             'jerk': 'commanded_jerk',
         }

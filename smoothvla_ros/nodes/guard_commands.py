@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import array
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -55,9 +55,10 @@ class CommandedJoints:
         self._message = JointState(name=list(joints))
         self._publisher = node.create_publisher(JointState, '~/commanded_joint_states', quality)
 
-    def send(self, now_ns: int, state: np.ndarray | None) -> None:
-        """Publish position and velocity of a state [3, n] of now; None: nothing is commanded."""
-        if state is None or not self._publisher.get_subscription_count():
+    def send(self, now_ns: int, commanded: Callable[[], np.ndarray | None]) -> None:
+        """Publish position and velocity of the state [3, n] of now; None: nothing is commanded."""
+        state = commanded() if self._publisher.get_subscription_count() else None
+        if state is None:
             return
         self._message.header.stamp = to_stamp(now_ns)
         self._message.position = array.array('d', state[POSITION].tobytes())

@@ -48,7 +48,8 @@ class JerkMonitorConfig(EstimatorSettings):
     )
     statistics_s: float = setting(
         10.0,
-        'On a real arm, mean, RMS, peak and LDLJ are of the last so many seconds; 0: of all',
+        'On a real arm, mean, RMS, peak, LDLJ and SPARC are of the last so many seconds; 0: of '
+        'all. No SPARC is of more than 600 s',
         minimum=0.0,
         maximum=3600.0,
     )

@@ -41,7 +41,8 @@ class MotionGuardNode(AutostartNode):
     """Takes ActionChunk, joint_states and heartbeat of one robot; commands its controllers.
 
     Active is not armed: ~/arm takes the arm over, ~/disarm lets go of it, ~/e_stop stops it until
-    ~/clear_fault, also where the node is not active yet. Every change of state is published on ~/state and /diagnostics.
+    ~/clear_fault, also where the node is configured and not active yet. Every change of state is
+    published on ~/state and /diagnostics.
     """
 
     def __init__(self, **arguments: Any) -> None:
@@ -125,7 +126,7 @@ class MotionGuardNode(AutostartNode):
             self._guard.arm(now_ns)
         command = self._guard.tick(now_ns)
         self._arm.send(command)
-        self._commanded.send(now_ns, self._guard.commanded())
+        self._commanded.send(now_ns, self._guard.commanded)
         if command.open_gripper is not None and self._gripper is not None:
             config = self._config
             self._gripper.send(

@@ -104,14 +104,12 @@ class ViewedRobot:
 
     def _show_jerk(self) -> None:
         """Show the roughest estimate that came: no peak is lost, however seldom is drawn."""
-        readings = [
-            reading_of(message) for message in self._jerk.take_all() if not message.episode_finished
-        ]
+        readings = _live(self._jerk)
         for reading in readings:
             self._scene.note_level(reading)
         if readings:
             self._scene.draw(max(readings, key=lambda reading: reading.tool_jerk))
-        commanded = [reading_of(message) for message in self._commanded.take_all()]
+        commanded = _live(self._commanded)
         if commanded:
             self._scene.commanded(max(commanded, key=lambda reading: reading.tool_jerk))
 
@@ -122,6 +120,10 @@ class ViewedRobot:
             return False
         self._drawn_ns[what] = stamp_ns
         return True
+
+
+def _live(queue: DrainedSubscription) -> list[Reading]:
+    return [reading_of(message) for message in queue.take_all() if not message.episode_finished]
 
 
 def reading_of(message: msg.JerkState) -> Reading:

@@ -81,8 +81,6 @@ class JerkEstimator:
         period_s = self._stride * self._settings.period_s
         self._accumulator = JerkAccumulator(period_s, self._statistics_s)
         self._profile = SpeedProfile(period_s, self._statistics_s)
-        self._sparc = math.nan
-        self._readings = 0
         self._renew_every = max(1, round(_RENEWED_S / period_s))
         self._counts: Counter[str] = Counter()
         self._start_window()
@@ -159,7 +157,7 @@ class JerkEstimator:
         too_long = (offsets[-1] - offsets[0]) - (self._grid[-1] - self._grid[0])
         if abs(too_long) > RATE_TOLERANCE * self._settings.window_s:
             self._counts['off_rate'] += 1
-            self._profile.clear()
+            self._forget_profile()
             return None
         motion, newest = self._motions(offsets)
         twist = tool = newest_tool = np.full(6, np.nan)
@@ -191,6 +189,11 @@ class JerkEstimator:
     def _renew_sparc(self) -> None:
         after = self._edge_speeds(1) if len(self._profile) else []
         self._sparc = self._profile.spectral_arc_length(after)
+
+    def _forget_profile(self) -> None:
+        self._profile.clear()
+        self._sparc = math.nan
+        self._readings = 0
 
     def _edge_speeds(self, direction: int) -> list[float]:
         """Return the tool's speeds before (-1) or after (1) the last reading, going away from it.
@@ -238,7 +241,7 @@ class JerkEstimator:
         return fit.derivatives_at(0.0), fit.derivatives_at(float(offsets_s[-1]))
 
     def _start_window(self) -> None:
-        self._profile.clear()
+        self._forget_profile()
         self._joints = 0
         self._filled = 0
         self._complete = 0

@@ -15,7 +15,7 @@ LONGEST_SHAPE_S = 600.0
 
 
 class SpeedProfile:
-    """Speeds of the tool point, one a reading, without a hole between any two."""
+    """Speeds of the tool point, one a reading, of an unbroken run of samples."""
 
     def __init__(self, period_s: float, span_s: float = math.inf) -> None:
         """Start with nothing.

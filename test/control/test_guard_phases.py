@@ -84,28 +84,51 @@ def test_next_chunk_runs_from_armed_again():
     assert_inside_of_the_limits(world.signal())
 
 
-@pytest.mark.parametrize('rate_hz', [100.0, 250.0])
-def test_what_is_commanded_is_what_the_controller_receives(rate_hz):
-    """At every tick, on the way, in a stop and at rest; nothing before arming and after a fault."""
-    world = World(settings=GuardSettings(rate_hz=rate_hz))
-    assert world.guard.commanded() is None
-    world.armed()
+@pytest.mark.parametrize('streams', [True, False])
+def test_what_is_commanded_is_what_the_arm_receives(streams):
+    """At every tick, in a stop, taken over elsewhere; None where only the controller knows."""
+    settings = GuardSettings(rate_hz=500.0 if streams else 250.0)
+    world = World(settings=settings, streams_positions=streams)
+    told = []
+
+    def follow(seconds):
+        """Return at how many ticks something was commanded, and of how many it is known."""
+        known = sent = 0
+        for _ in range(round(seconds * settings.rate_hz)):
+            world.pass_ms(world.period_ms)
+            world._listen()
+            command, commanded = world.tick(), world.guard.commanded()
+            received = command.position if streams else world.states[-1]
+            moving = world.guard.phase not in (Phase.DISARMED, Phase.FAULTED)
+            sent += command.position is not None if streams else moving
+            known += commanded is not None
+            if commanded is not None and received is not None:
+                got = commanded[0] if streams else commanded
+                np.testing.assert_allclose(got, received, atol=1e-9)
+                told.append(commanded)
+        return known, sent
+
+    assert follow(0.1) == (0, 0)
+    assert world.guard.arm(world.now) == ''
+    follow(0.3)
     assert world.offer(swing()) is None
-
-    def follow(ticks):
-        for _ in range(ticks):
-            world.run(1.0 / rate_hz)
-            if world.guard.commanded() is not None:
-                np.testing.assert_allclose(world.guard.commanded(), world.states[-1], atol=1e-9)
-
-    follow(round(0.4 * rate_hz))
-    assert world.moving()
+    known, sent = follow(0.4)
+    assert known == sent > 0
+    assert np.abs(told[-1][1]).max() > 0.1
     world.guard.e_stop(world.now)
-    follow(3)
-    assert world.moving()
-    assert world.guard.commanded() is not None
-    world.run(1.0)
-    assert world.guard.phase is Phase.FAULTED
+    follow(1.0)
+    assert world.guard.commanded() is None
+    world.offset = np.full(7, 0.05)
+    world.pass_ms(1000)
+    world._listen()
+    told.clear()
+    assert world.guard.clear_fault(world.now) == ''
+    known, sent = follow(1.0)
+    # A stream ends where the arm is held, and the controller holds it there.
+    assert (known >= sent) is streams
+    np.testing.assert_allclose(told[-1][0], world.guard._heard.measured.joints, atol=0.06)
+    world.guard.e_stop(world.now)
+    follow(0.1)
     assert world.guard.commanded() is None
 
 
@@ -156,7 +179,7 @@ def test_clearing_a_fault_arms_from_the_measured_joints():
     world.guard.e_stop(world.now)
     world.run(0.6)
     world.offset = np.full(7, 0.05)
-    world.run(0.1)
+    world.run(0.3)
     assert world.guard.clear_fault(world.now) == ''
     assert world.guard.phase is Phase.ARMED
     measured = world.states[-1][0] + 0.05

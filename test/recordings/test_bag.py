@@ -11,6 +11,7 @@ from bags import STORE, write_bag
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.evaluation.bags.joint_stream import require_joint_topic
 from smoothvla_ros.recordings import JOINT_STATE, Bag, joint_samples
 
 NAMES = ['a', 'b']
@@ -129,3 +130,27 @@ def test_two_topics_must_be_chosen_from(tmp_path):
     with Bag(tmp_path / 'two') as opened, pytest.raises(UserError, match='--topic') as caught:
         opened.require(JOINT_STATE)
     assert '/left/joint_states, /right/joint_states' in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ('measured', 'chosen'),
+    [
+        (['/robot_0/joint_states'], '/robot_0/joint_states'),
+        ([], '/robot_0/motion_guard/commanded_joint_states'),
+        (['/robot_0/joint_states', '/robot_1/joint_states'], None),
+    ],
+)
+def test_what_was_measured_is_analysed_unless_told_otherwise(tmp_path, measured, chosen):
+    """A recorded deployment has the guard's commands beside the arm's joints."""
+    commanded = '/robot_0/motion_guard/commanded_joint_states'
+    with Writer(tmp_path / 'run', version=9) as writer:
+        for name in (commanded, *measured):
+            connection = writer.add_connection(name, JOINT_STATE, typestore=STORE)
+            writer.write(connection, 1, b'\0\1\0\0' + bytes(28))
+    with Bag(tmp_path / 'run') as opened:
+        assert require_joint_topic(opened, commanded).name == commanded
+        if chosen is None:
+            with pytest.raises(UserError, match='--topic'):
+                require_joint_topic(opened, None)
+        else:
+            assert require_joint_topic(opened, None).name == chosen

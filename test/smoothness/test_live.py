@@ -98,6 +98,15 @@ def test_sparc_begins_anew_after_a_gap(arm):
     feed(alone, time[30:], positions[30:])
     assert broken.whole_episode().sparc == alone.whole_episode().sparc
     assert broken.episode.estimates > alone.episode.estimates
+    live = JerkEstimator(SETTINGS, arm.jacobian)
+    seen = [live.episode.sparc for _ in feed_one_by_one(live, time, positions)]
+    first = SETTINGS.window_samples + 20 - 2
+    assert np.isnan(seen).nonzero()[0].tolist() == [*range(first), *range(30, 30 + first)]
+
+
+def feed_one_by_one(estimator, stamps, positions):
+    for stamp, row in zip(stamps, positions, strict=True):
+        yield estimator.add(float(stamp), row)
 
 
 def test_statistics_of_a_span_forget_what_lies_before_it(arm):

@@ -139,9 +139,11 @@ class MotionGuard:
     def commanded(self) -> np.ndarray | None:
         """Return what the joints are commanded at the last tick; None while they are not.
 
-        [3, n]: position rad, velocity rad/s, acceleration rad/s^2.
+        [3, n]: position rad, velocity rad/s, acceleration rad/s^2.  None too while a controller
+        that interpolates goes from its last command to where the arm is held: only it knows how.
         """
-        if self.phase in (Phase.DISARMED, Phase.FAULTED):
+        stands = self.phase in (Phase.DISARMED, Phase.FAULTED)
+        if (stands and not self._is_led) or (self._is_taking_over and not self._streams):
             return None
         return self._motion.at(self._time.now_tick)
 

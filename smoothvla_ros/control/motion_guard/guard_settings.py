@@ -38,7 +38,7 @@ class GuardSettings:
     )
     max_arming_speed_rad_s: float = setting(
         0.05,
-        'Fastest joint at which the arm may still be taken over',
+        'Fastest joint at which the arm may still be taken over, as far as is known',
         minimum=0.0,
     )
 

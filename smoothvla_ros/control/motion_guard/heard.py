@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 
-# A joint without a velocity has that of its positions over at least so long, or an encoder's step
-# would be a speed, and at most, or it would not be one of now.
-_LEAST_SPAN_NS, _LONGEST_SPAN_NS = 20_000_000, 200_000_000
+from smoothvla_ros.control.motion_guard.recent_motion import RecentMotion
 
 
 @dataclass(frozen=True)
 class Measured:
     """The newest joint state: when it was stamped and received, joints [n] rad.
 
-    velocities: [n] rad/s, NaN where a joint's is not known.
+    speed: rad/s, of the fastest joint, by what its driver says or by where it was, whichever is
+    more; 0 where neither is known.
     """
 
     stamp_ns: int
     received_ns: int
     joints: np.ndarray
-    velocities: np.ndarray
-
-    @property
-    def speed(self) -> float:
-        """Of the fastest joint whose velocity is known, rad/s; 0 where none is."""
-        known = np.abs(self.velocities[~np.isnan(self.velocities)])
-        return float(known.max(initial=0.0))
+    speed: float = 0.0
 
 
 class Heard:
@@ -39,7 +31,7 @@ class Heard:
         """joints: how many a joint state has."""
         self._joints = joints
         self.measured: Measured | None = None
-        self._before: deque[tuple[int, np.ndarray]] = deque()
+        self._recent = RecentMotion()
         self._heartbeat_ns: int | None = None
 
     def hear_joints(
@@ -48,25 +40,11 @@ class Heard:
         """Take a joint state; one that is not finite, or not of this arm, is not heard."""
         if joints.shape != (self._joints,) or not np.isfinite(joints).all():
             return
-        if velocities is None or velocities.shape != joints.shape:
-            velocities = np.full(joints.shape, np.nan)
-        moved = self._moved(stamp_ns, joints)
-        velocities = np.where(np.isnan(velocities), moved, velocities)
-        self.measured = Measured(stamp_ns, now_ns, joints, velocities)
-
-    def _moved(self, stamp_ns: int, joints: np.ndarray) -> np.ndarray:
-        """Return the joints' mean velocities of late [n] rad/s; NaN where nothing is of late."""
-        before = self._before
-        if before and not 0 <= stamp_ns - before[-1][0] <= _LONGEST_SPAN_NS:
-            before.clear()
-        while len(before) > 1 and stamp_ns - before[1][0] >= _LEAST_SPAN_NS:
-            before.popleft()
-        span_ns = stamp_ns - before[0][0] if before else 0
-        first = before[0][1] if before else joints
-        before.append((stamp_ns, joints))
-        if span_ns < _LEAST_SPAN_NS:
-            return np.full(joints.shape, np.nan)
-        return (joints - first) / span_ns * 1e9
+        moved = np.abs(self._recent.add(stamp_ns, joints))
+        if velocities is not None and velocities.shape == joints.shape:
+            moved = np.fmax(moved, np.abs(velocities))
+        speed = float(np.nan_to_num(moved).max(initial=0.0))
+        self.measured = Measured(stamp_ns, now_ns, joints, speed)
 
     def hear_heartbeat(self, now_ns: int) -> None:
         """Take a heartbeat of the policy."""

@@ -96,8 +96,8 @@ def _silence(age_s: float) -> str:
 _MEASURED: dict[Trip, Callable[[Pulse, WatchdogLimits], str]] = {
     Trip.CLOCK_WENT_BACK: lambda pulse, _: f'by {-pulse.since_last_tick_s:.3f} s',
     Trip.OVERRUN: lambda pulse, limits: (
-        f'a tick began {pulse.late_s:.3f} s late, max_late_s={limits.max_late_s:g}: too many '
-        'programs for this machine'
+        f'a tick was {pulse.late_s:.3f} s late, max_late_s={limits.max_late_s:g}: too many '
+        'programs for this machine, or its clock was set ahead'
     ),
     Trip.NO_JOINT_STATES: lambda pulse, limits: (
         f'{_silence(pulse.joint_states_age_s)}, '

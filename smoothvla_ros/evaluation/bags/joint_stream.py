@@ -19,6 +19,7 @@ _LONG_NS = 1_000_000_000_000_000
 _HELD_BACK = 64
 # Blocks in which joints that were asked for may first appear: seconds of reading, minutes at 1 kHz.
 _SEARCHED_BLOCKS = 64
+_COMMANDED = '/commanded_joint_states'
 _NANOSECONDS = 1e-9
 
 
@@ -172,5 +173,12 @@ def _part(samples: StampedJoints, index: slice | np.ndarray) -> StampedJoints:
 
 
 def require_joint_topic(bag: Bag, name: str | None) -> Topic:
-    """Return the JointState topic to analyse; raises UserError as `Bag.require` does."""
+    """Return the JointState topic to analyse; raises UserError as `Bag.require` does.
+
+    Without a name what our guard commands is passed over where something was measured.
+    """
+    found = [topic.name for topic in bag.of_type(JOINT_STATE)]
+    measured = [topic for topic in found if not topic.endswith(_COMMANDED)]
+    if name is None and len(measured) == 1:
+        (name,) = measured
     return bag.require(JOINT_STATE, name)

@@ -10,6 +10,7 @@ from smoothvla_ros.nodes.quality_of_service import GRAPHS
 from smoothvla_ros.smoothness import EstimatorSettings
 
 NONE = 'none'
+MEASURED = 'joint_states'
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class JerkMonitorConfig(EstimatorSettings):
     robot: str = setting('panda', 'Arm: a name in config/robots, or a file')
     urdf: str = setting('', "URDF of the arm; empty takes the robot file's")
     joint_states: str = setting(
-        'joint_states',
+        MEASURED,
         "Topic with the joints, in the robot's namespace; the guard's is "
         'motion_guard/commanded_joint_states',
     )

@@ -18,7 +18,7 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.nodes.diagnostics import ERROR, OK, WARNING, Diagnostics
 from smoothvla_ros.nodes.drained_subscription import DrainedSubscription
-from smoothvla_ros.nodes.jerk_monitor_config import JerkMonitorConfig
+from smoothvla_ros.nodes.jerk_monitor_config import MEASURED, JerkMonitorConfig
 from smoothvla_ros.nodes.jerk_view import JerkView
 from smoothvla_ros.nodes.messages import from_episode_state
 from smoothvla_ros.nodes.quality_of_service import (
@@ -106,8 +106,16 @@ class MonitoredRobot:
             for curve in CURVES
         }
         self._view = JerkView(node, f'{topic}_markers', arm, robot.base_frame, config.alarm)
-        self._states = DrainedSubscription(
-            node, msg.EpisodeState, f'{name}/episode_state', with_depth(quality.state, SHARED_DEPTH)
+        # It counts the samples of what was measured; another stream has no episodes.
+        self._states = (
+            DrainedSubscription(
+                node,
+                msg.EpisodeState,
+                f'{name}/episode_state',
+                with_depth(quality.state, SHARED_DEPTH),
+            )
+            if config.joint_states == MEASURED
+            else None
         )
         self._chunks = DrainedSubscription(
             node, msg.ActionChunk, f'{name}/action_chunk', with_depth(quality.command, SHARED_DEPTH)
@@ -127,7 +135,7 @@ class MonitoredRobot:
     def drain(self) -> None:
         """Work through everything that arrived and publish the newest numbers."""
         self._newest = None
-        for state in self._states.take_all():
+        for state in self._states.take_all() if self._states is not None else ():
             self._handle(self._samples.announce(from_episode_state(state)))
         for chunk in self._chunks.take_all():
             self._chunk_begins(chunk)

@@ -59,6 +59,8 @@ def run_node(make_node: Callable[[], AutostartNode], *, steady: bool = False) ->
             node.destroy_node()
         rclpy.try_shutdown()
         leave_quickly()
+        # All is done: a second Ctrl-C in the interpreter's last moments must not look like a death.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     return exit_status(failures[0]) if failures else 0
 
 

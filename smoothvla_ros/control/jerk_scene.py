@@ -49,6 +49,7 @@ class JerkTrail:
 
     def __init__(self, most: int = 500, step_m: float = 0.003) -> None:
         """Take how many places are kept, and how far apart."""
+        self.most = most
         self._places: deque[np.ndarray] = deque(maxlen=most)
         self._jerks: deque[float] = deque(maxlen=most)
         self._step_m = step_m
@@ -58,13 +59,22 @@ class JerkTrail:
         self._places.clear()
         self._jerks.clear()
 
-    def add(self, place: np.ndarray, jerk: float) -> None:
-        """Take a place [3] m and the jerk there, m/s^3; a place near the last keeps its maximum."""
+    def add(self, place: np.ndarray, jerk: float) -> bool:
+        """Take a place [3] m and the jerk there, m/s^3; return whether it is a new one.
+
+        A place near the last is that one, with the greater jerk of both.
+        """
         if self._places and np.linalg.norm(place - self._places[-1]) < self._step_m:
             self._jerks[-1] = max(self._jerks[-1], jerk)
-            return
+            return False
         self._places.append(np.array(place))
         self._jerks.append(jerk)
+        return True
+
+    @property
+    def newest_jerk(self) -> float:
+        """At the newest place, m/s^3.  Raises IndexError where there is none."""
+        return self._jerks[-1]
 
     @property
     def places(self) -> np.ndarray:

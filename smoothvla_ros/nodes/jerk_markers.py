@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
@@ -32,11 +33,50 @@ def deleted(frame: str) -> MarkerArray:
     return MarkerArray(markers=[marker])
 
 
+class TrailMarker:
+    """The tool's trail as a line with one colour a point.
+
+    Its points are kept as messages: five hundred new ones take two milliseconds, twenty times a
+    second.
+    """
+
+    def __init__(self, full_scale: float) -> None:
+        """full_scale: m/s^3, the brightest colour."""
+        self.full_scale = full_scale
+        self._trail = JerkTrail()
+        self._points: deque[Point] = deque(maxlen=self._trail.most)
+        self._colours: deque[ColorRGBA] = deque(maxlen=self._trail.most)
+
+    def clear(self) -> None:
+        """Forget the path, as when an episode begins."""
+        self._trail.clear()
+        self._points.clear()
+        self._colours.clear()
+
+    def add(self, place: np.ndarray, jerk: float) -> None:
+        """Take a place of the tool [3] m and the jerk there, m/s^3."""
+        if self._trail.add(place, jerk):
+            self._points.append(_point(place))
+        else:
+            self._colours.pop()
+        (colour,) = jerk_colours(np.array([self._trail.newest_jerk]), self.full_scale)
+        self._colours.append(_colour(colour))
+
+    def marker(self) -> Marker:
+        """Return the line; RViz takes colours only where there are as many as points."""
+        marker = _marker('trail', 0, Marker.LINE_STRIP)
+        if len(self._points) < 2:
+            marker.action = Marker.DELETE
+            return marker
+        marker.scale.x = _TRAIL_WIDTH_M
+        marker.points, marker.colors = list(self._points), list(self._colours)
+        return marker
+
+
 def jerk_markers(
     frame: str,
     stamp: Time,
-    trail: JerkTrail,
-    full_scale: float,
+    trail: TrailMarker,
     joint_places: np.ndarray,
     shares: np.ndarray,
     text: str,
@@ -44,31 +84,18 @@ def jerk_markers(
 ) -> MarkerArray:
     """Return the whole picture at one instant.
 
-    full_scale: m/s^3, the brightest colour.  joint_places: [n, 3] m.  shares: [n] of the joints'
-    limits, NaN for none.  text: beside the tool at `tool` [3] m.
+    joint_places: [n, 3] m.  shares: [n] of the joints' limits, NaN for none.  text: beside the tool
+    at `tool` [3] m.
     """
-    markers = [_trail(trail, full_scale), _text('number', 0, text, tool, _ABOVE_TOOL_M, _TEXT_M)]
+    markers = [trail.marker(), _text('number', 0, text, tool, _ABOVE_TOOL_M, _TEXT_M)]
     for index, (place, share) in enumerate(zip(joint_places, shares, strict=True)):
         if np.isfinite(share):
             markers.append(_joint(index, place, float(share)))
-    markers += _legend(full_scale)
+    markers += _legend(trail.full_scale)
     for marker in markers:
         marker.header.frame_id = frame
         marker.header.stamp = stamp
     return MarkerArray(markers=markers)
-
-
-def _trail(trail: JerkTrail, full_scale: float) -> Marker:
-    """A line with one colour a point; RViz takes colours only where there are as many as points."""
-    places = trail.places
-    marker = _marker('trail', 0, Marker.LINE_STRIP)
-    if len(places) < 2:
-        marker.action = Marker.DELETE
-        return marker
-    marker.scale.x = _TRAIL_WIDTH_M
-    marker.points = [_point(place) for place in places]
-    marker.colors = [_colour(colour) for colour in jerk_colours(trail.jerks, full_scale)]
-    return marker
 
 
 def _joint(index: int, place: np.ndarray, share: float) -> Marker:

@@ -6,9 +6,8 @@ import numpy as np
 from rclpy.node import Node
 from visualization_msgs.msg import MarkerArray
 
-from smoothvla_ros.control.jerk_scene import JerkTrail
 from smoothvla_ros.kinematics.arm import Arm
-from smoothvla_ros.nodes.jerk_markers import deleted, jerk_markers
+from smoothvla_ros.nodes.jerk_markers import TrailMarker, deleted, jerk_markers
 from smoothvla_ros.smoothness import AlarmLevel, WatchedJerk
 
 PERIOD_NS = 50_000_000  # 20 Hz is as much as an eye follows
@@ -23,8 +22,7 @@ class JerkView:
         self._node = node
         self._arm = arm
         self._frame = frame
-        self._full_scale = full_scale
-        self._trail = JerkTrail()
+        self._trail = TrailMarker(full_scale)
         self._drawn_ns = self._heard_ns = 0
         self._shown = ''
         self._newest: tuple[np.ndarray, np.ndarray, str] | None = None
@@ -62,7 +60,6 @@ class JerkView:
                 self._frame,
                 self._node.get_clock().now().to_msg(),
                 self._trail,
-                self._full_scale,
                 self._arm.joint_origins(positions),
                 shares,
                 text,

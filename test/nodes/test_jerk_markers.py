@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 from visualization_msgs.msg import Marker
 
-from smoothvla_ros.control.jerk_scene import JerkTrail
-from smoothvla_ros.nodes.jerk_markers import deleted, jerk_markers
+from smoothvla_ros.control.jerk_scene import JerkTrail, jerk_colours
+from smoothvla_ros.nodes import jerk_markers as jerk_markers_module
+from smoothvla_ros.nodes.jerk_markers import TrailMarker, deleted, jerk_markers
 
 
 def picture(points: int, shares=(0.1, 0.9, float('nan'))):
-    trail = JerkTrail()
+    trail = TrailMarker(50.0)
     for index in range(points):
         trail.add(np.array([0.01 * index, 0.0, 0.3]), float(index))
     places = np.arange(9.0).reshape(3, 3)
@@ -20,7 +23,6 @@ def picture(points: int, shares=(0.1, 0.9, float('nan'))):
         'base',
         Time(sec=7),
         trail,
-        50.0,
         places,
         np.array(shares),
         '12 m/s³ OK',
@@ -46,6 +48,28 @@ def test_the_trail_has_a_colour_a_point():
     assert len(trail.points) == len(trail.colors) == 30
     assert trail.scale.x > 0
     assert next(m for m in picture(1) if m.ns == 'trail').action == Marker.DELETE
+
+
+@pytest.mark.parametrize('most', [3, 500])
+def test_the_kept_points_are_those_of_the_trail(most, monkeypatch):
+    """New places, ones that stay with a greater jerk, a trail that is full, a new beginning."""
+    monkeypatch.setattr(jerk_markers_module, 'JerkTrail', partial(JerkTrail, most=most))
+    marker, trail = TrailMarker(50.0), JerkTrail(most=most)
+    generator = np.random.default_rng(0)
+    for begin in range(2):
+        marker.clear()
+        trail.clear()
+        for step in range(200):
+            place = np.array([0.002 * step, float(begin), 0.3])
+            jerk = generator.uniform(0.0, 60.0)
+            marker.add(place, jerk)
+            trail.add(place, jerk)
+            if len(trail.places) < 2:
+                continue
+            found = marker.marker()
+            assert [[p.x, p.y, p.z] for p in found.points] == trail.places.tolist()
+            wanted = jerk_colours(trail.jerks, 50.0)
+            np.testing.assert_allclose([[c.r, c.g, c.b] for c in found.colors], wanted, atol=1e-6)
 
 
 def test_joints_grow_with_their_share_and_those_without_limit_are_not_drawn():

@@ -310,11 +310,13 @@ def test_rates_and_stamps_are_those_of_simulated_time(run):
     assert heard.of('began') == [(NAME, 'do it', 1, stamps[0])]
 
 
-def test_time_waits_for_a_commander_that_is_slow(run):
+def test_time_waits_for_a_commander_that_is_slow(run, monkeypatch):
     """Where the twin is the clock: 20 ms of thought for 4 ms of motion, and none goes unanswered.
 
     Left alone, this twin runs 100 states in that time.
     """
+    # Nobody is given up here, however long this machine keeps a thread waiting.
+    monkeypatch.setattr(runner_module, '_PATIENCE_S', 60.0)
     twin = FakeTwin()
     news, over = threading.Event(), threading.Event()
 

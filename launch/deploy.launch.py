@@ -19,6 +19,12 @@ from launch import LaunchContext, LaunchDescription
 from smoothvla_ros.cameras.settings import SOURCE_KINDS
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.robot_descriptions import robot_description
+from smoothvla_ros.nodes.guard_config import (
+    CONTROLLERS,
+    GRIPPER_ACTION,
+    POSITION_CONTROLLER,
+    MotionGuardConfig,
+)
 from smoothvla_ros.nodes.launch_arguments import (
     check,
     check_namespace,
@@ -28,15 +34,15 @@ from smoothvla_ros.nodes.launch_arguments import (
     parameters_of,
 )
 from smoothvla_ros.nodes.launch_recorder import declare_recording, recorder
-from smoothvla_ros.nodes.launch_viewer import declare_viewer, viewer
+from smoothvla_ros.nodes.launch_viewer import RVIZ, declare_viewer, viewer, wanted
 from smoothvla_ros.simulation.twin.config import TwinConfig
 from smoothvla_ros.smoothness import EstimatorSettings
 
 SHARE = Path(__file__).resolve().parents[1]
 CONFIG = SHARE / 'config'
 ROBOT = 'robot_0'
+PANDA_URDF = 'panda_description/urdf/panda.urdf'
 CAMERAS = ('agentview', 'wrist')
-CONTROLLERS = ('joint_trajectory_controller', 'forward_position_controller')
 TWIN = (
     'suite',
     'task',
@@ -50,6 +56,8 @@ TWIN = (
     'motions',
     'joint_rate_hz',
 )
+# Positions that are streamed to the twin hold for one of its steps.
+TWIN_PHYSICS_HZ = 500.0
 # Without joint_rate_hz: that of the twin's file, and of config/controllers.yaml.
 JOINT_RATE_HZ = {'twin': '250', 'mock': '1000', 'real': '1000'}
 
@@ -66,11 +74,12 @@ def graph(context: LaunchContext) -> list[Node]:
     # Whoever hears the controllers' topics can move the arm: they stay on this machine, unless the
     # shell says otherwise.
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    beside = ours(arguments)
     if arguments['hardware'] == 'twin':
         arm = [twin(arguments)]
     else:
         arm = [*ros2_control(arguments), *cameras(arguments)]
-    return [*recorder(arguments), *arm, *ours(arguments), *view(arguments)]
+    return [*recorder(arguments), *arm, *beside, *view(arguments)]
 
 
 def own_node(
@@ -102,15 +111,12 @@ def ours(arguments: dict[str, str]) -> list[Node]:
     if arguments['record'] == 'true':
         # What a recording is learnt from (docs/recording.md).
         policy['record_rollouts'] = True
-    guard = clock(arguments) | given(arguments, ('controller', 'auto_arm'))
-    if arguments['hardware'] == 'real':
+    guard = guard_parameters(arguments)
+    if arguments['hardware'] == 'real' and arguments['hand']:
         # The hand is not of ros2_control: its driver has an action, and a topic for the fingers.
         hand = arguments['hand']
         policy['gripper_states'] = f'{hand}/joint_states'
-        guard |= {'gripper': 'gripper_command', 'gripper_topic': f'{hand}/gripper_action'}
-    if arguments['hardware'] == 'twin':
-        # Nobody is beside it who could arm it, and nobody whom it could hurt.
-        guard.setdefault('auto_arm', True)
+        guard |= {'gripper': GRIPPER_ACTION, 'gripper_topic': f'{hand}/gripper_action'}
     nodes = [
         own_node(arguments, 'policy', 'policy', policy, files=[str(CONFIG / 'policy.yaml')]),
         own_node(
@@ -128,6 +134,22 @@ def ours(arguments: dict[str, str]) -> list[Node]:
     return [*nodes, *monitors(arguments)]
 
 
+def guard_parameters(arguments: dict[str, str]) -> dict[str, Any]:
+    """Return what the guard is told beside its files, without the gripper.
+
+    Raises UserError for a controller that it could not move smoothly, before any node starts.
+    """
+    values = clock(arguments) | given(arguments, ('controller', 'auto_arm'))
+    if arguments['hardware'] == 'twin':
+        # Nobody is beside it who could arm it, and nobody whom it could hurt.
+        values.setdefault('auto_arm', True)
+        if arguments['controller'] == POSITION_CONTROLLER:
+            values |= {'rate_hz': TWIN_PHYSICS_HZ, 'controller_rate_hz': TWIN_PHYSICS_HZ}
+    else:
+        check(MotionGuardConfig, arguments, ('controller', 'auto_arm'), 'motion_guard')
+    return values
+
+
 def monitors(arguments: dict[str, str]) -> list[Node]:
     """Return what measures the jerk of the arm and, on request, of what it is commanded."""
     if arguments['monitor'] == 'false':
@@ -142,7 +164,7 @@ def monitors(arguments: dict[str, str]) -> list[Node]:
     nodes = [own_node(arguments, 'jerk_monitor', 'jerk_monitor', measured, files=[str(file)])]
     if arguments['monitor_commands'] == 'true':
         guard = effective('motion_guard', CONFIG / 'motion_guard.yaml', arguments)
-        rate = str(guard['rate_hz'])
+        rate = str((guard | guard_parameters(arguments))['rate_hz'])
         check(EstimatorSettings, arguments | {'rate_hz': rate}, ('rate_hz',), 'jerk_monitor')
         # The same settings but for the rate, and commands know no encoder's steps.
         commanded = {
@@ -251,7 +273,7 @@ def urdf(arguments: dict[str, str]) -> str:
         ) from error
     mappings = {'hardware_type': arguments['hardware'], 'robot_ip': arguments['robot_ip']}
     if arguments['description'] == str(SHARE / 'urdf' / 'panda.urdf.xacro'):
-        links = arguments['links'] or robot_description('panda_description/urdf/panda.urdf')
+        links = arguments['links'] or robot_description(PANDA_URDF)
         mappings['description'] = str(links)
     return xacro.process_file(arguments['description'], mappings=mappings).toxml()
 
@@ -259,7 +281,23 @@ def urdf(arguments: dict[str, str]) -> str:
 def view(arguments: dict[str, str]) -> list[Node]:
     """Return what shows arm, cameras and jerk, on request."""
     values = {'graph': 'real_arm'} | clock(arguments)
-    return viewer(arguments, SHARE / 'rviz' / 'deploy.rviz', values)
+    shown = viewer(arguments, SHARE / 'rviz' / 'deploy.rviz', values)
+    if wanted(arguments) != RVIZ or arguments['hardware'] != 'twin':
+        return shown
+    # RViz hears where the links are; the twin, unlike ros2_control, has nobody who says so.
+    urdf_text = robot_description(PANDA_URDF).read_text()
+    description = {'robot_description': ParameterValue(urdf_text, value_type=str)}
+    return [
+        *shown,
+        Node(
+            package='robot_state_publisher',
+            executable='robot_state_publisher',
+            name='robot_state_publisher',
+            namespace=robot_namespace(arguments),
+            parameters=[description | clock(arguments)],
+            output='screen',
+        ),
+    ]
 
 
 def robot_namespace(arguments: dict[str, str]) -> str:
@@ -366,7 +404,8 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 'hand',
                 default_value='franka_gripper',
-                description="Real: node of the hand's driver, in the namespace of the robot",
+                description="Real: node of the hand's driver, in the namespace of the robot "
+                '(empty: a gripper as in the file `config`)',
             ),
             DeclareLaunchArgument(
                 'description',

@@ -241,6 +241,8 @@ class MonitoredRobot:
         part = f'{self._name} {self._topic}'
         if not trouble:
             self._diagnostics.report(part, OK, 'heard')
+            # What was drawn is of before the silence.
+            self._view.reset()
             return
         self._watch.withdraw_level()
         self._level = AlarmLevel.UNKNOWN

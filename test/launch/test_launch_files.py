@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -257,6 +258,29 @@ def test_what_the_runner_does_not_know_is_named(code, words, tmp_path, monkeypat
     path.write_text(code)
     with pytest.raises(UserError, match=words):
         make_plan(path, {})
+
+
+@pytest.mark.parametrize('hardware', ['real', 'mock'])
+def test_positions_are_not_streamed_to_a_faster_controller(hardware):
+    """As shipped the controllers run at 1 kHz: said before any node starts, with what to change."""
+    given = {'hardware': hardware, 'controller': 'forward_position_controller'}
+    with pytest.raises(UserError, match=r'rate_hz=250 is below the controller rate of 1000 Hz'):
+        make_plan(LAUNCH / 'deploy.launch.py', given)
+
+
+def test_a_gripper_of_ones_own_is_left_to_the_parameter_file(monkeypatch, tmp_path):
+    """Without `hand` nothing overrides the file `config`, so a robot of one's own needs no code."""
+    monkeypatch.setitem(sys.modules, 'xacro', SimpleNamespace(process_file=_processed))
+    given = {'hardware': 'real', 'robot_ip': '1.2.3.4', 'hand': ''}
+    plan = make_plan(LAUNCH / 'deploy.launch.py', given)
+    (guard,) = [node for node in plan.nodes if node.executable == 'motion_guard']
+    (policy,) = [node for node in plan.nodes if node.executable == 'policy']
+    told = [*parameters(guard, tmp_path), *parameters(policy, tmp_path)]
+    assert 'gripper' not in str([item for item in told if 'values' in item])
+
+
+def _processed(*arguments, **keywords):
+    return SimpleNamespace(toxml=lambda: '<robot/>')
 
 
 def test_a_real_arm_is_never_armed_by_itself():

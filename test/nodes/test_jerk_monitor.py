@@ -13,7 +13,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float32
-from visualization_msgs.msg import MarkerArray
+from visualization_msgs.msg import Marker, MarkerArray
 
 from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
@@ -260,8 +260,17 @@ def test_an_arm_of_which_nothing_is_measured_is_named(ros, played, words):
 
 
 def test_the_level_of_a_stream_that_ended_is_withdrawn(ros):
-    """What is not heard any more is neither rough nor smooth; it comes back with the stream."""
-    stage = Stage()
+    """What is not heard any more is neither rough nor smooth; it comes back with the stream.
+
+    What was drawn before the silence is taken away then.
+    """
+    stage, deleted = Stage(), []
+    stage.speaker.create_subscription(
+        MarkerArray,
+        'robot_0/jerk_markers',
+        lambda m: deleted.extend(each for each in m.markers if each.action == Marker.DELETEALL),
+        10,
+    )
     with stage.playing():
         stage.play(0, 80)
         wait_until(lambda: stage.heard and stage.heard[-1].level == msg.JerkState.LEVEL_OK)
@@ -272,9 +281,12 @@ def test_the_level_of_a_stream_that_ended_is_withdrawn(ros):
         assert math.isnan(last.tool_jerk)
         assert math.isnan(last.episode_mean_jerk)
         assert last.header.stamp == stage.heard[-2].header.stamp
+        wait_until(lambda: stage.node.count_subscribers('robot_0/jerk_markers') == 1)
+        assert not deleted
         stage.play(200, 80)
         wait_until(lambda: (OK, 'heard') in stage.said)
         assert stage.node._robots[0]._watch.level == AlarmLevel.OK
+        wait_until(lambda: deleted)
 
 
 def test_joints_of_another_on_the_topic_are_no_fault(ros):

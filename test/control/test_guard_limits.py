@@ -30,9 +30,9 @@ PATIENT = WatchdogLimits(max_lag_rad=100.0, max_late_s=10.0, max_tracking_error_
 
 
 def adversarial_chunk(generator, world):
-    """Targets anywhere in the range, at its ends, and jumps that no arm can follow."""
+    """Targets anywhere in the range, at its ends, beyond them, and jumps that no arm can follow."""
     steps = generator.integers(1, 12)
-    kind = generator.integers(0, 4)
+    kind = generator.integers(0, 5)
     if kind == 0:
         targets = generator.uniform(LIMITS.lower, LIMITS.upper, (steps, 7))
     elif kind == 1:
@@ -45,9 +45,9 @@ def adversarial_chunk(generator, world):
     else:
         here = world.controller.update(world.now)[0]
         pace = generator.uniform(-3, 3, 7) * 0.05
-        targets = np.clip(
-            here + pace * np.arange(1, steps + 1)[:, None], LIMITS.lower, LIMITS.upper
-        )
+        targets = here + pace * np.arange(1, steps + 1)[:, None]
+        if kind == 3:
+            targets = np.clip(targets, LIMITS.lower, LIMITS.upper)
     return to_joints(*targets)
 
 

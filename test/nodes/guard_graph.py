@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -44,6 +45,7 @@ class GuardGraph:
         self.beats = self.world.create_publisher(Header, 'heartbeat', quality.command)
         self.commands, self.states, self.gripper = [], [], []
         self.streamed = []
+        self.said: list[str] = []
         heard = (
             (JointTrajectory, COMMANDS, quality.command, self._on_command),
             (
@@ -59,6 +61,7 @@ class GuardGraph:
                 self.gripper.append,
             ),
             (msg.GuardState, 'motion_guard/state', quality.status, self.states.append),
+            (DiagnosticArray, '/diagnostics', quality.result, self._on_said),
         )
         # Emptied at every turn: a busy executor would keep the arm waiting for its commands.
         self._heard = [
@@ -181,6 +184,13 @@ class GuardGraph:
         self.executor.shutdown()
         self.node.destroy_node()
         self.world.destroy_node()
+
+    def says(self, words):
+        """Wait until /diagnostics has these words."""
+        self.until(lambda: any(words in text for text in self.said))
+
+    def _on_said(self, message):
+        self.said += [status.message for status in message.status]
 
     def _on_command(self, message):
         self.commands.append(message)

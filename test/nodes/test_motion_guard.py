@@ -24,6 +24,7 @@ from std_msgs.msg import Header
 from smoothvla_ros import msg
 from smoothvla_ros.control.motion_guard.phases import Phase
 from smoothvla_ros.control.motion_guard.refusals import STOPPING, Refusal
+from smoothvla_ros.control.motion_guard.robot import RobotDescription
 from smoothvla_ros.control.motion_guard.watchdogs import Trip
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes import motion_guard
@@ -55,6 +56,7 @@ BEYOND = swing()
 BEYOND[-1, 3] = 0.0
 CONFIG = Path(__file__).parents[2] / 'config'
 LONG_AGO = to_stamp(1_000_000_000)
+JERK_LIMITS = RobotDescription.from_file(CONFIG / 'robots' / 'panda.yaml').limits('comfort').jerk
 
 BAD = {
     Refusal.POLICY_REFUSED: (swing(), {'refusal': 'no image'}),
@@ -126,8 +128,9 @@ def standing(ros):
 
 @pytest.mark.parametrize('refusal', BAD)
 def test_refused_chunk_is_named_and_no_command_follows(standing, refusal):
-    """Proven by a sentinel that comes first; the reason is in GuardState."""
+    """Proven by a sentinel that comes first; the reason is in GuardState and /diagnostics."""
     actions, changes = BAD[refusal]
+    standing.said.clear()
     standing.send(actions, **changes)
     standing.until(lambda: str(refusal) in standing.states[-1].refusal_reasons)
     standing.run(0.05)
@@ -135,6 +138,7 @@ def test_refused_chunk_is_named_and_no_command_follows(standing, refusal):
     state = standing.states[-1]
     assert str(refusal) in state.reason
     assert state.phase == State.PHASE_ARMED
+    standing.says(str(refusal))
 
 
 def test_chunk_of_a_policy_without_a_heartbeat_moves_nothing(standing):
@@ -181,7 +185,7 @@ def assert_came_to_rest(guard, phase):
     guard.run(0.6)
     positions = np.array(guard.signal)[:, 0]
     jerk = np.abs(np.diff(positions, n=3, axis=0)) / 1e-9
-    assert jerk.max() < 2000.0
+    assert np.all(jerk <= JERK_LIMITS * (1 + 1e-6))
     assert np.abs(guard.signal[-1][1]).max() == 0.0
     guard.commands.clear()
     guard.run(0.1)
@@ -204,6 +208,7 @@ def test_watchdog_stops_the_arm_and_latches(graph, trip, change):
     assert_came_to_rest(guard, State.PHASE_FAULTED)
     assert guard.states[-1].reason.startswith(trip)
     assert guard.states[-1].fault_latched
+    guard.says(trip)
     assert not guard.call('arm').success
 
 
@@ -212,6 +217,7 @@ def test_policy_that_falls_silent_lets_the_arm_rest(graph):
     guard = graph().running()
     assert_came_to_rest(guard, State.PHASE_ARMED)
     assert guard.states[-1].reason.startswith(Trip.NO_CHUNK)
+    guard.says(Trip.NO_CHUNK)
 
 
 def test_motion_that_cannot_follow_the_policy_is_a_fault(graph):

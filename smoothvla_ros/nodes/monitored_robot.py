@@ -253,8 +253,9 @@ class MonitoredRobot:
         self._diagnostics.report(f'{self._name} jerk', WARNING, 'jerk UNKNOWN', measured=True)
 
     def _plot(self, curve: str, value: float) -> None:
-        if math.isfinite(value):
-            self._curves[curve].publish(Float32(data=value))
+        publisher = self._curves[curve]
+        if math.isfinite(value) and publisher.get_subscription_count():
+            publisher.publish(Float32(data=value))
 
     def _report_level(self, watched: WatchedJerk) -> None:
         """Say on /diagnostics when the level changes, and which joint is nearest to its limit."""

@@ -73,6 +73,8 @@ class JerkEstimator:
         self._velocity_weight_s = velocity_weight_s
         self._statistics_s = statistics_s
         self._grid = settings.grid_s
+        # Looked at a thousand times a second.
+        self._size, self._longest_step_s = settings.window_samples, settings.longest_step_s
         self._regular = self._coefficients(self._grid)
         self.reset()
 
@@ -94,6 +96,11 @@ class JerkEstimator:
     def health(self) -> StreamHealth:
         """What happened to the stream since `reset`."""
         return StreamHealth(**self._counts)
+
+    @property
+    def rejected(self) -> int:
+        """Samples that were not finite, since `reset`."""
+        return self._counts['rejected']
 
     @property
     def episode(self) -> EpisodeJerk:
@@ -128,7 +135,7 @@ class JerkEstimator:
             raise ValueError(
                 f'joint positions have shape {positions.shape}, before [{self._joints}]'
             )
-        if not (np.isfinite(positions).all() and np.isfinite(stamp_s)):
+        if not (math.isfinite(stamp_s) and np.isfinite(positions).all()):
             self._counts['rejected'] += 1
             return None
         if self._filled:
@@ -141,11 +148,11 @@ class JerkEstimator:
                 self._start_window()
             else:
                 self._counts['missing'] += max(0, round(step * self._settings.rate_hz) - 1)
-                if step > self._settings.longest_step_s:
+                if step > self._longest_step_s:
                     self._counts['gaps'] += 1
                     self._start_window()
         self._push(stamp_s, positions, joint_velocities)
-        if self._filled < self._settings.window_samples:
+        if self._filled < self._size:
             return None
         self._complete += 1
         return self._estimate() if (self._complete - 1) % self._stride == 0 else None
@@ -249,7 +256,7 @@ class JerkEstimator:
         self._positions = self._velocities = np.empty((self._settings.window_samples, 0))
 
     def _push(self, stamp_s: float, positions: np.ndarray, velocities: np.ndarray | None) -> None:
-        size = self._settings.window_samples
+        size = self._size
         if not self._joints:
             self._joints = len(positions)
             self._positions = np.empty((size, self._joints))

@@ -113,9 +113,9 @@ class JerkWatch:
         joint_velocities: np.ndarray | None = None,
     ) -> WatchedJerk | None:
         """Take one sample; None where it completes no estimate.  As `JerkEstimator.add`."""
-        rejected = self.estimator.health.rejected
+        rejected = self.estimator.rejected
         estimate = self.estimator.add(stamp_s, joint_positions, joint_velocities)
-        if self.estimator.health.rejected == rejected:
+        if self.estimator.rejected == rejected:
             self.undeclared_rate.add(stamp_s, estimate is not None)
         if estimate is None:
             return None

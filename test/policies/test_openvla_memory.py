@@ -85,14 +85,17 @@ def fused_norm(monkeypatch):
 
 @pytest.mark.parametrize('checkpointed', [True, False])
 def test_what_a_pass_keeps(counted, checkpointed):
-    """Within 10 %, and not 2 % less than PyTorch keeps: rotations, which no width makes larger."""
+    """Within 15 %, and not 2 % less than PyTorch keeps: rotations, which no width makes larger.
+
+    The last layer, which keeps less than the others, is a larger share of a tiny network.
+    """
     network, footprint, _ = counted
     network.set_gradient_checkpointing(checkpointed)
     inputs = Inputs(torch.zeros(ROWS, 1, 6, 224, 224), [(1,) * PROMPT] * ROWS)
     kept = kept_bytes(network, lambda: network.parallel_hidden(inputs, ANSWER - 1))
     tokens = footprint.tokens(1, PROMPT, ANSWER)
     computed = footprint.checkpointed_bytes if checkpointed else footprint.kept_bytes
-    assert 0.9 <= kept / computed(ROWS, tokens, 1) <= 1.02
+    assert 0.85 <= kept / computed(ROWS, tokens, 1) <= 1.02
 
 
 def test_what_a_block_keeps_while_it_is_computed_again(counted):

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional
-from transformers import LlamaConfig, LlamaForCausalLM
-from transformers.models.llama.modeling_llama import LlamaModel, LlamaRotaryEmbedding
+from transformers import LlamaConfig
 
 from smoothvla_ros.policies.openvla.action_ids import ActionIds
 from smoothvla_ros.policies.openvla.heads import Projector, ProprioceptionProjector, RegressionHead
 from smoothvla_ros.policies.openvla.key_value_cache import FixedCache
+from smoothvla_ros.policies.openvla.language_model import build_language_model, rotary
 from smoothvla_ros.policies.openvla.prompt import END
 from smoothvla_ros.policies.openvla.vision import VisionBackbone, VisionShape
 
@@ -73,10 +73,9 @@ class OpenVLANetwork(nn.Module):
         config = LlamaConfig(**values)
         self.vision_backbone = VisionBackbone(*vision)
         self.projector = Projector(sum(shape.width for shape in vision), config.hidden_size)
-        self.language_model = LlamaForCausalLM(config)
+        self.language_model = build_language_model(config)
         for layer in self.language_model.model.layers:
             layer.self_attn.is_causal = not parallel
-        _replace_norms(self.language_model.model)
         self.proprio_projector: ProprioceptionProjector | None = None
         self.action_head: RegressionHead | None = None
         self.parallel = parallel
@@ -126,8 +125,8 @@ class OpenVLANetwork(nn.Module):
 
     def restore_buffers(self) -> None:
         """Compute what is not in the files, after the network was built without memory."""
-        rotary = _Rotary(self.language_model.config, self.dtype).to(self.device)
-        self.language_model.model.rotary_emb = rotary
+        made = rotary(self.language_model.config, self.dtype).to(self.device)
+        self.language_model.model.rotary_emb = made
 
     def set_gradient_checkpointing(self, enabled: bool) -> None:
         """Compute activations again in the backward pass instead of keeping them."""
@@ -177,8 +176,9 @@ class OpenVLANetwork(nn.Module):
         # A view: nothing is sent to the device, which a recording could not hold.
         end = self.language_model.model.embed_tokens.weight[END : END + 1]
         empty = prefix.embeddings.new_zeros(batch, count, width)
-        hidden = self._run(prefix, torch.cat([empty, end.expand(batch, 1, -1)], dim=1))
-        return hidden[:, -(count + 2) : -2]
+        answer = torch.cat([empty, end.expand(batch, 1, -1)], dim=1)
+        # The last layer sees all positions and is asked for these alone.
+        return self._run(prefix, answer, last_positions=count + 2)[:, -(count + 2) : -2]
 
     def parallel_answer(self, inputs: Inputs, count: int) -> torch.Tensor:
         """Return logits [B, count, bins], or what a regression head makes of them: actions."""
@@ -230,7 +230,7 @@ class OpenVLANetwork(nn.Module):
         summed = embeddings if self.parallel else embeddings.float()
         return self.language_model.model(inputs_embeds=summed, **given).last_hidden_state
 
-    def _run(self, prefix: Prefix, answer: torch.Tensor) -> torch.Tensor:
+    def _run(self, prefix: Prefix, answer: torch.Tensor, **given: Any) -> torch.Tensor:
         """Return the hidden states of prefix and answer, which has one length in all rows."""
         mask, positions = prefix.mask, prefix.positions
         if mask is not None and positions is not None:
@@ -242,6 +242,7 @@ class OpenVLANetwork(nn.Module):
             attention_mask=mask,
             position_ids=positions,
             use_cache=False,
+            **given,
         )
 
 
@@ -263,6 +264,7 @@ class Decoding:
             position_ids=prefix.positions,
             past_key_values=self._cache,
             use_cache=True,
+            last_positions=1,
         )[:, -1]
 
     def logits(self) -> torch.Tensor:
@@ -283,38 +285,3 @@ class Decoding:
         )[:, -1]
         if self._next is not None:
             self._next = self._next + 1
-
-
-class _Norm(nn.RMSNorm):
-    """PyTorch's own norm, one kernel instead of six.
-
-    It answers in the precision of its weights, also where the sums between blocks are float32.
-    """
-
-    def forward(self, values: torch.Tensor) -> torch.Tensor:
-        weight = self.weight.to(values.dtype)
-        normed = functional.rms_norm(values, self.normalized_shape, weight, self.eps)
-        return normed.to(self.weight.dtype)
-
-
-class _Rotary(LlamaRotaryEmbedding):
-    """Rotations of the precision of queries and keys, not of the sums between blocks."""
-
-    def __init__(self, config: LlamaConfig, dtype: torch.dtype) -> None:
-        super().__init__(config)
-        self._dtype = dtype
-
-    def forward(
-        self, x: torch.Tensor, position_ids: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        cosines, sines = super().forward(x, position_ids)
-        return cosines.to(self._dtype), sines.to(self._dtype)
-
-
-def _replace_norms(model: LlamaModel) -> None:
-    """Put `_Norm` under the same names in the place of transformers' norms."""
-    width, epsilon = model.config.hidden_size, model.norm.variance_epsilon
-    model.add_module('norm', _Norm(width, epsilon))
-    for layer in model.layers:
-        for name in ('input_layernorm', 'post_attention_layernorm'):
-            layer.add_module(name, _Norm(width, epsilon))

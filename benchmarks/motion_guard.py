@@ -99,7 +99,7 @@ class _Rig:
 
 
 def _real_time(seconds: float, send: Callable[[Command], None]) -> dict[str, float]:
-    patient = WatchdogLimits(max_late_s=10.0, joint_states_timeout_s=10.0, max_lag_rad=10.0)
+    patient = WatchdogLimits(max_late_s=10.0, max_lag_rad=10.0)
     rig = _Rig('libero_osc_pose', watchdog_limits=patient)
     period_ns = round(NANOSECONDS / rig.settings.rate_hz)
     generator = np.random.default_rng(0)

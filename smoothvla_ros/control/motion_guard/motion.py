@@ -15,6 +15,7 @@ import numpy as np
 from smoothvla_ros.control.motion_guard.robot import JointLimits
 
 POSITION, VELOCITY, ACCELERATION = range(3)
+_JERK = 3
 
 # Bernstein coefficients of a quintic on [0, 1] from (p, v, a) at 0 and at 1.
 _BERNSTEIN = np.array(
@@ -51,7 +52,8 @@ _HULLS = np.concatenate(
         _halves(2) @ _JERKS,
     ]
 )
-_VELOCITIES_FROM, _ACCELERATIONS_FROM, _JERKS_FROM = 11, 20, 27
+_VELOCITIES_FROM = 11
+_HULLS_FROM = (0, _VELOCITIES_FROM, 20, 27)
 # The same quintic as coefficients of the powers of u.
 _MONOMIALS = np.array(
     [
@@ -143,28 +145,28 @@ class Motion:
         both[:, ACCELERATION] *= squares
         ends = both.reshape(6, segments, joints)
         hulls = (_HULLS @ ends.reshape(6, -1)).reshape(-1, segments, joints)
-        positions = hulls[:_VELOCITIES_FROM]
-        if (positions.min(axis=0) < limits.lower - tolerance).any() or (
-            positions.max(axis=0) > limits.upper + tolerance
-        ).any():
-            return 'a position'
-        magnitudes = np.abs(hulls[_VELOCITIES_FROM:])
-        velocities, accelerations, jerks = np.maximum.reduceat(
-            magnitudes, (0, _ACCELERATIONS_FROM - _VELOCITIES_FROM, _JERKS_FROM - _VELOCITIES_FROM)
-        )
+        middle = (limits.lower + limits.upper) / 2
+        hulls[:_VELOCITIES_FROM] -= middle
+        largest = np.maximum.reduceat(np.abs(hulls, out=hulls), _HULLS_FROM)
         slack = 1.0 + tolerance
-        if (velocities > durations * (limits.velocity * slack)).any():
+        most = np.empty((4, segments, joints))
+        most[POSITION] = limits.upper - middle + tolerance
+        most[VELOCITY] = durations * (limits.velocity * slack)
+        most[ACCELERATION] = squares * (limits.acceleration * slack)
+        most[_JERK] = squares * durations * (limits.jerk * slack)
+        beyond = largest > most
+        if not beyond.any():
+            return ''
+        if beyond[POSITION].any():
+            return 'a position'
+        if beyond[VELOCITY].any():
             return 'a velocity'
-        most_acceleration = squares * (limits.acceleration * slack)
-        most_jerk = squares * durations * (limits.jerk * slack)
-        unsure = (accelerations > most_acceleration) | (jerks > most_jerk)
-        if unsure.any():
-            unsure = unsure.any(axis=1)
-            accelerations, jerks = _extrema(ends[:, unsure])
-            if (accelerations > most_acceleration[unsure]).any():
-                return 'an acceleration'
-            if (jerks > most_jerk[unsure]).any():
-                return 'a jerk'
+        unsure = beyond[ACCELERATION:].any(axis=(0, 2))
+        accelerations, jerks = _extrema(ends[:, unsure])
+        if (accelerations > most[ACCELERATION, unsure]).any():
+            return 'an acceleration'
+        if (jerks > most[_JERK, unsure]).any():
+            return 'a jerk'
         return ''
 
 

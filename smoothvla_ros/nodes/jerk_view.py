@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 from rclpy.node import Node
 from visualization_msgs.msg import MarkerArray
 
 from smoothvla_ros.kinematics.arm import Arm
-from smoothvla_ros.nodes.jerk_markers import TrailMarker, deleted, jerk_markers
+from smoothvla_ros.nodes.jerk_markers import JerkMarkers, deleted
 from smoothvla_ros.smoothness import AlarmLevel, WatchedJerk
 
-PERIOD_NS = 50_000_000  # 20 Hz is as much as an eye follows
-STALE_NS = 1_000_000_000
+PERIOD_S = 0.05  # 20 Hz is as much as an eye follows
+STALE_S = 1.0
 _DEPTH = 5
 
 
@@ -22,15 +24,16 @@ class JerkView:
         self._node = node
         self._arm = arm
         self._frame = frame
-        self._trail = TrailMarker(full_scale)
-        self._drawn_ns = self._heard_ns = 0
+        self._markers = JerkMarkers(frame, full_scale, len(arm.joint_names))
+        # Of the clock on the wall, as whoever looks: a simulated one may stand still.
+        self._drawn_s = self._heard_s = -PERIOD_S
         self._shown = ''
         self._newest: tuple[np.ndarray, np.ndarray, str] | None = None
         self._publisher = node.create_publisher(MarkerArray, topic, _DEPTH)
 
     def reset(self) -> None:
         """Take everything away: another episode begins."""
-        self._trail.clear()
+        self._markers.trail.clear()
         self._newest = None
         self._publisher.publish(deleted(self._frame))
 
@@ -38,34 +41,29 @@ class JerkView:
         """Take the newest sample's joint positions [n] rad and what was estimated of them."""
         tool = self._arm.tool_pose(positions)[0]
         jerk = float(np.linalg.norm(watched.estimate.newest_tool_jerk[:3]))
-        self._trail.add(tool, jerk)
-        self._heard_ns = self._now_ns()
+        self._markers.trail.add(tool, jerk)
+        self._heard_s = time.monotonic()
         self._newest = (positions, watched.share_of_limit, f'{jerk:.3g} m/s³ {level.name}')
 
     def draw(self) -> None:
         """Publish the picture if it is time, and say so when it has become old."""
-        now = self._now_ns()
-        if self._newest is None or 0 <= now - self._drawn_ns < PERIOD_NS:
+        now_s = time.monotonic()
+        if self._newest is None or now_s - self._drawn_s < PERIOD_S:
             return
         if not self._publisher.get_subscription_count():
             return
         positions, shares, text = self._newest
-        if now - self._heard_ns > STALE_NS:
+        if now_s - self._heard_s > STALE_S:
             text = 'stale'
             if self._shown == text:
                 return
-        self._drawn_ns, self._shown = now, text
+        self._drawn_s, self._shown = now_s, text
         self._publisher.publish(
-            jerk_markers(
-                self._frame,
+            self._markers.picture(
                 self._node.get_clock().now().to_msg(),
-                self._trail,
                 self._arm.joint_origins(positions),
                 shares,
                 text,
                 self._arm.tool_pose(positions)[0],
             )
         )
-
-    def _now_ns(self) -> int:
-        return self._node.get_clock().now().nanoseconds

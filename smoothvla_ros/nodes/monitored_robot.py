@@ -6,6 +6,7 @@ import math
 import time
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float32
@@ -99,6 +100,7 @@ class MonitoredRobot:
         self._off_rate = False
         self._names: list[str] = []
         self._columns = np.empty(0, dtype=np.int64)
+        self._message_kept = self._new_message()
         topic = f'{name}/{config.jerk}'
         self._publisher = node.create_publisher(msg.JerkState, topic, quality.result)
         self._curves = {
@@ -198,11 +200,7 @@ class MonitoredRobot:
         message.joint_jerk = estimate.joint_jerk.tolist()
         self._publisher.publish(message)
         self._published_ns = sample.stamp_ns
-        self._plot('tool', message.tool_jerk)
-        self._plot('tool_rotation', message.tool_angular_jerk)
-        self._plot('share_of_limit', float(watched.share_of_limit.max()))
-        self._plot('at_seams', self._watch.seams.at.mean_jerk)
-        self._plot('between_seams', self._watch.seams.between.mean_jerk)
+        self._plot(message, watched)
         self._view.add(sample.payload[0], watched, self._watch.level)
         self._report_level(watched)
 
@@ -252,10 +250,22 @@ class MonitoredRobot:
         self._diagnostics.report(part, WARNING, trouble)
         self._diagnostics.report(f'{self._name} jerk', WARNING, 'jerk UNKNOWN', measured=True)
 
-    def _plot(self, curve: str, value: float) -> None:
-        publisher = self._curves[curve]
-        if math.isfinite(value) and publisher.get_subscription_count():
-            publisher.publish(Float32(data=value))
+    def _plot(self, message: msg.JerkState, watched: WatchedJerk) -> None:
+        looked_at = [
+            c for c, publisher in self._curves.items() if publisher.get_subscription_count()
+        ]
+        if not looked_at:
+            return
+        values = {
+            'tool': message.tool_jerk,
+            'tool_rotation': message.tool_angular_jerk,
+            'share_of_limit': float(watched.share_of_limit.max()),
+            'at_seams': self._watch.seams.at.mean_jerk,
+            'between_seams': self._watch.seams.between.mean_jerk,
+        }
+        for curve in looked_at:
+            if math.isfinite(values[curve]):
+                self._curves[curve].publish(Float32(data=values[curve]))
 
     def _report_level(self, watched: WatchedJerk) -> None:
         """Say on /diagnostics when the level changes, and which joint is nearest to its limit."""
@@ -290,36 +300,42 @@ class MonitoredRobot:
     def _message(
         self, state: EpisodeState | None, stamp_ns: int, numbers: EpisodeJerk
     ) -> msg.JerkState:
-        health = self._watch.estimator.health
+        """Return what is published next, with everything in it that changes; no jerk yet."""
+        health, message = self._watch.estimator.health, self._message_kept
+        message.header.stamp = to_stamp(stamp_ns)
+        message.episode_id = state.episode_id if state is not None else ''
+        message.attempt = state.attempt if state is not None else 0
+        message.estimate_stamp = Time()
+        message.tool_jerk = message.tool_angular_jerk = message.newest_tool_jerk = math.nan
+        message.joint_jerk = []
+        message.episode_finished = False
+        message.episode_mean_jerk = numbers.mean_jerk
+        message.episode_rms_jerk = numbers.rms_jerk
+        message.episode_peak_jerk = numbers.peak_jerk
+        message.episode_mean_angular_jerk = numbers.mean_angular_jerk
+        message.episode_rms_angular_jerk = numbers.rms_angular_jerk
+        message.episode_peak_angular_jerk = numbers.peak_angular_jerk
+        message.episode_ldlj = numbers.ldlj
+        message.episode_sparc = numbers.sparc
+        message.samples = health.samples
+        message.missing = health.missing
+        message.level = int(self._watch.level)
+        return message
+
+    def _new_message(self) -> msg.JerkState:
+        """Return what never changes."""
         message = msg.JerkState(
             robot=self._name,
-            episode_id=state.episode_id if state is not None else '',
-            attempt=state.attempt if state is not None else 0,
             rate_hz=self._config.rate_hz,
             window_s=self._config.window_s,
             order=self._config.order,
-            tool_jerk=math.nan,
-            tool_angular_jerk=math.nan,
-            newest_tool_jerk=math.nan,
             joint_names=list(self._joints),
-            episode_mean_jerk=numbers.mean_jerk,
-            episode_rms_jerk=numbers.rms_jerk,
-            episode_peak_jerk=numbers.peak_jerk,
-            episode_mean_angular_jerk=numbers.mean_angular_jerk,
-            episode_rms_angular_jerk=numbers.rms_angular_jerk,
-            episode_peak_angular_jerk=numbers.peak_angular_jerk,
-            episode_ldlj=numbers.ldlj,
-            episode_sparc=numbers.sparc,
             statistics_s=self._statistics_s,
-            samples=health.samples,
-            missing=health.missing,
             noise_floor=self._watch.noise_floor,
-            level=int(self._watch.level),
             warning=self._config.warning,
             alarm=self._config.alarm,
             joint_limits=[] if self._limits is None else self._limits.tolist(),
         )
-        message.header.stamp = to_stamp(stamp_ns)
         message.header.frame_id = self._frame
         return message
 

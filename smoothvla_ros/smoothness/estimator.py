@@ -8,6 +8,7 @@ with the same settings, because jerk compares only at equal rate, window and ord
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,31 +101,59 @@ class PolynomialFit:
 
         Raises ValueError where the times are too few or too close to determine the polynomial.
         """
-        offsets = np.asarray(offsets_s, dtype=np.float64)
         self._order = order
-        self._scale = float(np.max(np.abs(offsets), initial=0.0))
-        if len(offsets) <= order or self._scale == 0.0:
-            raise ValueError(
-                f'{len(offsets)} samples do not determine a polynomial of order {order}'
-            )
-        powers = np.vander(offsets / self._scale, order + 1, increasing=True)
-        try:
-            self._fit = np.linalg.solve(powers.T @ powers, powers.T)
-        except np.linalg.LinAlgError as error:
-            raise ValueError(f'times do not determine a polynomial of order {order}') from error
+        self._scale, powers = _powers(offsets_s, order)
+        self._fit = _solved(powers, powers.T, order)
 
     def derivatives_at(self, at_s: float) -> np.ndarray:
         """Return [4, N]: times the samples [N, n], the value and three derivatives at `at_s`."""
-        where = at_s / self._scale
-        weights = np.zeros((DERIVATIVES, self._order + 1))
-        for derivative in range(DERIVATIVES):
-            for power in range(derivative, self._order + 1):
-                weights[derivative, power] = (
-                    math.perm(power, derivative)
-                    * where ** (power - derivative)
-                    / self._scale**derivative
-                )
-        return weights @ self._fit
+        return _derivative_weights(self._order, at_s / self._scale, self._scale) @ self._fit
+
+
+def fitted_motions(
+    offsets_s: np.ndarray, samples: np.ndarray, order: int, at_s: Sequence[float]
+) -> list[np.ndarray]:
+    """Return the motion [4, n] at each of `at_s` of the fit through samples [N, n].
+
+    What `PolynomialFit` says, for samples at times that do not come again.  Raises as it does.
+    """
+    scale, powers = _powers(offsets_s, order)
+    polynomial = _solved(powers, powers.T @ samples, order)
+    return [_derivative_weights(order, at / scale, scale) @ polynomial for at in at_s]
+
+
+def _powers(offsets_s: np.ndarray, order: int) -> tuple[float, np.ndarray]:
+    """Return the unit of time that keeps powers near 1, s, and the powers [N, order + 1]."""
+    offsets = np.asarray(offsets_s, dtype=np.float64)
+    scale = float(np.max(np.abs(offsets), initial=0.0))
+    if len(offsets) <= order or scale == 0.0:
+        raise ValueError(f'{len(offsets)} samples do not determine a polynomial of order {order}')
+    return scale, np.vander(offsets / scale, order + 1, increasing=True)
+
+
+def _solved(powers: np.ndarray, right: np.ndarray, order: int) -> np.ndarray:
+    try:
+        return np.linalg.solve(powers.T @ powers, right)
+    except np.linalg.LinAlgError as error:
+        raise ValueError(f'times do not determine a polynomial of order {order}') from error
+
+
+def _derivative_weights(order: int, where: float, scale: float) -> np.ndarray:
+    """Return [4, order + 1]: times the coefficients, value and derivatives at `where` (in scale).
+
+    Read at every reading of a fast stream: numbers cost less than arrays of five.
+    """
+    powers = [where**power for power in range(order + 1)]
+    return np.array(
+        [
+            [0.0] * derivative
+            + [
+                math.perm(power, derivative) * powers[power - derivative] / scale**derivative
+                for power in range(derivative, order + 1)
+            ]
+            for derivative in range(DERIVATIVES)
+        ]
+    )
 
 
 def check_samples(joint_positions: np.ndarray, settings: EstimatorSettings) -> np.ndarray:

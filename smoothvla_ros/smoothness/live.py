@@ -14,7 +14,9 @@ from smoothvla_ros.smoothness.estimator import (
     RATE_TOLERANCE,
     EstimatorSettings,
     PolynomialFit,
+    fitted_motions,
 )
+from smoothvla_ros.smoothness.sample_window import SampleWindow
 from smoothvla_ros.smoothness.speed_profile import SpeedProfile
 from smoothvla_ros.smoothness.stream_health import StreamHealth
 from smoothvla_ros.smoothness.tool_jerk import Jacobian, screw_jerk
@@ -74,8 +76,10 @@ class JerkEstimator:
         self._statistics_s = statistics_s
         self._grid = settings.grid_s
         # Looked at a thousand times a second.
-        self._size, self._longest_step_s = settings.window_samples, settings.longest_step_s
-        self._regular = self._coefficients(self._grid)
+        self._longest_step_s = settings.longest_step_s
+        self._window = SampleWindow(settings.window_samples)
+        fit = PolynomialFit(self._grid, settings.order)
+        self._regular = fit.derivatives_at(0.0), fit.derivatives_at(float(self._grid[-1]))
         self.reset()
 
     def reset(self) -> None:
@@ -131,15 +135,16 @@ class JerkEstimator:
         one that is not finite, leaves this sample to its positions.
         """
         positions = np.asarray(joint_positions, dtype=np.float64)
-        if positions.ndim != 1 or (self._joints not in (0, len(positions))):
+        window = self._window
+        if positions.ndim != 1 or (window.joints not in (0, len(positions))):
             raise ValueError(
-                f'joint positions have shape {positions.shape}, before [{self._joints}]'
+                f'joint positions have shape {positions.shape}, before [{window.joints}]'
             )
         if not (math.isfinite(stamp_s) and np.isfinite(positions).all()):
             self._counts['rejected'] += 1
             return None
-        if self._filled:
-            step = stamp_s - self._stamps[self._filled - 1]
+        if window:
+            step = stamp_s - window.newest_s
             if step == 0:
                 self._counts['duplicates'] += 1
                 return None
@@ -151,14 +156,15 @@ class JerkEstimator:
                 if step > self._longest_step_s:
                     self._counts['gaps'] += 1
                     self._start_window()
-        self._push(stamp_s, positions, joint_velocities)
-        if self._filled < self._size:
+        window.add(stamp_s, positions, joint_velocities)
+        self._counts['samples'] += 1
+        if not window.is_full:
             return None
         self._complete += 1
         return self._estimate() if (self._complete - 1) % self._stride == 0 else None
 
     def _estimate(self) -> JerkEstimate | None:
-        stamps = self._stamps
+        stamps = self._window.stamps
         centre = stamps[self._settings.half_width]
         offsets = stamps - centre
         too_long = (offsets[-1] - offsets[0]) - (self._grid[-1] - self._grid[0])
@@ -172,7 +178,8 @@ class JerkEstimator:
             window_s = self._settings.window_s
             tool = screw_jerk(motion, self._jacobian, window_s)
             newest_tool = screw_jerk(newest, self._jacobian, window_s)
-            twist = self._jacobian(self._positions[self._settings.half_width]) @ motion[1]
+            at_centre = self._window.positions[self._settings.half_width]
+            twist = self._jacobian(at_centre) @ motion[1]
             self._take_reading(tool, float(np.linalg.norm(twist[:3])))
         return JerkEstimate(
             stamp_s=float(stamps[-1]),
@@ -212,62 +219,40 @@ class JerkEstimator:
         size, half = self._settings.window_samples, self._settings.half_width
         last_read = half - (self._complete - 1) % self._stride
         at = np.arange(last_read, size if direction > 0 else -1, direction * self._stride)[1:]
-        offsets = self._stamps - self._stamps[half]
+        stamps, positions = self._window.stamps, self._window.positions
+        velocities = self._window.velocities
+        offsets = stamps - stamps[half]
         motions = window_motions(
             np.broadcast_to(offsets, (len(at), size)),
-            np.broadcast_to(self._positions, (len(at), *self._positions.shape)),
+            np.broadcast_to(positions, (len(at), *positions.shape)),
             self._settings.order,
             offsets[at],
-            np.broadcast_to(self._velocities, (len(at), *self._velocities.shape)),
+            np.broadcast_to(velocities, (len(at), *velocities.shape)),
             self._velocity_weight_s,
         )
-        twists = [
-            self._jacobian(self._positions[i]) @ m[1] for i, m in zip(at, motions, strict=True)
-        ]
+        twists = [self._jacobian(positions[i]) @ m[1] for i, m in zip(at, motions, strict=True)]
         return [float(np.linalg.norm(twist[:3])) for twist in twists]
 
     def _motions(self, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the motion [4, n] at the centre and at the newest sample of the window."""
+        positions, order = self._window.positions, self._settings.order
         if self._velocity_weight_s > 0.0:
             both = window_motions(
                 np.broadcast_to(offsets, (2, len(offsets))),
-                self._positions[None],
-                self._settings.order,
+                positions[None],
+                order,
                 np.array([0.0, offsets[-1]]),
-                self._velocities[None],
+                self._window.velocities[None],
                 self._velocity_weight_s,
             )
             return both[0], both[1]
-        on_grid = np.abs(offsets - self._grid).max() <= ON_GRID_S
-        at_centre, at_newest = self._regular if on_grid else self._coefficients(offsets)
-        return at_centre @ self._positions, at_newest @ self._positions
-
-    def _coefficients(self, offsets_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return what gives the motion at the centre and at the newest sample."""
-        fit = PolynomialFit(offsets_s, self._settings.order)
-        return fit.derivatives_at(0.0), fit.derivatives_at(float(offsets_s[-1]))
+        if np.abs(offsets - self._grid).max() <= ON_GRID_S:
+            at_centre, at_newest = self._regular
+            return at_centre @ positions, at_newest @ positions
+        centre, newest = fitted_motions(offsets, positions, order, (0.0, float(offsets[-1])))
+        return centre, newest
 
     def _start_window(self) -> None:
         self._forget_profile()
-        self._joints = 0
-        self._filled = 0
+        self._window.clear()
         self._complete = 0
-        self._stamps = np.empty(self._settings.window_samples)
-        self._positions = self._velocities = np.empty((self._settings.window_samples, 0))
-
-    def _push(self, stamp_s: float, positions: np.ndarray, velocities: np.ndarray | None) -> None:
-        size = self._size
-        if not self._joints:
-            self._joints = len(positions)
-            self._positions = np.empty((size, self._joints))
-            self._velocities = np.full((size, self._joints), np.nan)
-        if self._filled == size:
-            self._stamps[:-1] = self._stamps[1:]
-            self._positions[:-1] = self._positions[1:]
-            self._velocities[:-1] = self._velocities[1:]
-            self._filled -= 1
-        self._stamps[self._filled] = stamp_s
-        self._positions[self._filled] = positions
-        self._velocities[self._filled] = np.nan if velocities is None else velocities
-        self._filled += 1
-        self._counts['samples'] += 1

@@ -11,24 +11,20 @@ from visualization_msgs.msg import Marker
 
 from smoothvla_ros.control.jerk_scene import JerkTrail, jerk_colours
 from smoothvla_ros.nodes import jerk_markers as jerk_markers_module
-from smoothvla_ros.nodes.jerk_markers import TrailMarker, deleted, jerk_markers
+from smoothvla_ros.nodes.jerk_markers import JerkMarkers, TrailMarker, deleted
 
 
 def picture(points: int, shares=(0.1, 0.9, float('nan'))):
-    trail = TrailMarker(50.0)
+    drawn = JerkMarkers('base', 50.0, len(shares))
     for index in range(points):
-        trail.add(np.array([0.01 * index, 0.0, 0.3]), float(index))
+        drawn.trail.add(np.array([0.01 * index, 0.0, 0.3]), float(index))
+    return drawn_at(drawn, shares, sec=7)
+
+
+def drawn_at(drawn: JerkMarkers, shares, sec: int):
     places = np.arange(9.0).reshape(3, 3)
-    array = jerk_markers(
-        'base',
-        Time(sec=7),
-        trail,
-        places,
-        np.array(shares),
-        '12 m/s³ OK',
-        np.array([0.4, 0.0, 0.3]),
-    )
-    return array.markers
+    tool = np.array([0.4, 0.0, 0.3])
+    return drawn.picture(Time(sec=sec), places, np.array(shares), '12 m/s³ OK', tool).markers
 
 
 def test_every_marker_is_named_once_and_has_its_frame_and_stamp():
@@ -69,7 +65,8 @@ def test_the_kept_points_are_those_of_the_trail(most, monkeypatch):
             found = marker.marker()
             assert [[p.x, p.y, p.z] for p in found.points] == trail.places.tolist()
             wanted = jerk_colours(trail.jerks, 50.0)
-            np.testing.assert_allclose([[c.r, c.g, c.b] for c in found.colors], wanted, atol=1e-6)
+            # Half a step of the palette, where the colours change most.
+            np.testing.assert_allclose([[c.r, c.g, c.b] for c in found.colors], wanted, atol=0.01)
 
 
 def test_joints_grow_with_their_share_and_those_without_limit_are_not_drawn():
@@ -79,6 +76,23 @@ def test_joints_grow_with_their_share_and_those_without_limit_are_not_drawn():
     assert tense.scale.x > calm.scale.x
     assert tense.color.r - tense.color.b > calm.color.r - calm.color.b
     assert tense.pose.position.x == 3.0
+
+
+def test_a_picture_has_nothing_of_the_one_before():
+    """Its messages are the same: a joint without a limit goes, a trail that was cleared too."""
+    drawn = JerkMarkers('base', 50.0, 3)
+    for index in range(5):
+        drawn.trail.add(np.array([0.01 * index, 0.0, 0.3]), 1.0)
+    assert len([m for m in drawn_at(drawn, (0.1, 0.9, 0.5), sec=1) if m.ns == 'joints']) == 3
+    drawn.trail.clear()
+    after = drawn_at(drawn, (0.1, float('nan'), 0.2), sec=2)
+    assert [(m.id, m.scale.x < 0.07) for m in after if m.ns == 'joints'] == [(0, True), (2, True)]
+    (trail,) = [m for m in after if m.ns == 'trail']
+    assert (trail.action, len(trail.points), len(trail.colors)) == (Marker.DELETE, 0, 0)
+    assert {m.header.stamp.sec for m in after} == {2}
+    drawn.trail.add(np.zeros(3), 1.0)
+    drawn.trail.add(np.ones(3), 1.0)
+    assert drawn_at(drawn, (0.1,) * 3, sec=3)[0].action == Marker.ADD
 
 
 def test_number_and_legend_are_written():

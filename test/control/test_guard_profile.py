@@ -77,10 +77,14 @@ def test_violation_sees_what_samples_see():
             assert motion.violation(limits) == ''
 
 
-def test_motion_that_is_not_finite_is_a_violation():
-    """A NaN fails every comparison, so it is asked for by name."""
-    motion = random_motion(np.random.default_rng(3))
-    motion.states[3, 1, 0] = np.nan
+@pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize('order', range(3))
+@pytest.mark.parametrize('knot', [0, 5, 11])
+def test_motion_that_is_not_finite_is_a_violation(value, order, knot):
+    """A NaN fails every comparison; here it is the one thing wrong with an arm that rests."""
+    motion = Motion(PERIOD_S, np.arange(0, 24, 2), np.zeros((12, 3, 3)))
+    assert not motion.violation(LIMITS)
+    motion.states[knot, order, 1] = value
     assert 'finite' in motion.violation(LIMITS)
 
 

@@ -54,6 +54,8 @@ _HULLS = np.concatenate(
 )
 _VELOCITIES_FROM = 11
 _HULLS_FROM = (0, _VELOCITIES_FROM, 20, 27)
+# Of a segment's duration, in the four.
+_EXPONENTS = np.arange(4)[:, None, None]
 # The same quintic as coefficients of the powers of u.
 _MONOMIALS = np.array(
     [
@@ -131,29 +133,22 @@ class Motion:
         of their Bernstein coefficients after one subdivision; where that hull reaches beyond a
         limit of acceleration or jerk, by their extrema.  tolerance: relative, for rounding.
         """
+        segments, joints = len(self.ticks) - 1, self.states.shape[2]
         if not np.isfinite(self.states).all():
             return 'a state is not finite'
-        segments, joints = len(self.ticks) - 1, self.states.shape[2]
         if not segments:
             return ''
         durations = (self.ticks[1:] - self.ticks[:-1])[:, None] * self.period_s
+        powers = durations**_EXPONENTS
         both = np.empty((2, 3, segments, joints))
         by_order = self.states.transpose(1, 0, 2)
         both[0], both[1] = by_order[:, :-1], by_order[:, 1:]
-        squares = durations * durations
-        both[:, VELOCITY] *= durations
-        both[:, ACCELERATION] *= squares
+        both[:, VELOCITY:] *= powers[VELOCITY : ACCELERATION + 1]
         ends = both.reshape(6, segments, joints)
         hulls = (_HULLS @ ends.reshape(6, -1)).reshape(-1, segments, joints)
-        middle = (limits.lower + limits.upper) / 2
-        hulls[:_VELOCITIES_FROM] -= middle
+        hulls[:_VELOCITIES_FROM] -= limits.middle
         largest = np.maximum.reduceat(np.abs(hulls, out=hulls), _HULLS_FROM)
-        slack = 1.0 + tolerance
-        most = np.empty((4, segments, joints))
-        most[POSITION] = limits.upper - middle + tolerance
-        most[VELOCITY] = durations * (limits.velocity * slack)
-        most[ACCELERATION] = squares * (limits.acceleration * slack)
-        most[_JERK] = squares * durations * (limits.jerk * slack)
+        most = powers * ((1.0 + tolerance) * limits.most[:, None])
         beyond = largest > most
         if not beyond.any():
             return ''

@@ -48,6 +48,8 @@ POSE_DELTA = 6
 # made for this arm.
 _BEYOND_M, _BEYOND_RAD = 0.02, 0.2
 _SUBSTEPS = 10
+# With what comes before and after them an action takes nine ticks, of the twelve that it lasts.
+_SUBSTEPS_A_TICK = 2
 # So far the tool may come off the way it is led in one action; a radian counts as much as so many
 # metres.
 _ASTRAY_M = 1e-3
@@ -314,7 +316,7 @@ class OscReference:
         velocities[:] = knot.velocities
         moved = np.zeros(joints)
         for substep in range(_SUBSTEPS):
-            if substep in (0, _SUBSTEPS // 2):
+            if substep % _SUBSTEPS_A_TICK == 0:
                 yield
             acting = forces @ state
             acting += constant

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,16 @@ class JointLimits:
     velocity: np.ndarray
     acceleration: np.ndarray
     jerk: np.ndarray
+
+    @cached_property
+    def middle(self) -> np.ndarray:
+        """Of the position ranges, [n] rad."""
+        return (self.lower + self.upper) / 2
+
+    @cached_property
+    def most(self) -> np.ndarray:
+        """The largest magnitude [4, n] of position from `middle`, velocity and so on."""
+        return np.array([self.upper - self.middle, self.velocity, self.acceleration, self.jerk])
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,18 @@ def _nothing(message: Any) -> None:
 class DrainedSubscription:
     """Messages of one topic, in order, taken by `take_all`; the profile's depth must hold them."""
 
-    def __init__(self, node: Node, message_type: type, topic: str, profile: QoSProfile) -> None:
+    def __init__(
+        self,
+        node: Node,
+        message_type: type,
+        topic: str,
+        profile: QoSProfile,
+        *,
+        raw: bool = False,
+    ) -> None:
+        """raw: messages are taken as bytes, as they were sent."""
         self._type = message_type
+        self._raw = raw
         self.subscription = node.create_subscription(
             message_type, topic, _nothing, profile, callback_group=_NeverExecuted()
         )
@@ -43,5 +53,5 @@ class DrainedSubscription:
         """Yield every message that waits in the queue."""
         handle = self.subscription.handle
         with handle:
-            while (taken := handle.take_message(self._type, False)) is not None:
+            while (taken := handle.take_message(self._type, self._raw)) is not None:
                 yield taken[0]

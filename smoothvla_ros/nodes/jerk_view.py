@@ -38,7 +38,14 @@ class JerkView:
         self._publisher.publish(deleted(self._frame))
 
     def add(self, positions: np.ndarray, watched: WatchedJerk, level: AlarmLevel) -> None:
-        """Take the newest sample's joint positions [n] rad and what was estimated of them."""
+        """Take the newest sample's joint positions [n] rad and what was estimated of them.
+
+        Nothing is kept while nobody looks: the trail begins with who does.
+        """
+        if not self._publisher.get_subscription_count():
+            self._markers.trail.clear()
+            self._newest = None
+            return
         tool = self._arm.tool_pose(positions)[0]
         jerk = float(np.linalg.norm(watched.estimate.newest_tool_jerk[:3]))
         self._markers.trail.add(tool, jerk)
@@ -49,8 +56,6 @@ class JerkView:
         """Publish the picture if it is time, and say so when it has become old."""
         now_s = time.monotonic()
         if self._newest is None or now_s - self._drawn_s < PERIOD_S:
-            return
-        if not self._publisher.get_subscription_count():
             return
         positions, shares, text = self._newest
         if now_s - self._heard_s > STALE_S:

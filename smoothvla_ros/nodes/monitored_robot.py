@@ -8,19 +8,18 @@ import time
 import numpy as np
 from builtin_interfaces.msg import Time
 from rclpy.node import Node
-from sensor_msgs.msg import JointState
 from std_msgs.msg import Float32
 
 from smoothvla_ros import msg
 from smoothvla_ros.control.episode_samples import Begun, Closed, EpisodeSamples, Event, Sample
 from smoothvla_ros.control.lock_step import NANOSECONDS, EpisodeState
 from smoothvla_ros.control.motion_guard.robot import RobotDescription
-from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.nodes.diagnostics import ERROR, OK, WARNING, Diagnostics
 from smoothvla_ros.nodes.drained_subscription import DrainedSubscription
 from smoothvla_ros.nodes.jerk_monitor_config import MEASURED, JerkMonitorConfig
 from smoothvla_ros.nodes.jerk_view import JerkView
+from smoothvla_ros.nodes.joint_state_stream import ArmSample, JointStateStream
 from smoothvla_ros.nodes.messages import from_episode_state
 from smoothvla_ros.nodes.quality_of_service import (
     DRAINED_DEPTH,
@@ -98,8 +97,6 @@ class MonitoredRobot:
         self._published_ns = 0
         self._level = AlarmLevel.UNKNOWN
         self._off_rate = False
-        self._names: list[str] = []
-        self._columns = np.empty(0, dtype=np.int64)
         self._message_kept = self._new_message()
         topic = f'{name}/{config.jerk}'
         self._publisher = node.create_publisher(msg.JerkState, topic, quality.result)
@@ -122,11 +119,12 @@ class MonitoredRobot:
         self._chunks = DrainedSubscription(
             node, msg.ActionChunk, f'{name}/action_chunk', with_depth(quality.command, SHARED_DEPTH)
         )
-        self._joint_states = DrainedSubscription(
+        self._joint_states = JointStateStream(
             node,
-            JointState,
             f'{name}/{config.joint_states}',
             with_depth(quality.joint_states, DRAINED_DEPTH),
+            robot.joints,
+            config.joint_states,
         )
 
     @property
@@ -134,31 +132,31 @@ class MonitoredRobot:
         """Joint samples that were used since the episode began."""
         return self._watch.estimator.health.samples
 
-    def drain(self) -> None:
-        """Work through everything that arrived and publish the newest numbers."""
+    @property
+    def until_news_s(self) -> float:
+        """From the newest sample to the one that completes an estimate, s."""
+        return self._watch.estimator.samples_to_estimate / self._config.rate_hz
+
+    def drain(self) -> bool:
+        """Work through what arrived, publish the newest numbers; return whether samples came."""
         self._newest = None
         for state in self._states.take_all() if self._states is not None else ():
             self._handle(self._samples.announce(from_episode_state(state)))
         for chunk in self._chunks.take_all():
             self._chunk_begins(chunk)
-        heard = False
-        for joints in self._joint_states.take_all():
-            try:
-                sample = self._joint_sample(joints)
-            except UserError as error:
-                self._report_unusable(str(error))
-                continue
-            if sample is None:
-                continue
-            heard = True
-            self._handle(self._samples.add(to_nanoseconds(joints.header.stamp), sample))
-        if heard:
+        samples, unusable = self._joint_states.take_all()
+        for sample in samples:
+            self._handle(self._samples.add(sample.stamp_ns, sample))
+        for reason in unusable:
+            self._report_unusable(reason)
+        if samples:
             self._trouble.heard(time.monotonic())
         if self._newest is not None:
             self._publish_live(*self._newest)
         self._report_rate()
         self._report_trouble()
         self._view.draw()
+        return bool(samples)
 
     def _handle(self, events: list[Event]) -> None:
         for event in events:
@@ -184,7 +182,9 @@ class MonitoredRobot:
             self._origin_ns = sample.stamp_ns
         # Seconds since the episode began: Unix seconds would cost seven digits of the stamp.
         stamp = (sample.stamp_ns - self._origin_ns) / NANOSECONDS
-        watched = self._watch.add(stamp, *sample.payload)
+        arm: ArmSample = sample.payload
+        velocities = arm.velocities if self._config.velocity_step > 0.0 else None
+        watched = self._watch.add(stamp, arm.positions, velocities)
         if watched is not None:
             self._newest = (sample, watched)
             self._trouble.measured(time.monotonic(), self._watch.estimator.health)
@@ -201,7 +201,7 @@ class MonitoredRobot:
         self._publisher.publish(message)
         self._published_ns = sample.stamp_ns
         self._plot(message, watched)
-        self._view.add(sample.payload[0], watched, self._watch.level)
+        self._view.add(sample.payload.positions, watched, self._watch.level)
         self._report_level(watched)
 
     def _report_rate(self) -> None:
@@ -338,31 +338,3 @@ class MonitoredRobot:
         )
         message.header.frame_id = self._frame
         return message
-
-    def _joint_sample(self, message: JointState) -> tuple[np.ndarray, np.ndarray | None] | None:
-        """Return positions [n] rad and, where they are to be used, velocities [n] rad/s.
-
-        None for a message of other joints, a gripper's for example.  Raises UserError where some
-        of the arm's joints are missing, or numbers to the names.
-        """
-        if message.name != self._names:
-            index = {name: i for i, name in enumerate(message.name)}
-            missing = [name for name in self._joints if name not in index]
-            if len(missing) == len(self._joints):
-                return None
-            if missing:
-                raise UserError(
-                    f'{self._topic} has no joint {missing[0]!r}; set the parameter robot to the '
-                    'file of this arm'
-                )
-            self._columns = np.array([index[name] for name in self._joints])
-            self._names = list(message.name)
-        if len(message.position) != len(message.name):
-            raise UserError(
-                f'{self._topic} has {len(message.position)} positions for {len(message.name)} '
-                'names; its publisher must fill position'
-            )
-        velocities = None
-        if self._config.velocity_step > 0.0 and len(message.velocity) == len(message.name):
-            velocities = np.array(message.velocity)[self._columns]
-        return np.array(message.position)[self._columns], velocities

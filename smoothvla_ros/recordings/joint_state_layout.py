@@ -24,6 +24,7 @@ class JointStateLayout:
 
     names: of the joints.  size: of a message, bytes.  order: '<' or '>'.
     positions, velocities: first byte of each array; -1 where it is empty.
+    shared: indices of the bytes in `template`.
     """
 
     names: tuple[str, ...]
@@ -36,7 +37,7 @@ class JointStateLayout:
 
     def same(self, messages: np.ndarray) -> np.ndarray:
         """Return which of the messages [N, size] uint8 have this layout: bool [N]."""
-        return (messages[:, self.shared] == self.template).all(axis=1)
+        return (messages.take(self.shared, axis=1) == self.template).all(axis=1)
 
     def stamps_ns(self, messages: np.ndarray) -> np.ndarray:
         """Return the stamps of messages [N, size] uint8: int64 [N] ns."""
@@ -80,9 +81,10 @@ class _Parser:
         positions = self._array(len(names))
         velocities = self._array(len(names))
         self._array(None)
-        shared = np.ones(len(self._bytes), dtype=bool)
+        alike = np.ones(len(self._bytes), dtype=bool)
         for start, stop in self._numbers:
-            shared[start:stop] = False
+            alike[start:stop] = False
+        shared = np.flatnonzero(alike)
         template = np.frombuffer(self._bytes, np.uint8)[shared]
         return JointStateLayout(
             names, len(self._bytes), self._order, positions, velocities, shared, template

@@ -12,6 +12,8 @@ from smoothvla_ros.recordings.joint_state_layout import JointStateLayout, parse_
 
 JOINT_STATE = 'sensor_msgs/msg/JointState'
 BLOCK_MESSAGES = 8192
+# Of one topic. Where headers or names change without end, the newest are as good as any.
+_MOST_LAYOUTS = 32
 
 
 @dataclass(frozen=True)
@@ -43,14 +45,23 @@ def joint_samples(
     layouts: list[JointStateLayout] = []
     while taken := list(islice(waiting, block)):
         received = np.array([message[1] for message in taken], dtype=np.int64)
-        pieces = _decoded([message[2] for message in taken], received, layouts)
+        pieces = decoded([message[2] for message in taken], received, layouts)
         yield tuple(sorted(pieces, key=lambda piece: -len(piece.names)))
 
 
-def _decoded(
+def decoded(
     contents: list[bytes], received_ns: np.ndarray, layouts: list[JointStateLayout]
 ) -> Iterator[JointSamples]:
-    """Decode one block; `layouts` are those known so far, the newest first."""
+    """Yield the messages of one block, those of the same joints together, each set in order.
+
+    received_ns: int64 [N], of the contents.  layouts: those known so far, the newest first; the
+    ones that are met are added, and the oldest let go.  Raises as `joint_samples` does.
+    """
+    if layouts and all(len(content) == layouts[0].size for content in contents):
+        table = np.frombuffer(b''.join(contents), np.uint8).reshape(len(contents), -1)
+        if layouts[0].same(table).all():
+            yield _samples(layouts[0], table, received_ns)
+            return
     sizes = np.array([len(content) for content in contents])
     parts: dict[tuple[str, ...], list[tuple[np.ndarray, JointStateLayout, np.ndarray]]] = {}
     for size in np.unique(sizes):
@@ -63,11 +74,21 @@ def _decoded(
                     break
             else:
                 layouts.insert(0, parse_layout(contents[left[0]]))
+                del layouts[_MOST_LAYOUTS:]
                 continue
             parts.setdefault(layout.names, []).append((left[same], layout, table[same]))
             left, table = left[~same], table[~same]
     for names, found in parts.items():
         yield _joined(names, found, received_ns)
+
+
+def _samples(layout: JointStateLayout, table: np.ndarray, received_ns: np.ndarray) -> JointSamples:
+    """Return messages [N, size] of one layout, as nearly all blocks are."""
+    positions, velocities = (
+        layout.numbers(table, first) if first >= 0 else None
+        for first in (layout.positions, layout.velocities)
+    )
+    return JointSamples(layout.names, layout.stamps_ns(table), received_ns, positions, velocities)
 
 
 def _joined(

@@ -107,6 +107,13 @@ class JerkEstimator:
         return self._counts['rejected']
 
     @property
+    def samples_to_estimate(self) -> int:
+        """Samples that have yet to come before there is another estimate, if nothing goes wrong."""
+        if not self._window.is_full:
+            return self._settings.window_samples - len(self._window)
+        return self._stride - (self._complete - 1) % self._stride
+
+    @property
     def episode(self) -> EpisodeJerk:
         """The centred jerk since `reset`; windows never reach over a gap.
 

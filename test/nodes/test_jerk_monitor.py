@@ -252,9 +252,13 @@ def test_an_arm_of_which_nothing_is_measured_is_named(ros, played, words):
     """Silence, stamps that stand still, NaN, and a topic that only a gripper speaks on."""
     stage = Stage()
     with stage.playing():
-        if played is not None:
-            stage.play(0, 100, **played)
-        wait_until(lambda: stage.says(words))
+
+        def said() -> bool:
+            if played is not None:
+                stage.play(0, 1, **played)
+            return stage.says(words)
+
+        wait_until(said)
     assert not stage.heard
     assert not stage.says('set rate_hz')
 

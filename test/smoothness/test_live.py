@@ -264,3 +264,21 @@ def test_a_sample_of_another_robot_is_refused(arm):
     live.add(0.0, np.zeros(7))
     with pytest.raises(ValueError, match='shape'):
         live.add(0.05, np.zeros(9))
+
+
+@pytest.mark.parametrize('rate_hz', [100.0, 1000.0])
+def test_it_says_when_the_next_estimate_comes(rate_hz):
+    """To the sample, from the first one on and after a gap: whoever looks then finds one."""
+    settings = EstimatorSettings(rate_hz=rate_hz, window_s=0.15)
+    estimator = JerkEstimator(settings, None, stride=settings.read_stride)
+    due = estimator.samples_to_estimate
+    for index in range(5 * settings.window_samples):
+        if index == 3 * settings.window_samples:
+            due = settings.window_samples
+        stamp = index / rate_hz + (1.0 if index >= 3 * settings.window_samples else 0.0)
+        found = estimator.add(stamp, np.full(2, 0.1 * stamp))
+        due -= 1
+        assert (found is not None) is (due == 0)
+        if due == 0:
+            due = estimator.samples_to_estimate
+        assert due == estimator.samples_to_estimate

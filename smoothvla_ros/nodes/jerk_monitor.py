@@ -7,18 +7,21 @@ import threading
 import time
 from typing import Any
 
+from smoothvla_ros.control.look_schedule import LookSchedule
 from smoothvla_ros.nodes.diagnostics import Diagnostics
 from smoothvla_ros.nodes.guard_config import read_robot
 from smoothvla_ros.nodes.jerk_monitor_config import JerkMonitorConfig
 from smoothvla_ros.nodes.lifecycle import AutostartNode
 from smoothvla_ros.nodes.monitored_robot import MonitoredRobot
 from smoothvla_ros.nodes.parameters import declare
-from smoothvla_ros.nodes.quality_of_service import profiles
+from smoothvla_ros.nodes.quality_of_service import DRAINED_DEPTH, profiles
 from smoothvla_ros.nodes.robot_names import robot_names
 from smoothvla_ros.nodes.running import run_node
 
-# From one look to the next, at least; where samples come and news are due in a shorter time, that.
-_SHORTEST_LOOK_S = 0.0025
+# From one look to the next, at least, and where nothing came: a late sample waits no longer.
+_SHORTEST_LOOK_S, _SILENT_LOOK_S = 0.00125, 0.0025
+# Of what a queue holds, the share that may fill between two looks.
+_QUEUE_SHARE = 0.25
 
 
 class JerkMonitor(AutostartNode):
@@ -31,7 +34,6 @@ class JerkMonitor(AutostartNode):
     def __init__(self, **arguments: Any) -> None:
         super().__init__('jerk_monitor', **arguments)
         self._robots: list[MonitoredRobot] = []
-        self._longest_look_s = 0.0
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -45,11 +47,18 @@ class JerkMonitor(AutostartNode):
             MonitoredRobot(self, name, config, robot, arm, quality, diagnostics)
             for name in robot_names(config.robots)
         ]
-        self._longest_look_s = config.look_s
+        self._schedule = LookSchedule(
+            config.robots,
+            _SHORTEST_LOOK_S,
+            max(_SILENT_LOOK_S, config.period_s),
+            min(config.look_s, _QUEUE_SHARE * DRAINED_DEPTH * config.period_s),
+        )
 
     def activate(self) -> None:
         self._ended.clear()
-        self._thread = threading.Thread(target=self._look, name='looks', daemon=True)
+        self._thread = threading.Thread(
+            target=self._look, name='looks', daemon=True
+        )  # or a crash elsewhere would hang
         self._thread.start()
 
     def deactivate(self) -> None:
@@ -62,18 +71,15 @@ class JerkMonitor(AutostartNode):
             self._thread = None
 
     def _look(self) -> None:
-        wait_s = 0.0
+        schedule = self._schedule
         while not self._ended.is_set():
             # Not the event's own wait, which takes several times of this, 100 times a second.
-            time.sleep(wait_s)
-            began_s = time.monotonic()
-            heard = [robot.drain() for robot in self._robots]
-            # Whatever is in between completes no estimate; it waits in the queue at no cost.
-            news_s = min(robot.until_news_s for robot in self._robots)
-            if not any(heard):
-                news_s = max(news_s, _SHORTEST_LOOK_S)
-            due_s = began_s + min(news_s, self._longest_look_s)
-            wait_s = max(0.0, due_s - time.monotonic())
+            time.sleep(schedule.wait_s(time.monotonic()))
+            now_s = time.monotonic()
+            for index in schedule.due(now_s):
+                robot = self._robots[index]
+                heard = robot.drain()
+                schedule.looked(index, now_s, robot.until_news_s if heard else None)
 
 
 def main() -> int:

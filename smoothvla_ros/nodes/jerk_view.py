@@ -27,7 +27,6 @@ class JerkView:
         self._markers = JerkMarkers(frame, full_scale, len(arm.joint_names))
         # Of the clock on the wall, as whoever looks: a simulated one may stand still.
         self._drawn_s = self._heard_s = -PERIOD_S
-        self._shown = ''
         self._newest: tuple[np.ndarray, np.ndarray, str] | None = None
         self._publisher = node.create_publisher(MarkerArray, topic, _DEPTH)
 
@@ -40,15 +39,13 @@ class JerkView:
     def add(self, positions: np.ndarray, watched: WatchedJerk, level: AlarmLevel) -> None:
         """Take the newest sample's joint positions [n] rad and what was estimated of them.
 
-        Nothing is kept while nobody looks: the trail begins with who does.
+        The trail begins with who looks.
         """
-        if not self._publisher.get_subscription_count():
-            self._markers.trail.clear()
-            self._newest = None
-            return
-        tool = self._arm.tool_pose(positions)[0]
         jerk = float(np.linalg.norm(watched.estimate.newest_tool_jerk[:3]))
-        self._markers.trail.add(tool, jerk)
+        if self._publisher.get_subscription_count():
+            self._markers.trail.add(self._arm.tool_pose(positions)[0], jerk)
+        else:
+            self._markers.trail.clear()
         self._heard_s = time.monotonic()
         self._newest = (positions, watched.share_of_limit, f'{jerk:.3g} m/s³ {level.name}')
 
@@ -57,12 +54,15 @@ class JerkView:
         now_s = time.monotonic()
         if self._newest is None or now_s - self._drawn_s < PERIOD_S:
             return
+        if not self._publisher.get_subscription_count():
+            return
         positions, shares, text = self._newest
         if now_s - self._heard_s > STALE_S:
             text = 'stale'
-            if self._shown == text:
+            # Again and again, for who looks later; nothing moves any more.
+            if self._drawn_s - self._heard_s > STALE_S and now_s - self._drawn_s < STALE_S:
                 return
-        self._drawn_s, self._shown = now_s, text
+        self._drawn_s = now_s
         self._publisher.publish(
             self._markers.picture(
                 self._node.get_clock().now().to_msg(),

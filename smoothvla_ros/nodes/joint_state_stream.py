@@ -17,7 +17,7 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.drained_subscription import DrainedSubscription
 from smoothvla_ros.nodes.stamps import to_nanoseconds
 from smoothvla_ros.recordings.joint_state_layout import JointStateLayout
-from smoothvla_ros.recordings.joint_states import JointSamples, decoded
+from smoothvla_ros.recordings.joint_states import MOST_LAYOUTS, JointSamples, decoded
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,8 @@ class JointStateStream:
 
     def _columns_in(self, names: tuple[str, ...]) -> np.ndarray | None:
         if names not in self._columns:
+            if len(self._columns) >= MOST_LAYOUTS:
+                self._columns.clear()
             self._columns[names] = self._columns_of(names)
         return self._columns[names]
 

@@ -22,7 +22,7 @@ from rclpy.qos import (
 LEASE_S = 2.0
 # Joint samples of one chunk come in a burst; several chunks fit, so that none is overwritten.
 JOINT_DEPTH = 256
-# A 1 kHz arm fills this in a second; the monitor drains it at least ten times as often.
+# A 1 kHz arm fills this in a second; the monitor drains it four times as often at least.
 DRAINED_DEPTH = 1000
 # Shared by all robots: as many as may be on their way at once.
 SHARED_DEPTH = 64

@@ -13,7 +13,7 @@ from smoothvla_ros.recordings.joint_state_layout import JointStateLayout, parse_
 JOINT_STATE = 'sensor_msgs/msg/JointState'
 BLOCK_MESSAGES = 8192
 # Of one topic. Where headers or names change without end, the newest are as good as any.
-_MOST_LAYOUTS = 32
+MOST_LAYOUTS = 32
 
 
 @dataclass(frozen=True)
@@ -69,12 +69,14 @@ def decoded(
         table = np.frombuffer(b''.join(contents[i] for i in left), np.uint8)
         table = table.reshape(len(left), int(size))
         while len(left):
-            for layout in layouts:
+            for place, layout in enumerate(layouts):
                 if layout.size == size and (same := layout.same(table)).any():
+                    # The first one is tried first next time.
+                    layouts.insert(0, layouts.pop(place))
                     break
             else:
                 layouts.insert(0, parse_layout(contents[left[0]]))
-                del layouts[_MOST_LAYOUTS:]
+                del layouts[MOST_LAYOUTS:]
                 continue
             parts.setdefault(layout.names, []).append((left[same], layout, table[same]))
             left, table = left[~same], table[~same]

@@ -7,6 +7,7 @@ with the same settings, because jerk compares only at equal rate, window and ord
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ DERIVATIVES = 4  # position, velocity, acceleration, jerk
 # A stamp this close to its place on the regular grid counts as on it: at 1 rad/s that displaces a
 # joint by 1e-6 rad, a tenth of a fine encoder's step.
 ON_GRID_S = 1e-6
+_ORDERS = np.arange(DERIVATIVES)[:, None]
 # A window may last this share of its length more or less before its rate counts as wrong.
 RATE_TOLERANCE = 0.25
 
@@ -139,21 +141,19 @@ def _solved(powers: np.ndarray, right: np.ndarray, order: int) -> np.ndarray:
 
 
 def _derivative_weights(order: int, where: float, scale: float) -> np.ndarray:
-    """Return [4, order + 1]: times the coefficients, value and derivatives at `where` (in scale).
+    """Return [4, order + 1]: times the coefficients, what the polynomial is at `where` (of 1)."""
+    factors, exponents = _differentiation(order)
+    weights: np.ndarray = factors * where**exponents / scale**_ORDERS
+    return weights
 
-    Read at every reading of a fast stream: numbers cost less than arrays of five.
-    """
-    powers = [where**power for power in range(order + 1)]
-    return np.array(
-        [
-            [0.0] * derivative
-            + [
-                math.perm(power, derivative) * powers[power - derivative] / scale**derivative
-                for power in range(derivative, order + 1)
-            ]
-            for derivative in range(DERIVATIVES)
-        ]
-    )
+
+@functools.cache
+def _differentiation(order: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return what is before each power in each derivative, and the power that is left."""
+    powers = np.arange(order + 1)
+    left = powers - _ORDERS
+    factors = [[math.perm(p, d) if p >= d else 0 for p in powers] for d in range(DERIVATIVES)]
+    return np.array(factors, dtype=np.float64), np.maximum(left, 0)
 
 
 def check_samples(joint_positions: np.ndarray, settings: EstimatorSettings) -> np.ndarray:

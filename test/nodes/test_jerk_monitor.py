@@ -204,10 +204,13 @@ def test_joint_states_at_another_rate_are_named(ros, arriving_hz):
 
 
 def test_robots_are_told_apart_and_a_silent_one_is_stale(ros):
-    """Two at once: the picture of each has its own number, and "stale" a second after the last."""
+    """Two at once: the picture of each has its own number, and "stale" a second after the last.
+
+    Who looks later still is told so.
+    """
     quality = profiles('real_arm')
     speaker, texts = Node('speaker'), {'robot_0': [], 'robot_1': []}
-    joints = {}
+    joints, viewers = {}, []
     for name, said in texts.items():
         joints[name] = speaker.create_publisher(
             JointState, f'{name}/joint_states', quality.joint_states
@@ -216,7 +219,7 @@ def test_robots_are_told_apart_and_a_silent_one_is_stale(ros):
         def look(picture, said=said):
             said.extend(marker.text for marker in picture.markers if marker.ns == 'number')
 
-        speaker.create_subscription(MarkerArray, f'{name}/jerk_markers', look, 5)
+        viewers.append(speaker.create_subscription(MarkerArray, f'{name}/jerk_markers', look, 5))
     node = monitor(robots=2, rate_hz=100.0)
     node.autostart()
     with spinning(speaker), spinning(node):
@@ -232,6 +235,13 @@ def test_robots_are_told_apart_and_a_silent_one_is_stale(ros):
                 lambda count=index + 1: all(robot.samples == count for robot in node._robots)
             )
         wait_until(lambda: all(said and said[-1] == 'stale' for said in texts.values()))
+        for viewer in viewers:
+            speaker.destroy_subscription(viewer)
+        wait_until(lambda: node.count_subscribers('robot_0/jerk_markers') == 0)
+        late = []
+        speaker.create_subscription(MarkerArray, 'robot_0/jerk_markers', late.append, 5)
+        wait_until(lambda: late)
+        assert [m.text for m in late[0].markers if m.ns == 'number'] == ['stale']
     for each in (node, speaker):
         each.destroy_node()
     assert any(text.endswith('OK') for text in texts['robot_0'])

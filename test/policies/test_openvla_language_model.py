@@ -73,6 +73,15 @@ def test_the_last_positions_alone_are_the_same(models, padded):
     torch.testing.assert_close(part, whole[:, -asked:], rtol=0, atol=2e-6)
 
 
+def test_a_part_of_what_is_causal_is_refused(models):
+    """Its mask would be that of the first positions."""
+    ours, _ = models
+    for layer in ours.model.layers:
+        layer.self_attn.is_causal = True
+    with torch.no_grad(), pytest.raises(ValueError, match='4 queries'):
+        ours.model(**rows(False), use_cache=False, last_positions=4)
+
+
 def test_gradients_are_those_of_transformers(models):
     """Of the first layer's queries, through rotations and a last layer that is asked for a part."""
     ours, theirs = models

@@ -48,7 +48,8 @@ POSE_DELTA = 6
 # made for this arm.
 _BEYOND_M, _BEYOND_RAD = 0.02, 0.2
 _SUBSTEPS = 10
-# With what comes before and after them an action takes nine ticks, of the twelve that it lasts.
+# With what comes before and after them an action takes nine ticks, of the twelve that it lasts at
+# 250 Hz and 20 actions a second; a slower guard does several parts in one.
 _SUBSTEPS_A_TICK = 2
 # So far the tool may come off the way it is led in one action; a radian counts as much as so many
 # metres.

@@ -21,9 +21,12 @@ def build_language_model(config: LlamaConfig) -> LlamaForCausalLM:
     """Return transformers' model with the modules of this file under the same names.
 
     Its `model` takes one argument more, `last_positions`: only so many hidden states come back,
-    those of the last positions. Where every token sees every other, that spares the last layer
-    most of its work.
+    those of the last positions, which spares the last layer most of its work: any number where
+    every token sees every other, one where tokens see those before them (ValueError).
+    config: without attention dropout.
     """
+    if config.attention_dropout:
+        raise ValueError('attention dropout is not supported')
     whole = LlamaForCausalLM(config)
     model = whole.model
     last = len(model.layers) - 1
@@ -52,6 +55,8 @@ class _Attention(LlamaAttention):
         **given: Any,
     ) -> tuple[torch.Tensor, None]:
         """queries: only the last so many positions ask; the keys are those of all."""
+        if self.is_causal and queries not in (None, 1):
+            raise ValueError(f'{queries} queries need a causal mask of their own')
         asking = hidden_states if queries is None else hidden_states[:, -queries:]
         query, key, value = (
             project(positions).unflatten(-1, (-1, self.head_dim))

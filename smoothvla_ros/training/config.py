@@ -51,6 +51,13 @@ class GrpoConfig(RewardSettings):
         'Parameters that are not trained, by the first parts of their names: cameras, for example',
     )
     epochs: int = setting(1, 'Passes over the rollouts of an iteration', minimum=1, maximum=1000)
+    averaged_updates: int = setting(
+        1,
+        'Of about so many of the last iterations the mean of the weights is what comes out: '
+        'rollouts are drawn from the last ones, evaluation and policy have the mean; 1: the last',
+        minimum=1,
+        maximum=100_000,
+    )
     minibatches: int = setting(2, 'Optimiser steps a pass', minimum=1, maximum=10_000)
     micro_batch: int = setting(
         16, 'Chunks a forward pass; only memory depends on it', minimum=1, maximum=100_000

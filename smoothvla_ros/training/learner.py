@@ -18,6 +18,7 @@ from smoothvla_ros.training.course_anchor import CourseSums, deviation, rest_dis
 from smoothvla_ros.training.grpo_loss import TokenSums, grpo_loss
 from smoothvla_ros.training.learner_group import LearnerGroup
 from smoothvla_ros.training.micro_batches import micro_batches, share
+from smoothvla_ros.training.weight_average import WeightAverage
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ class GrpoLearner:
             lr=config.learning_rate,
             weight_decay=config.weight_decay,
         )
+        self.average = WeightAverage(self.parameters, config.averaged_updates)
 
     def update(self, batch: ChunkBatch, seed: int) -> UpdateFigures:
         """Pass over a batch `epochs` times, in minibatches shuffled by `seed`.
@@ -146,6 +148,8 @@ class GrpoLearner:
                 loss += minibatch_loss
                 gradient_norm += norm
                 steps += 1
+        if config.averaged_updates > 1:
+            self.average.add()
         tokens = max(total.tokens, 1)
         return UpdateFigures(
             tokens=batch.valid_tokens,

@@ -13,7 +13,7 @@ from smoothvla_ros.training.random_states import random_states, restore_random_s
 
 _LEARNER = 'learner'
 _RANDOM = 'random_states'
-_WEIGHT = 'weight.'
+_WEIGHT, _MEAN = 'weight.', 'mean.'
 
 
 def save_trainer(
@@ -31,12 +31,13 @@ def save_trainer(
     }
     # The policy's own files may round (half precision, merged adapters); the learner's may not.
     weights = {f'{_WEIGHT}{name}': value for name, value in learner.parameters.items()}
+    means = {f'{_MEAN}{name}': value for name, value in learner.average.means.items()}
     random_tensors, random_values = random_states()
     groups = learner.optimiser.state_dict()['param_groups']
     return store.save(
         state.iteration,
         learner.policy.save,
-        {_LEARNER: {**weights, **moments}, _RANDOM: random_tensors},
+        {_LEARNER: {**weights, **moments, **means}, _RANDOM: random_tensors},
         {
             **state.to_plain(),
             'config': config,
@@ -46,6 +47,7 @@ def save_trainer(
                 for group in groups
             ],
             'random': random_values,
+            'averaged': learner.average.count,
         },
     )
 
@@ -60,7 +62,7 @@ def restore_trainer(checkpoint: Checkpoint, learner: GrpoLearner) -> tuple[Train
         for name, parameter in learner.parameters.items():
             parameter.copy_(tensors[f'{_WEIGHT}{name}'])
     optimiser = learner.optimiser
-    keys = {name.split('.', 1)[0] for name in tensors if not name.startswith(_WEIGHT)}
+    keys = {name.split('.', 1)[0] for name in tensors if not name.startswith((_WEIGHT, _MEAN))}
     for name, parameter in learner.parameters.items():
         # The step counter lives on the CPU wherever the parameter is.
         moments = {
@@ -69,6 +71,12 @@ def restore_trainer(checkpoint: Checkpoint, learner: GrpoLearner) -> tuple[Train
         }
         if moments:
             optimiser.state[parameter] = moments
+    means = {
+        name: _own(tensors[f'{_MEAN}{name}'], parameter.device)
+        for name, parameter in learner.parameters.items()
+        if f'{_MEAN}{name}' in tensors
+    }
+    learner.average.restore(int(values.get('averaged', 0)), means)
     for group, stored in zip(optimiser.param_groups, values['optimiser'], strict=True):
         group.update({k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()})
     restore_random_states(checkpoint.read_tensors(_RANDOM), values['random'])

@@ -140,13 +140,20 @@ class _Job:
         self._checkpoint = self._latest or self._save(self._state, self._learner)
         if self._state.iteration == 0:
             self._serve()
-            self._evaluate(BEFORE, Phase.EVALUATE_BEFORE)
+            self._evaluate(BEFORE, Phase.EVALUATE_BEFORE, 0)
         self._train()
         self._learner.end()
-        self._serve()
-        self._evaluate(AFTER, Phase.EVALUATE_AFTER)
+        policy = self._config.output / POLICY
+        with self._learner.average.applied():
+            self._learner.policy.save(policy)
+        if self._config.averaged_updates > 1:
+            # Other weights than those that the last rollouts were drawn from: another version.
+            self._source.update_policy(self._state.iteration + 1, policy, folder_sha256(policy))
+            self._evaluate(AFTER, Phase.EVALUATE_AFTER, self._state.iteration + 1)
+        else:
+            self._serve()
+            self._evaluate(AFTER, Phase.EVALUATE_AFTER, self._state.iteration)
         self._tell(Phase.REPORT)
-        self._learner.policy.save(self._config.output / POLICY)
         context = RunContext(
             suite=self._config.suite,
             seed=self._config.seed,
@@ -200,7 +207,7 @@ class _Job:
                 self._checkpoint = self._save(state, self._learner)
                 log.add(figures)
 
-    def _evaluate(self, label: str, phase: Phase) -> None:
+    def _evaluate(self, label: str, phase: Phase, version: int) -> None:
         """Run the greedy held-out episodes that are not on disk yet."""
         config = self._config
         if config.evaluation_episodes == 0:
@@ -236,7 +243,7 @@ class _Job:
             config.evaluation_seed,
             0.0,
             archive=self._archive,
-            policy_version=self._state.iteration,
+            policy_version=version,
             on_row=tell,
         )
 

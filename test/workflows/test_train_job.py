@@ -253,6 +253,35 @@ def test_a_damaged_checkpoint_costs_one_iteration_and_no_number(finished, tmp_pa
     assert outcome(config_here.output) == outcome(config.output)
 
 
+def test_the_policy_is_the_mean_of_the_last_updates(tmp_path):
+    """By hand from the checkpoints; rollouts are drawn from the last weights, and a run that ended
+    before its second evaluation goes on to the same policy."""
+    config = config_of(tmp_path, averaged_updates=2, keep_checkpoints=10)
+
+    class Stop(Exception):
+        pass
+
+    def stop(status):
+        if status.phase == 'evaluate_after':
+            raise Stop
+
+    with pytest.raises(Stop):
+        train(config, ToySource(), load=load_toy, report=stop)
+    source = ToySource()
+    train(config, source, load=load_toy)
+    kept = [
+        load_file(config.output / 'checkpoints' / f'iteration_{i:04d}/policy/model.safetensors')
+        for i in (1, 2, 3)
+    ]
+    found = load_file(config.output / 'policy' / 'model.safetensors')
+    for name, value in found.items():
+        first, second, third = (weights[name].astype(float) for weights in kept)
+        by_hand = ((first + second) / 2 + third) / 2
+        assert abs(value - by_hand).max() < 1e-6
+        assert abs(value - third).max() > 1e-5
+    assert source.version == config.iterations + 1
+
+
 @contextlib.contextmanager
 def small_disk():
     """Yield a function after which every write to a file fails, as on a full disk."""

@@ -56,9 +56,8 @@ class JerkMonitor(AutostartNode):
 
     def activate(self) -> None:
         self._ended.clear()
-        self._thread = threading.Thread(
-            target=self._look, name='looks', daemon=True
-        )  # or a crash elsewhere would hang
+        # A process that ends without `stop` does not wait for it.
+        self._thread = threading.Thread(target=self._look, name='looks', daemon=True)
         self._thread.start()
 
     def deactivate(self) -> None:

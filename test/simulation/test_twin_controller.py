@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from smoothvla_ros.control.motion_guard.watchdogs import WatchdogLimits
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.simulation.twin.joint_commands import finger_opening, ordered_points
 from smoothvla_ros.simulation.twin.pacing import Pacer
@@ -147,7 +148,19 @@ def test_pace_follows_the_clock_and_gives_lost_time_up():
     pacer = Pacer(2.0, 0.002, 100.0)
     assert pacer.due(100.0) == 0
     assert pacer.seconds_to_next(100.0) == pytest.approx(0.001)
-    assert sum(pacer.due(100.0 + 0.0101 * i) for i in range(1, 100)) == pytest.approx(1000, abs=2)
-    assert pacer.due(102.0) == 100
-    assert pacer.slipped_s == pytest.approx(0.9, abs=0.01)
-    assert pacer.due(102.0) == 0
+    assert sum(pacer.due(100.0 + 0.005 * i) for i in range(1, 201)) == pytest.approx(1000, abs=2)
+    assert [pacer.due(102.0) for _ in range(6)] == [10, 10, 10, 10, 0, 0]
+    assert pacer.slipped_s == pytest.approx(0.96, abs=0.01)
+
+
+@pytest.mark.parametrize('substep_takes_s', [0.001, 0.003, 0.005])
+def test_a_late_twin_is_not_taken_for_a_silent_one(substep_takes_s):
+    """Paused and slower than it should be, its newest state is younger than the guard waits for."""
+    pacer, now_s, taken = Pacer(1.0, 0.002, 0.0), 0.0, 0
+    for loop in range(2000):
+        now_s += 0.05 if loop % 100 == 99 else pacer.seconds_to_next(now_s)
+        for _ in range(pacer.due(now_s)):
+            now_s += substep_takes_s
+            taken += 1
+            age_s = now_s - (0.002 * taken + pacer.slipped_s)
+            assert age_s < WatchdogLimits().joint_states_timeout_s

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-# A twin that is later than this gives the time up instead of hurrying after it.
-_LARGEST_LAG_S = 0.1
+# A twin that is later than this gives the time up instead of hurrying after it. Its joint states
+# are then younger than what a guard takes for silence (`joint_states_timeout_s`), also at the end
+# of the substeps that it takes in one go, which on a slow machine last longer than they are.
+_LARGEST_LAG_S = 0.04
+_AT_ONCE_S = 0.01
 
 
 class Pacer:
@@ -21,15 +24,15 @@ class Pacer:
         self.slipped_s = 0.0
 
     def due(self, now_s: float) -> int:
-        """Return how many substeps are due by now; they count as taken."""
+        """Return how many substeps are to be taken now; ask again for what is left."""
         due = int((now_s - self._origin_s) * self._speed / self._substep_s) - self._taken
-        largest = max(1, round(_LARGEST_LAG_S * self._speed / self._substep_s))
+        largest = self._substeps(_LARGEST_LAG_S)
         if due > largest:
             lost_s = (due - largest) * self._substep_s / self._speed
             self._origin_s += lost_s
             self.slipped_s += lost_s
             due = largest
-        due = max(due, 0)
+        due = min(max(due, 0), self._substeps(_AT_ONCE_S))
         self._taken += due
         return due
 
@@ -37,3 +40,6 @@ class Pacer:
         """Return how long until another substep is due; 0 if one is."""
         next_s = self._origin_s + (self._taken + 1) * self._substep_s / self._speed
         return max(0.0, next_s - now_s)
+
+    def _substeps(self, seconds: float) -> int:
+        return max(1, round(seconds * self._speed / self._substep_s))

@@ -232,10 +232,8 @@ def test_a_killed_run_goes_on_to_the_same_numbers(finished, tmp_path):
     assert outcome(tmp_path / 'out') == outcome(config.output)
 
 
-def test_a_damaged_checkpoint_costs_one_iteration_and_no_number(finished, tmp_path, caplog):
-    """The one before it is used; the run ends with the same weights."""
-    config, _, _ = finished
-    config_here = config_of(tmp_path, policy=config.policy)
+def train_until_second_evaluation(config: TrainConfig) -> None:
+    """Do all iterations, and then stop."""
 
     class Stop(Exception):
         pass
@@ -245,7 +243,14 @@ def test_a_damaged_checkpoint_costs_one_iteration_and_no_number(finished, tmp_pa
             raise Stop
 
     with pytest.raises(Stop):
-        train(config_here, ToySource(), load=load_toy, report=stop)
+        train(config, ToySource(), load=load_toy, report=stop)
+
+
+def test_a_damaged_checkpoint_costs_one_iteration_and_no_number(finished, tmp_path, caplog):
+    """The one before it is used; the run ends with the same weights."""
+    config, _, _ = finished
+    config_here = config_of(tmp_path, policy=config.policy)
+    train_until_second_evaluation(config_here)
     latest = CheckpointStore(config_here.output / 'checkpoints', keep=2).latest()
     (latest.folder / 'state.json').write_text('{}')
     train(config_here, ToySource(), load=load_toy)
@@ -257,16 +262,7 @@ def test_the_policy_is_the_mean_of_the_last_updates(tmp_path):
     """By hand from the checkpoints; rollouts are drawn from the last weights, and a run that ended
     before its second evaluation goes on to the same policy."""
     config = config_of(tmp_path, averaged_updates=2, keep_checkpoints=10)
-
-    class Stop(Exception):
-        pass
-
-    def stop(status):
-        if status.phase == 'evaluate_after':
-            raise Stop
-
-    with pytest.raises(Stop):
-        train(config, ToySource(), load=load_toy, report=stop)
+    train_until_second_evaluation(config)
     source = ToySource()
     train(config, source, load=load_toy)
     kept = [

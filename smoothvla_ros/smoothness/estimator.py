@@ -109,7 +109,7 @@ class PolynomialFit:
 
     def derivatives_at(self, at_s: float) -> np.ndarray:
         """Return [4, N]: times the samples [N, n], the value and three derivatives at `at_s`."""
-        return _derivative_weights(self._order, at_s / self._scale, self._scale) @ self._fit
+        return derivative_weights(self._order, at_s / self._scale, self._scale) @ self._fit
 
 
 def fitted_motions(
@@ -121,7 +121,7 @@ def fitted_motions(
     """
     scale, powers = _powers(offsets_s, order)
     polynomial = _solved(powers, powers.T @ samples, order)
-    return [_derivative_weights(order, at / scale, scale) @ polynomial for at in at_s]
+    return [derivative_weights(order, at / scale, scale) @ polynomial for at in at_s]
 
 
 def _powers(offsets_s: np.ndarray, order: int) -> tuple[float, np.ndarray]:
@@ -140,11 +140,14 @@ def _solved(powers: np.ndarray, right: np.ndarray, order: int) -> np.ndarray:
         raise ValueError(f'times do not determine a polynomial of order {order}') from error
 
 
-def _derivative_weights(order: int, where: float, scale: float) -> np.ndarray:
-    """Return [4, order + 1]: times the coefficients, what the polynomial is at `where` (of 1)."""
+def derivative_weights(order: int, where: float | np.ndarray, scale: float) -> np.ndarray:
+    """Return [..., 4, order + 1]: times the coefficients, value and derivatives at `where` [...].
+
+    scale: s, the unit that the polynomial's time is in, as is `where`.
+    """
     factors, exponents = _differentiation(order)
-    weights: np.ndarray = factors * where**exponents / scale**_ORDERS
-    return weights
+    weights: np.ndarray = factors * np.asarray(where)[..., None, None] ** exponents
+    return weights / scale**_ORDERS
 
 
 @functools.cache

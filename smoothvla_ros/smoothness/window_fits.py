@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from smoothvla_ros.smoothness.estimator import DERIVATIVES
+from smoothvla_ros.smoothness.estimator import derivative_weights
 
 
 def window_motions(
@@ -46,14 +44,4 @@ def window_motions(
         coefficients = np.linalg.solve(normal, right)
     except np.linalg.LinAlgError as error:
         raise ValueError(f'times do not determine a polynomial of order {order}') from error
-    return _derivatives(order, at_s / scale, scale) @ coefficients
-
-
-def _derivatives(order: int, where: np.ndarray, scale: float) -> np.ndarray:
-    """Return [K, 4, order + 1]: times the coefficients, the derivatives at `where` [K]."""
-    weights = np.zeros((len(where), DERIVATIVES, order + 1))
-    for derivative in range(DERIVATIVES):
-        for power in range(derivative, order + 1):
-            factor = math.perm(power, derivative) / scale**derivative
-            weights[:, derivative, power] = factor * where ** (power - derivative)
-    return weights
+    return derivative_weights(order, at_s / scale, scale) @ coefficients

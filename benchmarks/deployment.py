@@ -269,7 +269,7 @@ def _through_the_guard(
             'episodes': len(names),
             'seed': SEED,
             'policy': policy,
-            'auto_arm': 'false',
+            'operator': 'false',
             'monitor': 'false',
             # A machine that is too slow then stretches time instead of losing images.
             'publish_clock': 'true',

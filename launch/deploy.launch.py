@@ -35,6 +35,7 @@ from smoothvla_ros.nodes.launch_arguments import (
 )
 from smoothvla_ros.nodes.launch_recorder import declare_recording, recorder
 from smoothvla_ros.nodes.launch_viewer import RVIZ, declare_viewer, viewer, wanted
+from smoothvla_ros.nodes.twin_operator import TwinOperatorConfig
 from smoothvla_ros.simulation.twin.config import TwinConfig
 from smoothvla_ros.smoothness import EstimatorSettings
 
@@ -56,6 +57,7 @@ TWIN = (
     'motions',
     'joint_rate_hz',
 )
+OPERATOR = ('scenes',)
 # Positions that are streamed to the twin hold for one of its steps.
 TWIN_PHYSICS_HZ = 500.0
 # Without joint_rate_hz: that of the twin's file, and of config/controllers.yaml.
@@ -76,7 +78,7 @@ def graph(context: LaunchContext) -> list[Node]:
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     beside = ours(arguments)
     if arguments['hardware'] == 'twin':
-        arm = [twin(arguments)]
+        arm = [twin(arguments), *operator(arguments)]
     else:
         arm = [*ros2_control(arguments), *cameras(arguments)]
     return [*recorder(arguments), *arm, *beside, *view(arguments)]
@@ -141,8 +143,6 @@ def guard_parameters(arguments: dict[str, str]) -> dict[str, Any]:
     """
     values = clock(arguments) | given(arguments, ('controller', 'auto_arm'))
     if arguments['hardware'] == 'twin':
-        # Nobody is beside it who could arm it, and nobody whom it could hurt.
-        values.setdefault('auto_arm', True)
         if arguments['controller'] == POSITION_CONTROLLER:
             values |= {'rate_hz': TWIN_PHYSICS_HZ, 'controller_rate_hz': TWIN_PHYSICS_HZ}
     else:
@@ -188,7 +188,25 @@ def twin(arguments: dict[str, str]) -> Node:
     """Return the node that stands for ros2_control, the arm and its cameras."""
     policy = arguments['policy'] or parameters_of('policy', arguments).get('policy')
     drawn = drawn_for([policy] if policy else [], 'twin', arguments)
-    return own_node(arguments, 'twin', 'twin', drawn | given(arguments, TWIN))
+    values = drawn | given(arguments, TWIN)
+    played = operated(arguments)
+    if played and played.scenes > check(TwinConfig, arguments, TWIN, 'twin').episodes:
+        values['episodes'] = played.scenes
+    return own_node(arguments, 'twin', 'twin', values)
+
+
+def operated(arguments: dict[str, str]) -> TwinOperatorConfig | None:
+    """Return what is played by itself; None where a person arms the guard."""
+    if arguments['operator'] == 'false':
+        return None
+    return check(TwinOperatorConfig, arguments, OPERATOR, 'operator')
+
+
+def operator(arguments: dict[str, str]) -> list[Node]:
+    """Return who stands beside the twin: nobody could be hurt by it."""
+    if operated(arguments) is None:
+        return []
+    return [own_node(arguments, 'twin_operator', 'operator', given(arguments, OPERATOR))]
 
 
 def cameras(arguments: dict[str, str]) -> list[Node]:
@@ -382,8 +400,14 @@ def generate_launch_description() -> LaunchDescription:
                 'auto_arm',
                 default_value='',
                 choices=['', 'true', 'false'],
-                description='Arm the guard without being asked (empty: only the twin)',
+                description='Mock: arm the guard without being asked (empty: false)',
             ),
+            switch(
+                'operator',
+                'true',
+                'Twin: whether the guard is armed for each scene and disarmed after its verdict',
+            ),
+            *declare_arguments(TwinOperatorConfig, OPERATOR, 'the file `config`'),
             switch('monitor', 'true', 'Whether to run the jerk monitor'),
             switch(
                 'monitor_commands', 'false', "Whether to measure the guard's commands beside it"

@@ -147,6 +147,7 @@ def test_bad_arguments_are_user_errors():
         ('deploy', {'task': '10'}, "task 10 of suite 'libero_object' is unknown; choose from 0"),
         ('deploy', {'task': 'milk'}, "task='milk' is not a valid int; give a whole number"),
         ('deploy', {'episodes': '0'}, 'twin: episodes=0 is too small'),
+        ('deploy', {'scenes': '0'}, 'operator: scenes=0 is too small'),
         ('deploy', {'publish_clock': 'perhaps'}, "publish_clock='perhaps' is not a valid bool"),
         ('deploy', {'joint_rate_hz': 'fast'}, "joint_rate_hz='fast' is not a valid float"),
         ('deploy', {'config': '/nowhere'}, 'config:=/nowhere: No such file or directory; give a'),
@@ -196,6 +197,28 @@ def test_speed_of_the_parameter_file_decides_whose_time_it_is(tmp_path):
             str(item['values']) for item in parameters(guard, tmp_path) if 'values' in item
         )
         assert (f"'use_sim_time': {simulated}") in words
+
+
+@pytest.mark.parametrize(
+    ('given', 'operators', 'episodes'),
+    [
+        ({}, 1, None),
+        ({'scenes': '20'}, 1, 20),
+        ({'scenes': '20', 'episodes': '30'}, 1, '30'),
+        ({'operator': 'false'}, 0, None),
+        ({'hardware': 'mock'}, 0, None),
+    ],
+)
+def test_the_twin_alone_has_an_operator_and_scenes_enough(given, operators, episodes, tmp_path):
+    """No arm that could hurt anybody is armed by a program; no scene is played twice."""
+    if 'hardware' in given:
+        pytest.importorskip('xacro', reason='it comes with ROS 2')
+    plan = make_plan(LAUNCH / 'deploy.launch.py', given)
+    assert sum(node.executable == 'twin_operator' for node in plan.nodes) == operators
+    for node in plan.nodes:
+        if node.name == 'twin':
+            (values,) = (item['values'] for item in parameters(node, tmp_path) if 'values' in item)
+            assert values['/twin']['ros__parameters'].get('episodes') == episodes
 
 
 @pytest.mark.parametrize(

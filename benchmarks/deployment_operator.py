@@ -32,11 +32,11 @@ def operate(
         node.autostart()
         for number, name in enumerate(names, start=1):
             deadline = time.monotonic() + PATIENCE_S
-            while len(node.operator.verdicts) < number:
+            while len(node.verdicts) < number or not node.at_rest:
                 if not alive() or time.monotonic() > deadline:
                     raise RuntimeError(f'waited in vain for the end of episode {number}')
                 executor.spin_once(timeout_sec=0.1)
-            verdict = list(node.operator.verdicts.values())[number - 1]
+            verdict = node.verdicts[number - 1]
             if verdict.reason:
                 node.get_logger().warning(f'{name}: {verdict.reason}')
             yield name, verdict.success

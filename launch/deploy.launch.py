@@ -190,7 +190,9 @@ def twin(arguments: dict[str, str]) -> Node:
     drawn = drawn_for([policy] if policy else [], 'twin', arguments)
     values = drawn | given(arguments, TWIN)
     played = operated(arguments)
-    if played and played.scenes > check(TwinConfig, arguments, TWIN, 'twin').episodes:
+    # As many different scenes as are played, unless it is said how many there are.
+    said = values | parameters_of('twin', arguments)
+    if played and played.scenes > TwinConfig.episodes and 'episodes' not in said:
         values['episodes'] = played.scenes
     return own_node(arguments, 'twin', 'twin', values)
 
@@ -400,7 +402,7 @@ def generate_launch_description() -> LaunchDescription:
                 'auto_arm',
                 default_value='',
                 choices=['', 'true', 'false'],
-                description='Mock: arm the guard without being asked (empty: false)',
+                description='Arm the guard without being asked; not a real arm (empty: false)',
             ),
             switch(
                 'operator',

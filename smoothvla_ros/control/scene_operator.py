@@ -27,10 +27,11 @@ class Wish(StrEnum):
 class Scene:
     """The scene that is played.
 
-    number: counts up.  stands: whether the arm was measured in it; before, it was somewhere else.
+    began_ns: the stamp of its first joint state, which no two scenes share.  stands: whether the
+    arm was measured in it; before, it was somewhere else.  finished: by success or by its time.
     """
 
-    number: int
+    began_ns: int
     stands: bool
     finished: bool
     success: bool
@@ -62,50 +63,59 @@ class Verdict:
 class SceneOperator:
     """Plays so many scenes, each from arming the guard to its verdict. Not thread-safe.
 
-    Between, a person may do what they like: a guard that was disarmed is left alone until the scene
-    is over, and an emergency stop until it was cleared.
+    A guard that a person disarms is left alone until the scene is over, an emergency stop until a
+    person has cleared it, and everything once the arm rests after the last scene. A scene in which
+    nobody was seen to arm the guard has no verdict.
     """
 
     def __init__(self, scenes: int) -> None:
         self._scenes = scenes
         self._armed: int | None = None
         self._left: int | None = None
+        self._retired = False
         self.verdicts: dict[int, Verdict] = {}
 
     @property
     def done(self) -> bool:
-        """Whether every scene has its verdict."""
+        """Whether so many scenes have their verdict."""
         return len(self.verdicts) >= self._scenes
 
-    def wish(self, scene: Scene, guard: Guard) -> Wish | None:
-        """Return what to ask for now; the same again until it was granted."""
-        self._judge(scene, guard)
-        if guard.phase is Phase.FAULTED and guard.reason.startswith(E_STOP):
+    def judge(self, scene: Scene, guard: Guard) -> Verdict | None:
+        """Return how the scene ended, or None while it is played."""
+        known = self.verdicts.get(scene.began_ns)
+        if known is not None or self.done:
+            return known
+        if guard.phase in (Phase.ARMED, Phase.RUNNING) and scene.stands:
+            # Whoever armed it.
+            self._armed = scene.began_ns
+        if self._armed == scene.began_ns:
+            if scene.finished:
+                self.verdicts[scene.began_ns] = Verdict(scene.success)
+            elif guard.phase is Phase.FAULTED:
+                self.verdicts[scene.began_ns] = Verdict(False, guard.reason)
+        return self.verdicts.get(scene.began_ns)
+
+    def wish(self, scene: Scene, guard: Guard, *, policy_lives: bool) -> Wish | None:
+        """Return what to ask for now; the same again until it was granted.
+
+        policy_lives: whether there is a policy to arm for; the time of a scene runs from then on.
+        """
+        over = self.judge(scene, guard) is not None or scene.finished
+        at_rest = guard.phase in (Phase.DISARMED, Phase.FAULTED)
+        self._retired |= self.done and at_rest
+        if self._retired or (guard.phase is Phase.FAULTED and guard.reason.startswith(E_STOP)):
             return None
-        if scene.number in self.verdicts:
-            return self._after(scene, guard)
-        return self._before(scene, guard)
+        return self._after(scene, guard) if over else self._before(scene, guard, policy_lives)
 
     def granted(self, wish: Wish, scene: Scene) -> None:
         """Note that what was wished for in a scene was done."""
         if wish in (Wish.ARM, Wish.CLEAR_FAULT):
-            self._armed = scene.number
+            self._armed = scene.began_ns
         if wish is Wish.NEXT_SCENE:
-            self._left = scene.number
+            self._left = scene.began_ns
 
-    def _judge(self, scene: Scene, guard: Guard) -> None:
-        if scene.number in self.verdicts or self.done:
-            return
-        if guard.phase in (Phase.ARMED, Phase.RUNNING) and scene.stands:
-            # Whoever armed it.
-            self._armed = scene.number
-        if scene.finished:
-            self.verdicts[scene.number] = Verdict(scene.success)
-        elif guard.phase is Phase.FAULTED and self._armed == scene.number:
-            self.verdicts[scene.number] = Verdict(False, guard.reason)
-
-    def _before(self, scene: Scene, guard: Guard) -> Wish | None:
-        if self.done or not scene.stands or self._armed == scene.number:
+    def _before(self, scene: Scene, guard: Guard, policy_lives: bool) -> Wish | None:
+        if not (scene.stands and policy_lives) or self._armed == scene.began_ns:
             return None
         # A fault of the scene before: nothing of it is left in this one.
         return {Phase.DISARMED: Wish.ARM, Phase.FAULTED: Wish.CLEAR_FAULT}.get(guard.phase)
@@ -113,6 +123,6 @@ class SceneOperator:
     def _after(self, scene: Scene, guard: Guard) -> Wish | None:
         if guard.phase in (Phase.ARMED, Phase.RUNNING):
             return Wish.DISARM
-        if guard.phase is Phase.STOPPING or self.done or self._left == scene.number:
+        if guard.phase is Phase.STOPPING or self._left == scene.began_ns:
             return None
         return Wish.NEXT_SCENE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -50,6 +51,8 @@ class Recorder(AutostartNode):
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__('recorder', **arguments)
+        # `stop` runs in the process's own thread, while the executor still hears what is said.
+        self._lock = threading.Lock()
         self._writer: BagWriter | None = None
 
     def configure(self) -> None:
@@ -71,31 +74,36 @@ class Recorder(AutostartNode):
         self._timer.cancel()
 
     def stop(self) -> None:
-        writer, self._writer = self._writer, None
+        with self._lock:
+            writer, self._writer = self._writer, None
+            if writer is not None:
+                writer.close()
         if writer is not None:
-            writer.close()
-            self.get_logger().info(
-                f'recorded {sum(writer.counts.values())} messages: {writer.path}'
-            )
+            count = sum(writer.counts.values())
+            self.get_logger().info(f'recorded {count} messages: {writer.path}')
 
     def _look(self) -> None:
+        with self._lock:
+            if self._writer is not None:
+                self._look_for_topics(self._writer)
+
+    def _look_for_topics(self, writer: BagWriter) -> None:
         for topic, types in self.get_topic_names_and_types():
             if topic in self._recorded or topic in _LEFT_OUT or topic in self._refused:
                 continue
             if not self.count_publishers(topic):
                 continue
             try:
-                self._record(topic, types)
+                self._record(writer, topic, types)
             except UserError as error:
                 self._refused.add(topic)
                 self._diagnostics.report(topic, WARNING, str(error))
 
-    def _record(self, topic: str, types: list[str]) -> None:
+    def _record(self, writer: BagWriter, topic: str, types: list[str]) -> None:
         if len(types) != 1:
             raise UserError(f'{topic} has {len(types)} types, {", ".join(types)}: not recorded')
         definition, digest = message_definition(types[0])
-        assert self._writer is not None
-        self._writer.add_topic(topic, types[0], definition, digest)
+        writer.add_topic(topic, types[0], definition, digest)
         self._recorded.add(topic)
         self.create_subscription(
             _message_class(types[0]),
@@ -108,8 +116,9 @@ class Recorder(AutostartNode):
         self._diagnostics.report('recording', OK, f'{self._path}: {known}')
 
     def _write(self, topic: str, content: bytes) -> None:
-        if self._writer is not None:
-            self._writer.write(topic, self.get_clock().now().nanoseconds, content)
+        with self._lock:
+            if self._writer is not None:
+                self._writer.write(topic, self.get_clock().now().nanoseconds, content)
 
     def _offered(self, topic: str) -> QoSProfile:
         """Return what all of a topic's publishers offer: the strictest that still matches."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from rclpy.node import Node
@@ -119,17 +120,17 @@ class TwinLink:
         self._diagnostics.report(self._robot, OK, f'{self._episode.episode_id}: "{said}"')
 
     def ended(self, success: bool, stamp_ns: int, samples: int) -> None:
-        self._episode = EpisodeState(
-            **{
-                **vars(self._episode),
-                'phase': Phase.FINISHED,
-                'last_stamp_ns': stamp_ns,
-                'samples': samples,
-                'success': success,
-            }
+        text = 'succeeded' if success else 'did not succeed in time'
+        self._end(Phase.FINISHED, success, stamp_ns, samples, text)
+
+    def cut_short(self, stamp_ns: int, samples: int) -> None:
+        self._end(Phase.ABORTED, False, stamp_ns, samples, 'was cut short by the next scene')
+
+    def _end(self, phase: Phase, success: bool, stamp_ns: int, samples: int, text: str) -> None:
+        self._episode = replace(
+            self._episode, phase=phase, last_stamp_ns=stamp_ns, samples=samples, success=success
         )
         self._announce(stamp_ns)
-        text = 'succeeded' if success else 'did not succeed in time'
         self._diagnostics.report(self._robot, OK, f'{self._episode.episode_id}: {text}')
         self._node.get_logger().info(f'{self._episode.episode_id}: {text}')
 

@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import sys
+import time
 from dataclasses import dataclass
 from typing import Any
 
 from rclpy.client import Client
-from rclpy.task import Future
+from rclpy.clock import Clock, ClockType
+from rclpy.timer import Timer
 from sensor_msgs.msg import JointState
+from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
 from smoothvla_ros import msg
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.control.motion_guard.phases import Phase
-from smoothvla_ros.control.scene_operator import Guard, Scene, SceneOperator, Wish
-from smoothvla_ros.nodes.diagnostics import OK, WARNING, Diagnostics
+from smoothvla_ros.control.scene_operator import Guard, Scene, SceneOperator, Verdict, Wish
+from smoothvla_ros.nodes.diagnostics import ERROR, OK, WARNING, Diagnostics
 from smoothvla_ros.nodes.drained_subscription import DrainedSubscription
 from smoothvla_ros.nodes.lifecycle import AutostartNode
 from smoothvla_ros.nodes.parameters import declare
 from smoothvla_ros.nodes.quality_of_service import SHARED_DEPTH, profiles, with_depth
 from smoothvla_ros.nodes.running import run_node
 from smoothvla_ros.nodes.stamps import to_nanoseconds
+from smoothvla_ros.nodes.trigger_calls import TriggerCalls
 from smoothvla_ros.srv import LabelEpisode
 
 LOOK_PERIOD_S = 0.1
 # Of the arm's own time: what was measured before the scene began must be gone from every queue.
 SETTLE_NS = 200_000_000
+# Of the wall's time.
+HEARTBEAT_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,7 @@ class TwinOperatorConfig:
     """What is played."""
 
     robot: str = setting('robot_0', "Namespace of the twin's robot")
-    scenes: int = setting(1, 'Scenes that are played one after another', minimum=1, maximum=100_000)
+    scenes: int = setting(1, 'Scenes that are played one after another', minimum=1, maximum=10_000)
 
     def __post_init__(self) -> None:
         validate(self, 'operator')
@@ -45,43 +51,51 @@ class TwinOperator(AutostartNode):
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__('operator', **arguments)
-        self._episode: msg.EpisodeState | None = None
-        self._guard: msg.GuardState | None = None
-        self._measured_ns = 0
-        self._asked: Future | None = None
-        self._unlabelled: msg.EpisodeLabel | None = None
-        self._asks: dict[Wish, Client] = {}
+        self._calls: TriggerCalls | None = None
         self._labels: Client | None = None
+        self._looks: Timer | None = None
 
     @property
-    def operator(self) -> SceneOperator:
-        """What was played and how it ended."""
-        return self._operator
+    def verdicts(self) -> list[Verdict]:
+        """How the scenes ended, in their order."""
+        return list(self._operator.verdicts.values())
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether the guard says that it commands nothing."""
+        guard = self._guard
+        return guard is not None and Phase(guard.phase) in (Phase.DISARMED, Phase.FAULTED)
 
     def configure(self) -> None:
         config = declare(self, TwinOperatorConfig)
         self._robot, self._scenes = config.robot, config.scenes
         self._operator = SceneOperator(config.scenes)
-        self._told = 0
+        self._episode: msg.EpisodeState | None = None
+        self._guard: msg.GuardState | None = None
+        self._unlabelled: msg.EpisodeLabel | None = None
+        self._labelled_ns = self._measured_ns = self._told = 0
+        self._heartbeat_s = -HEARTBEAT_TIMEOUT_S
         self._diagnostics = Diagnostics(self)
         quality = profiles('real_arm')
-        self.create_subscription(
-            msg.EpisodeState, f'{config.robot}/episode_state', self._on_episode, quality.state
-        )
-        self.create_subscription(
-            msg.GuardState, f'{config.robot}/motion_guard/state', self._on_guard, quality.status
-        )
-        self.create_subscription(
-            msg.EpisodeLabel,
-            f'{config.robot}/episode_label',
-            self._on_label,
-            with_depth(quality.state, SHARED_DEPTH),
-        )
+        for kind, topic, heard, profile in (
+            (msg.EpisodeState, 'episode_state', self._on_episode, quality.state),
+            (msg.GuardState, 'motion_guard/state', self._on_guard, quality.status),
+            (Header, 'heartbeat', self._on_heartbeat, quality.command),
+            (
+                msg.EpisodeLabel,
+                'episode_label',
+                self._on_label,
+                with_depth(quality.state, SHARED_DEPTH),
+            ),
+        ):
+            self.create_subscription(kind, f'{config.robot}/{topic}', heard, profile)
         newest = with_depth(quality.joint_states, 1)
         self._joints = DrainedSubscription(self, JointState, f'{config.robot}/joint_states', newest)
-        self._asks = {wish: self.create_client(Trigger, f'{config.robot}/{wish}') for wish in Wish}
+        self._calls = TriggerCalls(self, {wish: f'{config.robot}/{wish}' for wish in Wish})
         self._labels = self.create_client(LabelEpisode, f'{config.robot}/episodes/label')
-        self._looks = self.create_timer(LOOK_PERIOD_S, self._look, autostart=False)
+        # A system clock that is set back would stop a timer of its own kind.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._looks = self.create_timer(LOOK_PERIOD_S, self._look, clock=steady, autostart=False)
 
     def activate(self) -> None:
         self._looks.reset()
@@ -90,10 +104,13 @@ class TwinOperator(AutostartNode):
         self._looks.cancel()
 
     def stop(self) -> None:
-        for client in (*self._asks.values(), self._labels):
-            if client is not None:
-                self.destroy_client(client)
-        self._asks, self._labels = {}, None
+        if self._looks is not None:
+            self._looks.cancel()
+        if self._calls is not None:
+            self._calls.close()
+        if self._labels is not None:
+            self.destroy_client(self._labels)
+        self._calls = self._labels = self._looks = None
 
     def _on_episode(self, message: msg.EpisodeState) -> None:
         self._episode = message
@@ -101,54 +118,77 @@ class TwinOperator(AutostartNode):
     def _on_guard(self, message: msg.GuardState) -> None:
         self._guard = message
 
+    def _on_heartbeat(self, message: Header) -> None:
+        self._heartbeat_s = time.monotonic()
+
     def _on_label(self, message: msg.EpisodeLabel) -> None:
         self._unlabelled = None if message.outcome else message
-        if self._episode is not None:
-            self._label(self._episode.attempt)
 
     def _look(self) -> None:
         for joints in self._joints.take_all():
             self._measured_ns = to_nanoseconds(joints.header.stamp)
-        if self._episode is None or self._guard is None or self._asked is not None:
+        if self._episode is None or self._guard is None:
             return
+        now_s = time.monotonic()
         scene = self._scene(self._episode)
         guard = Guard(Phase(self._guard.phase), self._guard.reason)
-        wish = self._operator.wish(scene, guard)
+        lives = now_s - self._heartbeat_s < HEARTBEAT_TIMEOUT_S
+        wish = self._operator.wish(scene, guard, policy_lives=lives)
         self._tell()
-        self._label(scene.number)
-        # An episode that a person ended is theirs to label.
-        self._unlabelled = None
-        if wish is not None and self._asks[wish].service_is_ready():
-            self._asked = self._asks[wish].call_async(Trigger.Request())
-            self._asked.add_done_callback(lambda answer: self._on_answer(wish, scene, answer))
-
-    def _label(self, number: int) -> None:
-        """Say of an episode that is recorded what a person would say of it."""
-        verdict = self._operator.verdicts.get(number)
-        if self._unlabelled is not None and verdict is not None and self._labels is not None:
-            episode, self._unlabelled = self._unlabelled, None
-            request = LabelEpisode.Request(outcome=verdict.label, episode_id=episode.episode_id)
-            self._labels.call_async(request)
+        self._label(scene, guard)
+        if wish is not None and not self._calls.is_pending(now_s) and self._is_alone():
+            self._calls.send(wish, now_s, lambda answer: self._on_answer(wish, scene, answer))
 
     def _scene(self, episode: msg.EpisodeState) -> Scene:
+        began_ns = to_nanoseconds(episode.first_stamp)
         return Scene(
-            number=episode.attempt,
-            stands=self._measured_ns - to_nanoseconds(episode.first_stamp) > SETTLE_NS,
+            began_ns=began_ns,
+            stands=self._measured_ns - began_ns > SETTLE_NS,
             finished=episode.phase == msg.EpisodeState.PHASE_FINISHED,
             success=episode.success,
         )
 
-    def _on_answer(self, wish: Wish, scene: Scene, answer: Future) -> None:
-        self._asked = None
-        response = answer.result()
-        if response.success:
-            self._operator.granted(wish, scene)
-        else:
-            reason = f'{wish} is refused: {response.message}'
-            self._diagnostics.report(self._robot, WARNING, reason)
+    def _is_alone(self) -> bool:
+        """Whether there is one arm of this name: what is asked for here, every guard of it does."""
+        for topic in ('joint_states', 'motion_guard/state'):
+            count = self.count_publishers(f'{self._robot}/{topic}')
+            if count > 1:
+                text = (
+                    f'{count} publishers of {topic}: another arm of this name is in the network, '
+                    'nothing is asked for; end it, or give this launch a namespace'
+                )
+                self._diagnostics.report(self._robot, ERROR, text)
+                return False
+        return True
+
+    def _on_answer(self, wish: Wish, scene: Scene, response: Trigger.Response) -> None:
+        if not response.success:
+            self._diagnostics.report(self._robot, WARNING, f'{wish} is refused: {response.message}')
+            return
+        self._operator.granted(wish, scene)
+        # What it said before the answer may still say the opposite.
+        self._guard = None
+        self._diagnostics.report(self._robot, OK, f'{wish} is granted')
+
+    def _label(self, scene: Scene, guard: Guard) -> None:
+        """Say of the episode that was recorded in a scene what a person would say of it."""
+        episode, verdict = self._unlabelled, self._operator.judge(scene, guard)
+        if episode is None or self._labelled_ns == scene.began_ns:
+            return
+        if to_nanoseconds(episode.first_stamp) < scene.began_ns:
+            # Of another scene; or a person ended it, and it is theirs.
+            self._unlabelled = None
+        elif verdict is None:
+            if guard.phase is Phase.DISARMED:
+                self._unlabelled = None
+        elif self._labels.service_is_ready():
+            self._unlabelled, self._labelled_ns = None, scene.began_ns
+            self._labels.call_async(
+                LabelEpisode.Request(outcome=verdict.label, episode_id=episode.episode_id)
+            )
 
     def _tell(self) -> None:
-        verdicts = list(self._operator.verdicts.values())
+        verdicts = self.verdicts
         if len(verdicts) == self._told:
             return
         self._told = len(verdicts)

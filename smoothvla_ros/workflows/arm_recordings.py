@@ -7,7 +7,8 @@ What one episode is made of, and where in the bag it stands:
 * `action_chunk`: what those tokens ask the arm to do, and when they were sent;
 * `motion_guard/state`: which chunks the guard took;
 * `joint_states`: how the arm really moved;
-* `policy_in_use`: whose weights these were.
+* `policy_in_use`: whose weights these were;
+* `episode_state`: where the arm was the twin's, which scene it played.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.recordings import JOINT_STATE, Bag, joint_samples
 from smoothvla_ros.recordings.messages import MessageDecoder, rgb_image
-from smoothvla_ros.records import Trajectory
+from smoothvla_ros.records import EpisodeName, Trajectory
+from smoothvla_ros.simulation.splits import require_train
 from smoothvla_ros.workflows.executed_chunks import (
     ExecutedChunks,
     Incomplete,
@@ -41,6 +43,7 @@ STEP = 'smoothvla_ros/msg/RolloutStep'
 CHUNK = 'smoothvla_ros/msg/ActionChunk'
 GUARD = 'smoothvla_ros/msg/GuardState'
 IN_USE = 'smoothvla_ros/msg/PolicyUpdate'
+SCENE = 'smoothvla_ros/msg/EpisodeState'
 _NEEDED = (LABEL, STEP, CHUNK, GUARD, JOINT_STATE)
 # Joint samples before and after an episode, so that its ends lie between two of them.
 _MARGIN_NS = 200_000_000
@@ -83,8 +86,8 @@ def read_recordings(paths: Sequence[Path], sha256: str, arm: Arm) -> ArmRecordin
     """Return the labelled episodes of all recordings, in order of their names.
 
     sha256: `checkpoints.folder_sha256` of the weights that learn from them.
-    Raises UserError for a recording without what is needed, of other weights, or greedy: a rollout
-    without exploration teaches nothing.
+    Raises UserError for a recording without what is needed, of other weights, of the twin's
+    held-out scenes, or greedy: a rollout without exploration teaches nothing.
     """
     found = ArmRecordings()
     for path in paths:
@@ -103,6 +106,8 @@ def _require(bag: Bag, sha256: str) -> None:
                 'deploy.launch.py record:=true, and label its episodes'
             )
     decoder = MessageDecoder(bag)
+    for topic, _, content in bag.messages([t.name for t in bag.of_type(SCENE)]):
+        _require_train(bag, decoder.decode(topic, content))
     hashes = {
         decoder.decode(topic, content).sha256
         for topic, _, content in bag.messages([t.name for t in bag.of_type(IN_USE)])
@@ -114,6 +119,17 @@ def _require(bag: Bag, sha256: str) -> None:
             f'from it ({sha256[:12]}…); give the policy that was deployed, and record anew after '
             'each update'
         )
+
+
+def _require_train(bag: Bag, state: Any) -> None:
+    """Raise UserError for a scene of the twin that evaluation is to find new."""
+    if not state.suite:
+        return
+    _, _, init_state, scene_seed = state.episode_id.split('/')
+    try:
+        require_train(EpisodeName(state.suite, state.task, int(init_state), int(scene_seed)))
+    except UserError as error:
+        raise UserError(f'{bag.path}: {error}; deploy the twin with split:=train') from error
 
 
 def _read(bag: Bag, arm: Arm, found: ArmRecordings) -> None:

@@ -31,6 +31,7 @@ from smoothvla_ros.nodes.robot_names import PANDA_GRIPPER_JOINTS, PANDA_JOINTS
 from smoothvla_ros.nodes.stamps import to_stamp
 from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.folder import policy_folder
+from smoothvla_ros.simulation.splits import Split, episode_names
 from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.workflows.arm_recordings import read_recordings
@@ -246,6 +247,23 @@ def test_one_episode_of_an_instruction_is_compared_with_nothing(bag):
     found.rollouts = found.rollouts[:1]
     with pytest.raises(UserError, match='no instruction has two labelled episodes'):
         ArmRolloutSource(found, 0)
+
+
+def test_held_out_scenes_of_the_twin_are_refused(ros, tmp_path):
+    """What evaluation is to find new must not be learnt from, here as little as in training."""
+    world = ArmWorld(tmp_path / 'bag', temperature=0.5)
+    scenes = world.driver.create_publisher(
+        msg.EpisodeState, 'robot_0/episode_state', profiles('real_arm').state
+    )
+    (name,) = episode_names('libero_object', 0, Split.HELD_OUT, 1, seed=0)
+    identity = f'{name.suite}/{name.task}/{name.init_state}/{name.scene_seed}'
+    scenes.publish(msg.EpisodeState(episode_id=identity, suite=name.suite, task=name.task))
+    world._until(lambda: '/robot_0/episode_state' in world.recorder._recorded)
+    world.play(0.8, 0.02)
+    assert world.label('success').success
+    world.close()
+    with pytest.raises(UserError, match=r'held out.*deploy the twin with split:=train'):
+        read_recordings([tmp_path / 'bag'], SHA256, Arm.panda())
 
 
 def test_a_greedy_recording_is_refused(ros, tmp_path):

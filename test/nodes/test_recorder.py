@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import numpy as np
@@ -71,6 +72,37 @@ def test_everything_that_is_said_is_recorded(ros, tmp_path):
         ((samples,),) = joint_samples(bag.messages(['/joint_states']))
         np.testing.assert_array_equal(samples.stamps_ns, np.arange(SAMPLES) * 10**9)
         np.testing.assert_array_equal(samples.positions[:, 0], 0.1 * np.arange(SAMPLES))
+
+
+def test_a_message_on_its_way_is_whole_when_the_recording_ends(ros, tmp_path):
+    """The index must not be written in the middle of a message: it would count one too few."""
+    node = recorder(tmp_path / 'bag')
+    begun, goes_on, closed = threading.Event(), threading.Event(), threading.Event()
+
+    class SlowWriter:
+        path, counts = tmp_path, {}
+
+        def write(self, topic, received_ns, content):
+            begun.set()
+            assert goes_on.wait(PATIENCE_S)
+            assert not closed.is_set()
+
+        def close(self):
+            closed.set()
+
+    node._writer = SlowWriter()
+    writes = threading.Thread(target=node._write, args=('/task', b''))
+    ends = threading.Thread(target=node.stop)
+    writes.start()
+    assert begun.wait(PATIENCE_S)
+    ends.start()
+    assert not closed.wait(0.3)
+    goes_on.set()
+    for thread in (writes, ends):
+        thread.join()
+    assert closed.is_set()
+    node._write('/task', b'')
+    node.destroy_node()
 
 
 def test_an_earlier_recording_is_never_written_over(ros, tmp_path):

@@ -24,8 +24,11 @@ from smoothvla_ros.nodes.quality_of_service import profiles
 from smoothvla_ros.nodes.robot_names import PANDA_GRIPPER_JOINTS, PANDA_JOINTS
 from smoothvla_ros.nodes.stamps import to_nanoseconds
 from smoothvla_ros.nodes.twin import Twin
+from smoothvla_ros.simulation.splits import Split, episode_names
 from smoothvla_ros.simulation.twin import runner as runner_module
 from smoothvla_ros.simulation.twin.arm_twin import TwinState
+from smoothvla_ros.simulation.twin.episode_log import EpisodeLog
+from smoothvla_ros.simulation.twin.runner import RunnerSettings, TwinRunner
 
 
 class RecordingArm:
@@ -260,3 +263,23 @@ def test_unknown_task_ends_the_node_in_one_line(world):
     """Before a scene is built."""
     with pytest.raises(UserError, match="task 99 of suite 'libero_spatial' is unknown"):
         world(task=99)
+
+
+def test_a_scene_that_a_reset_came_into_has_no_verdict(monkeypatch):
+    """It is cut short, before the next one begins: nobody knows whether it would have succeeded."""
+    monkeypatch.setattr(runner_module, 'TwinCameras', NoCameras)
+    said = []
+
+    class Outlet:
+        def __getattr__(self, name):
+            return lambda *values: said.append(name)
+
+    names = episode_names('libero_object', 0, Split.HELD_OUT, 2, seed=0)
+    settings = RunnerSettings(1.0, False, 250.0, 20.0, 0.0)
+    runner = TwinRunner(RecordingArm(None), names, settings, Outlet(), EpisodeLog(None), 0)
+    thread = threading.Thread(target=runner.run)
+    thread.start()
+    assert runner.reset().wait(20.0)
+    runner.stop()
+    thread.join()
+    assert [word for word in said if word != 'state'] == ['began', 'cut_short', 'began']

@@ -10,6 +10,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 from smoothvla_ros.srv import LabelEpisode
+from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
 from smoothvla_ros import msg
@@ -17,7 +18,7 @@ from smoothvla_ros.control.motion_guard.phases import Phase
 from smoothvla_ros.control.scene_operator import Wish
 from smoothvla_ros.nodes.quality_of_service import SHARED_DEPTH, profiles, with_depth
 from smoothvla_ros.nodes.stamps import to_stamp
-from smoothvla_ros.nodes.twin_operator import SETTLE_NS, TwinOperator
+from smoothvla_ros.nodes.twin_operator import HEARTBEAT_TIMEOUT_S, SETTLE_NS, TwinOperator
 
 BEGINS = {Wish.ARM: Phase.ARMED, Wish.DISARM: Phase.DISARMED, Wish.CLEAR_FAULT: Phase.ARMED}
 
@@ -34,12 +35,17 @@ class World:
         self.guard = node.create_publisher(msg.GuardState, 'motion_guard/state', quality.status)
         self.episode = node.create_publisher(msg.EpisodeState, 'episode_state', quality.state)
         self.joints = node.create_publisher(JointState, 'joint_states', quality.joint_states)
+        self.heartbeat = node.create_publisher(Header, 'heartbeat', quality.command)
+        self.policy_lives = True
         self.label = node.create_publisher(
             msg.EpisodeLabel, 'episode_label', with_depth(quality.state, SHARED_DEPTH)
         )
         self.asked: list[Wish] = []
         self.labelled: list[tuple[str, str]] = []
         self.refusals: list[str] = []
+        self.said: msg.GuardState | None = None
+        # Says what it is once, and not again and again.
+        self.silent = False
         self.number = 0
         for wish in Wish:
             node.create_service(Trigger, str(wish), lambda _, r, wish=wish: self._grant(wish, r))
@@ -48,7 +54,7 @@ class World:
         for each in (node, self.operator):
             self.executor.add_node(each)
         self.operator.autostart()
-        publishers = (self.guard, self.episode, self.joints, self.label)
+        publishers = (self.guard, self.episode, self.joints, self.label, self.heartbeat)
         self.until(lambda: all(p.get_subscription_count() for p in publishers))
 
     def _grant(self, wish, response):
@@ -58,7 +64,7 @@ class World:
             self.refusals.pop(0)
         elif wish is Wish.NEXT_SCENE:
             self.begin()
-        else:
+        elif not self.silent:
             self.guard_is(BEGINS[wish])
         return response
 
@@ -82,14 +88,33 @@ class World:
         message.header.stamp = to_stamp(self.first_ns + after_ns)
         self.joints.publish(message)
 
+    def ended(self, episode_id, outcome='', after_ns=SETTLE_NS):
+        message = msg.EpisodeLabel(episode_id=episode_id, outcome=outcome)
+        message.first_stamp = to_stamp(self.first_ns + after_ns)
+        self.label.publish(message)
+
+    def armed(self):
+        self.guard_is(Phase.DISARMED)
+        self.begin()
+        self.stand()
+        self.until(lambda: self.asked == [Wish.ARM])
+
     def guard_is(self, phase, reason=''):
-        self.guard.publish(msg.GuardState(phase=int(phase), reason=reason))
+        self.said = msg.GuardState(phase=int(phase), reason=reason)
+        self.guard.publish(self.said)
 
     def until(self, condition, timeout_s=20.0):
         deadline = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < deadline, f'waited in vain; asked so far: {self.asked}'
-            self.executor.spin_once(timeout_sec=0.05)
+            self.spin()
+
+    def spin(self):
+        if self.said is not None and not self.silent:
+            self.guard.publish(self.said)
+        if self.policy_lives:
+            self.heartbeat.publish(Header())
+        self.executor.spin_once(timeout_sec=0.05)
 
     def close(self):
         self.executor.shutdown()
@@ -121,14 +146,10 @@ def test_two_scenes_from_arming_to_the_last_verdict(world):
         play.until(lambda: play.asked[-1:] == [Wish.ARM])
         play.guard_is(Phase.RUNNING)
         play.scene(msg.EpisodeState.PHASE_FINISHED, success=number == 1)
-        play.until(lambda number=number: len(play.operator.operator.verdicts) == number)
         play.until(lambda: Wish.DISARM in play.asked[-2:])
-    play.until(lambda: play.operator.operator.done)
+    play.until(lambda: play.operator.at_rest and len(play.operator.verdicts) == 2)
     assert play.asked == [Wish.ARM, Wish.DISARM, Wish.NEXT_SCENE, Wish.ARM, Wish.DISARM]
-    assert [verdict.success for verdict in play.operator.operator.verdicts.values()] == [
-        True,
-        False,
-    ]
+    assert [verdict.success for verdict in play.operator.verdicts] == [True, False]
 
 
 def test_joints_of_the_scene_before_arm_nothing_and_a_refusal_is_asked_again(world):
@@ -137,10 +158,10 @@ def test_joints_of_the_scene_before_arm_nothing_and_a_refusal_is_asked_again(wor
     play.guard_is(Phase.DISARMED)
     play.begin()
     play.stand(after_ns=-1)
-    for _ in range(5):
-        play.executor.spin_once(timeout_sec=0.05)
-    play.refusals = ['the arm moves']
     play.until(lambda: play.operator._measured_ns)
+    for _ in range(20):
+        play.spin()
+    play.refusals = ['the arm moves']
     assert not play.asked
     play.stand()
     play.until(lambda: len(play.asked) == 2)
@@ -148,39 +169,117 @@ def test_joints_of_the_scene_before_arm_nothing_and_a_refusal_is_asked_again(wor
     assert not play.refusals
 
 
-def test_recorded_episodes_are_labelled_by_their_verdict(world):
-    """Success by LIBERO's verdict, a fault as nothing to learn from; a person's own is theirs."""
-    play = world(scenes=3)
+def test_without_a_policy_nothing_is_armed(world):
+    """A scene's time must not run while weights are loaded; the sentinel is its heartbeat."""
+    play = world()
+    play.until(lambda: play.operator._heartbeat_s > 0.0)
+    play.policy_lives = False
+    play.operator._heartbeat_s = -HEARTBEAT_TIMEOUT_S
     play.guard_is(Phase.DISARMED)
     play.begin()
     play.stand()
+    play.until(lambda: play.operator._measured_ns and play.operator._guard)
+    for _ in range(20):
+        play.spin()
+    assert not play.asked
+    play.policy_lives = True
     play.until(lambda: play.asked == [Wish.ARM])
-    # A person disarms in the middle of the scene and arms again.
+
+
+def test_a_second_arm_of_the_same_name_is_not_armed(world):
+    """Its guard would hear the same service, and it may be a real one."""
+    play = world()
+    other = play.node.create_publisher(msg.GuardState, 'motion_guard/state', 10)
+    play.until(lambda: play.operator.count_publishers('robot_0/motion_guard/state') == 2)
     play.guard_is(Phase.DISARMED)
-    play.label.publish(msg.EpisodeLabel(episode_id='by hand'))
+    play.begin()
+    play.stand()
+    play.until(lambda: play.operator._measured_ns and play.operator._guard)
+    for _ in range(20):
+        play.spin()
+    assert not play.asked
+    play.node.destroy_publisher(other)
+    play.until(lambda: play.asked == [Wish.ARM])
+
+
+def test_what_the_guard_said_before_its_answer_is_not_believed(world):
+    """The fault that was just cleared would end the new scene; the next state is awaited."""
+    play = world(scenes=2)
+    play.silent = True
+    play.guard_is(Phase.FAULTED, 'no joint states')
+    play.begin()
+    play.stand()
+    play.until(lambda: play.asked == [Wish.CLEAR_FAULT])
+    for _ in range(20):
+        play.spin()
+    assert not play.operator.verdicts
+    play.guard_is(Phase.RUNNING)
+    play.until(lambda: play.operator._guard is not None)
+    assert not play.operator.verdicts
+
+
+def test_recorded_episodes_are_labelled_by_their_verdict(world):
+    """Success by LIBERO's verdict, a fault as nothing to learn from; a person's own is theirs."""
+    play = world(scenes=3)
+    play.armed()
+    # A person disarms in the middle of the scene and arms again.
+    play.until(lambda: play.operator._guard is not None)
+    play.guard_is(Phase.DISARMED)
+    play.ended('by hand')
     play.until(lambda: play.operator._unlabelled is not None)
     play.until(lambda: play.operator._unlabelled is None)
     play.guard_is(Phase.RUNNING)
     play.scene(msg.EpisodeState.PHASE_FINISHED, success=True)
     play.until(lambda: Wish.DISARM in play.asked)
-    play.label.publish(msg.EpisodeLabel(episode_id='first'))
-    play.until(lambda: play.number == 2 and play.labelled)
+    play.ended('first')
+    play.until(lambda: play.labelled)
+    play.until(lambda: play.number == 2)
+    play.ended('of the scene before', after_ns=-1)
     play.stand()
     play.until(lambda: play.asked[-1] is Wish.ARM)
     play.guard_is(Phase.FAULTED, 'no joint states')
-    play.label.publish(msg.EpisodeLabel(episode_id='second'))
+    play.ended('second')
     play.until(lambda: len(play.labelled) == 2)
     assert play.labelled == [('first', 'success'), ('second', 'discard')]
 
 
-def test_what_is_labelled_already_is_left_alone(world):
-    """Also what latched from before; the sentinel is an episode that has no label."""
-    play = world()
-    play.guard_is(Phase.DISARMED)
-    play.begin()
+def test_one_episode_a_scene_is_labelled_and_none_that_has_a_label(world):
+    """What a person plays afterwards in the same scene is not what LIBERO judged."""
+    play = world(scenes=2)
+    play.armed()
+    play.guard_is(Phase.RUNNING)
     play.scene(msg.EpisodeState.PHASE_FINISHED, success=True)
-    play.until(lambda: play.operator.operator.done)
-    play.label.publish(msg.EpisodeLabel(episode_id='old', outcome='failure'))
-    play.label.publish(msg.EpisodeLabel(episode_id='new'))
+    play.until(lambda: Wish.DISARM in play.asked)
+    play.ended('theirs', 'failure')
+    play.ended('ours')
     play.until(lambda: play.labelled)
-    assert play.labelled == [('new', 'success')]
+    play.ended('afterwards')
+    play.until(lambda: play.number == 2)
+    play.stand()
+    play.until(lambda: play.asked[-1] is Wish.ARM)
+    play.guard_is(Phase.RUNNING)
+    play.scene(msg.EpisodeState.PHASE_FINISHED)
+    play.until(lambda: play.asked[-1] is Wish.DISARM)
+    play.ended('the next')
+    play.until(lambda: len(play.labelled) == 2)
+    assert play.labelled == [('ours', 'success'), ('the next', 'failure')]
+
+
+def test_the_node_can_be_configured_anew_and_shut_down_while_it_works(world):
+    """Nothing of before is left: the scene that was over is not counted again."""
+    play = world()
+    play.armed()
+    play.guard_is(Phase.RUNNING)
+    play.scene(msg.EpisodeState.PHASE_FINISHED, success=True)
+    play.until(lambda: play.operator.at_rest and play.operator.verdicts)
+    for transition in ('deactivate', 'cleanup', 'configure', 'activate'):
+        getattr(play.operator, f'trigger_{transition}')()
+    assert not play.operator.verdicts
+    play.until(lambda: play.number == 2)
+    assert not play.operator.verdicts
+    play.stand()
+    play.until(lambda: play.asked[-1] is Wish.ARM)
+    play.operator.trigger_shutdown()
+    play.until(lambda: not play.guard.get_subscription_count() or play.operator._looks is None)
+    for _ in range(20):
+        play.spin()

@@ -56,6 +56,9 @@ class Outlet(Protocol):
     def ended(self, success: bool, stamp_ns: int, samples: int) -> None:
         """It ended with the joint state of this stamp, `samples` after the first, both counted."""
 
+    def cut_short(self, stamp_ns: int, samples: int) -> None:
+        """Another one takes its place; the joint state of this stamp was its last."""
+
     def refused(self, reason: str) -> None:
         """A command was not taken."""
 
@@ -85,6 +88,8 @@ class TwinRunner:
         self._wanted: deque[tuple[EpisodeName | None, threading.Event]] = deque()
         self._stopping = False
         self._number = 0
+        self._running = False
+        self._samples = self._stamp_ns = 0
         self._substeps = 0
         self._skipped_images = 0
         self._pacer = Pacer(1.0, 1.0, 0.0)
@@ -155,8 +160,7 @@ class TwinRunner:
     def _begin(self, name: EpisodeName) -> None:
         twin = self._twin
         twin.reset(name)
-        if self._number:
-            self._finish(success=False)
+        self._cut_short()
         self._cameras.prepare(twin.environment)
         with self._changed:
             self._commands.clear()
@@ -253,6 +257,14 @@ class TwinRunner:
         self._log.end(success)
         if self._samples:
             self._outlet.ended(success, self._stamp_ns, self._samples)
+
+    def _cut_short(self) -> None:
+        """End what a reset came into: nobody can say whether it would have succeeded."""
+        if not self._running:
+            return
+        self._running = False
+        self._log.end(False)
+        self._outlet.cut_short(self._stamp_ns, self._samples)
 
     def _stamp(self) -> int:
         return self._start_ns + self._substeps * self._period_ns

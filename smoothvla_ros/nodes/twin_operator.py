@@ -127,7 +127,9 @@ class TwinOperator(AutostartNode):
     def _look(self) -> None:
         for joints in self._joints.take_all():
             self._measured_ns = to_nanoseconds(joints.header.stamp)
-        if self._episode is None or self._guard is None:
+        # `stop` may run meanwhile, in the process's own thread.
+        calls, labels = self._calls, self._labels
+        if self._episode is None or self._guard is None or calls is None or labels is None:
             return
         now_s = time.monotonic()
         scene = self._scene(self._episode)
@@ -135,9 +137,9 @@ class TwinOperator(AutostartNode):
         lives = now_s - self._heartbeat_s < HEARTBEAT_TIMEOUT_S
         wish = self._operator.wish(scene, guard, policy_lives=lives)
         self._tell()
-        self._label(scene, guard)
-        if wish is not None and not self._calls.is_pending(now_s) and self._is_alone():
-            self._calls.send(wish, now_s, lambda answer: self._on_answer(wish, scene, answer))
+        self._label(labels, scene, guard)
+        if wish is not None and not calls.is_pending(now_s) and self._is_alone():
+            calls.send(wish, now_s, lambda answer: self._on_answer(wish, scene, answer))
 
     def _scene(self, episode: msg.EpisodeState) -> Scene:
         began_ns = to_nanoseconds(episode.first_stamp)
@@ -170,7 +172,7 @@ class TwinOperator(AutostartNode):
         self._guard = None
         self._diagnostics.report(self._robot, OK, f'{wish} is granted')
 
-    def _label(self, scene: Scene, guard: Guard) -> None:
+    def _label(self, labels: Client, scene: Scene, guard: Guard) -> None:
         """Say of the episode that was recorded in a scene what a person would say of it."""
         episode, verdict = self._unlabelled, self._operator.judge(scene, guard)
         if episode is None or self._labelled_ns == scene.began_ns:
@@ -181,9 +183,9 @@ class TwinOperator(AutostartNode):
         elif verdict is None:
             if guard.phase is Phase.DISARMED:
                 self._unlabelled = None
-        elif self._labels.service_is_ready():
+        elif labels.service_is_ready():
             self._unlabelled, self._labelled_ns = None, scene.began_ns
-            self._labels.call_async(
+            labels.call_async(
                 LabelEpisode.Request(outcome=verdict.label, episode_id=episode.episode_id)
             )
 

@@ -58,6 +58,7 @@ TWIN = (
     'joint_rate_hz',
 )
 OPERATOR = ('scenes',)
+NO_HAND = 'none'
 # Positions that are streamed to the twin hold for one of its steps.
 TWIN_PHYSICS_HZ = 500.0
 # Without joint_rate_hz: that of the twin's file, and of config/controllers.yaml.
@@ -114,7 +115,7 @@ def ours(arguments: dict[str, str]) -> list[Node]:
         # What a recording is learnt from (docs/recording.md).
         policy['record_rollouts'] = True
     guard = guard_parameters(arguments)
-    if arguments['hardware'] == 'real' and arguments['hand']:
+    if arguments['hardware'] == 'real' and arguments['hand'] not in ('', NO_HAND):
         # The hand is not of ros2_control: its driver has an action, and a topic for the fingers.
         hand = arguments['hand']
         policy['gripper_states'] = f'{hand}/joint_states'
@@ -430,8 +431,8 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 'hand',
                 default_value='franka_gripper',
-                description="Real: node of the hand's driver, in the namespace of the robot "
-                '(empty: a gripper as in the file `config`)',
+                description="Real: node of the hand's driver, in the namespace of the robot; "
+                f'{NO_HAND}: a gripper as in the file `config`',
             ),
             DeclareLaunchArgument(
                 'description',

@@ -12,14 +12,19 @@ from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
 from smoothvla_ros.nodes.jerk_monitor_config import JerkMonitorConfig
-from smoothvla_ros.nodes.launch_arguments import check, declare_arguments, given
+from smoothvla_ros.nodes.launch_arguments import (
+    check,
+    declare_arguments,
+    given,
+    parameters_of,
+)
 from smoothvla_ros.nodes.launch_recorder import declare_recording, recorder
 from smoothvla_ros.nodes.launch_viewer import declare_viewer, viewer
 
 SHARE = Path(__file__).resolve().parents[1]
 CONFIG = SHARE / 'config'
 # Of the viewer too.
-ONE_ARM = ('robots', 'robot', 'urdf')
+ONE_ARM = ('robots', 'robot', 'urdf', 'joint_states')
 MONITOR = (
     *ONE_ARM,
     'limits',
@@ -36,6 +41,9 @@ MONITOR = (
 def graph(context: LaunchContext) -> list[Node]:
     """Return the nodes, with the arguments that were given on top of the parameter file."""
     arguments = context.launch_configurations
+    if 'robots' not in parameters_of('jerk_monitor', arguments):
+        # Beside an arm of somebody's there is one more often than two.
+        arguments['robots'] = arguments['robots'] or '1'
     check(JerkMonitorConfig, arguments, MONITOR, 'jerk_monitor')
     real_arm = {'graph': 'real_arm'} | given(arguments, MONITOR)
     monitor = Node(

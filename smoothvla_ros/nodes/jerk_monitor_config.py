@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.control.motion_guard.robot import COMFORT, LIMIT_SETS
 from smoothvla_ros.nodes.quality_of_service import GRAPHS
+from smoothvla_ros.nodes.robot_names import require_one_robot
 from smoothvla_ros.smoothness import EstimatorSettings
 
 NONE = 'none'
@@ -23,8 +24,8 @@ class JerkMonitorConfig(EstimatorSettings):
     urdf: str = setting('', "URDF of the arm; empty takes the robot file's")
     joint_states: str = setting(
         MEASURED,
-        "Topic with the joints, in the robot's namespace; the guard's is "
-        'motion_guard/commanded_joint_states',
+        "Topic with the joints, in the robot's namespace, or with a / before it, of one robot, as "
+        "it is; the guard's is motion_guard/commanded_joint_states",
     )
     jerk: str = setting('jerk', "Topic of what is measured, in the robot's namespace")
     limits: str = setting(
@@ -61,4 +62,5 @@ class JerkMonitorConfig(EstimatorSettings):
     def __post_init__(self) -> None:
         # First, or the estimator would call every setting its own.
         validate(self, 'jerk_monitor node')
+        require_one_robot('jerk_monitor node', self.joint_states, self.robots)
         super().__post_init__()

@@ -28,6 +28,7 @@ from smoothvla_ros.nodes.quality_of_service import (
     Profiles,
     with_depth,
 )
+from smoothvla_ros.nodes.robot_names import robot_topic
 from smoothvla_ros.nodes.stamps import to_nanoseconds, to_stamp
 from smoothvla_ros.smoothness import (
     AlarmLevel,
@@ -121,7 +122,7 @@ class MonitoredRobot:
         )
         self._joint_states = JointStateStream(
             node,
-            f'{name}/{config.joint_states}',
+            robot_topic(name, config.joint_states),
             with_depth(quality.joint_states, DRAINED_DEPTH),
             robot.joints,
             config.joint_states,

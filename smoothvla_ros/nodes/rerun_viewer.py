@@ -8,10 +8,11 @@ from typing import Any
 
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.nodes.guard_config import read_robot
+from smoothvla_ros.nodes.jerk_monitor_config import MEASURED
 from smoothvla_ros.nodes.lifecycle import AutostartNode
 from smoothvla_ros.nodes.parameters import declare
 from smoothvla_ros.nodes.quality_of_service import GRAPHS, profiles
-from smoothvla_ros.nodes.robot_names import robot_names
+from smoothvla_ros.nodes.robot_names import require_one_robot, robot_names
 from smoothvla_ros.nodes.running import run_node
 from smoothvla_ros.viewer.installed import rerun_program
 
@@ -25,6 +26,11 @@ class RerunViewerConfig:
     cameras: tuple[str, ...] = setting(('agentview', 'wrist'), 'Cameras that are shown')
     robot: str = setting('panda', 'Arm: a name in config/robots, or a file')
     urdf: str = setting('', "URDF of the arm; empty takes the robot file's")
+    joint_states: str = setting(
+        MEASURED,
+        "Topic with the joints, in the robot's namespace, or with a / before it, of one robot, as "
+        'it is',
+    )
     port: int = setting(9090, 'Port of the page, on loopback only', minimum=0, maximum=65535)
     data_port: int = setting(9876, 'Port of its data, on loopback only', minimum=0, maximum=65535)
     memory_mb: int = setting(
@@ -39,6 +45,7 @@ class RerunViewerConfig:
     def __post_init__(self) -> None:
         """Raise UserError for a value out of range."""
         validate(self, 'rerun_viewer')
+        require_one_robot('rerun_viewer', self.joint_states, self.robots)
 
 
 class RerunViewer(AutostartNode):
@@ -76,6 +83,7 @@ class RerunViewer(AutostartNode):
                 quality,
                 config.draw_hz,
                 config.image_hz,
+                config.joint_states,
             )
             for name in names
         ]

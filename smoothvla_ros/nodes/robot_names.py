@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from smoothvla_ros.errors import UserError
+
 PANDA_JOINTS = tuple(f'panda_joint{number}' for number in range(1, 8))
 PANDA_GRIPPER_JOINTS = ('panda_finger_joint1', 'panda_finger_joint2')
 # LIBERO, and with it every policy trained on it, counts the second finger negative; the robot
@@ -13,3 +15,17 @@ PANDA_BASE_FRAME = 'panda_link0'
 def robot_names(count: int) -> tuple[str, ...]:
     """Return the namespaces of `count` robots: robot_0, robot_1, …"""
     return tuple(f'robot_{index}' for index in range(count))
+
+
+def robot_topic(robot: str, topic: str) -> str:
+    """Return a topic in the robot's namespace; one that begins with / is taken as it is."""
+    return topic if topic.startswith('/') else f'{robot}/{topic}'
+
+
+def require_one_robot(node: str, joint_states: str, robots: int) -> None:
+    """Raise UserError where several robots would be read from one and the same topic."""
+    if joint_states.startswith('/') and robots != 1:
+        raise UserError(
+            f'{node}: joint_states={joint_states} is the topic of one robot, but robots={robots}; '
+            'set robots to 1, or leave the / out for robot_0/…, robot_1/…'
+        )

@@ -14,6 +14,7 @@ from smoothvla_ros.nodes.drained_subscription import DrainedSubscription
 from smoothvla_ros.nodes.image_conversion import to_image_array
 from smoothvla_ros.nodes.messages import from_episode_state
 from smoothvla_ros.nodes.quality_of_service import DRAINED_DEPTH, SHARED_DEPTH, Profiles, with_depth
+from smoothvla_ros.nodes.robot_names import robot_topic
 from smoothvla_ros.nodes.stamps import to_nanoseconds
 from smoothvla_ros.viewer.robot_scene import ALARM, OK, STALE, WARNING, Reading, RobotScene
 
@@ -39,6 +40,7 @@ class ViewedRobot:
         quality: Profiles,
         draw_hz: float,
         image_hz: float,
+        joint_states: str,
     ) -> None:
         """joints: of the arm, in its order.  draw_hz, image_hz: most pictures a second."""
         self._node = node
@@ -53,8 +55,11 @@ class ViewedRobot:
             return DrainedSubscription(node, message_type, f'{name}/{topic}', profile)
 
         self._states = queue(msg.EpisodeState, 'episode_state', quality.state)
-        self._joint_states = queue(
-            JointState, 'joint_states', with_depth(quality.joint_states, DRAINED_DEPTH)
+        self._joint_states = DrainedSubscription(
+            node,
+            JointState,
+            robot_topic(name, joint_states),
+            with_depth(quality.joint_states, DRAINED_DEPTH),
         )
         self._jerk = queue(msg.JerkState, 'jerk', with_depth(quality.result, SHARED_DEPTH))
         self._commanded = queue(

@@ -36,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--topic', help='JointState topic, where a bag has more than one')
     parser.add_argument(
-        '--robot', help='panda, or a file like config/robots/panda.yaml: the tool and the limits'
+        '--robot',
+        help='panda, fr3 (with --urdf), or a file like config/robots/panda.yaml: tool and limits',
     )
     parser.add_argument(
         '--limits',

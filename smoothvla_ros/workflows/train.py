@@ -286,7 +286,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs='+',
         metavar='BAG',
-        help='train again from a recorded run, with its settings, instead of from simulation',
+        help='train again from a recorded run, given the same settings, instead of from simulation',
     )
     parser.add_argument(
         '--arm-recording',

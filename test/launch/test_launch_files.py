@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.nodes.launch_runner import command
 from smoothvla_ros.nodes.launch_runner.command import find_launch_file, parse_values
 from smoothvla_ros.nodes.launch_runner.node_command import node_command
 from smoothvla_ros.nodes.launch_runner.plan import PlannedNode, declared_arguments, make_plan
@@ -147,6 +148,11 @@ def test_bad_arguments_are_user_errors():
         ('deploy', {'task': '10'}, "task 10 of suite 'libero_object' is unknown; choose from 0"),
         ('deploy', {'task': 'milk'}, "task='milk' is not a valid int; give a whole number"),
         ('deploy', {'episodes': '0'}, 'twin: episodes=0 is too small'),
+        (
+            'monitor',
+            {'joint_states': '/joint_states', 'robots': '2'},
+            'joint_states=/joint_states is the topic of one robot, but robots=2',
+        ),
         ('deploy', {'scenes': '0'}, 'operator: scenes=0 is too small'),
         ('deploy', {'publish_clock': 'perhaps'}, "publish_clock='perhaps' is not a valid bool"),
         ('deploy', {'joint_rate_hz': 'fast'}, "joint_rate_hz='fast' is not a valid float"),
@@ -291,10 +297,11 @@ def test_positions_are_not_streamed_to_a_faster_controller(hardware):
         make_plan(LAUNCH / 'deploy.launch.py', given)
 
 
-def test_a_gripper_of_ones_own_is_left_to_the_parameter_file(monkeypatch, tmp_path):
-    """Without `hand` nothing overrides the file `config`, so a robot of one's own needs no code."""
+@pytest.mark.parametrize('hand', ['none', ''])
+def test_a_gripper_of_ones_own_is_left_to_the_parameter_file(hand, monkeypatch, tmp_path):
+    """Without a hand nothing overrides the file `config`, so a robot of one's own needs no code."""
     monkeypatch.setitem(sys.modules, 'xacro', SimpleNamespace(process_file=_processed))
-    given = {'hardware': 'real', 'robot_ip': '1.2.3.4', 'hand': ''}
+    given = {'hardware': 'real', 'robot_ip': '1.2.3.4', 'hand': hand}
     plan = make_plan(LAUNCH / 'deploy.launch.py', given)
     (guard,) = [node for node in plan.nodes if node.executable == 'motion_guard']
     (policy,) = [node for node in plan.nodes if node.executable == 'policy']
@@ -310,3 +317,34 @@ def test_a_real_arm_is_never_armed_by_itself():
     """Whoever stands beside it calls the service."""
     with pytest.raises(UserError, match='auto_arm=true is for simulated arms'):
         make_plan(LAUNCH / 'deploy.launch.py', {'hardware': 'real', 'auto_arm': 'true'})
+
+
+def test_beside_an_arm_of_ones_own_there_is_one_robot(tmp_path):
+    """The file is training's, with two; monitor and viewer agree on where its joints are."""
+    for given, robots in (({}, '1'), ({'robots': '3'}, '3')):
+        plan = make_plan(LAUNCH / 'monitor.launch.py', {'viewer': 'rerun'} | given)
+        assert len(plan.nodes) == 2
+        for node in plan.nodes:
+            words = ' '.join(str(item.get('values')) for item in parameters(node, tmp_path))
+            assert f"'robots': '{robots}'" in words
+    plan = make_plan(
+        LAUNCH / 'monitor.launch.py', {'viewer': 'rerun', 'joint_states': '/joint_states'}
+    )
+    for node in plan.nodes:
+        words = ' '.join(str(item.get('values')) for item in parameters(node, tmp_path))
+        assert "'joint_states': '/joint_states'" in words
+
+
+def test_another_terminal_is_told_where_to_listen(monkeypatch, capsys):
+    """Without a domain given, a launch takes one of its own, and nobody else would hear it."""
+    for name in (command.DOMAIN, command.DISCOVERY):
+        monkeypatch.delenv(name, raising=False)
+    with command._environment():
+        domain = os.environ[command.DOMAIN]
+    assert f'export ROS_DOMAIN_ID={domain} ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST' in (
+        capsys.readouterr().out
+    )
+    monkeypatch.setenv(command.DOMAIN, '7')
+    with command._environment():
+        assert os.environ[command.DOMAIN] == '7'
+    assert not capsys.readouterr().out

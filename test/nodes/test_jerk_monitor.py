@@ -48,13 +48,11 @@ def wait_until(condition) -> None:
 class Stage:
     """A monitor, an arm's publisher, and what the monitor says of it."""
 
-    def __init__(self, **values):
+    def __init__(self, topic='robot_0/joint_states', **values):
         quality = profiles('real_arm')
         self.speaker = Node('speaker')
         self.said, self.heard = [], []
-        self.joints = self.speaker.create_publisher(
-            JointState, 'robot_0/joint_states', quality.joint_states
-        )
+        self.joints = self.speaker.create_publisher(JointState, topic, quality.joint_states)
         self.chunks = self.speaker.create_publisher(
             msg.ActionChunk, 'robot_0/action_chunk', quality.command
         )
@@ -339,3 +337,16 @@ def test_joint_states_without_positions_are_named_and_do_no_harm(ros):
             stage.joints.publish(message)
         wait_until(lambda: stage.node._robots[0].samples == 1)
         wait_until(lambda: stage.says('5 positions for 7 names'))
+
+
+def test_a_topic_outside_of_the_robots_namespace_is_heard(ros):
+    """Most arms publish /joint_states; of several robots it would be the joints of all."""
+    stage = Stage('/joint_states', joint_states='/joint_states')
+    with stage.playing():
+        stage.play(0, 100)
+        wait_until(lambda: stage.heard)
+    assert stage.heard[0].robot == 'robot_0'
+    node = monitor(joint_states='/joint_states', robots=2)
+    with pytest.raises(UserError, match='is the topic of one robot, but robots=2; set robots to 1'):
+        node.autostart()
+    node.destroy_node()

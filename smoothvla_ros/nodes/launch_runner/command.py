@@ -100,6 +100,11 @@ def _environment() -> Iterator[None]:
         return
     with free_domain() as domain:
         os.environ[DOMAIN] = str(domain)
+        print(
+            f'[launch] in another terminal: export {DOMAIN}={domain} '
+            f'{DISCOVERY}={os.environ[DISCOVERY]}',
+            flush=True,
+        )
         try:
             yield
         finally:

@@ -79,7 +79,7 @@ def _joint_index(message: JointState, names: Sequence[str]) -> list[int]:
     if missing:
         raise UserError(
             f'joint_states has no joint {missing[0]!r}, only {", ".join(message.name)}; '
-            'set the parameters arm_joints and gripper_joints, or gripper_states where the '
+            'set the parameters robot and gripper_joints, or gripper_states where the '
             'gripper has a topic of its own'
         )
     if len(message.position) != len(message.name):

@@ -19,6 +19,7 @@ from smoothvla_ros.control.observation_slot import PendingObservation
 from smoothvla_ros.control.policy_desk import Decide, PolicyDesk, Refuse, Repeat, Work
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.diagnostics import ERROR, OK, WARNING, Diagnostics
+from smoothvla_ros.nodes.guard_config import read_robot
 from smoothvla_ros.nodes.heartbeat import Heartbeat
 from smoothvla_ros.nodes.lifecycle import AutostartNode
 from smoothvla_ros.nodes.messages import to_rollout_step
@@ -29,7 +30,6 @@ from smoothvla_ros.nodes.quality_of_service import GRAPHS, Graph, profiles
 from smoothvla_ros.nodes.robot_names import (
     LIBERO_FINGER_SIGNS,
     PANDA_GRIPPER_JOINTS,
-    PANDA_JOINTS,
     robot_names,
 )
 from smoothvla_ros.nodes.running import run_node
@@ -48,7 +48,8 @@ class PolicyConfig:
     graph: str = setting('lock_step', 'Graph that the node runs in', choices=GRAPHS)
     robots: int = setting(2, 'Robots that are served', minimum=1, maximum=64)
     cameras: tuple[str, ...] = setting(('agentview', 'wrist'), 'Cameras of an observation')
-    arm_joints: tuple[str, ...] = setting(PANDA_JOINTS, "The arm's joints in joint_states")
+    robot: str = setting('panda', 'Arm: a name in config/robots, or a file')
+    urdf: str = setting('', "URDF of the arm; empty takes the robot file's")
     gripper_joints: tuple[str, ...] = setting(
         PANDA_GRIPPER_JOINTS, "The gripper's joints in joint_states"
     )
@@ -147,9 +148,13 @@ class PolicyNode(AutostartNode):
         self.drains_topics = config.graph == Graph.REAL_ARM
         quality = profiles(config.graph)
         self._diagnostics = Diagnostics(self)
-        self._weights = PolicyWeights(config.device, config.cameras)
+        robot = read_robot(config)
+        self._joints = robot.joints
+        self._weights = PolicyWeights(config.device, config.cameras, robot.arm())
         self._robots = {
-            name: PolicyRobot(self, name, config, quality, self._changed, self._diagnostics)
+            name: PolicyRobot(
+                self, name, config, robot.joints, quality, self._changed, self._diagnostics
+            )
             for name in robot_names(config.robots)
         }
         slots = {name: robot.slot for name, robot in self._robots.items()}
@@ -305,7 +310,7 @@ class PolicyNode(AutostartNode):
             answer.log_probs,
             temperature,
         )
-        self._rollout_steps.publish(to_rollout_step(decision, self._config.arm_joints))
+        self._rollout_steps.publish(to_rollout_step(decision, self._joints))
 
     def _refuse(self, name: str, pending: PendingObservation, reason: str) -> None:
         self._diagnostics.report(name, WARNING, f'{pending.question.episode_id}: {reason}')

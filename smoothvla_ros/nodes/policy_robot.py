@@ -38,8 +38,6 @@ class RobotConfig(Protocol):
     @property
     def cameras(self) -> tuple[str, ...]: ...
     @property
-    def arm_joints(self) -> tuple[str, ...]: ...
-    @property
     def gripper_joints(self) -> tuple[str, ...]: ...
     @property
     def gripper_states(self) -> str: ...
@@ -78,11 +76,14 @@ class PolicyRobot:
         node: Node,
         name: str,
         config: RobotConfig,
+        joints: tuple[str, ...],
         quality: Profiles,
         changed: threading.Condition,
         diagnostics: Diagnostics,
     ) -> None:
+        """joints: of the arm, in the order in which a policy gets them."""
         self._live: LiveObservationSlot | None = None
+        self._joints = joints
         self._node = node
         self._name = name
         self._diagnostics = diagnostics
@@ -154,7 +155,7 @@ class PolicyRobot:
         joints = pending.parts[JOINTS]
         positions, velocities, gripper = joint_values(
             joints,
-            self._config.arm_joints,
+            self._joints,
             self._config.gripper_joints,
             pending.parts.get(GRIPPER),
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.policies.folder import policy_folder
 from smoothvla_ros.policies.loading import load_policy
 from smoothvla_ros.policies.policy import Policy
@@ -17,9 +18,13 @@ from smoothvla_ros.training.checkpoints import folder_sha256
 class PolicyWeights:
     """The loaded policy with its version, and what was announced since. Not thread-safe."""
 
-    def __init__(self, device: str, cameras: Sequence[str]) -> None:
-        """cameras: what the node subscribes to; a policy that needs another is refused."""
+    def __init__(self, device: str, cameras: Sequence[str], arm: Arm) -> None:
+        """cameras: what the node subscribes to; a policy that needs another is refused.
+
+        arm: whose tool a policy is told of.
+        """
         self._device = device
+        self._arm = arm
         self._cameras = tuple(cameras)
         self._policy: Policy | None = None
         self._announced: tuple[int, str, str] | None = None
@@ -54,7 +59,7 @@ class PolicyWeights:
 
     def load_initial(self, path_or_name: str) -> None:
         """Load the weights that the node starts with, as version 0."""
-        policy = load_policy(path_or_name, self._device)
+        policy = load_policy(path_or_name, self._device, self._arm)
         folder = policy_folder(path_or_name)
         self._use(policy, 0, str(folder), folder_sha256(folder))
 
@@ -72,7 +77,7 @@ class PolicyWeights:
                 f'{path} has sha256 {found[:12]}…, announced was {sha256[:12]}…; '
                 'the files changed since or are damaged'
             )
-        self._use(load_policy(path, self._device), version, path, sha256)
+        self._use(load_policy(path, self._device, self._arm), version, path, sha256)
 
     def check_images(self, observation: Observation) -> None:
         """Raise UserError for a simulated image that shows less than the policy was made for."""

@@ -6,7 +6,6 @@ import argparse
 import dataclasses
 import json
 import math
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +13,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-import smoothvla_ros
 from smoothvla_ros.atomic_files import write_file
-from smoothvla_ros.control.motion_guard.robot import LIMIT_SETS, VENDOR, RobotDescription
+from smoothvla_ros.control.motion_guard.robot import LIMIT_SETS, VENDOR
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.bags.analysis import Progress, analyse
 from smoothvla_ros.evaluation.bags.comparison import compare
@@ -24,6 +22,7 @@ from smoothvla_ros.evaluation.bags.page import page
 from smoothvla_ros.evaluation.bags.settings import AnalysisSettings, Robot
 from smoothvla_ros.evaluation.bags.table import comparison_lines, lines
 from smoothvla_ros.kinematics import Arm
+from smoothvla_ros.workflows.robot_files import described_robot
 
 REPORT = Path('jerk_report.html')
 
@@ -117,9 +116,7 @@ def _robot(arguments: argparse.Namespace) -> Robot:
     if arguments.robot is not None:
         if arguments.tool is not None or arguments.base is not None:
             raise UserError('--tool and --base are named by the file of --robot; leave them out')
-        described = RobotDescription.from_file(
-            robot_file(arguments.robot), str(arguments.urdf or '')
-        )
+        described = described_robot(arguments.robot, str(arguments.urdf or ''))
         jerk = described.limits(arguments.limits).jerk.tolist()
         return Robot(
             described.arm(),
@@ -140,25 +137,6 @@ def _names(text: str) -> tuple[str, ...]:
     if not all(names):
         raise UserError(f'--joints {text!r} has an empty name; give names as a,b,c')
     return names
-
-
-def robot_file(name: str) -> Path:
-    """Return the file of a robot: a path, or the name of one that comes with the package.
-
-    Raises UserError where there is none.
-    """
-    if Path(name).is_file():
-        return Path(name)
-    package = Path(smoothvla_ros.__file__).resolve().parents[1]
-    installed = Path(sys.prefix, 'share', 'smoothvla_ros')
-    folders = [root / 'config' / 'robots' for root in (package, installed)]
-    for folder in folders:
-        if (folder / f'{name}.yaml').is_file():
-            return folder / f'{name}.yaml'
-    known = sorted({file.stem for folder in folders for file in folder.glob('*.yaml')})
-    raise UserError(
-        f'--robot {name}: no such file, and the robots that come along are {", ".join(known)}'
-    )
 
 
 @contextmanager

@@ -127,7 +127,7 @@ def train_from_arm(config: TrainConfig, paths: Sequence[Path], arm: Arm) -> dict
         kl_coefficient=0.0,
         course_coefficient=0.0,
     )
-    learner = GrpoLearner(load_policy(config.policy, config.device), settings, None)
+    learner = GrpoLearner(load_policy(config.policy, config.device, arm), settings, None)
     trainer = GrpoTrainer(
         settings,
         range(len(source.instructions)),

@@ -13,6 +13,7 @@ import torch
 
 from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.configuration import load, to_mapping
+from smoothvla_ros.control.motion_guard.robot import RobotDescription
 from smoothvla_ros.errors import UserError, disk_errors
 from smoothvla_ros.folder_lock import FolderLock
 from smoothvla_ros.kinematics.arm import Arm
@@ -28,8 +29,10 @@ from smoothvla_ros.training.sft.lerobot_dataset import LeRobotNames
 from smoothvla_ros.training.sft.metrics_log import MetricsLog
 from smoothvla_ros.training.sft.read_demonstrations import read_episodes
 from smoothvla_ros.training.sft.trainer import SFTTrainer, set_body_statistics
+from smoothvla_ros.workflows.robot_files import described_robot
 
 _SETTINGS = 'sft.json'
+_PANDA = 'panda'
 
 # What may differ when a training goes on: how long, and how the work is done.
 _FREE = ('steps', 'minutes', 'checkpoint_minutes', 'threads')
@@ -47,6 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--out', type=Path, required=True, help='folder for policy, state and log')
     parser.add_argument('--init', help='continue from these weights (a folder, or "default")')
+    parser.add_argument(
+        '--robot',
+        help="arm of the demonstrations, if not LIBERO's Panda: fr3 (with --urdf), or a file",
+    )
+    parser.add_argument('--urdf', default='', help="its URDF, in place of the file's")
     parser.add_argument('--config', type=Path, help='YAML file of the settings below')
     for owner in (SFTConfig, LeRobotNames):
         for field in dataclasses.fields(owner):
@@ -62,8 +70,11 @@ def run(arguments: argparse.Namespace) -> int:
     values = {name: value for name, value in vars(arguments).items() if value is not None}
     config = load(SFTConfig, arguments.config, _of(SFTConfig, values))
     names = load(LeRobotNames, None, _of(LeRobotNames, values))
+    robot = described_robot(arguments.robot, arguments.urdf) if arguments.robot else None
     with disk_errors(f'--out {arguments.out}'), FolderLock(arguments.out, '--out '):
-        policy = train_sft(arguments.data, arguments.out, config, arguments.init, names)
+        policy = train_sft(
+            arguments.data, arguments.out, config, arguments.init, names, robot=robot
+        )
     print(f'policy: {policy}')
     return 0
 
@@ -75,17 +86,19 @@ def train_sft(
     init: str | None = None,
     lerobot_names: LeRobotNames | None = None,
     model_config: SmallVLAConfig | None = None,
+    robot: RobotDescription | None = None,
 ) -> Path:
     """Train a policy on `data` and return its folder, ``out/policy``.
 
     A state found in `out` is continued. init: weights to start from; words that the new
-    demonstrations bring are added to their vocabulary. Raises UserError for bad data or folders,
+    demonstrations bring are added to their vocabulary. robot: the arm of the demonstrations; None
+    is LIBERO's Panda. Raises UserError for bad data or folders,
     and for a state of other settings or demonstrations.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
     _check_writable(out)
-    arm = Arm.panda()
+    arm = robot.arm() if robot is not None else Arm.panda()
     start = SmallVLAPolicy.load(policy_folder(init), arm=arm) if init is not None else None
     shape = start.module.config if start is not None else model_config or SmallVLAConfig()
     frames = FrameSet(
@@ -104,6 +117,7 @@ def train_sft(
     if saved is not None and saved.record['words'] != list(vocabulary.words):
         raise UserError(f'{state} was trained on other instructions; choose another --out')
     settings = {**to_mapping(config), 'demonstrations': frames.episodes, 'images': len(frames)}
+    settings['robot'] = robot.name if robot is not None else _PANDA
     if saved is not None:
         _check_same(out / _SETTINGS, settings)
     trainer = SFTTrainer(model, vocabulary, frames, config, state)
@@ -139,7 +153,7 @@ def _of(owner: type, values: dict[str, object]) -> dict[str, object]:
 def _check_same(path: Path, settings: dict[str, Any]) -> None:
     """Raise UserError if a training that is to go on was begun with other settings."""
     try:
-        found = dict(json.loads(path.read_text()))
+        found = {'robot': _PANDA} | dict(json.loads(path.read_text()))
     except (OSError, ValueError, TypeError) as error:
         raise UserError(f'{path} cannot be read ({error}); choose another --out') from error
     for name, value in settings.items():

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from smoothvla_ros.configuration import load, to_mapping
-from smoothvla_ros.control.motion_guard.robot import RobotDescription
 from smoothvla_ros.errors import UserError, disk_errors
 from smoothvla_ros.evaluation.archive import TABLE, TRAJECTORIES, EpisodeArchive
 from smoothvla_ros.evaluation.comparison_table import print_comparison
@@ -42,7 +41,6 @@ from smoothvla_ros.training.rollouts import RolloutSource
 from smoothvla_ros.training.run_folder import RunFolder, check_folder
 from smoothvla_ros.training.schedule import Schedule
 from smoothvla_ros.training.trainer_checkpoint import save_trainer
-from smoothvla_ros.workflows.analyze import robot_file
 from smoothvla_ros.workflows.arm_training import print_update, train_from_arm
 from smoothvla_ros.workflows.evaluation.episodes import evaluate
 from smoothvla_ros.workflows.learner_processes import (
@@ -53,6 +51,7 @@ from smoothvla_ros.workflows.learner_processes import (
     start_learner,
 )
 from smoothvla_ros.workflows.recorded_rollouts import RecordedRolloutSource
+from smoothvla_ros.workflows.robot_files import described_robot
 from smoothvla_ros.workflows.rollout_choice import add_rollout_arguments, open_rollouts
 from smoothvla_ros.workflows.train_progress import ProgressBar
 
@@ -300,6 +299,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default='panda',
         help='arm of --arm-recording: a name in config/robots, or a file',
     )
+    parser.add_argument('--urdf', default='', help="its URDF, in place of the file's")
     add_rollout_arguments(parser)
     parser.add_argument('--config', type=Path, help='YAML file of the settings below')
     for field in dataclasses.fields(TrainConfig):
@@ -324,7 +324,7 @@ def run(arguments: argparse.Namespace) -> int:
     }
     config = load(TrainConfig, arguments.config, given)
     if arguments.arm_recording:
-        arm = RobotDescription.from_file(robot_file(arguments.robot)).arm()
+        arm = described_robot(arguments.robot, arguments.urdf).arm()
         print_update(train_from_arm(config, arguments.arm_recording, arm), config)
         return 0
     group = LearnerGroup.launched(config.device)

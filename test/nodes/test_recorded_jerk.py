@@ -11,7 +11,6 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 
 from smoothvla_ros import msg
-from smoothvla_ros.control.motion_guard.robot import RobotDescription
 from smoothvla_ros.evaluation.bags.analysis import Robot, analyse
 from smoothvla_ros.evaluation.bags.settings import AnalysisSettings
 from smoothvla_ros.nodes.executors import spinning
@@ -21,7 +20,7 @@ from smoothvla_ros.nodes.recorder import Recorder
 from smoothvla_ros.nodes.stamps import to_stamp
 from smoothvla_ros.recordings import Bag
 from smoothvla_ros.recordings.messages import MessageDecoder
-from smoothvla_ros.workflows.analyze import robot_file
+from smoothvla_ros.workflows.robot_files import described_robot
 
 PATIENCE_S = 150.0
 REST = np.array([0.0, -0.3, 0.1, -2.0, 0.0, 2.0, 0.7])
@@ -86,7 +85,7 @@ def test_an_episodes_jerk_is_that_of_its_recording(ros, tmp_path):
         said = [decoder.decode(t, content) for t, _, content in bag.messages(['/robot_0/jerk'])]
     (final,) = [message for message in said if message.episode_finished]
     assert final.missing == 0
-    robot = Robot(RobotDescription.from_file(robot_file('panda')).arm())
+    robot = Robot(described_robot('panda').arm())
     found = analyse(tmp_path / 'bag', AnalysisSettings(), robot).as_json()
     assert found['rate_hz'] == final.rate_hz
     offline = found['tool']['translation'], found['tool']['rotation']

@@ -1,5 +1,6 @@
 """`smoothvla sft` from files to a policy that loads, and on from there."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from smoothvla_ros.folder_lock import FolderLock
 from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.small_vla.policy import SmallVLAPolicy
 from smoothvla_ros.training.sft.config import SFTConfig
+from smoothvla_ros.workflows.robot_files import described_robot
 from smoothvla_ros.workflows.sft import train_sft
 
 
@@ -94,3 +96,19 @@ def test_a_second_process_is_kept_out(tmp_path, monkeypatch, capsys):
     with FolderLock(tmp_path / 'out', ''):
         assert main(['sft', '--out', 'out', '--data', '.', '--steps', '1']) == 2
     assert 'in use' in capsys.readouterr().err
+
+
+def test_another_arm_has_a_proprioception_of_its_own(tmp_path: Path):
+    """What the policy is told of the tool follows from the arm; and it is not taken for a Panda."""
+    data = write_demonstrations(tmp_path / 'two', range(2))
+    config = SFTConfig(steps=1, batch_size=4, threads=1, held_out_share=0.0)
+    panda = described_robot('panda')
+    longer = dataclasses.replace(panda, name='longer', tool_offset=(0.0, 0.0, 0.5))
+    found = []
+    for name, robot in (('none', None), ('panda', panda), ('longer', longer)):
+        folder = train_sft([data], tmp_path / name, config, model_config=tiny_shape(), robot=robot)
+        found.append(load_policy(folder).module.body_mean.numpy())
+    assert np.array_equal(found[0], found[1])
+    assert not np.allclose(found[0][:3], found[2][:3], atol=0.1)
+    with pytest.raises(UserError, match='holds a training with robot=panda, not longer'):
+        train_sft([data], tmp_path / 'none', config, model_config=tiny_shape(), robot=longer)

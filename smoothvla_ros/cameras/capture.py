@@ -114,6 +114,9 @@ class Capture:
     def _take(self, image: np.ndarray, stamp_ns: int, period_ns: int) -> None:
         paced = self._source is not None and self._source.paced
         with self._lock:
+            if self._stamps and stamp_ns < self._stamps[-1]:
+                # The clock was set back: until it had caught up, every frame would seem too early.
+                self._stamps.clear()
             # Some devices ignore the rate that they are asked for.
             if paced and self._stamps and stamp_ns - self._stamps[-1] < _EARLY * period_ns:
                 return

@@ -76,9 +76,10 @@ class Camera(AutostartNode):
         self._infos.publish(info)
 
     def _report(self) -> None:
-        if self._capture is None:
+        capture = self._capture
+        if capture is None:
             return
-        status = self._capture.status()
+        status = capture.status()
         values = {
             'rate_hz': f'{status.rate_hz:.1f}',
             'age_s': f'{status.age_s:.3f}',

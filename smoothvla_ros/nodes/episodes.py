@@ -21,7 +21,6 @@ class Episodes(AutostartNode):
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__('episodes', **arguments)
-        self._service = None
 
     def configure(self) -> None:
         self._name = self.get_namespace().rpartition('/')[2] or 'robot'
@@ -32,12 +31,7 @@ class Episodes(AutostartNode):
         self.create_subscription(
             msg.GuardState, 'motion_guard/state', self._on_guard, quality.status
         )
-        self._service = self.create_service(LabelEpisode, '~/label', self._on_label)
-
-    def stop(self) -> None:
-        service, self._service = self._service, None
-        if service is not None:
-            self.destroy_service(service)
+        self.create_service(LabelEpisode, '~/label', self._on_label)
 
     def _on_guard(self, message: msg.GuardState) -> None:
         ended = self._keeper.guard_is(Phase(message.phase), to_nanoseconds(message.header.stamp))

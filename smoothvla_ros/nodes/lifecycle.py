@@ -6,12 +6,16 @@ import traceback
 from typing import Any
 
 from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.client import Client
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.publisher import Publisher
+from rclpy.service import Service
 from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
 from smoothvla_ros.errors import UserError
+
+Entity = Publisher | Subscription | Timer | Service | Client
 
 
 class AutostartNode(LifecycleNode):
@@ -33,7 +37,7 @@ class AutostartNode(LifecycleNode):
             ParameterDescriptor(description='Configure and activate without being asked'),
         )
         self._error: UserError | None = None
-        self._own: set[Publisher | Subscription | Timer] = set()
+        self._own: set[Entity] = set()
 
     def autostart(self) -> None:
         """Configure and activate, if the parameter says so; raise UserError if that fails."""
@@ -53,7 +57,10 @@ class AutostartNode(LifecycleNode):
         """Stop working, before this returns."""
 
     def stop(self) -> None:
-        """Release everything, whatever the state; may be called more than once."""
+        """End what works, whatever the state; may be called more than once.
+
+        Topics and services stay: a callback may be using them in the executor's thread.
+        """
 
     def destroy_node(self) -> None:
         # Before the topics go: a thread of the node may be using them.
@@ -62,7 +69,11 @@ class AutostartNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._own = set(self._entities())
-        return self._transition(self.configure)
+        result = self._transition(self.configure)
+        if result != TransitionCallbackReturn.SUCCESS:
+            # Or what it made until then would be the node's own from now on.
+            self._clean_up()
+        return result
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         return self._transition(self._clean_up)
@@ -86,12 +97,21 @@ class AutostartNode(LifecycleNode):
             Publisher: self.destroy_publisher,
             Subscription: self.destroy_subscription,
             Timer: self.destroy_timer,
+            Service: self.destroy_service,
+            Client: self.destroy_client,
         }
         for entity in [entity for entity in self._entities() if entity not in self._own]:
-            destroy[type(entity)](entity)
+            kind = next(kind for kind in destroy if isinstance(entity, kind))
+            destroy[kind](entity)
 
-    def _entities(self) -> list[Publisher | Subscription | Timer]:
-        return [*self.publishers, *self.subscriptions, *self.timers]
+    def _entities(self) -> list[Entity]:
+        return [
+            *self.publishers,
+            *self.subscriptions,
+            *self.timers,
+            *self.services,
+            *self.clients,
+        ]
 
     def _transition(self, work: Any) -> TransitionCallbackReturn:
         """Do the work of a transition; rclpy itself would swallow the reason of a failure."""

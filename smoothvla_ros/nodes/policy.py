@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -38,6 +39,7 @@ from smoothvla_ros.policies.seeds import chunk_seed
 from smoothvla_ros.records import Observation
 
 STOP_TIMEOUT_S = 2.0
+INFERENCE = 'inference'
 REPORT_PERIOD_S = 1.0
 
 
@@ -139,7 +141,8 @@ class PolicyNode(AutostartNode):
         self._changed = threading.Condition()
         self._robots: dict[str, PolicyRobot] = {}
         self._thread: threading.Thread | None = None
-        self._stopping = False
+        # Of the present thread: one that outlives its activation must never serve the next.
+        self._ended = threading.Event()
         self._heartbeat: Heartbeat | None = None
 
     def configure(self) -> None:
@@ -177,12 +180,19 @@ class PolicyNode(AutostartNode):
             self._expect_chunks()
 
     def activate(self) -> None:
-        self._stopping = False
+        if self._thread is not None and self._thread.is_alive():
+            raise UserError(
+                'policy node: the inference of before is still busy with its weights or an '
+                'observation; activate again when it has ended'
+            )
+        self._ended = ended = threading.Event()
         epoch = time.time_ns()
         for robot in self._robots.values():
             robot.begin_epoch(epoch)
         # A daemon: importing and loading a model can outlast every patience with a node that stops.
-        self._thread = threading.Thread(target=self._serve, name='inference', daemon=True)
+        self._thread = threading.Thread(
+            target=self._serve, args=(ended,), name=INFERENCE, daemon=True
+        )
         self._thread.start()
         if self._heartbeat is not None:
             self._heartbeat.start()
@@ -194,11 +204,10 @@ class PolicyNode(AutostartNode):
         if self._heartbeat is not None:
             self._heartbeat.stop()
         with self._changed:
-            self._stopping = True
+            self._ended.set()
             self._changed.notify_all()
         if self._thread is not None:
             self._thread.join(STOP_TIMEOUT_S)
-            self._thread = None
 
     def _report(self) -> None:
         for robot in self._robots.values():
@@ -209,34 +218,39 @@ class PolicyNode(AutostartNode):
             self._weights.announce(message.version, message.path, message.sha256)
             self._changed.notify_all()
 
-    def _serve(self) -> None:
+    def _serve(self, ended: threading.Event) -> None:
         """Load, repeat, refuse or infer, whatever comes next, until the node stops."""
         while True:
             with self._changed:
-                self._changed.wait_for(self._has_work)
-                if self._stopping:
+                self._changed.wait_for(lambda: ended.is_set() or self._has_work())
+                if ended.is_set():
                     return
                 update, work = self._weights.take_announced(), self._work
             if update is not None:
-                self._load(*update)
+                self._load(ended, *update)
             elif work is not None:
-                self._do(work)
+                self._do(ended, work)
 
     def _has_work(self) -> bool:
         self._work: Work | None = None
-        if self._stopping or self._weights.announced:
+        if self._weights.announced:
             return True
         self._work = self._desk.next(self._weights.version)
         return self._work is not None
 
-    def _load(self, version: int, path: str, sha256: str) -> None:
+    def _load(self, ended: threading.Event, version: int, path: str, sha256: str) -> None:
         try:
             self._weights.load(version, path, sha256)
         except UserError as error:
+            if ended.is_set():
+                return
             reason = f'policy version {version} is refused: {error}'
             self._diagnostics.report('weights', ERROR, reason)
             with self._changed:
                 self._desk.refused_versions[version] = reason
+            return
+        if ended.is_set():
+            # Whom it would be said to may be gone.
             return
         self._diagnostics.report('weights', OK, f'version {version} loaded')
         self._in_use.publish(to_policy_update(self._weights))
@@ -251,15 +265,15 @@ class PolicyNode(AutostartNode):
                     period_ns * self._weights.policy.spec.chunk, self._weights.version
                 )
 
-    def _do(self, work: Work) -> None:
+    def _do(self, ended: threading.Event, work: Work) -> None:
         if isinstance(work, Repeat):
             self._robots[work.robot].send(work.answer, self._weights.action_space)
         elif isinstance(work, Refuse):
             self._refuse(work.robot, work.pending, work.reason)
         elif isinstance(work, Decide):
-            self._decide(work.batch)
+            self._decide(ended, work.batch)
 
-    def _decide(self, batch: Mapping[str, PendingObservation]) -> None:
+    def _decide(self, ended: threading.Event, batch: Mapping[str, PendingObservation]) -> None:
         """Infer for a batch; one that cannot be used is refused and does not spoil the others."""
         try:
             observations = {
@@ -268,10 +282,14 @@ class PolicyNode(AutostartNode):
             chunks = self._act(batch.values(), list(observations.values()))
         except UserError as error:
             for name, pending in batch.items():
+                if ended.is_set():
+                    return
                 if len(batch) == 1:
                     self._refuse(name, pending, str(error))
                 else:
-                    self._decide({name: pending})
+                    self._decide(ended, {name: pending})
+            return
+        if ended.is_set():
             return
         for row, (name, pending) in enumerate(batch.items()):
             answer = self._robots[name].answer(
@@ -323,7 +341,13 @@ def main() -> int:
     """Run the node; returns the exit status."""
     # Threads between operations, beside those within one, which the parameter `threads` bounds.
     torch.set_num_interop_threads(1)
-    return run_node(PolicyNode)
+    status = run_node(PolicyNode)
+    if any(thread.name == INFERENCE for thread in threading.enumerate()):
+        # The interpreter cannot end in order beside a thread that is inside of torch.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    return status
 
 
 if __name__ == '__main__':

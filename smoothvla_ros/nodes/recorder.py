@@ -54,6 +54,7 @@ class Recorder(AutostartNode):
         # `stop` runs in the process's own thread, while the executor still hears what is said.
         self._lock = threading.Lock()
         self._writer: BagWriter | None = None
+        self._writes = False
 
     def configure(self) -> None:
         config = declare(self, RecorderConfig)
@@ -67,11 +68,13 @@ class Recorder(AutostartNode):
         self._timer = self.create_timer(config.look_s, self._look, autostart=False)
 
     def activate(self) -> None:
+        self._writes = True
         self._look()
         self._timer.reset()
 
     def deactivate(self) -> None:
         self._timer.cancel()
+        self._writes = False
 
     def stop(self) -> None:
         with self._lock:
@@ -117,7 +120,7 @@ class Recorder(AutostartNode):
 
     def _write(self, topic: str, content: bytes) -> None:
         with self._lock:
-            if self._writer is not None:
+            if self._writer is not None and self._writes:
                 self._writer.write(topic, self.get_clock().now().nanoseconds, content)
 
     def _offered(self, topic: str) -> QoSProfile:

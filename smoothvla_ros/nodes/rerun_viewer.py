@@ -102,9 +102,10 @@ class RerunViewer(AutostartNode):
             view.close()
 
     def _draw(self) -> None:
-        if self._view is None:
+        view = self._view
+        if view is None:
             return
-        self._view.require_alive()
+        view.require_alive()
         for robot in self._robots:
             robot.draw()
 

@@ -19,7 +19,6 @@ class TriggerCalls:
     """Clients by name; a call that is not answered in time is given up, a late answer ignored."""
 
     def __init__(self, node: Node, services: Mapping[str, str]) -> None:
-        self._node = node
         self._clients = {
             name: node.create_client(Trigger, service) for name, service in services.items()
         }
@@ -41,12 +40,6 @@ class TriggerCalls:
         future = client.call_async(Trigger.Request())
         self._pending, self._until_s = (client, future), now_s + ANSWER_TIMEOUT_S
         future.add_done_callback(lambda answer: self._on_answer(answer, answered))
-
-    def close(self) -> None:
-        """Await no answer any more."""
-        self._give_up()
-        for client in self._clients.values():
-            self._node.destroy_client(client)
 
     def _give_up(self) -> None:
         pending, self._pending = self._pending, None

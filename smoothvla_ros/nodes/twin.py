@@ -80,21 +80,27 @@ class Twin(AutostartNode):
         self._runner = self._thread = None
 
     def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        self._runner.reset()
+        runner = self._runner
+        if runner is None:
+            response.message = 'the node is not configured'
+            return response
+        runner.reset()
         response.success = True
         response.message = f'episode_state of {self._config.robot} says when the next scene begins'
         return response
 
     def _on_request(self, message: msg.EpisodeRequest) -> None:
-        if message.robot == self._config.robot:
-            self._runner.reset(
+        runner = self._runner
+        if runner is not None and message.robot == self._config.robot:
+            runner.reset(
                 EpisodeName(message.suite, message.task, message.init_state, message.scene_seed)
             )
 
     def _report(self) -> None:
-        if self._runner is None:
+        runner = self._runner
+        if runner is None:
             return
-        slipped, skipped = self._runner.slipped_s, self._runner.skipped_images
+        slipped, skipped = runner.slipped_s, runner.skipped_images
         text = 'runs at its speed' if slipped < 1.0 else 'this machine is too slow for the speed'
         values = {'slipped_s': f'{slipped:.2f}', 'skipped_images': skipped}
         self._diagnostics.report('pace', OK if slipped < 1.0 else WARNING, text, values)

@@ -106,10 +106,6 @@ class TwinOperator(AutostartNode):
     def stop(self) -> None:
         if self._looks is not None:
             self._looks.cancel()
-        if self._calls is not None:
-            self._calls.close()
-        if self._labels is not None:
-            self.destroy_client(self._labels)
         self._calls = self._labels = self._looks = None
 
     def _on_episode(self, message: msg.EpisodeState) -> None:

@@ -10,6 +10,7 @@ from sensor_msgs.msg import Image, JointState
 
 from smoothvla_ros import msg
 from smoothvla_ros.control.lock_step import NANOSECONDS, Phase
+from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.drained_subscription import DrainedSubscription
 from smoothvla_ros.nodes.image_conversion import to_image_array
 from smoothvla_ros.nodes.messages import from_episode_state
@@ -48,6 +49,8 @@ class ViewedRobot:
         self._joints = tuple(joints)
         self._draw_ns, self._image_ns = (round(NANOSECONDS / hz) for hz in (draw_hz, image_hz))
         self._drawn_ns: dict[str, int] = {}
+        # Why a camera's images are not shown, said once.
+        self._unusable: dict[str, str] = {}
         self._heard_ns = self._newest_ns = 0
         self._episode = ('', 0)
 
@@ -81,10 +84,20 @@ class ViewedRobot:
             for image in queue.take_all():
                 stamp_ns = to_nanoseconds(image.header.stamp)
                 if self._due(camera, stamp_ns, self._image_ns):
-                    self._scene.image(camera, stamp_ns, to_image_array(image))
+                    self._show_image(camera, stamp_ns, image)
         silent_ns = self._node.get_clock().now().nanoseconds - self._heard_ns
         if self._heard_ns and silent_ns > STALE_NS:
             self._scene.stale(self._newest_ns + STALE_NS)
+
+    def _show_image(self, camera: str, stamp_ns: int, message: Image) -> None:
+        try:
+            image = to_image_array(message)
+        except UserError as error:
+            if self._unusable.get(camera) != str(error):
+                self._scene.say(stamp_ns, f'{camera}: {error}', 'WARN')
+            self._unusable[camera] = str(error)
+            return
+        self._scene.image(camera, stamp_ns, image)
 
     def _begin(self, message: msg.EpisodeState) -> None:
         state = from_episode_state(message)

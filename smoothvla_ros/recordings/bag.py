@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 import apsw
+from backports.zstd import ZstdError
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader, ReaderError
 
@@ -29,6 +30,8 @@ _DAMAGE = (
     RuntimeError,
     EOFError,
     OverflowError,
+    MemoryError,
+    ZstdError,
 )
 
 

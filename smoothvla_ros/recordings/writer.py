@@ -47,7 +47,12 @@ class BagWriter:
         self.counts[topic] += 1
 
     def close(self) -> None:
-        """Write the index; safe to call twice."""
-        if self._writer.storage is not None:
+        """Write the index; safe to call twice.  Raises UserError on a full disk."""
+        if self._writer.storage is None:
+            return
+        try:
             self._writer.close()
+        except OSError as error:
+            raise UserError(f'{self.path}: recording failed: {error.strerror}') from error
+        finally:
             self._writer.storage = None

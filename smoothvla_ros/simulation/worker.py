@@ -42,6 +42,7 @@ class Worker:
         self._render = render
         self._memory_limit_mb = memory_limit_mb
         self._calls = threading.Lock()
+        self._closed = False
         self._number = 0
         self._process, self._connection = self._start()
 
@@ -77,9 +78,14 @@ class Worker:
         return self._call('trajectory', (), timeout_s)
 
     def restart(self) -> None:
-        """End the process, whatever it is doing, and start another without an episode."""
+        """End the process, whatever it is doing, and start another without an episode.
+
+        A worker that was closed meanwhile stays ended.
+        """
         self._process.kill()
         with self._calls:
+            if self._closed:
+                return
             self._end()
             self._process, self._connection = self._start()
 
@@ -87,6 +93,9 @@ class Worker:
         """End the process, whatever it is doing; it keeps nothing that is worth a farewell."""
         self._process.kill()
         with self._calls:
+            self._closed = True
+            # A restart that was under way has put another process in the place of that one.
+            self._process.kill()
             self._end()
 
     def _start(self) -> tuple[SpawnProcess, Connection]:

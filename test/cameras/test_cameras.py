@@ -297,3 +297,27 @@ def test_driver_s_stamp_is_used_where_it_is_of_our_clock():
     assert stamp(Buffer(89_970.0), now, monotonic) == now - 30_000_000
     for other in (0.0, 5_000_000.0, 90_001.0):
         assert stamp(Buffer(other), now, monotonic) == now
+
+
+def test_a_clock_that_is_set_back_does_not_silence_a_camera():
+    """Every frame would seem too early until the clock had caught up, and nobody would be told."""
+    stamps = [60_000_000_000, 60_050_000_000, 1_000_000_000, 1_050_000_000]
+    got, done = [], threading.Event()
+
+    class Device(Scripted):
+        def read(self):
+            frame = super().read()
+            if frame is None:
+                done.set()
+            return frame
+
+    frames = iter([(RED, stamp) for stamp in stamps])
+    capture = Capture(
+        CameraSettings('pattern', rate_hz=20.0),
+        lambda image, stamp: got.append(stamp),
+        lambda _: Device(frames),
+    )
+    capture.start()
+    assert done.wait(20.0)
+    capture.close()
+    assert got == stamps

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.jerk_monitor import JerkMonitor
@@ -71,3 +73,42 @@ def test_reason_of_a_failed_start_reaches_the_command_line(ros, capfd):
     finally:
         node.destroy_node()
     assert 'ZeroDivisionError: an error of ours' in capfd.readouterr().err
+
+
+class Halfway(AutostartNode):
+    """Makes one of everything; fails while it is told to."""
+
+    def __init__(self):
+        super().__init__('halfway')
+        self.fails = True
+
+    def configure(self):
+        self.create_publisher(String, 'said', 1)
+        self.create_subscription(String, 'heard', print, 1)
+        self.create_timer(60.0, print)
+        self.create_service(Trigger, 'asked', print)
+        self.create_client(Trigger, 'asks')
+        if self.fails:
+            raise UserError('no camera there')
+
+
+def test_what_a_failed_configuration_made_is_gone_and_so_is_everything_after_a_cleanup(ros):
+    """Else each attempt would leave topics and services behind, and a callback would run twice."""
+    node = Halfway()
+
+    def counts():
+        kinds = (node.publishers, node.subscriptions, node.timers, node.services, node.clients)
+        return [len(list(kind)) for kind in kinds]
+
+    try:
+        before = counts()
+        for _ in range(2):
+            assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+            assert counts() == before
+        node.fails = False
+        assert node.trigger_configure() == SUCCESS
+        assert counts() == [count + 1 for count in before]
+        assert node.trigger_cleanup() == SUCCESS
+        assert counts() == before
+    finally:
+        node.destroy_node()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import numpy as np
 import pytest
 from graph_world import SeededPolicy
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image, JointState
@@ -15,6 +17,7 @@ from std_msgs.msg import String
 
 from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.nodes import policy as policy_module
 from smoothvla_ros.nodes import policy_weights
 from smoothvla_ros.nodes.image_conversion import to_image_message
 from smoothvla_ros.nodes.messages import to_joint_state
@@ -219,3 +222,30 @@ def test_bad_settings_are_user_errors(world, parameters, words):
     """The node does not configure, and says why."""
     with pytest.raises(UserError, match=words):
         world(**parameters)
+
+
+def test_an_inference_that_outlives_its_node_never_answers_for_the_next(world, monkeypatch):
+    """Two threads would number and answer the same observations, on a real arm with two chunks."""
+    monkeypatch.setattr(policy_module, 'STOP_TIMEOUT_S', 0.05)
+    arm = world()
+    begun, goes_on = threading.Event(), threading.Event()
+    act = arm.policy.act
+
+    def slow(observations, *, temperature, seeds):
+        begun.set()
+        assert goes_on.wait(60.0)
+        return act(observations, temperature=temperature, seeds=seeds)
+
+    monkeypatch.setattr(arm.policy, 'act', slow)
+    arm.until(lambda: begun.is_set() or not arm.observe())
+    old = arm.node._thread
+    assert arm.node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
+    with pytest.raises(UserError, match='the inference of before is still busy'):
+        arm.node.activate()
+    goes_on.set()
+    old.join(60.0)
+    assert not old.is_alive()
+    assert not arm.chunks
+    assert arm.node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    assert arm.answer().epoch
+    assert [t.name for t in threading.enumerate()].count(policy_module.INFERENCE) == 1

@@ -90,7 +90,7 @@ def test_a_message_on_its_way_is_whole_when_the_recording_ends(ros, tmp_path):
         def close(self):
             closed.set()
 
-    node._writer = SlowWriter()
+    node._writer, node._writes = SlowWriter(), True
     writes = threading.Thread(target=node._write, args=('/task', b''))
     ends = threading.Thread(target=node.stop)
     writes.start()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from bags import STORE, write_bag
+from bags import STORE, serialised, write_bag
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.bags.joint_stream import require_joint_topic
 from smoothvla_ros.recordings import JOINT_STATE, Bag, joint_samples
+from smoothvla_ros.recordings.writer import BagWriter
 
 NAMES = ['a', 'b']
 TIME = np.arange(500) * 0.01
@@ -154,3 +157,34 @@ def test_what_was_measured_is_analysed_unless_told_otherwise(tmp_path, measured,
                 require_joint_topic(opened, None)
         else:
             assert require_joint_topic(opened, None).name == chosen
+
+
+@pytest.mark.parametrize('place', [0.2, 0.3, 0.5])
+def test_damage_inside_of_a_compressed_recording_is_named(tmp_path, place):
+    """Our own recorder compresses; what cannot be unpacked is one line too."""
+    names = STORE.generate_msgdef(JOINT_STATE)[0], STORE.hash_rihs01(JOINT_STATE)
+    writer = BagWriter(tmp_path / 'bag')
+    writer.add_topic('/joint_states', JOINT_STATE, *names)
+    noise = np.random.default_rng(0).normal(size=(2000, 2))
+    for index, row in enumerate(noise):
+        writer.write('/joint_states', 10**18 + index, serialised(index + 1, NAMES, row))
+    writer.close()
+    file = storage_file(tmp_path / 'bag')
+    content = bytearray(file.read_bytes())
+    at = int(len(content) * place)
+    content[at : at + 500] = bytes(500)
+    file.write_bytes(content)
+    assert 'damaged' in error_of(file)
+
+
+def test_a_full_disk_at_the_end_is_one_line(tmp_path, monkeypatch):
+    """The index is written last, and may be what no longer fits."""
+    writer = BagWriter(tmp_path / 'bag')
+
+    def full():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(writer._writer, 'close', full)
+    with pytest.raises(UserError, match='recording failed: No space left on device'):
+        writer.close()
+    writer.close()

@@ -13,7 +13,7 @@ import pytest
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.records import EpisodeName, Trajectory
 from smoothvla_ros.simulation.rendering import RenderSettings
-from smoothvla_ros.simulation.worker_pool import WorkerDied, WorkerPool, WorkerTimeout
+from smoothvla_ros.simulation.worker_pool import Worker, WorkerDied, WorkerPool, WorkerTimeout
 
 # Two tasks of one suite share a compiled scene, which is where one could disturb the other.
 ONE_TASK = EpisodeName('libero_spatial', 2, init_state=4, scene_seed=21)
@@ -182,3 +182,51 @@ def test_no_workers_is_a_user_error():
     """Pins that a count below one is refused before a process is started."""
     with pytest.raises(UserError, match='at least 1'):
         WorkerPool(0, RenderSettings())
+
+
+class FakeProcess:
+    """Ends when it is killed, and not before."""
+
+    pid = 1
+    exitcode = -9
+
+    def __init__(self):
+        self.killed = threading.Event()
+
+    def kill(self):
+        self.killed.set()
+
+    def join(self, timeout=None):
+        assert self.killed.wait(PATIENCE_S), 'joined a process that nobody killed'
+
+
+class FakeConnection:
+    def close(self):
+        pass
+
+
+def test_a_worker_that_is_closed_while_it_restarts_ends_and_stays_ended(monkeypatch):
+    """The restart puts another process in the place of the one that was killed."""
+    started, goes_on, processes = threading.Event(), threading.Event(), []
+
+    def start(self):
+        processes.append(FakeProcess())
+        if len(processes) == 2:
+            started.set()
+            assert goes_on.wait(PATIENCE_S)
+        return processes[-1], FakeConnection()
+
+    monkeypatch.setattr(Worker, '_start', start)
+    worker = Worker('robot_0', RenderSettings(), 1000.0)
+    restarts = threading.Thread(target=worker.restart)
+    closes = threading.Thread(target=worker.close)
+    restarts.start()
+    assert started.wait(PATIENCE_S)
+    closes.start()
+    goes_on.set()
+    for thread in (restarts, closes):
+        thread.join(PATIENCE_S)
+        assert not thread.is_alive()
+    assert all(process.killed.is_set() for process in processes)
+    worker.restart()
+    assert len(processes) == 2

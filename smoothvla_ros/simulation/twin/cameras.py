@@ -12,6 +12,7 @@ import mujoco
 import numpy as np
 
 from smoothvla_ros.simulation.environment import Environment
+from smoothvla_ros.simulation.memory import release_free_memory
 from smoothvla_ros.simulation.twin.arm_twin import ArmTwin
 
 Images = dict[str, np.ndarray]
@@ -40,8 +41,13 @@ class TwinCameras:
             return
         self._finish()
         self._thread.submit(environment.prepare_rendering).result()
-        self._environment = environment
+        old, self._environment = self._environment, environment
         self._data = mujoco.MjData(environment.model)
+        if old is not None:
+            old.close()
+            del old
+            # In the thread that OpenGL belongs to, or what the old scene drew with is lost.
+            self._thread.submit(release_free_memory).result()
 
     def offer(self, stamp_ns: int, twin: ArmTwin, *, wait: bool) -> bool:
         """Draw the twin's state of now; return False where the former one is not done yet.

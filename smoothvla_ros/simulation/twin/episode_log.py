@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from smoothvla_ros.atomic_files import new_file
-from smoothvla_ros.errors import UserError
+from smoothvla_ros.errors import UserError, disk_errors
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation.twin.arm_twin import ArmTwin
 
@@ -42,12 +42,16 @@ class EpisodeLog:
             self._commanded.append(np.array(twin.commanded_positions()))
 
     def end(self, success: bool) -> None:
-        """Write the episode."""
+        """Write the episode.  Raises UserError where the disk does not take it."""
         if self._folder is None or not self._positions:
             return
         name = self._name
         path = self._folder / (f'{name.suite}_{name.task}_{name.init_state}_{name.scene_seed}.npz')
-        with new_file(path) as temporary, temporary.open('wb') as file:
+        with (
+            disk_errors(f'motions={self._folder}'),
+            new_file(path) as temporary,
+            temporary.open('wb') as file,
+        ):
             np.savez_compressed(
                 file,
                 joint_positions=np.array(self._positions),

@@ -194,6 +194,20 @@ class Scripted:
         self.closed = True
 
 
+class Ending(Scripted):
+    """Says when it has nothing more."""
+
+    def __init__(self, frames, done):
+        super().__init__(frames)
+        self.done = done
+
+    def read(self):
+        frame = super().read()
+        if frame is None:
+            self.done.set()
+        return frame
+
+
 def test_lost_camera_is_reached_again():
     """Unplugged, not there for two attempts, back: frames go on, and the status tells."""
     second = 1_000_000_000
@@ -245,14 +259,9 @@ def test_device_that_is_too_quick_is_thinned():
     def deliver(image, stamp):
         got.append(stamp)
 
-    class Device(Scripted):
-        def read(self):
-            frame = super().read()
-            if frame is None:
-                done.set()
-            return frame
-
-    capture = Capture(CameraSettings('pattern', rate_hz=20.0), deliver, lambda _: Device(frames))
+    capture = Capture(
+        CameraSettings('pattern', rate_hz=20.0), deliver, lambda _: Ending(frames, done)
+    )
     capture.start()
     assert done.wait(20.0)
     capture.close()
@@ -304,18 +313,11 @@ def test_a_clock_that_is_set_back_does_not_silence_a_camera():
     stamps = [60_000_000_000, 60_050_000_000, 1_000_000_000, 1_050_000_000]
     got, done = [], threading.Event()
 
-    class Device(Scripted):
-        def read(self):
-            frame = super().read()
-            if frame is None:
-                done.set()
-            return frame
-
     frames = iter([(RED, stamp) for stamp in stamps])
     capture = Capture(
         CameraSettings('pattern', rate_hz=20.0),
         lambda image, stamp: got.append(stamp),
-        lambda _: Device(frames),
+        lambda _: Ending(frames, done),
     )
     capture.start()
     assert done.wait(20.0)

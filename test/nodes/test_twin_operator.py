@@ -116,6 +116,11 @@ class World:
             self.heartbeat.publish(Header())
         self.executor.spin_once(timeout_sec=0.05)
 
+    def wait(self):
+        """Give the node time to do what it should not."""
+        for _ in range(20):
+            self.spin()
+
     def close(self):
         self.executor.shutdown()
         self.operator.destroy_node()
@@ -159,8 +164,7 @@ def test_joints_of_the_scene_before_arm_nothing_and_a_refusal_is_asked_again(wor
     play.begin()
     play.stand(after_ns=-1)
     play.until(lambda: play.operator._measured_ns)
-    for _ in range(20):
-        play.spin()
+    play.wait()
     play.refusals = ['the arm moves']
     assert not play.asked
     play.stand()
@@ -179,8 +183,7 @@ def test_without_a_policy_nothing_is_armed(world):
     play.begin()
     play.stand()
     play.until(lambda: play.operator._measured_ns and play.operator._guard)
-    for _ in range(20):
-        play.spin()
+    play.wait()
     assert not play.asked
     play.policy_lives = True
     play.until(lambda: play.asked == [Wish.ARM])
@@ -195,8 +198,7 @@ def test_a_second_arm_of_the_same_name_is_not_armed(world):
     play.begin()
     play.stand()
     play.until(lambda: play.operator._measured_ns and play.operator._guard)
-    for _ in range(20):
-        play.spin()
+    play.wait()
     assert not play.asked
     play.node.destroy_publisher(other)
     play.until(lambda: play.asked == [Wish.ARM])
@@ -210,8 +212,7 @@ def test_what_the_guard_said_before_its_answer_is_not_believed(world):
     play.begin()
     play.stand()
     play.until(lambda: play.asked == [Wish.CLEAR_FAULT])
-    for _ in range(20):
-        play.spin()
+    play.wait()
     assert not play.operator.verdicts
     play.guard_is(Phase.RUNNING)
     play.until(lambda: play.operator._guard is not None)
@@ -281,5 +282,4 @@ def test_the_node_can_be_configured_anew_and_shut_down_while_it_works(world):
     play.until(lambda: play.asked[-1] is Wish.ARM)
     play.operator.trigger_shutdown()
     play.until(lambda: not play.guard.get_subscription_count() or play.operator._looks is None)
-    for _ in range(20):
-        play.spin()
+    play.wait()

@@ -49,7 +49,6 @@ class MotionGuardNode(AutostartNode):
         super().__init__('motion_guard', **arguments)
         # Services and the timer run in the executor's thread, `stop` in the process's own.
         self._lock = threading.Lock()
-        self._requests: list[Any] = []
         self._is_active = False
 
     def configure(self) -> None:
@@ -69,15 +68,13 @@ class MotionGuardNode(AutostartNode):
         self._heartbeats = DrainedSubscription(self, Header, 'heartbeat', quality.joint_states)
         self.create_subscription(msg.ActionChunk, 'action_chunk', self._on_chunk, quality.command)
         guard = self._guard
-        self._requests = [
-            self._service(name, request)
-            for name, request in (
-                ('arm', guard.arm),
-                ('disarm', guard.disarm),
-                ('clear_fault', guard.clear_fault),
-                ('e_stop', guard.e_stop),
-            )
-        ]
+        for name, request in (
+            ('arm', guard.arm),
+            ('disarm', guard.disarm),
+            ('clear_fault', guard.clear_fault),
+            ('e_stop', guard.e_stop),
+        ):
+            self._serve(name, request)
         self._said: tuple[Any, ...] = ()
         self._said_ns = self._said_chunks = 0
         # A system clock that is set back would stop a timer of its own kind.
@@ -165,7 +162,7 @@ class MotionGuardNode(AutostartNode):
                 # Here and not at the next tick: before that another one may be taken.
                 self._say(now_ns)
 
-    def _service(self, name: str, request: Callable[[int], str]) -> Any:
+    def _serve(self, name: str, request: Callable[[int], str]) -> None:
         def answer(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
             with self._lock:
                 now_ns = self._now_ns()
@@ -179,7 +176,7 @@ class MotionGuardNode(AutostartNode):
             response.success, response.message = not reason, reason
             return response
 
-        return self.create_service(Trigger, f'~/{name}', answer)
+        self.create_service(Trigger, f'~/{name}', answer)
 
     def _say(self, now_ns: int) -> None:
         """Publish the state when it changed, when a chunk was taken, and ten times a second."""

@@ -141,7 +141,6 @@ class PolicyNode(AutostartNode):
         self._changed = threading.Condition()
         self._robots: dict[str, PolicyRobot] = {}
         self._thread: threading.Thread | None = None
-        # Of the present thread: one that outlives its activation must never serve the next.
         self._ended = threading.Event()
         self._heartbeat: Heartbeat | None = None
 
@@ -181,18 +180,17 @@ class PolicyNode(AutostartNode):
 
     def activate(self) -> None:
         if self._thread is not None and self._thread.is_alive():
+            # Two threads would answer the same observation twice.
             raise UserError(
                 'policy node: the inference of before is still busy with its weights or an '
                 'observation; activate again when it has ended'
             )
-        self._ended = ended = threading.Event()
+        self._ended.clear()
         epoch = time.time_ns()
         for robot in self._robots.values():
             robot.begin_epoch(epoch)
         # A daemon: importing and loading a model can outlast every patience with a node that stops.
-        self._thread = threading.Thread(
-            target=self._serve, args=(ended,), name=INFERENCE, daemon=True
-        )
+        self._thread = threading.Thread(target=self._serve, name=INFERENCE, daemon=True)
         self._thread.start()
         if self._heartbeat is not None:
             self._heartbeat.start()
@@ -218,18 +216,18 @@ class PolicyNode(AutostartNode):
             self._weights.announce(message.version, message.path, message.sha256)
             self._changed.notify_all()
 
-    def _serve(self, ended: threading.Event) -> None:
+    def _serve(self) -> None:
         """Load, repeat, refuse or infer, whatever comes next, until the node stops."""
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: ended.is_set() or self._has_work())
-                if ended.is_set():
+                self._changed.wait_for(lambda: self._ended.is_set() or self._has_work())
+                if self._ended.is_set():
                     return
                 update, work = self._weights.take_announced(), self._work
             if update is not None:
-                self._load(ended, *update)
+                self._load(*update)
             elif work is not None:
-                self._do(ended, work)
+                self._do(work)
 
     def _has_work(self) -> bool:
         self._work: Work | None = None
@@ -238,18 +236,18 @@ class PolicyNode(AutostartNode):
         self._work = self._desk.next(self._weights.version)
         return self._work is not None
 
-    def _load(self, ended: threading.Event, version: int, path: str, sha256: str) -> None:
+    def _load(self, version: int, path: str, sha256: str) -> None:
         try:
             self._weights.load(version, path, sha256)
         except UserError as error:
-            if ended.is_set():
+            if self._ended.is_set():
                 return
             reason = f'policy version {version} is refused: {error}'
             self._diagnostics.report('weights', ERROR, reason)
             with self._changed:
                 self._desk.refused_versions[version] = reason
             return
-        if ended.is_set():
+        if self._ended.is_set():
             # Whom it would be said to may be gone.
             return
         self._diagnostics.report('weights', OK, f'version {version} loaded')
@@ -265,15 +263,15 @@ class PolicyNode(AutostartNode):
                     period_ns * self._weights.policy.spec.chunk, self._weights.version
                 )
 
-    def _do(self, ended: threading.Event, work: Work) -> None:
+    def _do(self, work: Work) -> None:
         if isinstance(work, Repeat):
             self._robots[work.robot].send(work.answer, self._weights.action_space)
         elif isinstance(work, Refuse):
             self._refuse(work.robot, work.pending, work.reason)
         elif isinstance(work, Decide):
-            self._decide(ended, work.batch)
+            self._decide(work.batch)
 
-    def _decide(self, ended: threading.Event, batch: Mapping[str, PendingObservation]) -> None:
+    def _decide(self, batch: Mapping[str, PendingObservation]) -> None:
         """Infer for a batch; one that cannot be used is refused and does not spoil the others."""
         try:
             observations = {
@@ -282,14 +280,14 @@ class PolicyNode(AutostartNode):
             chunks = self._act(batch.values(), list(observations.values()))
         except UserError as error:
             for name, pending in batch.items():
-                if ended.is_set():
+                if self._ended.is_set():
                     return
                 if len(batch) == 1:
                     self._refuse(name, pending, str(error))
                 else:
-                    self._decide(ended, {name: pending})
+                    self._decide({name: pending})
             return
-        if ended.is_set():
+        if self._ended.is_set():
             return
         for row, (name, pending) in enumerate(batch.items()):
             answer = self._robots[name].answer(

@@ -16,7 +16,6 @@ from smoothvla_ros.configuration import load, to_mapping
 from smoothvla_ros.control.motion_guard.robot import RobotDescription
 from smoothvla_ros.errors import UserError, disk_errors
 from smoothvla_ros.folder_lock import FolderLock
-from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.policies.folder import policy_folder
 from smoothvla_ros.policies.instructions import Vocabulary
 from smoothvla_ros.policies.small_vla.configuration import SmallVLAConfig
@@ -52,7 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--init', help='continue from these weights (a folder, or "default")')
     parser.add_argument(
         '--robot',
-        help="arm of the demonstrations, if not LIBERO's Panda: fr3 (with --urdf), or a file",
+        default=_PANDA,
+        help='arm of the demonstrations: panda, fr3 (with --urdf), or a file',
     )
     parser.add_argument('--urdf', default='', help="its URDF, in place of the file's")
     parser.add_argument('--config', type=Path, help='YAML file of the settings below')
@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     values = {name: value for name, value in vars(arguments).items() if value is not None}
     config = load(SFTConfig, arguments.config, _of(SFTConfig, values))
     names = load(LeRobotNames, None, _of(LeRobotNames, values))
-    robot = described_robot(arguments.robot, arguments.urdf) if arguments.robot else None
+    robot = described_robot(arguments.robot, arguments.urdf)
     with disk_errors(f'--out {arguments.out}'), FolderLock(arguments.out, '--out '):
         policy = train_sft(
             arguments.data, arguments.out, config, arguments.init, names, robot=robot
@@ -92,13 +92,14 @@ def train_sft(
 
     A state found in `out` is continued. init: weights to start from; words that the new
     demonstrations bring are added to their vocabulary. robot: the arm of the demonstrations; None
-    is LIBERO's Panda. Raises UserError for bad data or folders,
-    and for a state of other settings or demonstrations.
+    is LIBERO's Panda. Raises UserError for bad data or folders, and for a state of other settings
+    or demonstrations.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
     _check_writable(out)
-    arm = robot.arm() if robot is not None else Arm.panda()
+    robot = robot if robot is not None else described_robot(_PANDA)
+    arm = robot.arm()
     start = SmallVLAPolicy.load(policy_folder(init), arm=arm) if init is not None else None
     shape = start.module.config if start is not None else model_config or SmallVLAConfig()
     frames = FrameSet(
@@ -116,8 +117,12 @@ def train_sft(
     saved = read_state(state)
     if saved is not None and saved.record['words'] != list(vocabulary.words):
         raise UserError(f'{state} was trained on other instructions; choose another --out')
-    settings = {**to_mapping(config), 'demonstrations': frames.episodes, 'images': len(frames)}
-    settings['robot'] = robot.name if robot is not None else _PANDA
+    settings = {
+        **to_mapping(config),
+        'demonstrations': frames.episodes,
+        'images': len(frames),
+        'robot': robot.name,
+    }
     if saved is not None:
         _check_same(out / _SETTINGS, settings)
     trainer = SFTTrainer(model, vocabulary, frames, config, state)
@@ -153,6 +158,7 @@ def _of(owner: type, values: dict[str, object]) -> dict[str, object]:
 def _check_same(path: Path, settings: dict[str, Any]) -> None:
     """Raise UserError if a training that is to go on was begun with other settings."""
     try:
+        # Which arm it was is not in the settings of older trainings: there was one.
         found = {'robot': _PANDA} | dict(json.loads(path.read_text()))
     except (OSError, ValueError, TypeError) as error:
         raise UserError(f'{path} cannot be read ({error}); choose another --out') from error

@@ -139,7 +139,7 @@ class GrpoLearner:
                     batch.take(np.sort(rows)), normaliser
                 )
                 norm = self._clip_gradients()
-                self._warm_up()
+                self._set_learning_rate()
                 self.optimiser.step()
                 if steps == 0:
                     first.add(sums)
@@ -256,16 +256,20 @@ class GrpoLearner:
         weights = mask.sum(dim=(1, 2)).to(strayed)
         return loss + config.course_coefficient / 2.0 * (weights * strayed).sum(), sums, course
 
-    def _warm_up(self) -> None:
-        """Let the learning rate rise to what is configured.
+    def _set_learning_rate(self) -> None:
+        """Let the learning rate rise to what is configured, and fall to zero at the end.
 
         The first steps of AdamW are as long as the rate allows, however noisy the gradient; later
-        ones average the noise away, and noise is most of a policy gradient.
+        ones average the noise away, and noise is most of a policy gradient. What noise of the last
+        steps is left in the weights comes out with them, unless they are short.
         """
+        config = self._config
         taken = max((int(state['step']) for state in self.optimiser.state.values()), default=0)
-        share = min(1.0, (taken + 1) / max(self._config.warm_up_steps, 1))
+        rise = (taken + 1) / max(config.warm_up_steps, 1)
+        fall = (config.optimiser_steps - taken) / max(config.cool_down_steps, 1)
+        share = min(1.0, rise, max(fall, 0.0) if config.cool_down_steps else 1.0)
         for group in self.optimiser.param_groups:
-            group['lr'] = self._config.learning_rate * share
+            group['lr'] = config.learning_rate * share
 
     def _clip_gradients(self) -> float:
         norm = float(

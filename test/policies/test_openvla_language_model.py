@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from smoothvla_ros.policies.openvla.language_model import build_language_model
+from smoothvla_ros.policies.openvla.language_model import build_language_model, keep_exact_norms
 
 BATCH, LENGTH = 2, 9
 
@@ -102,6 +102,35 @@ def test_learning_rounds_as_acting_does(models):
     with torch.no_grad():
         acted = ours.model(**given, use_cache=False).last_hidden_state
     assert torch.equal(acted, learned)
+
+
+def test_a_token_alone_is_turned_as_among_others(models):
+    """Queries and keys of one token share a rotation: transformers' numbers, at any place."""
+    ours, theirs = models
+    given = rows(False)['inputs_embeds'][:, :1]
+    with torch.no_grad():
+        for place in (0, 7):
+            positions = torch.full((BATCH, 1), place)
+            found, expected = (
+                model.model(inputs_embeds=given, position_ids=positions, use_cache=False)
+                for model in (ours, theirs)
+            )
+            torch.testing.assert_close(
+                found.last_hidden_state, expected.last_hidden_state, rtol=0, atol=2e-6
+            )
+
+
+def test_weights_of_norms_kept_in_float32_change_nothing(models):
+    """Bit for bit, with bfloat16 weights; and they are no part of a checkpoint."""
+    model = models[0].to(torch.bfloat16)
+    sums = rows(False)['inputs_embeds']
+    names = set(model.state_dict())
+    with torch.no_grad():
+        before = model.model.norm(sums)
+        keep_exact_norms(model.model)
+        assert torch.equal(model.model.norm(sums), before)
+    assert model.model.norm.exact_weight.dtype == torch.float32
+    assert set(model.state_dict()) == names
 
 
 def test_a_norm_rounds_once_with_and_without_gradients(models):

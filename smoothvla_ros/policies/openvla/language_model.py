@@ -37,6 +37,16 @@ def build_language_model(config: LlamaConfig) -> LlamaForCausalLM:
     return whole
 
 
+def keep_exact_norms(model: LlamaModel) -> None:
+    """Keep the norms' weights in float32 beside their own, 16 KB each, for sums in float32.
+
+    To be called when the weights are in their place, and again after they changed.
+    """
+    for module in model.modules():
+        if isinstance(module, _Norm):
+            module.exact_weight = module.weight.detach().float()
+
+
 def rotary(config: LlamaConfig, dtype: torch.dtype) -> nn.Module:
     """Return the rotations of positions, for queries and keys of this precision."""
     return _Rotary(config, dtype)
@@ -66,15 +76,12 @@ class _Attention(LlamaAttention):
                 (self.v_proj, hidden_states),
             )
         )
-        cosines, sines = position_embeddings
-        places = slice(-asking.shape[1], None)
-        query = _rotated(query, cosines[:, places], sines[:, places]).transpose(1, 2)
-        key = _rotated(key, cosines, sines).transpose(1, 2)
-        value = value.transpose(1, 2)
+        query, key = _both_rotated(query, key, *position_embeddings)
+        query, key, value = query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
         if past_key_values is not None:
             key, value = past_key_values.update(key, value, self.layer_idx)
         if queries is not None and attention_mask is not None:
-            attention_mask = attention_mask[:, :, places]
+            attention_mask = attention_mask[:, :, -queries:]
         attended, _ = sdpa_attention_forward(
             self, query, key, value, attention_mask, scaling=self.scaling, **given
         )
@@ -103,16 +110,20 @@ class _Norm(nn.RMSNorm):
     It answers in the precision of its weights, also where the sums between blocks are float32.
     """
 
+    exact_weight: torch.Tensor | None
+
+    def __init__(self, width: int, epsilon: float) -> None:
+        super().__init__(width, epsilon)
+        self.register_buffer('exact_weight', None, persistent=False)
+
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         if values.dtype == self.weight.dtype:
             return super().forward(values)
-        if torch.is_grad_enabled():
+        weight = self.exact_weight
+        if weight is None or weight.dtype != values.dtype:
             weight = self.weight.to(values.dtype)
-            normed = functional.rms_norm(values, self.normalized_shape, weight, self.eps)
-            return normed.to(self.weight.dtype)
-        normed = functional.rms_norm(values, self.normalized_shape, None, self.eps)
-        # Rounded once, as above, and one kernel fewer for each token that is decoded.
-        return torch.mul(normed, self.weight, out=torch.empty_like(values, dtype=self.weight.dtype))
+        normed = functional.rms_norm(values, self.normalized_shape, weight, self.eps)
+        return normed.to(self.weight.dtype)
 
 
 class _Rotary(LlamaRotaryEmbedding):
@@ -135,6 +146,22 @@ def _replace_norms(model: LlamaModel) -> None:
     for layer in model.layers:
         for name in ('input_layernorm', 'post_attention_layernorm'):
             layer.add_module(name, _Norm(width, epsilon))
+
+
+def _both_rotated(
+    query: torch.Tensor, key: torch.Tensor, cosines: torch.Tensor, sines: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return queries of the last positions and keys of all, turned by the positions' angles."""
+    asking = query.shape[1]
+    if key.shape[1] == 1 and not torch.is_grad_enabled():
+        # One token's work is too small to fill a GPU: fewer kernels are faster, not fewer bytes.
+        both = _rotated(torch.cat([query, key], dim=2), cosines, sines)
+        query, key = both.split([query.shape[2], key.shape[2]], dim=2)
+        return query, key
+    return (
+        _rotated(query, cosines[:, -asking:], sines[:, -asking:]),
+        _rotated(key, cosines, sines),
+    )
 
 
 def _rotated(heads: torch.Tensor, cosines: torch.Tensor, sines: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,11 @@ from transformers import LlamaConfig
 from smoothvla_ros.policies.openvla.action_ids import ActionIds
 from smoothvla_ros.policies.openvla.heads import Projector, ProprioceptionProjector, RegressionHead
 from smoothvla_ros.policies.openvla.key_value_cache import FixedCache
-from smoothvla_ros.policies.openvla.language_model import build_language_model, rotary
+from smoothvla_ros.policies.openvla.language_model import (
+    build_language_model,
+    keep_exact_norms,
+    rotary,
+)
 from smoothvla_ros.policies.openvla.prompt import END
 from smoothvla_ros.policies.openvla.vision import VisionBackbone, VisionShape
 
@@ -124,7 +128,8 @@ class OpenVLANetwork(nn.Module):
         return [len(ids) + told for ids in prompts]
 
     def restore_buffers(self) -> None:
-        """Compute what is not in the files, after the network was built without memory."""
+        """Compute what is not in the files, when the weights are in memory."""
+        keep_exact_norms(self.language_model.model)
         made = rotary(self.language_model.config, self.dtype).to(self.device)
         self.language_model.model.rotary_emb = made
 

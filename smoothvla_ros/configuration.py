@@ -109,12 +109,21 @@ def load(
 def to_mapping(config: Any) -> dict[str, Any]:
     """Return plain values (lists for tuples, strings for paths) that YAML or JSON can hold."""
 
-    def plain(value: Any) -> Any:
-        if isinstance(value, tuple | list):
-            return [plain(item) for item in value]
-        return str(value) if isinstance(value, Path) else value
+    return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
 
-    return {field.name: plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
+
+def default_mapping(kind: type[Any]) -> dict[str, Any]:
+    """Return the defaults of a configuration class as `to_mapping` returns values.
+
+    What was written before a setting existed was made with its default, in effect.
+    """
+    return {field.name: _plain(field.default) for field in dataclasses.fields(kind)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def _convert(value: Any, hint: Any, place: str) -> Any:

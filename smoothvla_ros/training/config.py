@@ -45,9 +45,9 @@ class GrpoConfig(RewardSettings):
     warm_up_steps: int = setting(
         10, 'Optimiser steps over which the learning rate rises', minimum=0, maximum=100_000
     )
-    cool_down_steps: int = setting(
+    cool_down_iterations: int = setting(
         0,
-        'Optimiser steps at the end of the run over which the learning rate falls to zero',
+        'Last iterations of the run, over which the learning rate falls to zero; 0: it stays',
         minimum=0,
         maximum=100_000,
     )
@@ -107,11 +107,6 @@ class GrpoConfig(RewardSettings):
         # First, or the rewards would call every setting theirs.
         validate(self, 'training')
         super().__post_init__()
-
-    @property
-    def optimiser_steps(self) -> int:
-        """Steps of a whole run in which every iteration learns."""
-        return self.iterations * self.epochs * self.minibatches
 
     @property
     def keeps_course(self) -> bool:

@@ -117,7 +117,8 @@ class GrpoTrainer:
             batch = chunk_batch(episodes, advantages, config.temperature)
             seed = chunk_seed(config.seed, f'update-{iteration:04d}', 0)
             with _threads(config.threads):
-                figures |= asdict(self._learner.update(batch, seed))
+                left = config.iterations - self._state.iteration
+                figures |= asdict(self._learner.update(batch, seed, left))
         if self._on_rollouts is not None:
             self._on_rollouts(iteration, [e for item in judged for e in item.group.episodes])
         rollout_seconds = sampled_at - started

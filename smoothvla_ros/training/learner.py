@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from typing import Protocol, runtime_checkable
@@ -103,16 +104,20 @@ class GrpoLearner:
         )
         self.average = WeightAverage(self.parameters, config.averaged_updates)
 
-    def update(self, batch: ChunkBatch, seed: int) -> UpdateFigures:
+    def update(
+        self, batch: ChunkBatch, seed: int, iterations_left: float = math.inf
+    ) -> UpdateFigures:
         """Pass over a batch `epochs` times, in minibatches shuffled by `seed`.
 
+        iterations_left: of the run, this one among them; the learning rate falls with them where
+        `config.cool_down_iterations` says so.
         Every minibatch is divided by the same number, its share of the whole batch's valid tokens,
         so that a token weighs the same wherever it falls, in whichever process.
         Called by rank 0 of a group; the others `follow`.
         Raises UserError if a gradient is not finite, before the weights take that step.
         """
-        self.group.broadcast((batch, seed))
-        return self._update(batch, seed)
+        self.group.broadcast((batch, seed, iterations_left))
+        return self._update(batch, seed, iterations_left)
 
     def follow(self) -> None:
         """Take part in every update until rank 0 ends them; for the other ranks."""
@@ -123,7 +128,7 @@ class GrpoLearner:
         """Let those who follow go; called by rank 0."""
         self.group.broadcast(None)
 
-    def _update(self, batch: ChunkBatch, seed: int) -> UpdateFigures:
+    def _update(self, batch: ChunkBatch, seed: int, iterations_left: float) -> UpdateFigures:
         config = self._config
         self.policy.module.eval()  # dropout would make the first ratio differ from 1
         batch = self._compared(batch)
@@ -139,7 +144,7 @@ class GrpoLearner:
                     batch.take(np.sort(rows)), normaliser
                 )
                 norm = self._clip_gradients()
-                self._set_learning_rate()
+                self._set_learning_rate(iterations_left - steps / (config.epochs * count))
                 self.optimiser.step()
                 if steps == 0:
                     first.add(sums)
@@ -256,18 +261,18 @@ class GrpoLearner:
         weights = mask.sum(dim=(1, 2)).to(strayed)
         return loss + config.course_coefficient / 2.0 * (weights * strayed).sum(), sums, course
 
-    def _set_learning_rate(self) -> None:
+    def _set_learning_rate(self, iterations_left: float) -> None:
         """Let the learning rate rise to what is configured, and fall to zero at the end.
 
         The first steps of AdamW are as long as the rate allows, however noisy the gradient; later
-        ones average the noise away, and noise is most of a policy gradient. What noise of the last
-        steps is left in the weights comes out with them, unless they are short.
+        ones average the noise away, and noise is most of a policy gradient. What noise the last
+        steps leave in the weights comes out with them, unless these steps are short.
         """
         config = self._config
         taken = max((int(state['step']) for state in self.optimiser.state.values()), default=0)
-        rise = (taken + 1) / max(config.warm_up_steps, 1)
-        fall = (config.optimiser_steps - taken) / max(config.cool_down_steps, 1)
-        share = min(1.0, rise, max(fall, 0.0) if config.cool_down_steps else 1.0)
+        share = min(1.0, (taken + 1) / max(config.warm_up_steps, 1))
+        if config.cool_down_iterations:
+            share = min(share, iterations_left / config.cool_down_iterations)
         for group in self.optimiser.param_groups:
             group['lr'] = config.learning_rate * share
 
@@ -278,7 +283,7 @@ class GrpoLearner:
         if not np.isfinite(norm):
             raise UserError(
                 f'the gradient is {norm}: training diverged with '
-                f'learning_rate={self._config.learning_rate}; lower it and resume'
+                f'learning_rate={self._config.learning_rate}; lower it, in another output folder'
             )
         return norm
 

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from smoothvla_ros.atomic_files import write_file
-from smoothvla_ros.configuration import to_mapping
+from smoothvla_ros.configuration import default_mapping, to_mapping
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.folder_lock import FolderLock
 from smoothvla_ros.training.config import TrainConfig
@@ -89,11 +89,12 @@ def check_folder(config: TrainConfig, files: Iterable[str]) -> None:
             f'output={folder} holds the results of a run; choose another folder, or resume=true to '
             'go on with it'
         )
-    stored, wanted = _read(record)['config'], to_mapping(config)
+    stored = default_mapping(type(config)) | _read(record)['config']
+    wanted = to_mapping(config)
     for name in wanted:
-        if name not in _FREE and stored.get(name) != wanted[name]:
+        if name not in _FREE and stored[name] != wanted[name]:
             raise UserError(
-                f'output={folder} holds a run with {name}={stored.get(name)}, not {wanted[name]}; '
+                f'output={folder} holds a run with {name}={stored[name]}, not {wanted[name]}; '
                 'choose another folder, or the same settings to go on with it'
             )
 

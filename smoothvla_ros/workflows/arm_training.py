@@ -121,6 +121,7 @@ def train_from_arm(config: TrainConfig, paths: Sequence[Path], arm: Arm) -> dict
     settings = dataclasses.replace(
         config,
         iterations=1,
+        cool_down_iterations=0,
         groups=len(source.instructions),
         refill_groups=0,
         temperature=source.temperature,

@@ -219,6 +219,11 @@ def test_a_trainer_learns_from_them(bag, tmp_path):
     before = load_policy('default').module.state_dict()
     after = load_policy(tmp_path / 'out' / POLICY).module.state_dict()
     assert any(not torch.equal(before[name], after[name]) for name in before)
+    # The one update is as large as the first of a training, whatever the end of one is like.
+    cooled = dataclasses.replace(config, output=tmp_path / 'cooled', cool_down_iterations=14)
+    train_from_arm(cooled, [bag], Arm.panda())
+    same = load_policy(tmp_path / 'cooled' / POLICY).module.state_dict()
+    assert all(torch.equal(after[name], same[name]) for name in after)
     source = ArmRolloutSource(read_recordings([bag], SHA256, Arm.panda()), 0)
     (plan,) = source.groups(1)
     policy = load_policy('default')

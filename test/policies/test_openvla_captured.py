@@ -102,6 +102,7 @@ def test_sums_between_blocks_are_float32_where_kernels_differ(openvla_policy, se
     for hook in hooks:
         hook.remove()
     assert set(sums) == {expected}
+    assert layer.input_layernorm.exact_weight.dtype == torch.float32
     assert set(narrow) == {torch.bfloat16}
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from smoothvla_ros.policies.openvla.key_value_cache import FixedCache
 from smoothvla_ros.policies.openvla.language_model import build_language_model, keep_exact_norms
 
 BATCH, LENGTH = 2, 9
@@ -104,32 +105,48 @@ def test_learning_rounds_as_acting_does(models):
     assert torch.equal(acted, learned)
 
 
-def test_a_token_alone_is_turned_as_among_others(models):
-    """Queries and keys of one token share a rotation: transformers' numbers, at any place."""
-    ours, theirs = models
-    given = rows(False)['inputs_embeds'][:, :1]
+@pytest.mark.parametrize('key_heads', [4, 2])
+def test_tokens_one_by_one_are_those_of_one_pass(key_heads):
+    """Queries and keys of a token share a rotation: transformers' numbers, behind others' keys."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=50,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=key_heads,
+        attn_implementation='sdpa',
+    )
+    ours, theirs = build_language_model(config).eval(), LlamaForCausalLM(config).eval()
+    for weight in theirs.parameters():
+        torch.nn.init.normal_(weight, std=0.3)
+    ours.load_state_dict(theirs.state_dict())
+    embeddings = rows(False)['inputs_embeds']
+    cache = FixedCache(3, LENGTH)
     with torch.no_grad():
-        for place in (0, 7):
-            positions = torch.full((BATCH, 1), place)
-            found, expected = (
-                model.model(inputs_embeds=given, position_ids=positions, use_cache=False)
-                for model in (ours, theirs)
-            )
-            torch.testing.assert_close(
-                found.last_hidden_state, expected.last_hidden_state, rtol=0, atol=2e-6
-            )
+        whole = theirs.model(inputs_embeds=embeddings, use_cache=False).last_hidden_state
+        found = [
+            ours.model(inputs_embeds=part, past_key_values=cache, use_cache=True).last_hidden_state
+            for part in embeddings.split([4, *[1] * (LENGTH - 4)], dim=1)
+        ]
+    torch.testing.assert_close(torch.cat(found, dim=1), whole, rtol=0, atol=2e-6)
 
 
 def test_weights_of_norms_kept_in_float32_change_nothing(models):
-    """Bit for bit, with bfloat16 weights; and they are no part of a checkpoint."""
-    model = models[0].to(torch.bfloat16)
-    sums = rows(False)['inputs_embeds']
+    """Bit for bit, with bfloat16 weights, in one place; and they are no part of a checkpoint."""
+    model = models[0].to(torch.bfloat16).requires_grad_(False)
+    norm, sums = model.model.norm, rows(False)['inputs_embeds']
     names = set(model.state_dict())
-    with torch.no_grad():
-        before = model.model.norm(sums)
-        keep_exact_norms(model.model)
-        assert torch.equal(model.model.norm(sums), before)
-    assert model.model.norm.exact_weight.dtype == torch.float32
+    before = norm(sums)
+    keep_exact_norms(model.model)
+    place = norm.exact_weight.data_ptr()
+    assert torch.equal(norm(sums), before)
+    norm.weight.mul_(2.0)
+    assert torch.equal(norm(sums), before)  # they were used
+    keep_exact_norms(model.model)
+    torch.testing.assert_close(norm(sums), 2.0 * before)
+    assert norm.exact_weight.data_ptr() == place
     assert set(model.state_dict()) == names
 
 

@@ -120,6 +120,26 @@ def test_groups_that_teach_nothing_are_replaced_within_a_budget(tmp_path):
     assert torch.equal(run.weights, before)
 
 
+def test_the_learning_rate_falls_past_iterations_that_teach_nothing(tmp_path):
+    """By the iterations that are left, not by the updates that there were."""
+    config = dataclasses.replace(
+        SMALL, iterations=4, cool_down_iterations=2, warm_up_steps=0, minibatches=1
+    )
+    run = Run(tmp_path, config)
+    bias = run.policy.module[2].bias
+    start = bias.detach().clone()
+    kept, rates = [], []
+    for iteration in range(4):
+        with torch.no_grad():
+            bias.copy_(start)
+            if iteration == 1:
+                bias.view(4, 7, 5)[:, 0, 0] += 100.0  # away from the goal
+        kept.append(run.iterate()['groups_kept'] > 0)
+        rates.append(run.trainer._learner.optimiser.param_groups[0]['lr'])
+    assert kept == [True, False, True, True]
+    np.testing.assert_allclose(rates, np.array([1.0, 1.0, 1.0, 0.5]) * config.learning_rate)
+
+
 def test_all_success_groups_with_jerk_spread_are_learned_from(tmp_path):
     """Dropping them, as other systems do, would delete the smoothness signal."""
     policy = ToyPolicy()

@@ -286,45 +286,43 @@ def test_the_learning_rate_rises_from_the_first_step_on():
     np.testing.assert_allclose(rates[0], 8e-3)
 
 
-def test_the_learning_rate_falls_to_zero_with_the_last_step():
-    """Linear over the last steps of the run that the settings plan; after them nothing moves."""
+def test_the_learning_rate_falls_to_zero_over_the_last_iterations():
+    """Linear, however many of the iterations before had an update; with none left nothing moves."""
     policy = ToyPolicy()
     config = GrpoConfig(
         course_coefficient=0.0,
         learning_rate=8e-3,
         warm_up_steps=2,
-        cool_down_steps=4,
+        cool_down_iterations=4,
         minibatches=1,
-        iterations=8,
     )
     learner = GrpoLearner(policy, config)
     rates = []
-    for _ in range(8):
-        learner.update(batch_of(policy), seed=0)
+    for left in (9, 8, 5, 4, 3, 1):
+        learner.update(batch_of(policy), 0, left)
         rates.append(learner.optimiser.param_groups[0]['lr'])
-    np.testing.assert_allclose(rates, [4e-3, 8e-3, 8e-3, 8e-3, 8e-3, 6e-3, 4e-3, 2e-3])
+    np.testing.assert_allclose(rates, [4e-3, 8e-3, 8e-3, 8e-3, 6e-3, 2e-3])
     last = torch.nn.utils.parameters_to_vector(policy.module.parameters()).detach().clone()
-    learner.update(batch_of(policy), seed=0)
+    learner.update(batch_of(policy), 0, 0)
     beyond = torch.nn.utils.parameters_to_vector(policy.module.parameters()).detach()
     assert torch.equal(last, beyond)
 
 
-def test_a_cool_down_counts_every_step_of_an_iteration():
+def test_a_cool_down_falls_within_an_iteration():
     """Two passes of two minibatches: four steps an iteration, the last of them the shortest."""
     policy = ToyPolicy()
     config = GrpoConfig(
         course_coefficient=0.0,
         learning_rate=8e-3,
         warm_up_steps=0,
-        cool_down_steps=8,
+        cool_down_iterations=2,
         minibatches=2,
         epochs=2,
-        iterations=2,
     )
     learner = GrpoLearner(policy, config)
     rates = []
-    for _ in range(2):
-        learner.update(batch_of(policy), seed=0)
+    for left in (2, 1):
+        learner.update(batch_of(policy), 0, left)
         rates.append(learner.optimiser.param_groups[0]['lr'])
     np.testing.assert_allclose(rates, [5e-3, 1e-3])
 

@@ -142,7 +142,7 @@ def _read_network(
         network.action_head = RegressionHead(network.width, ACTION_SIZE)
         _fill(checkpoint, network.action_head, state, 'action_head')
     network.to(device=device, dtype=dtype)
-    # A rotation of thousands of positions needs float32, which the line above took.
+    # Rotations of thousands of positions and norms of float32 sums need what that line took.
     network.restore_buffers()
     return network.eval().requires_grad_(False)
 

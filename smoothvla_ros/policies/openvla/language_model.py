@@ -44,7 +44,7 @@ def keep_exact_norms(model: LlamaModel) -> None:
     """
     for module in model.modules():
         if isinstance(module, _Norm):
-            module.exact_weight = module.weight.detach().float()
+            module.keep_exact()
 
 
 def rotary(config: LlamaConfig, dtype: torch.dtype) -> nn.Module:
@@ -116,11 +116,19 @@ class _Norm(nn.RMSNorm):
         super().__init__(width, epsilon)
         self.register_buffer('exact_weight', None, persistent=False)
 
+    def keep_exact(self) -> None:
+        """Keep the weights in float32 too; where they are kept already, in their place."""
+        kept, weight = self.exact_weight, self.weight.detach().float()
+        if kept is not None and (kept.dtype, kept.device) == (weight.dtype, weight.device):
+            kept.copy_(weight)  # what a CUDA graph recorded is an address
+        else:
+            self.exact_weight = weight
+
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         if values.dtype == self.weight.dtype:
             return super().forward(values)
         weight = self.exact_weight
-        if weight is None or weight.dtype != values.dtype:
+        if weight is None or weight.dtype != values.dtype or self.weight.requires_grad:
             weight = self.weight.to(values.dtype)
         normed = functional.rms_norm(values, self.normalized_shape, weight, self.eps)
         return normed.to(self.weight.dtype)

@@ -226,8 +226,8 @@ class OpenVLANetwork(nn.Module):
         then takes its keys and values away: so not where nothing is learned.
 
         Tokens that are said one by one and tokens that are judged together go through other
-        kernels. In bfloat16 their log-probabilities come up to 0.04 apart, most of it from rounding
-        the sums between blocks, which are float32 there.
+        kernels. In bfloat16 throughout their log-probabilities come up to 0.04 apart, most of it
+        from rounding the sums between blocks: so these are float32 there.
         """
         recompute = self._checkpointing and torch.is_grad_enabled()
         for layer in self.language_model.model.layers:

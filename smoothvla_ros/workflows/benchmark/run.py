@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from smoothvla_ros.configuration import default_mapping
 from smoothvla_ros.errors import UserError, disk_errors
 from smoothvla_ros.evaluation.archive import TABLE, EpisodeArchive
 from smoothvla_ros.evaluation.benchmark.cell_record import (
@@ -51,12 +52,7 @@ OpenSource = Callable[
 _EVALUATION = 'evaluation'
 
 # A setting that is younger than a cell's file had, in effect, its default there.
-_DEFAULTS = {
-    f'training.{field.name}': list(field.default)
-    if isinstance(field.default, tuple)
-    else field.default
-    for field in dataclasses.fields(TrainConfig)
-}
+_DEFAULTS = {f'training.{name}': value for name, value in default_mapping(TrainConfig).items()}
 
 log = logging.getLogger(__name__)
 

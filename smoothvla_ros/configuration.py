@@ -126,6 +126,11 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
+def _unbracketed(text: str) -> str:
+    stripped = text.strip()
+    return stripped[1:-1] if stripped.startswith('[') and stripped.endswith(']') else text
+
+
 def _convert(value: Any, hint: Any, place: str) -> Any:
     """Convert a YAML or command-line value to the type that the field declares."""
     arguments = typing.get_args(hint)
@@ -135,10 +140,11 @@ def _convert(value: Any, hint: Any, place: str) -> Any:
             return None
         return _convert(value, next(a for a in arguments if a is not type(None)), place)
     if origin in (tuple, list):
-        items = value.split(',') if isinstance(value, str) else value
+        # Both `0,5` and what YAML and `ros2 launch` call a list: `[0, 5]`.
+        items = _unbracketed(value).split(',') if isinstance(value, str) else value
         if not isinstance(items, Sequence):
             items = [items]
-        return origin(_convert(item, arguments[0], place) for item in items if item != '')
+        return origin(_convert(i, arguments[0], place) for i in items if str(i).strip())
     kind = getattr(hint, '__name__', str(hint))
     wanted = _IN_WORDS.get(kind, f'a {kind.lower()}')
     wrong = UserError(f'{place}={value!r} is not a valid {kind}; give {wanted}')

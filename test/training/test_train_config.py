@@ -43,3 +43,22 @@ def test_values_out_of_range_are_named(settings, named):
     with pytest.raises(UserError, match=named) as error:
         load(TrainConfig, None, settings)
     assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('given', ['3,0', '[3, 0]', '[3,0]', ' [ 3 , 0 ] ', [3, 0]])
+def test_a_list_may_be_written_as_yaml_does(given):
+    """`tasks:=[3,0]` of a command line is the text of a list, brackets and all."""
+    assert load(TrainConfig, None, {'tasks': given}).tasks == (3, 0)
+
+
+@pytest.mark.parametrize('given', ['', '[]', '[ ]'])
+def test_an_empty_list_may_be_written_too(given):
+    """All tasks of the suite."""
+    assert load(TrainConfig, None, {'tasks': given}).tasks == ()
+
+
+@pytest.mark.parametrize('given', ['[3', '3]', '[[3]]', '[3,x]'])
+def test_half_a_list_is_refused(given):
+    """With the value as it was written."""
+    with pytest.raises(UserError, match='is not a valid int'):
+        load(TrainConfig, None, {'tasks': given})

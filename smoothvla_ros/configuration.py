@@ -108,7 +108,6 @@ def load(
 
 def to_mapping(config: Any) -> dict[str, Any]:
     """Return plain values (lists for tuples, strings for paths) that YAML or JSON can hold."""
-
     return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
 
 

@@ -286,44 +286,32 @@ def test_the_learning_rate_rises_from_the_first_step_on():
     np.testing.assert_allclose(rates[0], 8e-3)
 
 
+def cooled(lefts, **settings) -> tuple[GrpoLearner, list[float]]:
+    """Update once for each number of iterations left; the rate of each update's last step."""
+    config = GrpoConfig(course_coefficient=0.0, learning_rate=8e-3, **settings)
+    learner = GrpoLearner(ToyPolicy(), config)
+    rates = []
+    for left in lefts:
+        learner.update(batch_of(learner.policy), 0, left)
+        rates.append(learner.optimiser.param_groups[0]['lr'])
+    return learner, rates
+
+
 def test_the_learning_rate_falls_to_zero_over_the_last_iterations():
     """Linear, however many of the iterations before had an update; with none left nothing moves."""
-    policy = ToyPolicy()
-    config = GrpoConfig(
-        course_coefficient=0.0,
-        learning_rate=8e-3,
-        warm_up_steps=2,
-        cool_down_iterations=4,
-        minibatches=1,
-    )
-    learner = GrpoLearner(policy, config)
-    rates = []
-    for left in (9, 8, 5, 4, 3, 1):
-        learner.update(batch_of(policy), 0, left)
-        rates.append(learner.optimiser.param_groups[0]['lr'])
+    settings = {'warm_up_steps': 2, 'cool_down_iterations': 4, 'minibatches': 1}
+    learner, rates = cooled((9, 8, 5, 4, 3, 1), **settings)
     np.testing.assert_allclose(rates, [4e-3, 8e-3, 8e-3, 8e-3, 6e-3, 2e-3])
-    last = torch.nn.utils.parameters_to_vector(policy.module.parameters()).detach().clone()
-    learner.update(batch_of(policy), 0, 0)
-    beyond = torch.nn.utils.parameters_to_vector(policy.module.parameters()).detach()
-    assert torch.equal(last, beyond)
+    weights = learner.policy.module.parameters
+    last = torch.nn.utils.parameters_to_vector(weights()).detach().clone()
+    learner.update(batch_of(learner.policy), 0, 0)
+    assert torch.equal(torch.nn.utils.parameters_to_vector(weights()), last)
 
 
 def test_a_cool_down_falls_within_an_iteration():
     """Two passes of two minibatches: four steps an iteration, the last of them the shortest."""
-    policy = ToyPolicy()
-    config = GrpoConfig(
-        course_coefficient=0.0,
-        learning_rate=8e-3,
-        warm_up_steps=0,
-        cool_down_iterations=2,
-        minibatches=2,
-        epochs=2,
-    )
-    learner = GrpoLearner(policy, config)
-    rates = []
-    for left in (2, 1):
-        learner.update(batch_of(policy), 0, left)
-        rates.append(learner.optimiser.param_groups[0]['lr'])
+    settings = {'warm_up_steps': 0, 'cool_down_iterations': 2, 'minibatches': 2, 'epochs': 2}
+    _, rates = cooled((2, 1), **settings)
     np.testing.assert_allclose(rates, [5e-3, 1e-3])
 
 

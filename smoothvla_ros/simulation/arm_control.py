@@ -1,37 +1,53 @@
 """robosuite's operational-space control of the arm and the gripper, without its redundant work.
 
-The control law is robosuite's own code (OSC_POSE, ``robosuite/controllers/osc.py``). Only the
-reading of the state is ours: robosuite's runs the forward dynamics again, looks every name up
-again and computes the Jacobian four times. The torques are the same to the bit, which needs the
-same arrays in the same memory layout: see `_read_state` before simplifying it.
+The control law is robosuite's (OSC_POSE, ``robosuite/controllers/osc.py``). robosuite runs the
+forward dynamics again for it, looks every name up again, computes the Jacobian four times and
+copies each array several times.  The torques are the same to the bit, which needs the same
+products of arrays in the same memory layout: see `_ToolState` before simplifying it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import mujoco
 import numpy as np
+
+_FINGER_DIRECTIONS = np.array([-1.0, 1.0])
 
 
 class ArmControl:
     """Writes the actuator commands of one robot."""
 
     def __init__(self, env: Any) -> None:
-        """env: what `libero_scene.build` returned."""
+        """env: what `libero_scene.build` returned.
+
+        Raises RuntimeError if the robot is controlled by another law, or its actuators or joints
+        are not consecutive.
+        """
+        from smoothvla_ros.simulation.operational_space import task_space_forces
+
+        self._task_space_forces = task_space_forces
         self._model: mujoco.MjModel = env.sim.model._model
         self._data: mujoco.MjData = env.sim.data._data
         self._robot = env.robots[0]
         robot, names = self._robot, env.sim.model
-        self._tool = names.site_name2id(robot.gripper.important_sites['grip_site'])
-        self._arm_actuators = np.array(robot._ref_joint_actuator_indexes)
-        self._torque_limits = robot.torque_limits
-        self._gripper_actuators = [names.actuator_name2id(a) for a in robot.gripper.actuators]
+        controller = robot.controller
+        _require_fixed_pose_control(controller)
+        self._joints = _consecutive(controller.qpos_index)
+        self._dofs = _consecutive(controller.qvel_index)
+        tool = names.site_name2id(robot.gripper.important_sites['grip_site'])
+        self._tool = _ToolState(self._model, self._data, tool, self._dofs)
+        self._arm_actuators = _consecutive(robot._ref_joint_actuator_indexes)
+        self._lowest_torques, self._highest_torques = robot.torque_limits
+        self._gripper_actuators = _consecutive(
+            [names.actuator_name2id(actuator) for actuator in robot.gripper.actuators]
+        )
         low, high = self._model.actuator_ctrlrange[self._gripper_actuators].T
         self._gripper_middle, self._gripper_half_range = 0.5 * (high + low), 0.5 * (high - low)
-        self._jacobian_position = np.zeros((3, self._model.nv))
-        self._jacobian_rotation = np.zeros((3, self._model.nv))
-        self._mass_matrix = np.zeros((self._model.nv, self._model.nv))
+        self._goal_position = self._goal_rotation = np.empty(0)
+        self._finger_step = np.zeros(len(_FINGER_DIRECTIONS))
 
     def command(self, action: np.ndarray, is_new: bool) -> None:
         """Set the controls for the next substep; ``mj_step1`` must have run.
@@ -43,31 +59,110 @@ class ArmControl:
         # Fresh after a reset the controller holds the state from before the init state was set;
         # stock robosuite uses it for one substep, and so do we.
         if controller.new_update:
-            self._read_state(controller)
-        if is_new:
-            controller.set_goal(action[:6])
-        torques = controller.run_controller()
-        self._data.ctrl[self._arm_actuators] = np.clip(torques, *self._torque_limits)
-        opening = self._robot.gripper.format_action(action[6:])
-        self._data.ctrl[self._gripper_actuators] = (
-            self._gripper_middle + self._gripper_half_range * opening
+            torques = self._torques(controller, action, is_new)
+        else:
+            if is_new:
+                self._set_goal(controller, action)
+            torques = controller.run_controller()
+        self._data.ctrl[self._arm_actuators] = np.minimum(
+            np.maximum(torques, self._lowest_torques), self._highest_torques
         )
+        self._data.ctrl[self._gripper_actuators] = self._finger_command(action[6:], is_new)
 
-    def _read_state(self, controller: Any) -> None:
-        """Do what ``Controller.update`` does, from the state that is there."""
-        model, data = self._model, self._data
-        joints, dofs = controller.qpos_index, controller.qvel_index
-        velocities = data.qvel
-        mujoco.mj_jacSite(model, data, self._jacobian_position, self._jacobian_rotation, self._tool)
-        controller.ee_pos = data.site_xpos[self._tool].copy()
-        controller.ee_ori_mat = data.site_xmat[self._tool].reshape(3, 3).copy()
-        controller.ee_pos_vel = np.dot(self._jacobian_position, velocities)
-        controller.ee_ori_vel = np.dot(self._jacobian_rotation, velocities)
-        controller.joint_pos = data.qpos[joints]
-        controller.joint_vel = velocities[dofs]
-        controller.J_pos = np.array(self._jacobian_position[:, dofs])
-        controller.J_ori = np.array(self._jacobian_rotation[:, dofs])
-        controller.J_full = np.vstack([controller.J_pos, controller.J_ori])
-        mujoco.mj_fullM(model, data, self._mass_matrix)
-        controller.mass_matrix = self._mass_matrix[dofs, :][:, dofs]
-        controller.new_update = False
+    def _torques(self, controller: Any, action: np.ndarray, is_new: bool) -> np.ndarray:
+        """Return what ``OperationalSpaceController.run_controller`` does, from the state now."""
+        data, tool = self._data, self._tool
+        tool.read()
+        if is_new:
+            controller.ee_pos, controller.ee_ori_mat = tool.position.copy(), tool.rotation.copy()
+            controller.new_update = False
+            self._set_goal(controller, action)
+            controller.new_update = True
+        inertia_position, force, inertia_rotation, torque, null_torques = self._task_space_forces(
+            self._goal_position,
+            self._goal_rotation,
+            tool.position,
+            tool.rotation,
+            tool.linear_velocity,
+            tool.angular_velocity,
+            controller.kp,
+            controller.kd,
+            tool.mass_matrix,
+            tool.jacobian,
+            tool.jacobian_position,
+            tool.jacobian_rotation,
+            controller.initial_joint,
+            data.qpos[self._joints],
+            data.qvel[self._dofs],
+        )
+        wrench = np.concatenate((np.dot(inertia_position, force), np.dot(inertia_rotation, torque)))
+        torques = np.dot(tool.jacobian.T, wrench) + data.qfrc_bias[self._dofs]
+        torques += null_torques
+        return torques
+
+    def _finger_command(self, direction: np.ndarray, is_new: bool) -> np.ndarray:
+        """Move the fingers' command on as ``PandaGripper.format_action`` does."""
+        gripper = self._robot.gripper
+        if is_new:
+            self._finger_step = _FINGER_DIRECTIONS * gripper.speed * np.sign(direction)
+        gripper.current_action = np.minimum(
+            np.maximum(gripper.current_action + self._finger_step, -1.0), 1.0
+        )
+        return self._gripper_middle + self._gripper_half_range * gripper.current_action
+
+    def _set_goal(self, controller: Any, action: np.ndarray) -> None:
+        controller.set_goal(action[:6])
+        self._goal_position = np.array(controller.goal_pos)
+        self._goal_rotation = np.array(controller.goal_ori)
+
+
+class _ToolState:
+    """What the control law needs to know of the tool and the arm, in arrays that are kept.
+
+    The layouts are those that robosuite's indexing leads to: products of matrices round
+    differently in another.
+    """
+
+    def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, site: int, dofs: slice) -> None:
+        """site: of the tool.  dofs: the arm's degrees of freedom, n of the model's nv."""
+        self._model, self._data, self._dofs = model, data, dofs
+        count = dofs.stop - dofs.start
+        self.position = data.site_xpos[site]
+        self.rotation = data.site_xmat[site].reshape(3, 3)
+        self.linear_velocity = np.empty(3)
+        self.angular_velocity = np.empty(3)
+        self.jacobian = np.empty((6, count), order='F')
+        self.jacobian_position = np.empty((3, count), order='F')
+        self.jacobian_rotation = np.empty((3, count), order='F')
+        self.mass_matrix = np.empty((count, count), order='F')
+        self._site = site
+        self._all_position = np.empty((3, model.nv))
+        self._all_rotation = np.empty((3, model.nv))
+        self._all_masses = np.empty((model.nv, model.nv))
+
+    def read(self) -> None:
+        """Bring everything to the state of `data`; poses are views of it."""
+        model, data, dofs = self._model, self._data, self._dofs
+        mujoco.mj_jacSite(model, data, self._all_position, self._all_rotation, self._site)
+        np.dot(self._all_position, data.qvel, out=self.linear_velocity)
+        np.dot(self._all_rotation, data.qvel, out=self.angular_velocity)
+        self.jacobian_position[:] = self.jacobian[:3] = self._all_position[:, dofs]
+        self.jacobian_rotation[:] = self.jacobian[3:] = self._all_rotation[:, dofs]
+        mujoco.mj_fullM(model, data, self._all_masses)
+        self.mass_matrix[:] = self._all_masses[dofs, dofs]
+
+
+def _consecutive(indices: Sequence[int] | np.ndarray) -> slice:
+    """Return ascending indices without a gap as a slice.  Raises RuntimeError for others."""
+    first, count = int(indices[0]), len(indices)
+    if list(indices) != list(range(first, first + count)):
+        raise RuntimeError(f'the indices {list(indices)} of the robot are not consecutive')
+    return slice(first, first + count)
+
+
+def _require_fixed_pose_control(controller: Any) -> None:
+    """Raise RuntimeError unless the law is the one that is computed here."""
+    interpolated = controller.interpolator_pos or controller.interpolator_ori
+    fixed = controller.impedance_mode == 'fixed' and controller.uncoupling and not interpolated
+    if controller.name != 'OSC_POSE' or not fixed:
+        raise RuntimeError(f'{controller.name} is not the controller that LIBERO is built with')

@@ -7,6 +7,7 @@ import weakref
 from xml.etree import ElementTree
 
 import mujoco
+import numpy as np
 
 from smoothvla_ros.simulation.memory import bound_asset_cache
 from smoothvla_ros.simulation.rendering import RenderSettings
@@ -28,12 +29,20 @@ class CompiledScene:
         self._scene_xml = scene_xml
         bound_asset_cache()
         self.model = mujoco.MjModel.from_xml_string(_without_textures(scene_xml))
-        self._compiled = {name: getattr(self.model, name).copy() for name in _CHANGED_MODEL_ARRAYS}
+        self._compiled = self.episode_arrays()
         self._renderers: dict[RenderSettings, SceneRenderer] = {}
 
     def restore(self) -> None:
         """Undo what episodes changed in the model."""
-        for name, value in self._compiled.items():
+        self.set_episode_arrays(self._compiled)
+
+    def episode_arrays(self) -> dict[str, np.ndarray]:
+        """Return a copy of the arrays of the model that episodes change."""
+        return {name: getattr(self.model, name).copy() for name in _CHANGED_MODEL_ARRAYS}
+
+    def set_episode_arrays(self, arrays: dict[str, np.ndarray]) -> None:
+        """Give the model what `episode_arrays` returned."""
+        for name, value in arrays.items():
             getattr(self.model, name)[:] = value
 
     def renderer(self, settings: RenderSettings) -> SceneRenderer:

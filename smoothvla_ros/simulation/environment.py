@@ -13,6 +13,7 @@ from smoothvla_ros.simulation.control_step import ControlStep
 from smoothvla_ros.simulation.episode_recording import EpisodeRecording
 from smoothvla_ros.simulation.rendering import RenderSettings
 from smoothvla_ros.simulation.scene_reset import SceneReset
+from smoothvla_ros.simulation.settled_state import SettledState
 from smoothvla_ros.simulation.tasks import Task
 
 ACTION_DIMENSION = 7
@@ -42,6 +43,7 @@ class Environment:
         self._env = libero_scene.build(task, library or SceneLibrary())
         self._reset = SceneReset(self._env)
         self._control = ControlStep(self._env)
+        self._settled = SettledState(self._env)
         self._recording: EpisodeRecording | None = None
         self._succeeded = False
 
@@ -67,11 +69,8 @@ class Environment:
         objects of the scene find no place under the seed.
         """
         self._require_known(name)
-        self._reset.place_fixtures(name.scene_seed)
-        self._reset.set_init_state(tasks.init_states(self.task)[name.init_state])
-        for _ in range(SETTLE_STEPS):
-            self._control.run(_SETTLE_ACTION)
-        self._control.succeeded()  # the indicators that the first image shows
+        if not self._settled.restore(name):
+            self._settle(name)
         self._succeeded = False
         self._recording = EpisodeRecording(
             ACTION_DIMENSION, self._control.control_period_s, self._control.substep_period_s
@@ -180,7 +179,16 @@ class Environment:
 
     def close(self) -> None:
         """Let go of the scene and its renderer; the environment cannot be used any more."""
-        del self._env, self._reset, self._control
+        del self._env, self._reset, self._control, self._settled
+
+    def _settle(self, name: EpisodeName) -> None:
+        self._settled.forget()
+        self._reset.place_fixtures(name.scene_seed)
+        self._reset.set_init_state(tasks.init_states(self.task)[name.init_state])
+        for _ in range(SETTLE_STEPS):
+            self._control.run(_SETTLE_ACTION)
+        self._control.succeeded()  # the indicators that the first image shows
+        self._settled.keep(name)
 
     def _record_state(self, recording: EpisodeRecording) -> None:
         recording.add_state(

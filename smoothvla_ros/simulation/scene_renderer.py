@@ -10,6 +10,7 @@ from smoothvla_ros.simulation import graphics
 from smoothvla_ros.simulation.mesh_clustering import cluster_drawn_meshes
 from smoothvla_ros.simulation.rendering import CAMERAS, RenderSettings
 from smoothvla_ros.simulation.texture_files import with_reduced_textures
+from smoothvla_ros.simulation.view_culling import ViewCulling
 
 _HIDDEN_GEOM_GROUP = 0  # collision geometry, in robosuite's models
 _MAXIMUM_SCENE_GEOMS = 10_000
@@ -41,11 +42,13 @@ class SceneRenderer:
         except mujoco.FatalError as error:
             raise graphics.cannot_render(error) from error
         self._scene = mujoco.MjvScene(simulated, _MAXIMUM_SCENE_GEOMS)
+        self._options = mujoco.MjvOption()
+        self._options.geomgroup[_HIDDEN_GEOM_GROUP] = 0
+        self._culling: ViewCulling | None = None
         if settings.profile == 'fast':
             for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
                 self._scene.flags[flag] = 0
-        self._options = mujoco.MjvOption()
-        self._options.geomgroup[_HIDDEN_GEOM_GROUP] = 0
+            self._culling = ViewCulling(simulated, self._options)
         self._viewport = mujoco.MjrRect(0, 0, settings.size, settings.size)
         self._cameras = {name: self._camera(libero_name) for name, libero_name in CAMERAS.items()}
 
@@ -70,6 +73,8 @@ class SceneRenderer:
             mujoco.mjtCatBit.mjCAT_ALL,
             self._scene,
         )
+        if self._culling is not None:
+            self._culling.apply(data, camera.fixedcamid, self._scene)
         # Another renderer's frame buffer may be bound, or none since that renderer is gone.
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._resources)
         mujoco.mjr_render(self._viewport, self._scene, self._resources)

@@ -64,7 +64,7 @@ class Worker:
     ) -> StepResult:
         """Execute actions [k, 7] until the first success or the horizon.
 
-        observe: whether to render an observation at the end.
+        observe: whether to render an observation at the end, unless the goal is reached.
         Raises UserError if an action has a wrong shape or is not finite (none is executed then),
         RuntimeError before the first reset, WorkerDied, WorkerTimeout.
         """

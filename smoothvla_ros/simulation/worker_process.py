@@ -26,7 +26,7 @@ _KINDS_SENT = (UserError, ValueError, RuntimeError, MemoryError)
 class StepResult:
     """What executing a chunk of actions led to.
 
-    observation: after the last executed step; None if it was not asked for.
+    observation: after the last executed step; None if it was not asked for, or the goal is reached.
     executed: steps that were run, k'; fewer than given after a success or at the horizon.
     success: whether the episode has reached its goal.
     joint_positions, joint_velocities: [k', 7] rad, rad/s, after each executed step.
@@ -94,7 +94,7 @@ class EpisodeRunner:
             velocities.append(environment.joint_velocities())
             fingers.append(environment.gripper_positions())
         return StepResult(
-            observation=environment.observe() if observe else None,
+            observation=environment.observe() if observe and not self._success else None,
             executed=len(joints),
             success=self._success,
             joint_positions=np.array(joints).reshape(-1, 7),

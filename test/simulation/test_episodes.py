@@ -1,11 +1,16 @@
 """The same name is the same episode, whatever ran before it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.records import EpisodeName
+from smoothvla_ros.simulation import tasks
+from smoothvla_ros.simulation.compiled_scene import SceneLibrary
 from smoothvla_ros.simulation.environment import Environment
+from smoothvla_ros.simulation.scene_reset import SceneReset
 
 NAME = EpisodeName('libero_spatial', 0, init_state=7, scene_seed=11)
 OTHER = EpisodeName('libero_spatial', 0, init_state=8, scene_seed=12)
@@ -41,6 +46,27 @@ def test_a_repeated_name_is_the_same_episode_after_another_one(
     assert_same_episode(first, run(spatial_environment, NAME, actions))
 
 
+def test_an_episode_that_begins_again_does_not_settle_again_and_is_the_same(
+    spatial_environment, pushing_actions, monkeypatch
+):
+    """Pins the kept start to the bit, also when another task of the same scene ran in between."""
+    actions = pushing_actions(12)
+    library = SceneLibrary()
+    settings = spatial_environment.render_settings
+    environment = Environment(spatial_environment.task, settings, library)
+    neighbour = Environment(tasks.task('libero_spatial', 1), settings, library)
+    assert environment.model is neighbour.model
+    first = run(environment, NAME, actions)
+    run(neighbour, replace(OTHER, task=1), np.ones((5, 7)))
+    with monkeypatch.context() as no_settling:
+        no_settling.delattr(SceneReset, 'place_fixtures')
+        assert_same_episode(first, run(environment, NAME, actions))
+        assert_same_episode(first, run(environment, NAME, actions))
+        with pytest.raises(AttributeError):
+            environment.reset(OTHER)
+    assert_same_episode(first, run(environment, NAME, actions))
+
+
 def test_scene_seeds_move_the_fixtures_and_nothing_else_at_the_start(spatial_environment):
     """Pins that two seeds of one init state differ in fixture poses, not in the arm's start."""
     spatial_environment.reset(NAME)
@@ -66,6 +92,7 @@ def test_a_scene_whose_objects_find_no_place_is_an_error_and_no_endless_loop(
     spatial_environment, monkeypatch
 ):
     """Every object drawn at the same spot: named in one line; the environment can be used on."""
+    spatial_environment.reset(OTHER)
     samplers = spatial_environment.libero.placement_initializer.samplers.values()
     with monkeypatch.context() as everything_at_one_spot:
         for sampler in samplers:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
+import select
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -35,11 +37,20 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one subcommand and return its exit status: 2 for a user's error, 130 when interrupted."""
+    """Run one subcommand and return its exit status: 2 for a user's error, 130 when interrupted.
+
+    141 when nobody reads the output any more, as in `smoothvla benchmark --plan | head`.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         options = _parser(arguments[:1]).parse_args(arguments)
-        return options.subcommand(options)
+        status = options.subcommand(options)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        if not _output_is_closed():
+            raise
+        return 141
     except UserError as error:
         print(f'smoothvla: {" ".join(str(error).split())}', file=sys.stderr)
         return 2
@@ -63,6 +74,18 @@ def _parser(chosen: Sequence[str]) -> argparse.ArgumentParser:
             module.add_arguments(command)
             command.set_defaults(subcommand=module.run)
     return parser
+
+
+def _output_is_closed() -> bool:
+    """Return whether nobody reads the standard output; what is left of it is then thrown away."""
+    output = sys.stdout.fileno()
+    poll = select.poll()
+    poll.register(output, 0)
+    if not any(event & select.POLLERR for _, event in poll.poll(0)):
+        return False
+    # Or the interpreter would try to write it once more while it ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return True
 
 
 def _load(name: str, module_name: str) -> ModuleType:

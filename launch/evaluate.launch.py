@@ -11,7 +11,13 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
-from smoothvla_ros.nodes.launch_arguments import check, declare_arguments, drawn_for, given
+from smoothvla_ros.nodes.launch_arguments import (
+    check,
+    choose_robots,
+    declare_arguments,
+    drawn_for,
+    given,
+)
 from smoothvla_ros.nodes.launch_recorder import declare_recording, recorder
 from smoothvla_ros.nodes.launch_viewer import NONE, declare_viewer, viewer, wanted
 from smoothvla_ros.workflows.evaluation.config import EXPERT, EvaluationConfig
@@ -44,6 +50,7 @@ def graph(context: LaunchContext) -> list[Node]:
     arguments = context.launch_configurations
     namespace = arguments['namespace']
     config = arguments['config']
+    choose_robots(arguments, 'libero_bridge')
     settings = check(EvaluationConfig, arguments, EVALUATOR, 'evaluator')
     policies = [settings.policy]
     if settings.compare not in (None, EXPERT):

@@ -13,7 +13,13 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
-from smoothvla_ros.nodes.launch_arguments import check, declare_arguments, drawn_for, given
+from smoothvla_ros.nodes.launch_arguments import (
+    check,
+    choose_robots,
+    declare_arguments,
+    drawn_for,
+    given,
+)
 from smoothvla_ros.nodes.launch_recorder import declare_recording, recorder
 from smoothvla_ros.nodes.launch_viewer import declare_viewer, viewer
 from smoothvla_ros.training.config import TrainConfig
@@ -50,6 +56,7 @@ def graph(context: LaunchContext) -> list[Node]:
     arguments = context.launch_configurations
     namespace = arguments['namespace']
     config = arguments['config']
+    choose_robots(arguments, 'libero_bridge')
     settings = check(TrainConfig, arguments, TRAINER, 'grpo_trainer')
     check_folder(settings, ())
     bridge = drawn_for([settings.policy], 'libero_bridge', arguments) | given(arguments, BRIDGE)

@@ -85,10 +85,16 @@ def from_mapping(cls: type[Config], values: Mapping[str, Any], place: str) -> Co
 
 
 def load(
-    cls: type[Config], path: Path | None = None, overrides: Mapping[str, Any] | None = None
+    cls: type[Config],
+    path: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    defaults: Mapping[str, Any] | None = None,
 ) -> Config:
-    """Read a configuration from a YAML file, with overrides from the command line on top."""
-    values: dict[str, Any] = {}
+    """Read a configuration from a YAML file, with overrides from the command line on top.
+
+    defaults: what holds in place of the class's own defaults.
+    """
+    values: dict[str, Any] = dict(defaults or {})
     if path is not None:
         try:
             content = yaml.safe_load(Path(path).read_text())

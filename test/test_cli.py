@@ -30,10 +30,7 @@ def test_a_pipe_to_something_else_that_broke_is_not_taken_for_that(monkeypatch, 
 
     command = SimpleNamespace(add_arguments=lambda _: None, run=run)
     monkeypatch.setattr(cli, '_load', lambda *_: command)
-    with (
-        open(tmp_path / 'output', 'w') as output,
-        monkeypatch.context() as redirected,
-        pytest.raises(BrokenPipeError, match='worker'),
-    ):
+    with open(tmp_path / 'output', 'w') as output, monkeypatch.context() as redirected:
         redirected.setattr(sys, 'stdout', output)
-        cli.main(['bench'])
+        with pytest.raises(BrokenPipeError, match='worker'):
+            cli.main(['bench'])

@@ -15,6 +15,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from smoothvla_ros.configuration import from_mapping
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.image_size import image_size
+from smoothvla_ros.simulation import robot_count
 
 Config = TypeVar('Config')
 
@@ -68,6 +69,15 @@ def check(
     values = {name: value for name, value in below.items() if name in fields}
     values |= {name: configurations[name] for name in names if configurations.get(name)}
     return from_mapping(config_class, values, f'launch arguments of {node}')
+
+
+def choose_robots(configurations: dict[str, str], simulator: str) -> None:
+    """Decide how many robots are simulated, unless the arguments or the file `config` say so.
+
+    simulator: the node that simulates.  All nodes must agree, so this is decided once, here.
+    """
+    if 'robots' not in parameters_of(simulator, configurations):
+        configurations['robots'] = configurations['robots'] or str(robot_count.robots_that_fit())
 
 
 def drawn_for(

@@ -144,7 +144,13 @@ class TrainConfig(GrpoConfig):
     evaluation_seed: int = setting(
         1000, 'Seed that draws the held-out episodes', minimum=0, maximum=2**63 - 1
     )
-    robots: int = setting(2, 'Simulated robots, one process each', minimum=1, maximum=64)
+    robots: int = setting(
+        2,
+        'Simulated robots, one process each; unless given, one a processor, at most 6 and as many '
+        'as memory holds',
+        minimum=1,
+        maximum=64,
+    )
     render_profile: str = setting(
         'fast', 'Rendering: stock is what LIBERO draws', choices=('stock', 'fast')
     )

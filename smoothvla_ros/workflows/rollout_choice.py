@@ -12,6 +12,7 @@ from pathlib import Path
 from smoothvla_ros.configuration import load
 from smoothvla_ros.policies.policy import Policy
 from smoothvla_ros.simulation.rendering import RenderSettings
+from smoothvla_ros.simulation.robot_count import robots_that_fit
 from smoothvla_ros.training.process_rollouts import ProcessRolloutSource
 from smoothvla_ros.training.ray_rollouts import RayRolloutSource
 from smoothvla_ros.training.ray_settings import RaySettings
@@ -38,6 +39,11 @@ def add_rollout_arguments(parser: argparse.ArgumentParser) -> None:
             metavar='VALUE',
             help=f'{field.metadata["description"]} (default: {default})',
         )
+
+
+def robots_unless_given(arguments: argparse.Namespace) -> dict[str, int]:
+    """Return how many robots this process simulates; a cluster's actors have their own default."""
+    return {'robots': robots_that_fit()} if arguments.rollouts == PROCESS else {}
 
 
 def ray_settings(arguments: argparse.Namespace) -> RaySettings:

@@ -52,7 +52,11 @@ from smoothvla_ros.workflows.learner_processes import (
 )
 from smoothvla_ros.workflows.recorded_rollouts import RecordedRolloutSource
 from smoothvla_ros.workflows.robot_files import described_robot
-from smoothvla_ros.workflows.rollout_choice import add_rollout_arguments, open_rollouts
+from smoothvla_ros.workflows.rollout_choice import (
+    add_rollout_arguments,
+    open_rollouts,
+    robots_unless_given,
+)
 from smoothvla_ros.workflows.train_progress import ProgressBar
 
 BEFORE, AFTER = 'before', 'after'
@@ -322,7 +326,7 @@ def run(arguments: argparse.Namespace) -> int:
         for name, value in vars(arguments).items()
         if name in names and value is not None
     }
-    config = load(TrainConfig, arguments.config, given)
+    config = load(TrainConfig, arguments.config, given, robots_unless_given(arguments))
     if arguments.arm_recording:
         arm = described_robot(arguments.robot, arguments.urdf).arm()
         print_update(train_from_arm(config, arguments.arm_recording, arm), config)

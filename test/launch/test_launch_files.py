@@ -19,6 +19,7 @@ from smoothvla_ros.nodes.launch_runner import command
 from smoothvla_ros.nodes.launch_runner.command import find_launch_file, parse_values
 from smoothvla_ros.nodes.launch_runner.node_command import node_command
 from smoothvla_ros.nodes.launch_runner.plan import PlannedNode, declared_arguments, make_plan
+from smoothvla_ros.simulation import robot_count
 
 ROOT = Path(__file__).parents[2]
 LAUNCH = ROOT / 'launch'
@@ -51,6 +52,7 @@ def test_runner_starts_what_ros_launch_starts(case, tmp_path, monkeypatch):
     """The same nodes, names, namespaces, parameters with their types, arguments and ends."""
     monkeypatch.setenv('ROS_SECURITY_ENABLE', 'true')
     monkeypatch.setenv('ROS_SECURITY_STRATEGY', 'Enforce')
+    monkeypatch.setattr(robot_count, 'robots_that_fit', lambda: 2)
     if case['arguments'].get('hardware') in ('real', 'mock'):
         pytest.importorskip('xacro', reason='no xacro: it comes with ROS 2')
     plan = make_plan(LAUNCH / case['file'], case['arguments'])
@@ -101,6 +103,29 @@ def test_hardware_without_ros_is_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, 'xacro', None)
     with pytest.raises(UserError, match=r'hardware:=mock needs xacro .* or use hardware:=twin'):
         make_plan(LAUNCH / 'deploy.launch.py', {'hardware': 'mock'})
+
+
+@pytest.mark.parametrize('file', ['train', 'evaluate'])
+def test_as_many_robots_as_the_machine_keeps_busy_unless_somebody_says(file, tmp_path, monkeypatch):
+    """The machine's number, under the parameter file's, under the argument; alike for all nodes."""
+    monkeypatch.setattr(robot_count, 'robots_that_fit', lambda: 5)
+    own = tmp_path / 'own.yaml'
+    own.write_text('/**: {ros__parameters: {robots: 3}}\n')
+
+    def robots(given):
+        plan = make_plan(LAUNCH / f'{file}.launch.py', given)
+        assert len(plan.nodes) == (4 if file == 'train' else 3)
+        found = []
+        for node in plan.nodes:
+            *_, last = parameters(node, tmp_path)
+            (written,) = last['values'].values()
+            found.append(written['ros__parameters'].get('robots'))
+        return found
+
+    assert set(robots({})) == {'5'}
+    assert set(robots({'robots': '4'})) == {'4'}
+    assert set(robots({'config': str(own)})) == {None}
+    assert set(robots({'config': str(own), 'robots': '4'})) == {'4'}
 
 
 @pytest.mark.parametrize('path', sorted(LAUNCH.glob('*.launch.py')), ids=lambda path: path.name)

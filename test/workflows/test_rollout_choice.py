@@ -6,9 +6,16 @@ import argparse
 
 import pytest
 
+from smoothvla_ros.configuration import load
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.ray_settings import RaySettings
-from smoothvla_ros.workflows.rollout_choice import add_rollout_arguments, ray_settings
+from smoothvla_ros.workflows import rollout_choice
+from smoothvla_ros.workflows.rollout_choice import (
+    add_rollout_arguments,
+    ray_settings,
+    robots_unless_given,
+)
 
 
 def parsed(*words: str) -> argparse.Namespace:
@@ -30,3 +37,17 @@ def test_a_bad_value_is_named():
     """One line, before anything starts."""
     with pytest.raises(UserError, match='actors=0 is too small'):
         ray_settings(parsed('--ray-actors', '0'))
+
+
+def test_the_machine_decides_on_the_robots_of_this_process_unless_somebody_does(
+    monkeypatch, tmp_path
+):
+    """Under a file's and the command line's number; an actor of a cluster has its own default."""
+    monkeypatch.setattr(rollout_choice, 'robots_that_fit', lambda: 5)
+    here, cluster = parsed(), parsed('--rollouts', 'ray')
+    file = tmp_path / 'train.yaml'
+    file.write_text('robots: 3\n')
+    assert load(TrainConfig, None, {}, robots_unless_given(here)).robots == 5
+    assert load(TrainConfig, file, {}, robots_unless_given(here)).robots == 3
+    assert load(TrainConfig, file, {'robots': '4'}, robots_unless_given(here)).robots == 4
+    assert load(TrainConfig, None, {}, robots_unless_given(cluster)).robots == TrainConfig().robots

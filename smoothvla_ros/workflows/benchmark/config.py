@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.benchmark.matrix import SFT
 from smoothvla_ros.simulation import tasks
+from smoothvla_ros.simulation.robot_count import robots_that_fit
 
 FILE = 'benchmark.yaml'
 AUTO_DEVICE = 'auto'
@@ -61,7 +61,11 @@ class BenchmarkConfig:
     ablation_suite: str = setting('libero_spatial', 'Suite of the ablations')
     ablation_seed: int = setting(0, 'Training seed of the ablations', minimum=0)
     robots: int = setting(
-        0, 'Simulated robots, one process each; 0 is one a core, at least 2', minimum=0, maximum=64
+        0,
+        'Simulated robots, one process each; 0 is one a processor, at most 6 and as many as memory '
+        'holds',
+        minimum=0,
+        maximum=64,
     )
     render_profile: str = setting(
         'fast', 'Rendering: stock is what LIBERO draws', choices=('stock', 'fast')
@@ -99,7 +103,7 @@ class BenchmarkConfig:
     @property
     def robot_count(self) -> int:
         """How many robots are simulated at a time."""
-        return self.robots or max(2, os.cpu_count() or 2)
+        return self.robots or robots_that_fit()
 
     def tasks_of(self, suite: str) -> tuple[int, ...]:
         """The tasks to run of a suite, perturbed or not."""

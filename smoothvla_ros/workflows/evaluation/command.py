@@ -13,7 +13,11 @@ from smoothvla_ros.evaluation.comparison_table import print_comparison
 from smoothvla_ros.evaluation.report import REPORT
 from smoothvla_ros.workflows.evaluation.config import EvaluationConfig
 from smoothvla_ros.workflows.evaluation.run import run_evaluation
-from smoothvla_ros.workflows.rollout_choice import add_rollout_arguments, open_rollouts
+from smoothvla_ros.workflows.rollout_choice import (
+    add_rollout_arguments,
+    open_rollouts,
+    robots_unless_given,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +50,8 @@ def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate, print the table and say where the report is."""
-    config = load(EvaluationConfig, arguments.config, given_settings(arguments))
+    given = given_settings(arguments)
+    config = load(EvaluationConfig, arguments.config, given, robots_unless_given(arguments))
     opener = partial(open_rollouts, arguments, config.device, config.robots)
     summary = run_evaluation(config, open_source=opener)
     print_comparison(summary)

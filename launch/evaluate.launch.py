@@ -20,11 +20,13 @@ from smoothvla_ros.nodes.launch_arguments import (
 )
 from smoothvla_ros.nodes.launch_recorder import declare_recording, recorder
 from smoothvla_ros.nodes.launch_viewer import NONE, declare_viewer, viewer, wanted
+from smoothvla_ros.simulation.robot_count import AUTOMATIC, robots_that_fit
 from smoothvla_ros.workflows.evaluation.config import EXPERT, EvaluationConfig
 
 SHARE = Path(__file__).resolve().parents[1]
 CONFIG = SHARE / 'config'
 
+NODES = ('libero_bridge', 'policy', 'jerk_monitor', 'evaluator')
 # Arguments by the node that they go to; those of several nodes have one value.
 BRIDGE = ('robots', 'render_profile')
 POLICY = ('robots',)
@@ -50,7 +52,7 @@ def graph(context: LaunchContext) -> list[Node]:
     arguments = context.launch_configurations
     namespace = arguments['namespace']
     config = arguments['config']
-    choose_robots(arguments, 'libero_bridge')
+    choose_robots(arguments, NODES, robots_that_fit())
     settings = check(EvaluationConfig, arguments, EVALUATOR, 'evaluator')
     policies = [settings.policy]
     if settings.compare not in (None, EXPERT):
@@ -131,7 +133,9 @@ def generate_launch_description() -> LaunchDescription:
             ),
             *declare_viewer(),
             *declare_recording(),
-            *declare_arguments(EvaluationConfig, EVALUATOR, 'the file `config`'),
+            *declare_arguments(
+                EvaluationConfig, EVALUATOR, 'the file `config`', {'robots': AUTOMATIC}
+            ),
             OpaqueFunction(function=graph),
         ]
     )

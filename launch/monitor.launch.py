@@ -14,9 +14,9 @@ from launch import LaunchContext, LaunchDescription
 from smoothvla_ros.nodes.jerk_monitor_config import JerkMonitorConfig
 from smoothvla_ros.nodes.launch_arguments import (
     check,
+    choose_robots,
     declare_arguments,
     given,
-    parameters_of,
 )
 from smoothvla_ros.nodes.launch_recorder import declare_recording, recorder
 from smoothvla_ros.nodes.launch_viewer import declare_viewer, viewer
@@ -41,9 +41,8 @@ MONITOR = (
 def graph(context: LaunchContext) -> list[Node]:
     """Return the nodes, with the arguments that were given on top of the parameter file."""
     arguments = context.launch_configurations
-    if 'robots' not in parameters_of('jerk_monitor', arguments):
-        # Beside an arm of somebody's there is one more often than two.
-        arguments['robots'] = arguments['robots'] or '1'
+    # Beside an arm of somebody's there is one more often than two.
+    choose_robots(arguments, ['jerk_monitor'], 1)
     check(JerkMonitorConfig, arguments, MONITOR, 'jerk_monitor')
     real_arm = {'graph': 'real_arm'} | given(arguments, MONITOR)
     monitor = Node(

@@ -22,12 +22,14 @@ from smoothvla_ros.nodes.launch_arguments import (
 )
 from smoothvla_ros.nodes.launch_recorder import declare_recording, recorder
 from smoothvla_ros.nodes.launch_viewer import declare_viewer, viewer
+from smoothvla_ros.simulation.robot_count import AUTOMATIC, robots_that_fit
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.run_folder import check_folder
 
 SHARE = Path(__file__).resolve().parents[1]
 CONFIG = SHARE / 'config'
 
+NODES = ('libero_bridge', 'policy', 'jerk_monitor', 'grpo_trainer')
 # Arguments by the node that they go to; those of several nodes have one value.
 BRIDGE = ('robots', 'render_profile')
 POLICY = ('robots', 'deterministic')
@@ -56,7 +58,7 @@ def graph(context: LaunchContext) -> list[Node]:
     arguments = context.launch_configurations
     namespace = arguments['namespace']
     config = arguments['config']
-    choose_robots(arguments, 'libero_bridge')
+    choose_robots(arguments, NODES, robots_that_fit())
     settings = check(TrainConfig, arguments, TRAINER, 'grpo_trainer')
     check_folder(settings, ())
     bridge = drawn_for([settings.policy], 'libero_bridge', arguments) | given(arguments, BRIDGE)
@@ -129,7 +131,7 @@ def generate_launch_description() -> LaunchDescription:
             ),
             *declare_viewer(),
             *declare_recording(),
-            *declare_arguments(TrainConfig, TRAINER, 'the file `config`'),
+            *declare_arguments(TrainConfig, TRAINER, 'the file `config`', {'robots': AUTOMATIC}),
             OpaqueFunction(function=graph),
         ]
     )

@@ -45,7 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = _parser(arguments[:1]).parse_args(arguments)
         status = options.subcommand(options)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # as where a shell closed it
+            sys.stdout.flush()
         return status
     except BrokenPipeError:
         if not _output_is_closed():
@@ -78,10 +79,12 @@ def _parser(chosen: Sequence[str]) -> argparse.ArgumentParser:
 
 def _output_is_closed() -> bool:
     """Return whether nobody reads the standard output; what is left of it is then thrown away."""
+    if sys.stdout is None:
+        return False
     output = sys.stdout.fileno()
     poll = select.poll()
     poll.register(output, 0)
-    if not any(event & select.POLLERR for _, event in poll.poll(0)):
+    if not poll.poll(0):  # these two are always reported: a pipe's reader, a socket's peer is gone
         return False
     # Or the interpreter would try to write it once more while it ends.
     os.dup2(os.open(os.devnull, os.O_WRONLY), output)

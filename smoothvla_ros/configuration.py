@@ -30,9 +30,14 @@ def setting(
     minimum: float | None = None,
     maximum: float | None = None,
     choices: Sequence[str] | None = None,
+    before: Any = dataclasses.MISSING,
 ) -> Any:
-    """Return a dataclass field that carries its description and its range (both ends included)."""
+    """Return a dataclass field that carries its description and its range (both ends included).
+
+    before: what was in effect before there was this setting, where that is not its default.
+    """
     metadata = {
+        'before': default if before is dataclasses.MISSING else before,
         'description': description,
         'minimum': minimum,
         'maximum': maximum,
@@ -118,11 +123,14 @@ def to_mapping(config: Any) -> dict[str, Any]:
 
 
 def default_mapping(kind: type[Any]) -> dict[str, Any]:
-    """Return the defaults of a configuration class as `to_mapping` returns values.
+    """Return what was in effect before a class's settings existed, as `to_mapping` returns values.
 
-    What was written before a setting existed was made with its default, in effect.
+    That is a setting's default, unless it says otherwise.
     """
-    return {field.name: _plain(field.default) for field in dataclasses.fields(kind)}
+    return {
+        field.name: _plain(field.metadata.get('before', field.default))
+        for field in dataclasses.fields(kind)
+    }
 
 
 def _plain(value: Any) -> Any:

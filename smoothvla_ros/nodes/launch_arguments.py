@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +15,6 @@ from launch_ros.parameter_descriptions import ParameterValue
 from smoothvla_ros.configuration import from_mapping
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.image_size import image_size
-from smoothvla_ros.simulation import robot_count
 
 Config = TypeVar('Config')
 
@@ -23,23 +22,27 @@ _NAMESPACE = re.compile(r'/?|/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*', re.ASCII)
 
 
 def declare_arguments(
-    config_class: type, names: Sequence[str], file: str
+    config_class: type,
+    names: Sequence[str],
+    file: str,
+    otherwise: Mapping[str, str] | None = None,
 ) -> list[DeclareLaunchArgument]:
     """Return an argument for each named field of a configuration class (`setting` metadata).
 
     Their default is empty: what is not given comes from the parameter file `file`, so that a value
-    stands in one place.
+    stands in one place.  otherwise: by name, what holds where the file does not say either.
     """
     fields = {field.name: field for field in dataclasses.fields(config_class)}
     arguments = []
     for name in names:
         metadata = fields[name].metadata
         choices = metadata.get('choices')
+        rest = f', else {otherwise[name]}' if otherwise and name in otherwise else ''
         arguments.append(
             DeclareLaunchArgument(
                 name,
                 default_value='',
-                description=f'{metadata["description"]} (empty: as in {file})',
+                description=f'{metadata["description"]} (empty: as in {file}{rest})',
                 choices=['', *choices] if choices else None,
             )
         )
@@ -71,13 +74,25 @@ def check(
     return from_mapping(config_class, values, f'launch arguments of {node}')
 
 
-def choose_robots(configurations: dict[str, str], simulator: str) -> None:
-    """Decide how many robots are simulated, unless the arguments or the file `config` say so.
+def choose_robots(
+    configurations: MutableMapping[str, str], nodes: Sequence[str], otherwise: int
+) -> None:
+    """Write into `configurations` how many robots there are: the nodes must agree, so it is once.
 
-    simulator: the node that simulates.  All nodes must agree, so this is decided once, here.
+    The argument `robots` comes first, then the file `config`, whichever of the nodes it tells.
+    otherwise: where neither says.
+    Raises UserError if the file tells two nodes different numbers.
     """
-    if 'robots' not in parameters_of(simulator, configurations):
-        configurations['robots'] = configurations['robots'] or str(robot_count.robots_that_fit())
+    if configurations['robots']:
+        return
+    told = {node: parameters_of(node, configurations).get('robots') for node in nodes}
+    numbers = {str(number) for number in told.values() if number is not None}
+    if len(numbers) > 1:
+        raise UserError(
+            f'config:={configurations["config"]} gives {" and ".join(sorted(numbers))} robots to '
+            'nodes that must agree; give them below /**'
+        )
+    configurations['robots'] = numbers.pop() if numbers else str(otherwise)
 
 
 def drawn_for(

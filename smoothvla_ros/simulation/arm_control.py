@@ -23,18 +23,18 @@ class ArmControl:
     def __init__(self, env: Any) -> None:
         """env: what `libero_scene.build` returned.
 
-        Raises RuntimeError if the robot is controlled by another law, or its actuators or joints
-        are not consecutive.
+        Raises RuntimeError if arm or gripper are controlled by another law, or their actuators or
+        joints are not consecutive.
         """
-        from smoothvla_ros.simulation.operational_space import task_space_forces
+        from smoothvla_ros.simulation.operational_space import operational_space_terms
 
-        self._task_space_forces = task_space_forces
+        self._terms = operational_space_terms
         self._model: mujoco.MjModel = env.sim.model._model
         self._data: mujoco.MjData = env.sim.data._data
         self._robot = env.robots[0]
         robot, names = self._robot, env.sim.model
         controller = robot.controller
-        _require_fixed_pose_control(controller)
+        _require_law(controller, robot.gripper)
         self._joints = _consecutive(controller.qpos_index)
         self._dofs = _consecutive(controller.qvel_index)
         tool = names.site_name2id(robot.gripper.important_sites['grip_site'])
@@ -78,7 +78,7 @@ class ArmControl:
             controller.new_update = False
             self._set_goal(controller, action)
             controller.new_update = True
-        inertia_position, force, inertia_rotation, torque, null_torques = self._task_space_forces(
+        inertia_position, linear, inertia_rotation, angular, null_torques = self._terms(
             self._goal_position,
             self._goal_rotation,
             tool.position,
@@ -95,7 +95,8 @@ class ArmControl:
             data.qpos[self._joints],
             data.qvel[self._dofs],
         )
-        wrench = np.concatenate((np.dot(inertia_position, force), np.dot(inertia_rotation, torque)))
+        force, torque = np.dot(inertia_position, linear), np.dot(inertia_rotation, angular)
+        wrench = np.concatenate((force, torque))
         torques = np.dot(tool.jacobian.T, wrench) + data.qfrc_bias[self._dofs]
         torques += null_torques
         return torques
@@ -160,9 +161,11 @@ def _consecutive(indices: Sequence[int] | np.ndarray) -> slice:
     return slice(first, first + count)
 
 
-def _require_fixed_pose_control(controller: Any) -> None:
-    """Raise RuntimeError unless the law is the one that is computed here."""
+def _require_law(controller: Any, gripper: Any) -> None:
+    """Raise RuntimeError unless the laws of arm and gripper are those that are computed here."""
     interpolated = controller.interpolator_pos or controller.interpolator_ori
     fixed = controller.impedance_mode == 'fixed' and controller.uncoupling and not interpolated
     if controller.name != 'OSC_POSE' or not fixed:
         raise RuntimeError(f'{controller.name} is not the controller that LIBERO is built with')
+    if type(gripper).__name__ != 'PandaGripper':
+        raise RuntimeError(f'{type(gripper).__name__} is not the gripper that LIBERO is built with')

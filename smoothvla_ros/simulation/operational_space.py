@@ -2,8 +2,9 @@
 
 What robosuite's controller does between two products of arrays, in one compiled call: of the time
 of a control step it took as much as the physics.  The law itself, its matrices, the error of the
-rotation and the torques of the null space, are robosuite's own compiled functions.  Importing this
-module imports robosuite.
+rotation and the torques of the null space, are robosuite's own compiled functions.  They are
+compiled into this one, whose cache does not notice when robosuite's files change: its version is
+pinned.  Importing this module imports robosuite.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from robosuite.utils.numba import jit_decorator
 
 
 @jit_decorator
-def task_space_forces(
+def operational_space_terms(
     goal_position: np.ndarray,
     goal_rotation: np.ndarray,
     position: np.ndarray,
@@ -38,17 +39,16 @@ def task_space_forces(
     position and of the rotation [3, n].  joints: [n] rad, rad/s.
 
     Returns the inertia of the position [3, 3] and the acceleration that is wanted of it [3], the
-    same of the rotation, and the torques of the null space [n]. Their sums in floating point, and
-    so the last bits of an episode, depend on the arrays' layout in memory: give those of
-    `ArmControl`.
+    same of the rotation, and the torques of the null space [n].  Sums in floating point, and so the
+    last bits of an episode, depend on the arrays' layout in memory: give those of `ArmControl`.
     """
-    force = (goal_position - position) * stiffness[0:3] + (-linear_velocity) * damping[0:3]
+    linear = (goal_position - position) * stiffness[0:3] + (-linear_velocity) * damping[0:3]
     rotation_error = orientation_error(goal_rotation, rotation)
-    torque = rotation_error * stiffness[3:6] + (-angular_velocity) * damping[3:6]
+    angular = rotation_error * stiffness[3:6] + (-angular_velocity) * damping[3:6]
     _, inertia_position, inertia_rotation, null_space = opspace_matrices(
         mass_matrix, jacobian, jacobian_position, jacobian_rotation
     )
     null_torques = nullspace_torques(
         mass_matrix, null_space, rest_joints, joint_positions, joint_velocities
     )
-    return inertia_position, force, inertia_rotation, torque, null_torques
+    return inertia_position, linear, inertia_rotation, angular, null_torques

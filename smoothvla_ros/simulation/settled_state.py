@@ -9,10 +9,6 @@ import numpy as np
 
 from smoothvla_ros.records import EpisodeName
 
-# What steps change in robosuite's controller. What a reset alone changes is as it was, since the
-# episode that is kept is that of the last reset.
-_CONTROLLER_STATE = ('goal_pos', 'goal_ori', 'ee_pos', 'ee_ori_mat', 'new_update')
-
 
 class SettledState:
     """Keeps the start of the last episode that an environment reset to.
@@ -28,20 +24,20 @@ class SettledState:
         self._data: mujoco.MjData = env.sim.data._data
         self._kept_data: mujoco.MjData | None = None
         self._kept_model: dict[str, np.ndarray] = {}
-        self._kept_controller: dict[str, Any] = {}
+        self._kept_goal = np.zeros(0)
         self._kept_fingers = np.zeros(0)
         self._name: EpisodeName | None = None
 
     def keep(self, name: EpisodeName) -> None:
         """Keep the state that the environment is in as the start of this episode."""
         robot = self._env.robots[0]
+        # A gigabyte of addresses, as much as the scene has itself, of which little is touched.
         self._kept_data = self._kept_data or mujoco.MjData(self._model)
         mujoco.mj_copyData(self._kept_data, self._model, self._data)
         self._kept_model = self._env.compiled_scene.episode_arrays()
-        self._kept_controller = {
-            attribute: np.copy(getattr(robot.controller, attribute))
-            for attribute in _CONTROLLER_STATE
-        }
+        # All else of robosuite's controller the first action sets, or only a reset; the rotation
+        # that is aimed at stays where the action does not turn.
+        self._kept_goal = robot.controller.goal_ori.copy()
         self._kept_fingers = robot.gripper.current_action.copy()
         self._name = name
 
@@ -56,7 +52,6 @@ class SettledState:
         robot = self._env.robots[0]
         mujoco.mj_copyData(self._data, self._model, self._kept_data)
         self._env.compiled_scene.set_episode_arrays(self._kept_model)
-        for attribute, value in self._kept_controller.items():
-            setattr(robot.controller, attribute, np.copy(value))
+        robot.controller.goal_ori = self._kept_goal.copy()
         robot.gripper.current_action = self._kept_fingers.copy()
         return True

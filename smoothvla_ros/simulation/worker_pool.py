@@ -6,12 +6,11 @@ from types import TracebackType
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.simulation.rendering import RenderSettings
+from smoothvla_ros.simulation.robot_count import MEMORY_LIMIT_MB
 from smoothvla_ros.simulation.worker import Worker, WorkerDied, WorkerTimeout
 from smoothvla_ros.simulation.worker_process import StepResult
 
 __all__ = ['StepResult', 'Worker', 'WorkerDied', 'WorkerPool', 'WorkerTimeout']
-
-MEMORY_LIMIT_MB = 1200.0
 
 
 class WorkerPool:

@@ -16,7 +16,7 @@ from smoothvla_ros.training.rewards import RewardSettings
 class GrpoConfig(RewardSettings):
     """The algorithm: what an iteration samples, and how the policy learns from it."""
 
-    iterations: int = setting(14, 'Iterations of rollouts and update', minimum=0, maximum=100_000)
+    iterations: int = setting(16, 'Iterations of rollouts and update', minimum=0, maximum=100_000)
     groups: int = setting(
         5, 'Groups an iteration: scenes that are rolled out again', minimum=1, maximum=10_000
     )
@@ -46,9 +46,11 @@ class GrpoConfig(RewardSettings):
         10, 'Optimiser steps over which the learning rate rises', minimum=0, maximum=100_000
     )
     cool_down_iterations: int = setting(
-        0,
-        'Last iterations of the run, over which the learning rate falls to zero; 0: it stays',
-        minimum=0,
+        -1,
+        'Last iterations of the run, over which the learning rate falls to zero; -1: half of '
+        'them, 0: it stays',
+        before=0,
+        minimum=-1,
         maximum=100_000,
     )
     weight_decay: float = setting(0.0, 'Weight decay of AdamW', minimum=0.0, maximum=1.0)
@@ -85,7 +87,7 @@ class GrpoConfig(RewardSettings):
         0.0, 'Weight of the divergence from the starting policy; 0 goes without', minimum=0.0
     )
     course_coefficient: float = setting(
-        40.0,
+        20.0,
         'decoupled: weight of the penalty on expecting a chunk to end elsewhere than the starting '
         'policy does; 0 goes without',
         minimum=0.0,
@@ -107,6 +109,13 @@ class GrpoConfig(RewardSettings):
         # First, or the rewards would call every setting theirs.
         validate(self, 'training')
         super().__post_init__()
+
+    @property
+    def cooled_iterations(self) -> int:
+        """Over how many of the last iterations the learning rate falls; 0 is none."""
+        if self.cool_down_iterations < 0:
+            return self.iterations // 2
+        return self.cool_down_iterations
 
     @property
     def keeps_course(self) -> bool:
@@ -144,13 +153,7 @@ class TrainConfig(GrpoConfig):
     evaluation_seed: int = setting(
         1000, 'Seed that draws the held-out episodes', minimum=0, maximum=2**63 - 1
     )
-    robots: int = setting(
-        2,
-        'Simulated robots, one process each; unless given, one a processor, at most 6 and as many '
-        'as memory holds',
-        minimum=1,
-        maximum=64,
-    )
+    robots: int = setting(2, 'Simulated robots, one process each', minimum=1, maximum=64)
     render_profile: str = setting(
         'fast', 'Rendering: stock is what LIBERO draws', choices=('stock', 'fast')
     )

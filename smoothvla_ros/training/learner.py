@@ -110,7 +110,7 @@ class GrpoLearner:
         """Pass over a batch `epochs` times, in minibatches shuffled by `seed`.
 
         iterations_left: of the run, this one among them; the learning rate falls with them where
-        `config.cool_down_iterations` says so.
+        `config.cooled_iterations` says so.
         Every minibatch is divided by the same number, its share of the whole batch's valid tokens,
         so that a token weighs the same wherever it falls, in whichever process.
         Called by rank 0 of a group; the others `follow`.
@@ -271,8 +271,8 @@ class GrpoLearner:
         config = self._config
         taken = max((int(state['step']) for state in self.optimiser.state.values()), default=0)
         share = min(1.0, (taken + 1) / max(config.warm_up_steps, 1))
-        if config.cool_down_iterations:
-            share = min(share, iterations_left / config.cool_down_iterations)
+        if config.cooled_iterations:
+            share = min(share, iterations_left / config.cooled_iterations)
         for group in self.optimiser.param_groups:
             group['lr'] = config.learning_rate * share
 

@@ -12,13 +12,16 @@ from pathlib import Path
 from smoothvla_ros.configuration import load
 from smoothvla_ros.policies.policy import Policy
 from smoothvla_ros.simulation.rendering import RenderSettings
-from smoothvla_ros.simulation.robot_count import robots_that_fit
+from smoothvla_ros.simulation.robot_count import AUTOMATIC, robots_that_fit
 from smoothvla_ros.training.process_rollouts import ProcessRolloutSource
 from smoothvla_ros.training.ray_rollouts import RayRolloutSource
 from smoothvla_ros.training.ray_settings import RaySettings
 from smoothvla_ros.training.rollouts import RolloutSource
 
 PROCESS, RAY = 'process', 'ray'
+OTHERWISE = {'robots': f'{AUTOMATIC}; of an actor of a cluster 2'}
+"""Settings whose default the machine decides, and how."""
+
 _PREFIX = 'ray_'
 
 

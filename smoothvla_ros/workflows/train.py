@@ -53,6 +53,7 @@ from smoothvla_ros.workflows.learner_processes import (
 from smoothvla_ros.workflows.recorded_rollouts import RecordedRolloutSource
 from smoothvla_ros.workflows.robot_files import described_robot
 from smoothvla_ros.workflows.rollout_choice import (
+    OTHERWISE,
     add_rollout_arguments,
     open_rollouts,
     robots_unless_given,
@@ -310,6 +311,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default = field.default
         if isinstance(default, tuple):
             default = ','.join(map(str, default)) or 'all'
+        default = OTHERWISE.get(field.name, default)
         parser.add_argument(
             '--' + field.name.replace('_', '-'),
             dest=field.name,

@@ -109,8 +109,10 @@ def test_hardware_without_ros_is_one_line(monkeypatch):
 def test_as_many_robots_as_the_machine_keeps_busy_unless_somebody_says(file, tmp_path, monkeypatch):
     """The machine's number, under the parameter file's, under the argument; alike for all nodes."""
     monkeypatch.setattr(robot_count, 'robots_that_fit', lambda: 5)
-    own = tmp_path / 'own.yaml'
+    own, other, torn = (tmp_path / name for name in ('own.yaml', 'other.yaml', 'torn.yaml'))
     own.write_text('/**: {ros__parameters: {robots: 3}}\n')
+    other.write_text('/lab/policy: {ros__parameters: {robots: 1}}\n')
+    torn.write_text(f'{other.read_text()}/**/libero_bridge: {{ros__parameters: {{robots: 4}}}}\n')
 
     def robots(given):
         plan = make_plan(LAUNCH / f'{file}.launch.py', given)
@@ -124,8 +126,11 @@ def test_as_many_robots_as_the_machine_keeps_busy_unless_somebody_says(file, tmp
 
     assert set(robots({})) == {'5'}
     assert set(robots({'robots': '4'})) == {'4'}
-    assert set(robots({'config': str(own)})) == {None}
+    assert set(robots({'config': str(own)})) == {'3'}
+    assert set(robots({'config': str(other)})) == {'1'}
     assert set(robots({'config': str(own), 'robots': '4'})) == {'4'}
+    with pytest.raises(UserError, match=r'torn.yaml gives 1 and 4 robots to nodes that must agree'):
+        robots({'config': str(torn)})
 
 
 @pytest.mark.parametrize('path', sorted(LAUNCH.glob('*.launch.py')), ids=lambda path: path.name)

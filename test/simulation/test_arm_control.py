@@ -14,6 +14,14 @@ def test_another_control_law_is_refused(spatial_environment, monkeypatch):
         ArmControl(spatial_environment.libero)
 
 
+def test_another_gripper_is_refused(spatial_environment, monkeypatch):
+    """Pins the same for the fingers, whose commands are computed here too."""
+    other = type('RobotiqGripper', (), {})()
+    monkeypatch.setattr(spatial_environment.libero.robots[0], 'gripper', other)
+    with pytest.raises(RuntimeError, match='RobotiqGripper'):
+        ArmControl(spatial_environment.libero)
+
+
 def test_joints_that_are_not_consecutive_are_refused(spatial_environment, monkeypatch):
     """Pins that no joint of another body is taken for one of the arm's."""
     controller = spatial_environment.libero.robots[0].controller

@@ -67,6 +67,18 @@ def test_an_episode_that_begins_again_does_not_settle_again_and_is_the_same(
     assert_same_episode(first, run(environment, NAME, actions))
 
 
+def test_an_episode_that_begins_again_aims_at_the_rotation_of_its_start(
+    spatial_environment, pushing_actions
+):
+    """Pins what actions that do not turn leave alone: the rotation that the episode before left."""
+    straight = pushing_actions(12)
+    straight[:, 3:6] = 0.0
+    spatial_environment.reset(OTHER)
+    first = run(spatial_environment, NAME, straight)
+    run(spatial_environment, NAME, np.ones((6, 7)))
+    assert_same_episode(first, run(spatial_environment, NAME, straight))
+
+
 def test_scene_seeds_move_the_fixtures_and_nothing_else_at_the_start(spatial_environment):
     """Pins that two seeds of one init state differ in fixture poses, not in the arm's start."""
     spatial_environment.reset(NAME)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.records import EpisodeName, Trajectory
 from smoothvla_ros.simulation.rendering import RenderSettings
 from smoothvla_ros.simulation.worker_pool import Worker, WorkerDied, WorkerPool, WorkerTimeout
+from smoothvla_ros.simulation.worker_process import EpisodeRunner
 
 # Two tasks of one suite share a compiled scene, which is where one could disturb the other.
 ONE_TASK = EpisodeName('libero_spatial', 2, init_state=4, scene_seed=21)
@@ -91,6 +93,41 @@ def test_a_chunk_stops_at_the_horizon_and_reports_each_executed_step(pool):
     np.testing.assert_array_equal(last.joint_positions[-1], last.observation.joint_positions)
     assert worker.execute(np.zeros((8, 7)), PATIENCE_S).executed == 0
     assert worker.trajectory(PATIENCE_S).steps == HORIZON
+
+
+def test_nothing_is_drawn_once_the_goal_is_reached():
+    """Pins that the step of the success is the last, and that no image is made that nobody sees."""
+
+    class Reached:
+        horizon, steps, looks = 50, 0, 0
+        checked_actions = staticmethod(np.asarray)
+
+        def reset(self, _):
+            pass
+
+        def step(self, _):
+            self.steps += 1
+            return self.steps == 11
+
+        def observe(self):
+            self.looks += 1
+            return f'after {self.steps}'
+
+        def joint_positions(self):
+            return np.zeros(7)
+
+        joint_velocities = joint_positions
+
+        def gripper_positions(self):
+            return np.zeros(2)
+
+    environment = Reached()
+    runner = EpisodeRunner(SimpleNamespace(get=lambda *_: environment))
+    assert runner.reset(ONE_TASK) == 'after 0'
+    assert runner.execute(np.zeros((8, 7)), observe=True).observation == 'after 8'
+    last = runner.execute(np.zeros((8, 7)), observe=True)
+    assert (last.success, last.executed, last.observation) == (True, 3, None)
+    assert environment.looks == 2
 
 
 def test_errors_in_a_worker_are_raised_where_it_was_asked(pool):

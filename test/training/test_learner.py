@@ -308,6 +308,15 @@ def test_the_learning_rate_falls_to_zero_over_the_last_iterations():
     assert torch.equal(torch.nn.utils.parameters_to_vector(weights()), last)
 
 
+@pytest.mark.parametrize(('iterations', 'cooled'), [(1, 0), (2, 1), (5, 2), (60, 30)])
+def test_the_rate_falls_over_the_second_half_unless_something_else_is_asked_for(iterations, cooled):
+    """The default follows the length of the run, so that a short one has the full rate first."""
+    assert GrpoConfig(iterations=iterations).cooled_iterations == cooled
+    for asked in (0, 3):
+        config = GrpoConfig(iterations=iterations, cool_down_iterations=asked)
+        assert config.cooled_iterations == asked
+
+
 def test_a_cool_down_falls_within_an_iteration():
     """Two passes of two minibatches: four steps an iteration, the last of them the shortest."""
     settings = {'warm_up_steps': 0, 'cool_down_iterations': 2, 'minibatches': 2, 'epochs': 2}

@@ -133,16 +133,16 @@ def test_another_runs_results_are_not_overwritten(finished, settings, named):
 
 
 def test_a_run_from_before_a_setting_existed_goes_on(tmp_path):
-    """It was made with the setting's default; any other value is refused."""
-    config = config_of(tmp_path, iterations=1)
+    """With what was in effect then, a rate that stays; any other value is refused."""
+    config = config_of(tmp_path, iterations=2, cool_down_iterations=0)
     train(config, ToySource(), load=load_toy)
     record = config.output / 'run.json'
     content = json.loads(record.read_text())
     del content['config']['cool_down_iterations']
     record.write_text(json.dumps(content))
     train(config, ToySource(), load=load_toy)
-    with pytest.raises(UserError, match='cool_down_iterations=0, not 1;'):
-        train(config_of(tmp_path, iterations=1, cool_down_iterations=1), ToySource(), load=load_toy)
+    with pytest.raises(UserError, match='cool_down_iterations=0, not -1;'):
+        train(config_of(tmp_path, iterations=2), ToySource(), load=load_toy)
 
 
 def test_files_of_something_else_are_not_overwritten(tmp_path):

@@ -18,6 +18,7 @@ from smoothvla_ros.simulation.robot_count import robots_that_fit
 FILE = 'benchmark.yaml'
 AUTO_DEVICE = 'auto'
 
+_MOST_ROBOTS = 64  # who has a GPU decides for many at once
 _METHOD = re.compile(r'[A-Za-z][A-Za-z0-9.-]*(_[A-Za-z0-9.-]+)*')
 
 
@@ -62,8 +63,8 @@ class BenchmarkConfig:
     ablation_seed: int = setting(0, 'Training seed of the ablations', minimum=0)
     robots: int = setting(
         0,
-        'Simulated robots, one process each; 0 is one a processor, at most 6 and as many as memory '
-        'holds',
+        'Simulated robots, one process each; 0 is one a processor, at least 2 and as many as half '
+        'of the free memory holds',
         minimum=0,
         maximum=64,
     )
@@ -103,7 +104,7 @@ class BenchmarkConfig:
     @property
     def robot_count(self) -> int:
         """How many robots are simulated at a time."""
-        return self.robots or robots_that_fit()
+        return self.robots or robots_that_fit(most=_MOST_ROBOTS)
 
     def tasks_of(self, suite: str) -> tuple[int, ...]:
         """The tasks to run of a suite, perturbed or not."""

@@ -51,7 +51,7 @@ OpenSource = Callable[
 
 _EVALUATION = 'evaluation'
 
-# A setting that is younger than a cell's file had, in effect, its default there.
+# What a setting that is younger than a cell's file was there, in effect.
 _DEFAULTS = {f'training.{name}': value for name, value in default_mapping(TrainConfig).items()}
 
 log = logging.getLogger(__name__)

@@ -14,6 +14,7 @@ from smoothvla_ros.evaluation.report import REPORT
 from smoothvla_ros.workflows.evaluation.config import EvaluationConfig
 from smoothvla_ros.workflows.evaluation.run import run_evaluation
 from smoothvla_ros.workflows.rollout_choice import (
+    OTHERWISE,
     add_rollout_arguments,
     open_rollouts,
     robots_unless_given,
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default = field.default
         if isinstance(default, tuple):
             default = ','.join(f'{item:g}' for item in default) or 'all'
+        default = OTHERWISE.get(field.name, default)
         option = '--' + field.name.replace('_', '-')
         help_text = f'{field.metadata["description"]} (default: {default})'.replace('%', '%%')
         if field.type == 'bool':

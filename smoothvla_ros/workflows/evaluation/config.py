@@ -45,13 +45,7 @@ class EvaluationConfig:
         False,
         "Compare the policy with itself told the next task's instruction: does it listen?",
     )
-    robots: int = setting(
-        2,
-        'Simulated robots, one process each; unless given, one a processor, at most 6 and as many '
-        'as memory holds',
-        minimum=1,
-        maximum=64,
-    )
+    robots: int = setting(2, 'Simulated robots, one process each', minimum=1, maximum=64)
     render_profile: str = setting(
         'fast', 'Rendering: stock is what LIBERO draws', choices=('stock', 'fast')
     )

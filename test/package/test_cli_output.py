@@ -1,4 +1,4 @@
-"""What every subcommand of `smoothvla` does alike."""
+"""Commands of `smoothvla` whose output nobody reads, or that have none."""
 
 import os
 import socket

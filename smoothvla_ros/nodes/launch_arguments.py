@@ -77,7 +77,7 @@ def check(
 def choose_robots(
     configurations: MutableMapping[str, str], nodes: Sequence[str], otherwise: int
 ) -> None:
-    """Write into `configurations` how many robots there are: the nodes must agree, so it is once.
+    """Write into `configurations` how many robots there are, on which all nodes must agree.
 
     The argument `robots` comes first, then the file `config`, whichever of the nodes it tells.
     otherwise: where neither says.

@@ -16,9 +16,8 @@ from smoothvla_ros.simulation.expert.playing import play
 from smoothvla_ros.simulation.memory import keep_allocator_lean
 from smoothvla_ros.simulation.owner import end_with_owner
 from smoothvla_ros.simulation.rendering import RenderSettings
+from smoothvla_ros.simulation.robot_count import MEMORY_LIMIT_MB
 from smoothvla_ros.training.rollouts import LostEpisode
-
-MEMORY_LIMIT_MB = 1200.0
 
 
 class ExpertRolloutSource:

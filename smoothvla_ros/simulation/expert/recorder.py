@@ -15,8 +15,7 @@ from smoothvla_ros.simulation.expert.noise import ActionNoise, NoiseSettings
 from smoothvla_ros.simulation.expert.recording import record
 from smoothvla_ros.simulation.memory import keep_allocator_lean
 from smoothvla_ros.simulation.rendering import RenderSettings
-
-MEMORY_LIMIT_MB = 1200.0
+from smoothvla_ros.simulation.robot_count import MEMORY_LIMIT_MB
 
 
 @dataclass(frozen=True)

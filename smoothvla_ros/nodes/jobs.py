@@ -16,7 +16,12 @@ from smoothvla_ros.control.episode_ledger import LedgerSettings
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.executors import spinning
 from smoothvla_ros.nodes.parameters import declare
-from smoothvla_ros.nodes.running import exit_status, leave_quickly
+from smoothvla_ros.nodes.running import (
+    ENDING_SIGNALS,
+    exit_status,
+    ignore_ending_signals,
+    leave_quickly,
+)
 from smoothvla_ros.nodes.topic_rollouts import TopicRolloutSource
 
 Config = TypeVar('Config')
@@ -24,7 +29,6 @@ Config = TypeVar('Config')
 Work = Callable[[Node, Config, TopicRolloutSource], None]
 
 EXIT_INTERRUPTED = 130
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def run_job(name: str, config_class: type[Config], work: Work[Config]) -> int:
@@ -36,7 +40,7 @@ def run_job(name: str, config_class: type[Config], work: Work[Config]) -> int:
     """
     # The work ends at a signal like any Python program, not only when it next waits for ROS.
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    for number in _SIGNALS:
+    for number in ENDING_SIGNALS:
         signal.signal(number, _interrupt)
     node = Node(name)
     try:
@@ -46,13 +50,13 @@ def run_job(name: str, config_class: type[Config], work: Work[Config]) -> int:
         threading.excepthook = lambda arguments: source.fail(arguments.exc_value)
         with spinning(node, drains_topics=False):
             work(node, config, source)
-            _settle()
+            ignore_ending_signals()
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except UserError as error:
         return exit_status(error)
     finally:
-        _settle()
+        ignore_ending_signals()
         node.destroy_node()
         rclpy.try_shutdown()
         leave_quickly()
@@ -62,11 +66,5 @@ def run_job(name: str, config_class: type[Config], work: Work[Config]) -> int:
 def _interrupt(number: int, frame: FrameType | None) -> None:
     # Ctrl-C comes twice, from the terminal and from the launch: the second must not interrupt the
     # tidying up that the first began.
-    _settle()
+    ignore_ending_signals()
     raise KeyboardInterrupt
-
-
-def _settle() -> None:
-    """Let no signal interrupt any more: the launch sends one to all when a node ends."""
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)

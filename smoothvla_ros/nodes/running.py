@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import queue
 import signal
 import sys
 import threading
 import traceback
 from collections.abc import Callable
+from types import FrameType
 
 import rclpy
 from rclpy.signals import SignalHandlerOptions
@@ -19,6 +21,9 @@ from smoothvla_ros.nodes.lifecycle import AutostartNode
 EXIT_FAILURE = 1
 EXIT_USER_ERROR = 2
 
+# Ctrl-C from a terminal, and what a launch file sends next.
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 def run_node(make_node: Callable[[], AutostartNode], *, steady: bool = False) -> int:
     """Spin a node until a signal or its failure; return the process's exit status.
@@ -29,19 +34,24 @@ def run_node(make_node: Callable[[], AutostartNode], *, steady: bool = False) ->
     0 after SIGINT or SIGTERM, 2 for a user's error, 1 for anything else. An error in any thread of
     the process ends it: a node that is half dead would only be noticed by its silence.
     """
-    ended = threading.Event()
+    # Not an Event: a handler that sets one while another is setting it waits for itself for ever.
+    ended: queue.SimpleQueue[None] = queue.SimpleQueue()
     failures: list[BaseException] = []
 
     def on_thread_error(arguments: threading.ExceptHookArgs) -> None:
         if arguments.exc_value is not None:
             failures.append(arguments.exc_value)
-        ended.set()
+        ended.put(None)
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        ignore_ending_signals()
+        ended.put(None)
 
     threading.excepthook = on_thread_error
     # rclpy's own handlers shut the context down at once, and a node could not say goodbye.
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+    for number in ENDING_SIGNALS:
+        signal.signal(number, on_signal)
     node: AutostartNode | None = None
     try:
         node = make_node()
@@ -49,7 +59,7 @@ def run_node(make_node: Callable[[], AutostartNode], *, steady: bool = False) ->
         if steady:
             spare_pauses()
         with spinning(node, drains_topics=node.drains_topics):
-            ended.wait()
+            ended.get()
             node.stop()
     except UserError as error:
         failures.append(error)
@@ -59,9 +69,15 @@ def run_node(make_node: Callable[[], AutostartNode], *, steady: bool = False) ->
             node.destroy_node()
         rclpy.try_shutdown()
         leave_quickly()
-        # All is done: a second Ctrl-C in the interpreter's last moments must not look like a death.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # All is done: a Ctrl-C in the interpreter's last moments must not look like a death.
+        ignore_ending_signals()
     return exit_status(failures[0]) if failures else 0
+
+
+def ignore_ending_signals() -> None:
+    """Let no signal interrupt the end once it has begun: the terminal and the launch both send."""
+    for number in ENDING_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def spare_pauses() -> None:

@@ -110,9 +110,19 @@ $(stamps)/system:
 	echo '$(ros)' > '$(stamps)/ros'
 	touch '$@'
 
+# Without what torch needs: an index of builds has no other packages, or other versions than ours.
+# The next step brings those.
 $(stamps)/torch: constraints.txt | $(stamps)/system
-	'$(python)' -m pip install --progress-bar off --constraint constraints.txt $(TORCH_PIP_ARGS) torch
-	touch '$@'
+	'$(python)' -m pip install --progress-bar off --constraint constraints.txt --no-deps \
+	  --force-reinstall $(TORCH_PIP_ARGS) torch
+	echo '$(TORCH_PIP_ARGS)' > '$@'
+
+# Another build of torch in the place of the one that is there.
+ifneq ($(TORCH_PIP_ARGS),)
+ifneq ($(TORCH_PIP_ARGS),$(shell cat '$(stamps)/torch' 2>/dev/null))
+$(stamps)/torch: again
+endif
+endif
 
 $(stamps)/dependencies: pyproject.toml constraints.txt $(stamps)/torch
 	'$(python)' cmake/requirements.py $(extras) > '$(stamps)/requirements.txt'
@@ -125,11 +135,11 @@ $(stamps)/dependencies: pyproject.toml constraints.txt $(stamps)/torch
 linked := $(shell git ls-files --cached --others --exclude-standard -- \
   smoothvla_ros launch config rviz urdf 2>/dev/null | sort | cksum)
 ifneq ($(linked),$(shell cat '$(stamps)/linked' 2>/dev/null))
-$(stamps)/package: relink
+$(stamps)/package: again
 endif
 
-.PHONY: relink
-relink: ;
+.PHONY: again
+again: ;
 
 $(stamps)/package: CMakeLists.txt package.xml $(wildcard cmake/*.cmake cmake/*.in msg/*.msg srv/*.srv) \
   $(stamps)/dependencies

@@ -14,7 +14,6 @@ need cmake cmake --version
 need g++ g++ --version
 need libegl1 library libEGL.so.1
 need libgl1 library libGL.so.1
-need libosmesa6 library libOSMesa.so
 need libgl1-mesa-dri software_renderer
 need python3-venv "$PYTHON" -c 'import ensurepip, venv'
 need python3-dev "$PYTHON" -c "import pathlib, sysconfig

@@ -76,7 +76,7 @@ def from_mapping(cls: type[Config], values: Mapping[str, Any], place: str) -> Co
     """Build a configuration from plain values; unknown names and wrong types are user errors."""
     hints = typing.get_type_hints(cls)
     known = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    unknown = sorted(set(values) - known)
+    unknown = sorted(set(values) - known, key=str)
     if unknown:
         names = ', '.join(sorted(known))
         raise UserError(f'{place}: unknown setting {unknown[0]!r}; known: {names}')
@@ -107,7 +107,7 @@ def load(
             raise UserError(
                 f'configuration {path}: {error.strerror}; give a readable file'
             ) from error
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
             line = ' '.join(str(error).split())
             raise UserError(f'configuration {path} is not valid YAML: {line}') from error
         if content is not None and not isinstance(content, dict):

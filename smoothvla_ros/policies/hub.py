@@ -26,10 +26,15 @@ def cached_snapshot(name: str) -> Path:
     """
     # Imported here: most policies are folders.
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(name, local_files_only=True))
+    except HFValidationError as error:
+        raise UserError(
+            f'policy {name!r} is no folder here, and no name of the Hugging Face hub either; give '
+            'the folder of a policy'
+        ) from error
     except LocalEntryNotFoundError as error:
         raise UserError(
             f'policy {name!r} is neither a folder here nor in the Hugging Face cache; '

@@ -89,7 +89,7 @@ def init_states(task: Task) -> np.ndarray:
     """Return the initial simulator states of a task.
 
     Returns float64 [states, 1 + nq + nv], read-only: time, joint positions, joint velocities.
-    Fixture poses are not among them (see `fixtures.py`).
+    Fixture poses are not among them: the scene seed sets those.
     Raises UserError if the file is missing or holds anything but numbers.
     """
     try:

@@ -13,6 +13,7 @@ import numpy as np
 
 from smoothvla_ros.records import EpisodeName, Observation, Trajectory
 from smoothvla_ros.simulation import worker_process
+from smoothvla_ros.simulation.owned_processes import deaf_to_interrupts
 from smoothvla_ros.simulation.rendering import RenderSettings
 from smoothvla_ros.simulation.worker_process import Reply, Request, StepResult
 
@@ -108,7 +109,8 @@ class Worker:
             name=self.name,
             daemon=True,
         )
-        process.start()
+        with deaf_to_interrupts():
+            process.start()
         theirs.close()  # or the end of the process would not close the pipe
         return process, ours
 

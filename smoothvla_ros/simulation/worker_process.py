@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import traceback
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -113,11 +112,7 @@ class EpisodeRunner:
 
 
 def serve(connection: Connection, render: RenderSettings, memory_limit_mb: float) -> None:
-    """Answer requests until the other end of the connection closes, as it does when its owner dies.
-
-    An interrupt from the keyboard reaches all processes of a terminal; it is for the owner.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Answer requests until the other end of the connection closes, as when its owner dies."""
     end_with_owner()
     # Threads draw small images no faster, and wait for each other on a busy machine (Mesa).
     os.environ.setdefault('LP_NUM_THREADS', '0')

@@ -16,6 +16,7 @@ from typing import Any
 
 from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.errors import UserError, disk_errors
+from smoothvla_ros.folder_lock import LOCK, FolderLock
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.folder import policy_folder
@@ -108,10 +109,16 @@ def train_from_arm(config: TrainConfig, paths: Sequence[Path], arm: Arm) -> dict
     Raises UserError for recordings that cannot be learnt from, with the reason.
     """
     output = config.output
-    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
-        raise UserError(
-            f'output={output} is not an empty folder; choose another, nothing is overwritten'
-        )
+    # Before anything is learnt, which would be lost where it cannot be written.
+    with disk_errors(f'output={output}'), FolderLock(output, 'output='):
+        if any(path.name != LOCK for path in output.iterdir()):
+            raise UserError(
+                f'output={output} is not an empty folder; choose another, nothing is overwritten'
+            )
+        return _train(config, paths, arm)
+
+
+def _train(config: TrainConfig, paths: Sequence[Path], arm: Arm) -> dict[str, Any]:
     recordings = read_recordings(paths, folder_sha256(policy_folder(config.policy)), arm)
     source = ArmRolloutSource(recordings, config.seed)
     print(recordings.line())
@@ -145,12 +152,10 @@ def train_from_arm(config: TrainConfig, paths: Sequence[Path], arm: Arm) -> dict
         estimator,
     )
     figures = trainer.iterate()
-    with disk_errors(f'output={output}'):
-        output.mkdir(parents=True, exist_ok=True)
-        learner.policy.save(output / POLICY)
-        finite = {name: value if math.isfinite(value) else None for name, value in figures.items()}
-        text = json.dumps(finite | {'instructions': source.instructions}, indent=2)
-        write_file(output / FIGURES, f'{text}\n')
+    learner.policy.save(config.output / POLICY)
+    finite = {name: value if math.isfinite(value) else None for name, value in figures.items()}
+    text = json.dumps(finite | {'instructions': source.instructions}, indent=2)
+    write_file(config.output / FIGURES, f'{text}\n')
     return figures
 
 

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
-import os
-from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+import itertools
+import json
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import tqdm
 
+from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.configuration import load, setting, validate
-from smoothvla_ros.errors import UserError
+from smoothvla_ros.errors import UserError, disk_errors
+from smoothvla_ros.folder_lock import FolderLock
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.demonstrations import demonstration_path
 from smoothvla_ros.simulation.expert.noise import NoiseSettings
 from smoothvla_ros.simulation.expert.recorder import Recorder, RecordingJob, RecordingResult
+from smoothvla_ros.simulation.owned_processes import finished_work
 from smoothvla_ros.simulation.owner import end_with_owner
 from smoothvla_ros.simulation.rendering import RenderSettings
 from smoothvla_ros.simulation.splits import Split, episode_names, require_train
@@ -28,6 +29,10 @@ from smoothvla_ros.workflows.expert_report import ExpertReport
 
 # Episodes of one task that a process takes at once: another task may have to be built first.
 BLOCK = 5
+
+# Beside the demonstrations: what all of a folder have in common.
+SETTINGS = 'demos.json'
+_COMMON = ('image_size', 'image_stride', 'noise', 'render_profile')
 
 
 @dataclass(frozen=True)
@@ -85,11 +90,21 @@ def record_demonstrations(config: DemosConfig, out: Path, measure: bool = False)
     """Record what is missing of the demonstrations that `config` asks for.
 
     Files that exist are kept.  measure: no noise, no images and no files but the report.
-    Raises UserError for bad settings, an unwritable folder, or when a recording process died.
+    Raises UserError for bad settings, an unwritable folder, one that holds demonstrations of other
+    settings, or when a recording process died.
     """
     names = _episodes(config)
+    with disk_errors(f'--out {out}'), FolderLock(out, '--out '):
+        if not measure:
+            _claim(out, config)
+        return _record(config, out, names, measure)
+
+
+def _record(
+    config: DemosConfig, out: Path, names: list[EpisodeName], measure: bool
+) -> ExpertReport:
     missing = names if measure else [name for name in names if not _recorded(out, name)]
-    report = ExpertReport(out, config.suite, already_recorded=len(names) - len(missing))
+    report = ExpertReport(out, config.suite, len(names) - len(missing), measured=measure)
     report.write()
     job = RecordingJob(
         folder=None if measure else out,
@@ -99,13 +114,38 @@ def record_demonstrations(config: DemosConfig, out: Path, measure: bool = False)
         attempts=1 if measure else config.attempts,
     )
     render = RenderSettings(profile=config.render_profile, size=config.image_size)
-    with tqdm.tqdm(total=len(missing), unit='episode', desc=config.suite, smoothing=0.05) as bar:
-        for result in _results(missing, render, job, config.workers):
-            report.add(result)
-            bar.set_postfix_str(report.progress())
-            bar.update()
-    report.write()
+    work = finished_work(_run, _blocks(missing), config.workers, _start, (render, job))
+    bar = tqdm.tqdm(total=len(missing), unit='episode', desc=config.suite, smoothing=0.05)
+    try:
+        with bar, contextlib.closing(work):
+            for result in itertools.chain.from_iterable(work):
+                report.add(result)
+                bar.set_postfix_str(report.progress())
+                bar.update()
+    finally:
+        report.write()
     return report
+
+
+def _claim(out: Path, config: DemosConfig) -> None:
+    """Write down with what settings the folder's demonstrations are made.
+
+    Raises UserError if those that it holds were made with others.
+    """
+    path = out / SETTINGS
+    wanted = {name: getattr(config, name) for name in _COMMON}
+    if path.exists():
+        try:
+            found = dict(json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            raise UserError(f'{path} cannot be read ({error}); choose another --out') from error
+        for name, value in wanted.items():
+            if found.get(name) != value:
+                raise UserError(
+                    f'--out {out} holds demonstrations with {name}={found.get(name)}, not {value}; '
+                    'choose another --out, or the same settings to add to it'
+                )
+    write_file(path, json.dumps(wanted, indent=1) + '\n')
 
 
 def _episodes(config: DemosConfig) -> list[EpisodeName]:
@@ -123,35 +163,6 @@ def _episodes(config: DemosConfig) -> list[EpisodeName]:
 def _recorded(out: Path, name: EpisodeName) -> bool:
     first = demonstration_path(out, name, 0)
     return any(first.parent.glob(first.name.replace('_a0.npz', '_a*.npz')))
-
-
-def _results(
-    names: list[EpisodeName], render: RenderSettings, job: RecordingJob, workers: int
-) -> Iterator[RecordingResult]:
-    """Yield the results of `names` as their blocks finish."""
-    # The processes share the cores already; more threads in each would only get in the way.
-    os.environ.setdefault('OMP_NUM_THREADS', '1')
-    blocks = _blocks(names)
-    with ProcessPoolExecutor(
-        max_workers=max(1, min(workers, len(blocks))),
-        mp_context=get_context('spawn'),
-        initializer=_start,
-        initargs=(render, job),
-    ) as pool:
-        pending: set[Future[list[RecordingResult]]] = {pool.submit(_run, block) for block in blocks}
-        try:
-            while pending:
-                finished, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    yield from future.result()
-        except BrokenProcessPool as error:
-            raise UserError(
-                'a recording process died (memory?); run the same command again: what is recorded '
-                'is kept'
-            ) from error
-        finally:
-            for future in pending:
-                future.cancel()
 
 
 def _blocks(names: list[EpisodeName]) -> list[list[EpisodeName]]:

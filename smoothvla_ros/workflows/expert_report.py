@@ -35,14 +35,20 @@ class ExpertEpisode:
 
 
 class ExpertReport:
-    """Gathers results and writes them to ``expert_<suite>.json``."""
+    """Gathers results and writes them to ``expert_<suite>.json``, with those of earlier runs."""
 
-    def __init__(self, out: Path, suite: str, already_recorded: int):
+    def __init__(self, out: Path, suite: str, already_recorded: int, *, measured: bool) -> None:
+        """measured: without noise; results of the other kind are not kept.
+
+        Raises UserError if an earlier report cannot be read.
+        """
         self.path = Path(out) / f'expert_{suite}.json'
         self._suite = suite
         self._already_recorded = already_recorded
+        self._measured = measured
         self._arm = Arm.panda()
         self._estimator = EstimatorSettings()
+        self._earlier = self._read() if self.path.exists() else []
         self._episodes: list[ExpertEpisode] = []
 
     def add(self, result: RecordingResult) -> None:
@@ -74,12 +80,12 @@ class ExpertReport:
 
     def rows(self) -> list[dict[str, str | float]]:
         """Return one row a task and one for the suite; steps and jerk of clean solved episodes."""
-        numbers = sorted({episode.task for episode in self._episodes})
+        every = self._every()
         rows = []
-        for number in numbers:
-            episodes = [episode for episode in self._episodes if episode.task == number]
+        for number in sorted({episode.task for episode in every}):
+            episodes = [episode for episode in every if episode.task == number]
             rows.append(_row(str(number), tasks.task(self._suite, number).language, episodes))
-        return [*rows, _row('all', self._suite, self._episodes)]
+        return [*rows, _row('all', self._suite, every)]
 
     def table(self) -> str:
         """Return the rows as text."""
@@ -96,17 +102,38 @@ class ExpertReport:
 
     def write(self) -> None:
         """Write the report; raises UserError if the folder cannot be written."""
+        every = self._every()
         content = {
             'suite': self._suite,
+            'measured': self._measured,
             'jerk_unit': 'm/s^3',
             'already_recorded': self._already_recorded,
-            'tasks': self.rows() if self._episodes else [],
-            'episodes': [dataclasses.asdict(episode) for episode in self._episodes],
+            'tasks': self.rows() if every else [],
+            'episodes': [dataclasses.asdict(episode) for episode in every],
         }
         try:
             write_file(self.path, json.dumps(content, indent=1) + '\n')
         except OSError as error:
             raise UserError(f'{self.path}: {error.strerror}; give a writable --out') from error
+
+    def _every(self) -> list[ExpertEpisode]:
+        """Return all episodes; what was done again counts once."""
+        newest = {
+            (episode.task, episode.init_state, episode.scene_seed): episode
+            for episode in (*self._earlier, *self._episodes)
+        }
+        return list(newest.values())
+
+    def _read(self) -> list[ExpertEpisode]:
+        try:
+            content = json.loads(self.path.read_text())
+            if content.get('measured', self._measured) != self._measured:
+                return []
+            return [ExpertEpisode(**episode) for episode in content['episodes']]
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise UserError(
+                f'{self.path} cannot be read ({error}); remove it, or choose another --out'
+            ) from error
 
 
 def _row(label: str, language: str, episodes: list[ExpertEpisode]) -> dict[str, str | float]:

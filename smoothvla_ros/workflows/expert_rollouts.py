@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
 from pathlib import Path
 
-from smoothvla_ros.errors import UserError
 from smoothvla_ros.records import Episode, EpisodeRequest
 from smoothvla_ros.simulation.environment_cache import EnvironmentCache
 from smoothvla_ros.simulation.expert.playing import play
 from smoothvla_ros.simulation.memory import keep_allocator_lean
+from smoothvla_ros.simulation.owned_processes import finished_work
 from smoothvla_ros.simulation.owner import end_with_owner
 from smoothvla_ros.simulation.rendering import RenderSettings
 from smoothvla_ros.simulation.robot_count import MEMORY_LIMIT_MB
@@ -38,26 +34,8 @@ class ExpertRolloutSource:
 
         Raises UserError if a process dies or the expert has no skill for a task.
         """
-        # The processes share the cores already; more threads in each would only get in the way.
-        os.environ.setdefault('OMP_NUM_THREADS', '1')
         by_task = sorted(requests, key=lambda request: request.name.task)
-        with ProcessPoolExecutor(
-            max_workers=max(1, min(self._processes, len(by_task))),
-            mp_context=get_context('spawn'),
-            initializer=_start,
-        ) as pool:
-            pending = [pool.submit(_play, request) for request in by_task]
-            try:
-                for future in as_completed(pending):
-                    yield future.result()
-            except BrokenProcessPool as error:
-                raise UserError(
-                    'a process of the expert died (memory?); run the same command again: what is '
-                    'done is kept'
-                ) from error
-            finally:
-                for future in pending:
-                    future.cancel()
+        yield from finished_work(_play, by_task, self._processes, _start)
 
     def lost(self) -> Sequence[LostEpisode]:
         """Nothing is ever given up here: an episode comes, or an error does."""

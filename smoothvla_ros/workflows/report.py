@@ -11,8 +11,10 @@ from smoothvla_ros.evaluation.comparison_table import print_comparison
 from smoothvla_ros.evaluation.episode_table import EpisodeRow, in_order, read_rows, write_rows
 from smoothvla_ros.evaluation.report import REPORT, write_report
 from smoothvla_ros.evaluation.summary import SUMMARY, RunContext, context_of, read_summary
+from smoothvla_ros.folder_lock import FolderLock
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.simulation.tasks import tasks
+from smoothvla_ros.workflows.evaluation.config import EXPERT
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,16 +30,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Recompute, say whether the figures were the same, print the table."""
+    folder = arguments.run
+    if not folder.is_dir():
+        raise UserError(f'{folder} holds no episodes; give the output folder of a run')
     arm = Arm.panda()
-    rows = in_order(recompute(arguments.run, arm))
-    table = arguments.run / TABLE
-    print(f'{table}: {_difference(table, rows)}')
-    context = _context(arguments.run, rows)
-    with disk_errors(str(arguments.run)):
+    # A run that is under way would lose the episodes that it adds meanwhile.
+    with disk_errors(str(folder)), FolderLock(folder, 'run '):
+        rows = in_order(recompute(folder, arm))
+        table = folder / TABLE
+        print(f'{table}: {_difference(table, rows)}')
+        context = _context(folder, rows)
         write_rows(table, rows)
-        summary = write_report(EpisodeArchive(arguments.run, arm), context, video=arguments.video)
+        summary = write_report(EpisodeArchive(folder, arm), context, video=arguments.video)
     print_comparison(summary)
-    print(f'\nreport: {arguments.run / REPORT}')
+    print(f'\nreport: {folder / REPORT}')
     return 0
 
 
@@ -59,7 +65,9 @@ def _context(folder: Path, rows: list[EpisodeRow]) -> RunContext:
     """Return the context of the run's summary, or for a killed run what its rows tell."""
     if (folder / SUMMARY).exists():
         return context_of(read_summary(folder))
-    labels = sorted({row.policy for row in rows}, key=_LABEL_ORDER.index)
+    found = {row.policy for row in rows}
+    labels = [label for label in _LABEL_ORDER if label in found]
+    labels += sorted(found.difference(_LABEL_ORDER))
     return RunContext(
         suite=rows[0].suite,
         seed=rows[0].seed,
@@ -69,4 +77,4 @@ def _context(folder: Path, rows: list[EpisodeRow]) -> RunContext:
     )
 
 
-_LABEL_ORDER = ('before', 'right_instruction', 'policy', 'after', 'wrong_instruction')
+_LABEL_ORDER = ('before', 'right_instruction', EXPERT, 'policy', 'after', 'wrong_instruction')

@@ -21,6 +21,7 @@ from smoothvla_ros.policies.instructions import Vocabulary
 from smoothvla_ros.policies.small_vla.configuration import SmallVLAConfig
 from smoothvla_ros.policies.small_vla.modeling import SmallVLAModel
 from smoothvla_ros.policies.small_vla.policy import SmallVLAPolicy
+from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.sft.checkpoint import read_state
 from smoothvla_ros.training.sft.config import SFTConfig
 from smoothvla_ros.training.sft.frames import FrameSet
@@ -100,7 +101,8 @@ def train_sft(
     _check_writable(out)
     robot = robot if robot is not None else described_robot(_PANDA)
     arm = robot.arm()
-    start = SmallVLAPolicy.load(policy_folder(init), arm=arm) if init is not None else None
+    origin = policy_folder(init) if init is not None else None
+    start = SmallVLAPolicy.load(origin, arm=arm) if origin is not None else None
     shape = start.module.config if start is not None else model_config or SmallVLAConfig()
     frames = FrameSet(
         read_episodes(data, lerobot_names or LeRobotNames(), config.image_stride),
@@ -122,6 +124,8 @@ def train_sft(
         'demonstrations': frames.episodes,
         'images': len(frames),
         'robot': robot.name,
+        'data_sha256': frames.sha256(),
+        'init_sha256': folder_sha256(origin) if origin is not None else '',
     }
     if saved is not None:
         _check_same(out / _SETTINGS, settings)
@@ -158,8 +162,9 @@ def _of(owner: type, values: dict[str, object]) -> dict[str, object]:
 def _check_same(path: Path, settings: dict[str, Any]) -> None:
     """Raise UserError if a training that is to go on was begun with other settings."""
     try:
-        # Which arm it was is not in the settings of older trainings: there was one.
-        found = {'robot': _PANDA} | dict(json.loads(path.read_text()))
+        # Older trainings did not say which arm it was, there was one, nor what these two were.
+        unsaid = {name: settings[name] for name in ('data_sha256', 'init_sha256')}
+        found = {'robot': _PANDA} | unsaid | dict(json.loads(path.read_text()))
     except (OSError, ValueError, TypeError) as error:
         raise UserError(f'{path} cannot be read ({error}); choose another --out') from error
     for name, value in settings.items():

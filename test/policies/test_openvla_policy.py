@@ -347,6 +347,8 @@ def test_a_pointer_in_place_of_a_projector_is_said_in_one_line(openvla_folder, t
 def test_a_hub_name_is_looked_up_and_never_downloaded(monkeypatch, tmp_path):
     """What is not in the cache gets the command that fetches it."""
     monkeypatch.setenv('HF_HOME', str(tmp_path))
+    with pytest.raises(UserError, match='no folder here, and no name of the Hugging Face hub'):
+        load_policy('runs/sft--big')
     with pytest.raises(UserError, match='hf download somebody/nothing-of-that-name'):
         load_policy('somebody/nothing-of-that-name')
 

@@ -2,8 +2,13 @@
 
 import dataclasses
 import json
+import os
+import signal
+import subprocess
+import sys
 
 import numpy as np
+import psutil
 import pytest
 
 from smoothvla_ros.errors import UserError
@@ -118,7 +123,30 @@ def test_recording_goes_on_where_it_stopped(tmp_path):
     assert list(again.image_steps) == list(range(0, again.steps, 4))
     figures = json.loads(report.path.read_text())
     assert figures['already_recorded'] == 1
-    assert figures['tasks'][-1]['episodes'] == figures['tasks'][-1]['solved'] == 1
+    assert figures['tasks'][-1]['episodes'] == figures['tasks'][-1]['solved'] == 2
+    other = dataclasses.replace(config, render_profile='stock')
+    with pytest.raises(UserError, match='holds demonstrations with render_profile=fast, not stock'):
+        record_demonstrations(other, tmp_path)
+    assert json.loads(report.path.read_text()) == figures
+
+
+def test_ctrl_c_ends_the_recording_at_once_and_in_one_line(tmp_path):
+    """It reaches all processes while they import: one line, status 130, no process left."""
+    command = [sys.executable, '-m', 'smoothvla_ros.cli', 'demos', '--measure', '--out', tmp_path]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    spawned = []
+    while process.poll() is None and len(spawned) < 2:
+        spawned = [
+            child
+            for child in psutil.Process(process.pid).children()
+            if 'spawn_main' in ' '.join(child.cmdline())
+        ]
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60.0)
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == 'smoothvla: interrupted'
+    assert 'Traceback' not in said
+    assert not any(child.is_running() for child in spawned)
 
 
 def test_bad_settings_are_user_errors(tmp_path):

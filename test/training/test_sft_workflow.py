@@ -65,6 +65,13 @@ def test_a_training_goes_on_for_longer_but_not_with_other_settings(tmp_path: Pat
     (again.parent / 'init09_seed00000_a0.npz').write_bytes(again.read_bytes())
     with pytest.raises(UserError, match='holds a training with demonstrations=2, not 3'):
         train_sft([more], out, SFTConfig(steps=2, **settings), model_config=tiny_shape())
+    other = write_demonstrations(tmp_path / 'other', range(2))
+    corrected = dataclasses.replace(episode(0), actions=episode(0).actions / 2)
+    own_file(other / again.relative_to(more), corrected, 0, 0)
+    with pytest.raises(UserError, match='holds a training with data_sha256='):
+        train_sft([other], out, SFTConfig(steps=2, **settings), model_config=tiny_shape())
+    with pytest.raises(UserError, match='holds a training with init_sha256=, not '):
+        train_sft([data], out, SFTConfig(steps=2, **settings), init=str(out / 'policy'))
     assert (out / 'policy' / 'SHA256SUMS').read_text() == before
     train_sft([data], out, SFTConfig(steps=2, **settings), model_config=tiny_shape())
     assert (out / 'policy' / 'SHA256SUMS').read_text() != before

@@ -62,3 +62,15 @@ def test_half_a_list_is_refused(given):
     """With the value as it was written."""
     with pytest.raises(UserError, match='is not a valid int'):
         load(TrainConfig, None, {'tasks': given})
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [(b'name: \xff\xfe', 'is not valid YAML'), (b'1: 2\nfoo: 3', 'unknown setting 1')],
+)
+def test_a_file_of_another_kind_is_said_in_one_line(tmp_path, content, message):
+    """Bytes that are no text, and names that are no names, are a user's error."""
+    (tmp_path / 'train.yaml').write_bytes(content)
+    with pytest.raises(UserError, match=message) as raised:
+        load(TrainConfig, tmp_path / 'train.yaml')
+    assert '\n' not in str(raised.value)

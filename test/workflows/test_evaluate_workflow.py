@@ -203,6 +203,30 @@ def test_report_command_reads_a_run_that_was_killed(
     assert summary['after']['success']['episodes'] == 6
     with pytest.raises(UserError, match='holds no episodes'):
         report_command.run(parser.parse_args([str(tmp_path / 'nothing')]))
+    assert not (tmp_path / 'nothing').exists()
+
+
+def test_report_command_leaves_a_run_that_is_under_way_alone(arm: Arm, tmp_path: Path) -> None:
+    """It would lose the rows that the run adds meanwhile, so it is refused."""
+    run_once(FakeSource(arm), EpisodeArchive(tmp_path, arm))
+    parser = argparse.ArgumentParser()
+    report_command.add_arguments(parser)
+    written = (tmp_path / TABLE).stat().st_mtime_ns
+    with FolderLock(tmp_path, 'output='), pytest.raises(UserError, match='in use'):
+        report_command.run(parser.parse_args([str(tmp_path), '--no-video']))
+    assert (tmp_path / TABLE).stat().st_mtime_ns == written
+
+
+def test_report_command_knows_the_expert(arm: Arm, tmp_path: Path) -> None:
+    """An evaluation against the expert that was cut short: the expert is what came before."""
+    archive, source = EpisodeArchive(tmp_path, arm), FakeSource(arm)
+    run_once(source, archive, 'policy')
+    run_once(source, archive, 'expert')
+    parser = argparse.ArgumentParser()
+    report_command.add_arguments(parser)
+    assert report_command.run(parser.parse_args([str(tmp_path), '--no-video'])) == 0
+    summary = json.loads((tmp_path / SUMMARY).read_text())
+    assert summary['before'] is not None
 
 
 @pytest.fixture

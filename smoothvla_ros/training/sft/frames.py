@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -71,6 +72,14 @@ class FrameSet:
     def episodes(self) -> int:
         """Number of demonstrations."""
         return len(self._images)
+
+    def sha256(self) -> str:
+        """Return one SHA-256 over all that is learnt from, as hex."""
+        digest = hashlib.sha256('\0'.join(self.instructions).encode())
+        columns = (self.episode, self.sentence, self.body, self.actions, self.goal)
+        for array in (*columns, *self._images):
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
 
     def batch(self, rows: np.ndarray) -> FrameBatch:
         """Gather rows by number, [B]."""

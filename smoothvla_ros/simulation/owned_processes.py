@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
 from smoothvla_ros.errors import UserError
@@ -24,6 +25,8 @@ def deaf_to_interrupts() -> Iterator[None]:
     Ctrl-C goes to all processes of a terminal; whoever owns these decides what becomes of them. A
     process that chose to ignore it could do so only after seconds of imports.
     """
+    # Started with the first process, it would lift what is blocked here.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

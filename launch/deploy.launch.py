@@ -1,12 +1,14 @@
 """Run the policy on an arm: a real one, ros2_control's mock, or the MuJoCo twin.
 
 Policy, motion guard and jerk monitor are the same in all three, with the same parameter files. When
-any node ends, everything ends; the guard stops the arm before it does.
+any node ends, everything ends: first the guard, which brings the arm to rest, then ros2_control.
 """
 
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from smoothvla_ros.nodes.guard_config import (
     CONTROLLERS,
     GRIPPER_ACTION,
     POSITION_CONTROLLER,
+    STOP_TIMEOUT_S,
     MotionGuardConfig,
 )
 from smoothvla_ros.nodes.launch_arguments import (
@@ -63,6 +66,10 @@ NO_HAND = 'none'
 TWIN_PHYSICS_HZ = 500.0
 # Without joint_rate_hz: that of the twin's file, and of config/controllers.yaml.
 JOINT_RATE_HZ = {'twin': '250', 'mock': '1000', 'real': '1000'}
+
+
+# The guard has to leave the graph as well once the arm rests.
+STOPPED_AFTER_S = STOP_TIMEOUT_S + 1.0
 
 
 def graph(context: LaunchContext) -> list[Node]:
@@ -233,6 +240,7 @@ def ros2_control(arguments: dict[str, str]) -> list[Node]:
     namespace = robot_namespace(arguments)
     controllers = arguments['controllers']
     description = {'robot_description': ParameterValue(urdf(arguments), value_type=str)}
+    after_guard = stopped_after_guard()
     chosen = arguments['controller'] or CONTROLLERS[0]
     others = [name for name in CONTROLLERS if name != chosen]
     active = ['joint_state_broadcaster', chosen]
@@ -244,21 +252,25 @@ def ros2_control(arguments: dict[str, str]) -> list[Node]:
         Node(
             package='robot_state_publisher',
             executable='robot_state_publisher',
+            exec_name='robot_state_publisher',
             name='robot_state_publisher',
             namespace=namespace,
             parameters=[description],
             output='screen',
             ros_arguments=enclave(arguments, 'robot_state_publisher'),
+            prefix=after_guard,
             on_exit=Shutdown(reason='robot_state_publisher ended'),
         ),
         Node(
             package='controller_manager',
             executable='ros2_control_node',
+            exec_name='ros2_control_node',
             name='controller_manager',
             namespace=namespace,
             parameters=[controllers],
             output='screen',
             ros_arguments=enclave(arguments, 'controller_manager'),
+            prefix=after_guard,
             on_exit=Shutdown(reason='controller_manager ended'),
         ),
         # They end when the controllers run, and nothing ends with them.
@@ -281,6 +293,15 @@ def ros2_control(arguments: dict[str, str]) -> list[Node]:
             ros_arguments=enclave(arguments, 'spawner'),
         ),
     ]
+
+
+def stopped_after_guard() -> str:
+    """Return the words before a command that the guard's stop needs to the end.
+
+    launch would call the process by the first of them: give `exec_name` too.
+    """
+    module = 'smoothvla_ros.nodes.stop_after_guard'
+    return shlex.join([sys.executable, '-m', module, str(STOPPED_AFTER_S)])
 
 
 def urdf(arguments: dict[str, str]) -> str:

@@ -69,6 +69,8 @@ def test_runner_starts_what_ros_launch_starts(case, tmp_path, monkeypatch):
         words = [word.replace(str(ROOT), 'PACKAGE') for word in node.arguments]
         assert words == real.get('arguments', [])
         assert list(node.ros_arguments) == real.get('ros_arguments', [])
+        words = [word.replace(sys.executable, 'PYTHON') for word in node.prefix]
+        assert words == real.get('prefix', [])
 
 
 def test_security_that_would_protect_nothing_is_refused(monkeypatch):

@@ -41,6 +41,7 @@ from smoothvla_ros.nodes.launch_arguments import (
 from smoothvla_ros.nodes.launch_recorder import declare_recording, recorder
 from smoothvla_ros.nodes.launch_viewer import RVIZ, declare_viewer, viewer, wanted
 from smoothvla_ros.nodes.twin_operator import TwinOperatorConfig
+from smoothvla_ros.nodes.xacro_description import PANDA_URDF, xacro_description
 from smoothvla_ros.simulation.twin.config import TwinConfig
 from smoothvla_ros.smoothness import EstimatorSettings
 
@@ -48,7 +49,6 @@ SHARE = Path(__file__).resolve().parents[1]
 CONFIG = SHARE / 'config'
 GUARD_FILE = CONFIG / 'motion_guard.yaml'
 ROBOT = 'robot_0'
-PANDA_URDF = 'panda_description/urdf/panda.urdf'
 CAMERAS = ('agentview', 'wrist')
 TWIN = (
     'suite',
@@ -269,7 +269,9 @@ def ros2_control(arguments: dict[str, str]) -> list[Node]:
     secured(arguments)
     namespace = robot_namespace(arguments)
     controllers = arguments['controllers']
-    description = {'robot_description': ParameterValue(urdf(arguments), value_type=str)}
+    names = ('description', 'hardware', 'robot_ip', 'links')
+    urdf = xacro_description(*(arguments[name] for name in names))
+    description = {'robot_description': ParameterValue(urdf, value_type=str)}
     after_guard = stopped_after_guard()
     guard = guard_config(arguments)
     others = [name for name in CONTROLLERS if name != guard.controller]
@@ -333,22 +335,6 @@ def stopped_after_guard() -> str:
     """
     module = 'smoothvla_ros.nodes.stop_after_guard'
     return shlex.join([sys.executable, '-m', module, str(STOPPED_AFTER_S)])
-
-
-def urdf(arguments: dict[str, str]) -> str:
-    """Return the robot's description, made from `description` by xacro."""
-    try:
-        import xacro
-    except ImportError as error:
-        raise UserError(
-            f'hardware:={arguments["hardware"]} needs xacro and ros2_control; install and source '
-            'ROS 2 Jazzy, or use hardware:=twin'
-        ) from error
-    mappings = {'hardware_type': arguments['hardware'], 'robot_ip': arguments['robot_ip']}
-    if arguments['description'] == str(SHARE / 'urdf' / 'panda.urdf.xacro'):
-        links = arguments['links'] or robot_description(PANDA_URDF)
-        mappings['description'] = str(links)
-    return xacro.process_file(arguments['description'], mappings=mappings).toxml()
 
 
 def view(arguments: dict[str, str]) -> list[Node]:
@@ -496,7 +482,8 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 'links',
                 default_value='',
-                description='Real, mock: URDF of the Panda (empty: the one of example-robot-data)',
+                description='Real, mock: URDF of the links, the argument description of the '
+                'xacro (empty: as the xacro says)',
             ),
             DeclareLaunchArgument(
                 'controllers',

@@ -39,7 +39,7 @@ from smoothvla_ros.nodes.launch_arguments import (
     parameters_of,
 )
 from smoothvla_ros.nodes.launch_recorder import declare_recording, recorder
-from smoothvla_ros.nodes.launch_viewer import RVIZ, declare_viewer, viewer, wanted
+from smoothvla_ros.nodes.launch_viewer import NONE, RVIZ, declare_viewer, viewer, wanted
 from smoothvla_ros.nodes.twin_operator import TwinOperatorConfig
 from smoothvla_ros.nodes.xacro_description import PANDA_URDF, xacro_description
 from smoothvla_ros.simulation.twin.config import TwinConfig
@@ -376,13 +376,13 @@ def secured(arguments: dict[str, str]) -> bool:
         return False
     if arguments['hardware'] == 'twin':
         raise UserError('security:=true guards an arm; the twin has no enclave, leave it out')
-    if arguments['record'] == 'true' or arguments['viewer'] == 'rerun':
+    if arguments['record'] == 'true' or wanted(arguments) != NONE:
         raise UserError(
-            'security:=true: recorder and rerun_viewer have no enclave that may hear everything; '
-            'leave record:=true and viewer:=rerun out'
+            'security:=true: recorder, rerun_viewer and RViz have no enclave that may hear '
+            'everything; leave record:=true, viewer and rviz out'
         )
-    wanted = {'ROS_SECURITY_ENABLE': 'true', 'ROS_SECURITY_STRATEGY': 'Enforce'}
-    for name, value in wanted.items():
+    needed = {'ROS_SECURITY_ENABLE': 'true', 'ROS_SECURITY_STRATEGY': 'Enforce'}
+    for name, value in needed.items():
         if os.environ.get(name) != value:
             raise UserError(
                 f'security:=true needs {name}={value} in the environment, and a keystore in '

@@ -81,7 +81,8 @@ def test_security_that_would_protect_nothing_is_refused(monkeypatch):
         make_plan(LAUNCH / 'deploy.launch.py', {'hardware': 'real', 'security': 'true'})
     with pytest.raises(UserError, match='the twin has no enclave'):
         make_plan(LAUNCH / 'deploy.launch.py', {'hardware': 'twin', 'security': 'true'})
-    for name, value in (('record', 'true'), ('viewer', 'rerun')):
+    seen = (('record', 'true'), ('viewer', 'rerun'), ('viewer', 'rviz'), ('rviz', 'true'))
+    for name, value in seen:
         with pytest.raises(UserError, match='have no enclave'):
             make_plan(
                 LAUNCH / 'deploy.launch.py',
@@ -377,6 +378,35 @@ def spawned(given: dict[str, str]) -> tuple[list[str], list[str]]:
         if node.executable == 'spawner'
     )
     return list(active), list(inactive)
+
+
+@pytest.mark.usefixtures('fake_xacro')
+@pytest.mark.parametrize(
+    ('file', 'argument', 'in_file', 'frame'),
+    [
+        ('train', None, None, 'panda_link0'),
+        ('monitor', None, None, 'panda_link0'),
+        ('monitor', None, 'fr3', 'fr3_link0'),
+        ('monitor', 'mine', 'fr3', 'mast'),
+        ('deploy', None, 'mine', 'mast'),
+    ],
+)
+def test_rviz_looks_from_the_base_of_the_arm_that_is_there(
+    file, argument, in_file, frame, tmp_path
+):
+    """In another arm's frame it would show nothing at all."""
+    panda = (ROOT / 'config' / 'robots' / 'panda.yaml').read_text()
+    (mine := tmp_path / 'my_arm.yaml').write_text(panda.replace('panda_link0', 'mast'))
+    robots = {'mine': str(mine), 'fr3': 'fr3'}
+    given = {'viewer': 'rviz', 'namespace': 'lab'}
+    given |= {'hardware': 'mock'} if file == 'deploy' else {}
+    given |= {'robot': robots[argument]} if argument else {}
+    if in_file:
+        given |= config_file(tmp_path, jerk_monitor={'robot': robots[in_file]})
+    plan = make_plan(LAUNCH / f'{file}.launch.py', given)
+    (node,) = [node for node in plan.nodes if node.executable == 'rviz2']
+    assert node.arguments[node.arguments.index('-f') + 1] == frame
+    assert node.namespace == '/lab'
 
 
 @pytest.mark.usefixtures('fake_xacro')

@@ -1,12 +1,14 @@
 """Run the policy on an arm: a real one, ros2_control's mock, or the MuJoCo twin.
 
 Policy, motion guard and jerk monitor are the same in all three, with the same parameter files. When
-any node ends, everything ends; the guard stops the arm before it does.
+any node ends, everything ends: first the guard, which brings the arm to rest, then ros2_control.
 """
 
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,9 @@ from smoothvla_ros.kinematics.robot_descriptions import robot_description
 from smoothvla_ros.nodes.guard_config import (
     CONTROLLERS,
     GRIPPER_ACTION,
+    GRIPPER_TOPICS,
     POSITION_CONTROLLER,
+    STOP_TIMEOUT_S,
     MotionGuardConfig,
 )
 from smoothvla_ros.nodes.launch_arguments import (
@@ -30,19 +34,21 @@ from smoothvla_ros.nodes.launch_arguments import (
     check_namespace,
     declare_arguments,
     drawn_for,
+    effective,
     given,
     parameters_of,
 )
 from smoothvla_ros.nodes.launch_recorder import declare_recording, recorder
-from smoothvla_ros.nodes.launch_viewer import RVIZ, declare_viewer, viewer, wanted
+from smoothvla_ros.nodes.launch_viewer import NONE, RVIZ, declare_viewer, viewer, wanted
 from smoothvla_ros.nodes.twin_operator import TwinOperatorConfig
+from smoothvla_ros.nodes.xacro_description import PANDA_URDF, xacro_description
 from smoothvla_ros.simulation.twin.config import TwinConfig
 from smoothvla_ros.smoothness import EstimatorSettings
 
 SHARE = Path(__file__).resolve().parents[1]
 CONFIG = SHARE / 'config'
+GUARD_FILE = CONFIG / 'motion_guard.yaml'
 ROBOT = 'robot_0'
-PANDA_URDF = 'panda_description/urdf/panda.urdf'
 CAMERAS = ('agentview', 'wrist')
 TWIN = (
     'suite',
@@ -58,22 +64,21 @@ TWIN = (
     'joint_rate_hz',
 )
 OPERATOR = ('scenes',)
+GUARD = ('controller', 'auto_arm')
+GRIPPER_CONTROLLER = 'gripper_controller'
 NO_HAND = 'none'
 # Positions that are streamed to the twin hold for one of its steps.
 TWIN_PHYSICS_HZ = 500.0
-# Without joint_rate_hz: that of the twin's file, and of config/controllers.yaml.
-JOINT_RATE_HZ = {'twin': '250', 'mock': '1000', 'real': '1000'}
+# Of config/controllers.yaml.
+CONTROLLERS_HZ = 1000.0
+# The guard has to leave the graph as well once the arm rests.
+STOPPED_AFTER_S = STOP_TIMEOUT_S + 1.0
 
 
 def graph(context: LaunchContext) -> list[Node]:
     """Return the nodes, with the arguments that were given on top of the parameter files."""
     arguments = context.launch_configurations
     check_namespace(arguments)
-    if arguments['hardware'] == 'real' and arguments.get('auto_arm') == 'true':
-        raise UserError(
-            'auto_arm=true is for simulated arms; leave it out with hardware:=real and call '
-            'motion_guard/arm when nobody is in reach'
-        )
     # Whoever hears the controllers' topics can move the arm: they stay on this machine, unless the
     # shell says otherwise.
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
@@ -114,20 +119,16 @@ def ours(arguments: dict[str, str]) -> list[Node]:
     if arguments['record'] == 'true':
         # What a recording is learnt from (docs/recording.md).
         policy['record_rollouts'] = True
-    guard = guard_parameters(arguments)
-    if arguments['hardware'] == 'real' and arguments['hand'] not in ('', NO_HAND):
-        # The hand is not of ros2_control: its driver has an action, and a topic for the fingers.
-        hand = arguments['hand']
-        policy['gripper_states'] = f'{hand}/joint_states'
-        guard |= {'gripper': GRIPPER_ACTION, 'gripper_topic': f'{hand}/gripper_action'}
+    if has_hand(arguments):
+        policy['gripper_states'] = f'{arguments["hand"]}/joint_states'
     nodes = [
         own_node(arguments, 'policy', 'policy', policy, files=[str(CONFIG / 'policy.yaml')]),
         own_node(
             arguments,
             'motion_guard',
             'motion_guard',
-            guard,
-            files=[str(CONFIG / 'motion_guard.yaml')],
+            guard_parameters(arguments),
+            files=[str(GUARD_FILE)],
             namespace=robot_namespace(arguments),
         ),
     ]
@@ -137,18 +138,47 @@ def ours(arguments: dict[str, str]) -> list[Node]:
     return [*nodes, *monitors(arguments)]
 
 
-def guard_parameters(arguments: dict[str, str]) -> dict[str, Any]:
-    """Return what the guard is told beside its files, without the gripper.
+def has_hand(arguments: dict[str, str]) -> bool:
+    """Return whether the gripper has a driver of its own beside ros2_control."""
+    return arguments['hardware'] == 'real' and arguments['hand'] not in ('', NO_HAND)
 
-    Raises UserError for a controller that it could not move smoothly, before any node starts.
-    """
-    values = clock(arguments) | given(arguments, ('controller', 'auto_arm'))
-    if arguments['hardware'] == 'twin':
-        if arguments['controller'] == POSITION_CONTROLLER:
-            values |= {'rate_hz': TWIN_PHYSICS_HZ, 'controller_rate_hz': TWIN_PHYSICS_HZ}
-    else:
-        check(MotionGuardConfig, arguments, ('controller', 'auto_arm'), 'motion_guard')
+
+def guard_parameters(arguments: dict[str, str]) -> dict[str, Any]:
+    """Return what the guard is told beside its files; raises UserError as `guard_config` does."""
+    guard_config(arguments)
+    values = clock(arguments) | given(arguments, GUARD) | decided_for_guard(arguments)
+    if arguments['hardware'] == 'real':
+        # Whatever pattern of names a parameter file has.
+        values['auto_arm'] = False
     return values
+
+
+def guard_config(arguments: dict[str, str]) -> MotionGuardConfig:
+    """Return the settings that the guard will have, whichever file or argument says so.
+
+    Raises UserError for a controller that it could not move smoothly and for a real arm that it
+    would take over by itself, before any node starts.
+    """
+    decided = decided_for_guard(arguments)
+    config = check(MotionGuardConfig, arguments, GUARD, 'motion_guard', GUARD_FILE, decided)
+    if arguments['hardware'] == 'real' and config.auto_arm:
+        raise UserError(
+            'auto_arm=true is for simulated arms; with hardware:=real leave it out, of '
+            f'{arguments["config"]} too, and call motion_guard/arm when nobody is in reach'
+        )
+    return config
+
+
+def decided_for_guard(arguments: dict[str, str]) -> dict[str, Any]:
+    """Return what of the guard's settings follows from the hardware."""
+    if has_hand(arguments):
+        # The hand's driver has an action, and a topic for the fingers.
+        topic = f'{arguments["hand"]}/gripper_action'
+        return {'gripper': GRIPPER_ACTION, 'gripper_topic': topic}
+    said = arguments['controller'] or effective('motion_guard', GUARD_FILE, arguments)['controller']
+    if arguments['hardware'] == 'twin' and said == POSITION_CONTROLLER:
+        return {'rate_hz': TWIN_PHYSICS_HZ, 'controller_rate_hz': TWIN_PHYSICS_HZ}
+    return {}
 
 
 def monitors(arguments: dict[str, str]) -> list[Node]:
@@ -158,14 +188,13 @@ def monitors(arguments: dict[str, str]) -> list[Node]:
             raise UserError('monitor_commands:=true needs monitor:=true')
         return []
     file = CONFIG / 'jerk_monitor.yaml'
-    rate = arguments['joint_rate_hz'] or JOINT_RATE_HZ[arguments['hardware']]
+    rate = joint_rate(arguments)
     check(EstimatorSettings, arguments | {'rate_hz': rate}, ('rate_hz',), 'jerk_monitor')
     common = {'graph': 'real_arm'} | clock(arguments)
     measured = common | {'rate_hz': ParameterValue(rate, value_type=str)}
     nodes = [own_node(arguments, 'jerk_monitor', 'jerk_monitor', measured, files=[str(file)])]
     if arguments['monitor_commands'] == 'true':
-        guard = effective('motion_guard', CONFIG / 'motion_guard.yaml', arguments)
-        rate = str((guard | guard_parameters(arguments))['rate_hz'])
+        rate = str(guard_config(arguments).rate_hz)
         check(EstimatorSettings, arguments | {'rate_hz': rate}, ('rate_hz',), 'jerk_monitor')
         # The same settings but for the rate, and commands know no encoder's steps.
         commanded = {
@@ -180,9 +209,17 @@ def monitors(arguments: dict[str, str]) -> list[Node]:
     return nodes
 
 
-def effective(node: str, file: Path, arguments: dict[str, str]) -> dict[str, Any]:
-    """Return a node's parameters in its own file, with those of the file `config` on top."""
-    return parameters_of(node, {'config': str(file)}) | parameters_of(node, arguments)
+def joint_rate(arguments: dict[str, str]) -> str:
+    """Return at which rate the monitor is to expect the joints, Hz.
+
+    The monitor's own file is not asked: it has the rate of training.
+    """
+    said = arguments['joint_rate_hz'] or parameters_of('jerk_monitor', arguments).get('rate_hz')
+    if said is not None and said != '':
+        return str(said)
+    if arguments['hardware'] == 'twin':
+        return f'{check(TwinConfig, arguments, TWIN, "twin").joint_rate_hz:g}'
+    return f'{CONTROLLERS_HZ:g}'
 
 
 def twin(arguments: dict[str, str]) -> Node:
@@ -232,33 +269,41 @@ def ros2_control(arguments: dict[str, str]) -> list[Node]:
     secured(arguments)
     namespace = robot_namespace(arguments)
     controllers = arguments['controllers']
-    description = {'robot_description': ParameterValue(urdf(arguments), value_type=str)}
-    chosen = arguments['controller'] or CONTROLLERS[0]
-    others = [name for name in CONTROLLERS if name != chosen]
-    active = ['joint_state_broadcaster', chosen]
-    if arguments['hardware'] == 'mock':
-        active.append('gripper_controller')
+    names = ('description', 'hardware', 'robot_ip', 'links')
+    urdf = xacro_description(*(arguments[name] for name in names))
+    description = {'robot_description': ParameterValue(urdf, value_type=str)}
+    after_guard = stopped_after_guard()
+    guard = guard_config(arguments)
+    others = [name for name in CONTROLLERS if name != guard.controller]
+    active = ['joint_state_broadcaster', guard.controller]
+    gripper_topic = guard.gripper_topic or GRIPPER_TOPICS[guard.gripper]
+    if gripper_topic.startswith(f'{GRIPPER_CONTROLLER}/'):
+        active.append(GRIPPER_CONTROLLER)
     common = ['--controller-manager', f'/{namespace.lstrip("/")}/controller_manager']
     common += ['--param-file', controllers]
     return [
         Node(
             package='robot_state_publisher',
             executable='robot_state_publisher',
+            exec_name='robot_state_publisher',
             name='robot_state_publisher',
             namespace=namespace,
             parameters=[description],
             output='screen',
             ros_arguments=enclave(arguments, 'robot_state_publisher'),
+            prefix=after_guard,
             on_exit=Shutdown(reason='robot_state_publisher ended'),
         ),
         Node(
             package='controller_manager',
             executable='ros2_control_node',
+            exec_name='ros2_control_node',
             name='controller_manager',
             namespace=namespace,
             parameters=[controllers],
             output='screen',
             ros_arguments=enclave(arguments, 'controller_manager'),
+            prefix=after_guard,
             on_exit=Shutdown(reason='controller_manager ended'),
         ),
         # They end when the controllers run, and nothing ends with them.
@@ -283,20 +328,13 @@ def ros2_control(arguments: dict[str, str]) -> list[Node]:
     ]
 
 
-def urdf(arguments: dict[str, str]) -> str:
-    """Return the robot's description, made from `description` by xacro."""
-    try:
-        import xacro
-    except ImportError as error:
-        raise UserError(
-            f'hardware:={arguments["hardware"]} needs xacro and ros2_control; install and source '
-            'ROS 2 Jazzy, or use hardware:=twin'
-        ) from error
-    mappings = {'hardware_type': arguments['hardware'], 'robot_ip': arguments['robot_ip']}
-    if arguments['description'] == str(SHARE / 'urdf' / 'panda.urdf.xacro'):
-        links = arguments['links'] or robot_description(PANDA_URDF)
-        mappings['description'] = str(links)
-    return xacro.process_file(arguments['description'], mappings=mappings).toxml()
+def stopped_after_guard() -> str:
+    """Return the words before a command that the guard's stop needs to the end.
+
+    launch would call the process by the first of them: give `exec_name` too.
+    """
+    module = 'smoothvla_ros.nodes.stop_after_guard'
+    return shlex.join([sys.executable, '-m', module, str(STOPPED_AFTER_S)])
 
 
 def view(arguments: dict[str, str]) -> list[Node]:
@@ -338,13 +376,13 @@ def secured(arguments: dict[str, str]) -> bool:
         return False
     if arguments['hardware'] == 'twin':
         raise UserError('security:=true guards an arm; the twin has no enclave, leave it out')
-    if arguments['record'] == 'true' or arguments['viewer'] == 'rerun':
+    if arguments['record'] == 'true' or wanted(arguments) != NONE:
         raise UserError(
-            'security:=true: recorder and rerun_viewer have no enclave that may hear everything; '
-            'leave record:=true and viewer:=rerun out'
+            'security:=true: recorder, rerun_viewer and RViz have no enclave that may hear '
+            'everything; leave record:=true, viewer and rviz out'
         )
-    wanted = {'ROS_SECURITY_ENABLE': 'true', 'ROS_SECURITY_STRATEGY': 'Enforce'}
-    for name, value in wanted.items():
+    needed = {'ROS_SECURITY_ENABLE': 'true', 'ROS_SECURITY_STRATEGY': 'Enforce'}
+    for name, value in needed.items():
         if os.environ.get(name) != value:
             raise UserError(
                 f'security:=true needs {name}={value} in the environment, and a keystore in '
@@ -397,13 +435,15 @@ def generate_launch_description() -> LaunchDescription:
                 'controller',
                 default_value='',
                 choices=['', *CONTROLLERS],
-                description=f'Controller that the guard commands (empty: {CONTROLLERS[0]})',
+                description='Controller that the guard commands (empty: as in the file `config`, '
+                f'else {CONTROLLERS[0]})',
             ),
             DeclareLaunchArgument(
                 'auto_arm',
                 default_value='',
                 choices=['', 'true', 'false'],
-                description='Arm the guard without being asked; not a real arm (empty: false)',
+                description='Arm the guard without being asked; not a real arm (empty: as in the '
+                'file `config`, else false)',
             ),
             switch(
                 'operator',
@@ -442,7 +482,8 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 'links',
                 default_value='',
-                description='Real, mock: URDF of the Panda (empty: the one of example-robot-data)',
+                description='Real, mock: URDF of the links, the argument description of the '
+                'xacro (empty: as the xacro says)',
             ),
             DeclareLaunchArgument(
                 'controllers',

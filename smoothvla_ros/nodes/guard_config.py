@@ -23,6 +23,9 @@ from smoothvla_ros.control.motion_guard.watchdogs import WatchdogLimits
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.robot_names import PANDA_GRIPPER_JOINTS
 
+# No stop takes longer; a simulated clock that stands still would let one last for ever.
+STOP_TIMEOUT_S = 3.0
+
 TRAJECTORY_CONTROLLER = 'joint_trajectory_controller'
 POSITION_CONTROLLER = 'forward_position_controller'
 CONTROLLERS = (TRAJECTORY_CONTROLLER, POSITION_CONTROLLER)

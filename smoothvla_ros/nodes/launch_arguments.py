@@ -59,18 +59,25 @@ def given(configurations: Mapping[str, str], names: Sequence[str]) -> dict[str, 
 
 
 def check(
-    config_class: type[Config], configurations: Mapping[str, str], names: Sequence[str], node: str
+    config_class: type[Config],
+    configurations: Mapping[str, str],
+    names: Sequence[str],
+    node: str,
+    own_file: Path | None = None,
+    decided: Mapping[str, Any] | None = None,
 ) -> Config:
     """Raise UserError for what the node would refuse, before the seconds of starting every node.
 
     configurations: with `config`, the parameter file below the arguments.  names: the arguments
-    that go to the node.  Returns the configuration that the node will have.
+    that go to the node.  own_file: the node's, below `config`.  decided: by name, what the launch
+    file gives it on top.  Returns the configuration that the node will have.
     """
     check_namespace(configurations)
     fields = {field.name for field in dataclasses.fields(config_class)}
-    below = parameters_of(node, configurations)
+    below = effective(node, own_file, configurations)
     values = {name: value for name, value in below.items() if name in fields}
     values |= {name: configurations[name] for name in names if configurations.get(name)}
+    values |= decided or {}
     return from_mapping(config_class, values, f'launch arguments of {node}')
 
 
@@ -119,6 +126,14 @@ def check_namespace(configurations: Mapping[str, str]) -> None:
         )
 
 
+def effective(
+    node: str, own_file: Path | None, configurations: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return a node's parameters in its own file, with those of the file `config` on top."""
+    own = parameters_of(node, {'config': str(own_file)}) if own_file is not None else {}
+    return own | parameters_of(node, configurations)
+
+
 def parameters_of(node: str, configurations: Mapping[str, str]) -> dict[str, Any]:
     """Return a node's parameters in the file `config`, whatever the namespace given there.
 
@@ -135,7 +150,7 @@ def parameters_of(node: str, configurations: Mapping[str, str]) -> dict[str, Any
     parameters: dict[str, Any] = {}
     try:
         for pattern, body in (content or {}).items():
-            if pattern.rpartition('/')[2] in ('**', node):
+            if pattern.rpartition('/')[2] in ('*', '**', node):
                 parameters |= body.get('ros__parameters') or {}
     except (AttributeError, TypeError) as error:
         raise UserError(

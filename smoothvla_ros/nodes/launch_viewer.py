@@ -9,7 +9,7 @@ from typing import Any
 from launch.actions import DeclareLaunchArgument
 from launch_ros.actions import Node
 
-from smoothvla_ros.nodes.launch_arguments import given
+from smoothvla_ros.nodes.launch_arguments import given, parameters_of
 
 NONE, RERUN, RVIZ = 'none', 'rerun', 'rviz'
 
@@ -57,7 +57,8 @@ def viewer(
                 executable='rviz2',
                 name='rviz2',
                 parameters=[clock] if clock else [],
-                arguments=['-d', str(file)],
+                # The files name the Panda's base; their topics are in the namespace of RViz.
+                arguments=['-d', str(file), '-f', base_frame(configurations)],
                 **common,
             )
         ]
@@ -72,3 +73,17 @@ def viewer(
             )
         ]
     return []
+
+
+def base_frame(configurations: Mapping[str, str]) -> str:
+    """Return the frame of what RViz shows: the base of the arm that the monitor watches.
+
+    Raises UserError for a robot that is not there.
+    """
+    # RViz alone needs it: a launch without it is spared the kinematics.
+    from smoothvla_ros.nodes.guard_config import read_robot
+    from smoothvla_ros.nodes.jerk_monitor_config import JerkMonitorConfig
+
+    file = parameters_of('jerk_monitor', configurations)
+    robot = configurations.get('robot') or file.get('robot') or JerkMonitorConfig.robot
+    return read_robot(JerkMonitorConfig(robot=robot)).base_frame

@@ -20,6 +20,7 @@ from smoothvla_ros.nodes.drained_subscription import DrainedSubscription
 from smoothvla_ros.nodes.guard_commands import ArmCommands, CommandedJoints, gripper_commands
 from smoothvla_ros.nodes.guard_config import (
     POSITION_CONTROLLER,
+    STOP_TIMEOUT_S,
     MotionGuardConfig,
     make_guard,
     read_robot,
@@ -32,8 +33,6 @@ from smoothvla_ros.nodes.running import run_node
 from smoothvla_ros.nodes.stamps import to_nanoseconds
 
 STATE_PERIOD_S = 0.1
-# No stop takes longer; a simulated clock that stands still would let one last for ever.
-STOP_TIMEOUT_S = 3.0
 LEVELS = {Phase.DISARMED: WARNING, Phase.STOPPING: WARNING, Phase.FAULTED: ERROR}
 
 

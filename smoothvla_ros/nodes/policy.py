@@ -155,7 +155,14 @@ class PolicyNode(AutostartNode):
         self._weights = PolicyWeights(config.device, config.cameras, robot.arm())
         self._robots = {
             name: PolicyRobot(
-                self, name, config, robot.joints, quality, self._changed, self._diagnostics
+                self,
+                name,
+                config,
+                robot.joints,
+                robot.base_frame,
+                quality,
+                self._changed,
+                self._diagnostics,
             )
             for name in robot_names(config.robots)
         }

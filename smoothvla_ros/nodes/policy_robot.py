@@ -22,7 +22,6 @@ from smoothvla_ros.nodes.drained_subscription import DrainedSubscription
 from smoothvla_ros.nodes.image_conversion import to_image_array
 from smoothvla_ros.nodes.messages import from_episode_state, joint_values, to_action_chunk
 from smoothvla_ros.nodes.quality_of_service import Graph, Profiles, with_depth
-from smoothvla_ros.nodes.robot_names import PANDA_BASE_FRAME
 from smoothvla_ros.nodes.stamps import to_nanoseconds
 from smoothvla_ros.records import Observation
 
@@ -77,13 +76,18 @@ class PolicyRobot:
         name: str,
         config: RobotConfig,
         joints: tuple[str, ...],
+        base_frame: str,
         quality: Profiles,
         changed: threading.Condition,
         diagnostics: Diagnostics,
     ) -> None:
-        """joints: of the arm, in the order in which a policy gets them."""
+        """joints: of the arm, in the order in which a policy gets them.
+
+        base_frame: what actions are expressed in.
+        """
         self._live: LiveObservationSlot | None = None
         self._joints = joints
+        self._base_frame = base_frame
         self._node = node
         self._name = name
         self._diagnostics = diagnostics
@@ -188,7 +192,7 @@ class PolicyRobot:
         """Publish a chunk or a refusal."""
         now = self._node.get_clock().now().nanoseconds
         period = self._config.control_period_s
-        self._chunks.publish(to_action_chunk(answer, now, period, action_space, PANDA_BASE_FRAME))
+        self._chunks.publish(to_action_chunk(answer, now, period, action_space, self._base_frame))
 
     def refuse(self, question: Question, reason: str) -> None:
         """Publish that the question is not answered, and why."""

@@ -69,6 +69,8 @@ def test_runner_starts_what_ros_launch_starts(case, tmp_path, monkeypatch):
         words = [word.replace(str(ROOT), 'PACKAGE') for word in node.arguments]
         assert words == real.get('arguments', [])
         assert list(node.ros_arguments) == real.get('ros_arguments', [])
+        words = [word.replace(sys.executable, 'PYTHON') for word in node.prefix]
+        assert words == real.get('prefix', [])
 
 
 def test_security_that_would_protect_nothing_is_refused(monkeypatch):
@@ -79,7 +81,8 @@ def test_security_that_would_protect_nothing_is_refused(monkeypatch):
         make_plan(LAUNCH / 'deploy.launch.py', {'hardware': 'real', 'security': 'true'})
     with pytest.raises(UserError, match='the twin has no enclave'):
         make_plan(LAUNCH / 'deploy.launch.py', {'hardware': 'twin', 'security': 'true'})
-    for name, value in (('record', 'true'), ('viewer', 'rerun')):
+    seen = (('record', 'true'), ('viewer', 'rerun'), ('viewer', 'rviz'), ('rviz', 'true'))
+    for name, value in seen:
         with pytest.raises(UserError, match='have no enclave'):
             make_plan(
                 LAUNCH / 'deploy.launch.py',
@@ -335,18 +338,155 @@ def test_a_gripper_of_ones_own_is_left_to_the_parameter_file(hand, monkeypatch, 
     plan = make_plan(LAUNCH / 'deploy.launch.py', given)
     (guard,) = [node for node in plan.nodes if node.executable == 'motion_guard']
     (policy,) = [node for node in plan.nodes if node.executable == 'policy']
-    told = [*parameters(guard, tmp_path), *parameters(policy, tmp_path)]
-    assert 'gripper' not in str([item for item in told if 'values' in item])
+    items = [*parameters(guard, tmp_path), *parameters(policy, tmp_path)]
+    assert 'gripper' not in str([item for item in items if 'values' in item])
 
 
 def _processed(*arguments, **keywords):
     return SimpleNamespace(toxml=lambda: '<robot/>')
 
 
-def test_a_real_arm_is_never_armed_by_itself():
-    """Whoever stands beside it calls the service."""
+@pytest.fixture
+def fake_xacro(monkeypatch):
+    """Where a description comes from, for what does not look into it."""
+    monkeypatch.setitem(sys.modules, 'xacro', SimpleNamespace(process_file=_processed))
+
+
+def config_file(folder: Path, **nodes) -> dict[str, str]:
+    """The launch argument for a parameter file with settings of each node."""
+    path = folder / 'mine.yaml'
+    content = {f'/**/{node}': {'ros__parameters': values} for node, values in nodes.items()}
+    path.write_text(yaml.dump(content))
+    return {'config': str(path)}
+
+
+def told(given: dict[str, str], executable: str, folder: Path) -> dict[str, object]:
+    """What the launch file itself tells a node, on top of every parameter file."""
+    nodes = make_plan(LAUNCH / 'deploy.launch.py', given).nodes
+    (node,) = [node for node in nodes if node.executable == executable]
+    *_, last = parameters(node, folder)
+    (values,) = last['values'].values()
+    return values['ros__parameters']
+
+
+def spawned(given: dict[str, str]) -> tuple[list[str], list[str]]:
+    """The controllers that are active, and those that are only loaded."""
+    plan = make_plan(LAUNCH / 'deploy.launch.py', given)
+    active, inactive = (
+        node.arguments[: node.arguments.index('--controller-manager')]
+        for node in plan.nodes
+        if node.executable == 'spawner'
+    )
+    return list(active), list(inactive)
+
+
+@pytest.mark.usefixtures('fake_xacro')
+@pytest.mark.parametrize(
+    ('file', 'argument', 'in_file', 'frame'),
+    [
+        ('train', None, None, 'panda_link0'),
+        ('monitor', None, None, 'panda_link0'),
+        ('monitor', None, 'fr3', 'fr3_link0'),
+        ('monitor', 'mine', 'fr3', 'mast'),
+        ('deploy', None, 'mine', 'mast'),
+    ],
+)
+def test_rviz_looks_from_the_base_of_the_arm_that_is_there(
+    file, argument, in_file, frame, tmp_path
+):
+    """In another arm's frame it would show nothing at all."""
+    panda = (ROOT / 'config' / 'robots' / 'panda.yaml').read_text()
+    (mine := tmp_path / 'my_arm.yaml').write_text(panda.replace('panda_link0', 'mast'))
+    robots = {'mine': str(mine), 'fr3': 'fr3'}
+    given = {'viewer': 'rviz', 'namespace': 'lab'}
+    given |= {'hardware': 'mock'} if file == 'deploy' else {}
+    given |= {'robot': robots[argument]} if argument else {}
+    if in_file:
+        given |= config_file(tmp_path, jerk_monitor={'robot': robots[in_file]})
+    plan = make_plan(LAUNCH / f'{file}.launch.py', given)
+    (node,) = [node for node in plan.nodes if node.executable == 'rviz2']
+    assert node.arguments[node.arguments.index('-f') + 1] == frame
+    assert node.namespace == '/lab'
+
+
+@pytest.mark.usefixtures('fake_xacro')
+@pytest.mark.parametrize('pattern', ['/**', '/**/motion_guard', '/robot_0/*', 'motion_guard'])
+def test_a_real_arm_is_never_armed_by_itself(pattern, tmp_path):
+    """Neither by an argument nor by a file: whoever stands beside it calls the service."""
+    real = {'hardware': 'real', 'robot_ip': '1.2.3.4'}
     with pytest.raises(UserError, match='auto_arm=true is for simulated arms'):
-        make_plan(LAUNCH / 'deploy.launch.py', {'hardware': 'real', 'auto_arm': 'true'})
+        make_plan(LAUNCH / 'deploy.launch.py', real | {'auto_arm': 'true'})
+    (file := tmp_path / 'mine.yaml').write_text(
+        yaml.dump({pattern: {'ros__parameters': {'auto_arm': True}}})
+    )
+    armed = {'config': str(file)}
+    with pytest.raises(UserError, match=rf'auto_arm=true .* leave it out, of {file} too'):
+        make_plan(LAUNCH / 'deploy.launch.py', real | armed)
+    assert make_plan(LAUNCH / 'deploy.launch.py', armed).nodes
+    assert make_plan(LAUNCH / 'deploy.launch.py', real | armed | {'auto_arm': 'false'}).nodes
+
+
+@pytest.mark.usefixtures('fake_xacro')
+def test_no_pattern_of_names_arms_a_real_arm(tmp_path):
+    """The launch's own word comes last, whatever a file says in a way that it does not read."""
+    real = {'hardware': 'real', 'robot_ip': '1.2.3.4'}
+    assert told(real, 'motion_guard', tmp_path)['auto_arm'] is False
+
+
+@pytest.mark.usefixtures('fake_xacro')
+@pytest.mark.parametrize(
+    ('nodes', 'given', 'rate_hz'),
+    [
+        ({}, {'hardware': 'mock'}, 1000),
+        ({'jerk_monitor': {'rate_hz': 500.0}}, {'hardware': 'mock'}, 500),
+        ({'jerk_monitor': {'rate_hz': 500.0}}, {'hardware': 'mock', 'joint_rate_hz': '200'}, 200),
+        ({}, {}, 250),
+        ({'twin': {'joint_rate_hz': 500.0}}, {}, 500),
+        ({'twin': {'joint_rate_hz': 500.0}}, {'joint_rate_hz': '200'}, 200),
+        ({'twin': {'joint_rate_hz': 500.0}, 'jerk_monitor': {'rate_hz': 100}}, {}, 100),
+    ],
+)
+def test_the_monitor_has_the_rate_that_argument_or_file_says(nodes, given, rate_hz, tmp_path):
+    """A rate that is not the stream's yields no jerk at all."""
+    given = given | config_file(tmp_path, **nodes)
+    assert float(told(given, 'jerk_monitor', tmp_path)['rate_hz']) == rate_hz
+
+
+@pytest.mark.usefixtures('fake_xacro')
+def test_the_controller_of_the_parameter_file_is_the_one_that_is_activated(tmp_path):
+    """Guard and spawner would else speak of two, and nothing would move."""
+    streamed = {'controller': 'forward_position_controller', 'controller_rate_hz': 250.0}
+    given = {'hardware': 'mock'} | config_file(tmp_path, motion_guard=streamed)
+    active, inactive = spawned(given)
+    assert 'forward_position_controller' in active
+    assert inactive == ['joint_trajectory_controller']
+    active, inactive = spawned(given | {'controller': 'joint_trajectory_controller'})
+    assert 'joint_trajectory_controller' in active
+    assert inactive == ['forward_position_controller']
+    # The twin's rates follow from it, as they do from the argument.
+    twin = config_file(tmp_path, motion_guard={'controller': 'forward_position_controller'})
+    assert told(twin, 'motion_guard', tmp_path)['rate_hz'] == 500.0
+
+
+@pytest.mark.usefixtures('fake_xacro')
+@pytest.mark.parametrize(
+    ('given', 'guard', 'spawns'),
+    [
+        ({'hardware': 'mock'}, {}, True),
+        ({'hardware': 'mock'}, {'gripper': 'positions'}, True),
+        ({'hardware': 'mock'}, {'gripper': 'none'}, False),
+        ({'hardware': 'real'}, {'gripper': 'positions'}, False),
+        ({'hardware': 'real', 'hand': 'none'}, {'gripper': 'positions'}, True),
+        ({'hardware': 'real', 'hand': 'none'}, {'gripper': 'joint_trajectory'}, True),
+        ({'hardware': 'real', 'hand': 'none'}, {'gripper': 'gripper_command'}, True),
+        ({'hardware': 'real', 'hand': 'none'}, {'gripper_topic': 'fingers/go'}, False),
+        ({'hardware': 'real', 'hand': 'none'}, {'gripper': 'none'}, False),
+    ],
+)
+def test_a_gripper_of_ros2_control_has_its_controller(given, guard, spawns, tmp_path):
+    """Wherever the guard commands gripper_controller, there is one that listens."""
+    active, _ = spawned(given | {'robot_ip': '1.2.3.4'} | config_file(tmp_path, motion_guard=guard))
+    assert ('gripper_controller' in active) is spawns
 
 
 def test_beside_an_arm_of_ones_own_there_is_one_robot(tmp_path):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pinocchio as pin
 import pytest
 import yaml
 
+from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.kinematics.robot_descriptions import robot_description
+from smoothvla_ros.nodes.xacro_description import PANDA_URDF, xacro_description
 
 ROOT = Path(__file__).parents[2]
 XACRO = ROOT / 'urdf' / 'panda.urdf.xacro'
@@ -86,6 +91,56 @@ def test_wrong_arguments_are_said(xacro, mappings, words):
     """Before a driver is started."""
     with pytest.raises(xacro.XacroException, match=words):
         process(xacro, **mappings)
+
+
+@pytest.mark.usefixtures('xacro')
+@pytest.mark.parametrize('links', ['', 'given'])
+def test_a_copy_makes_what_the_shipped_file_makes(links, tmp_path):
+    """docs/deploy.md says to copy it for another driver; pip's robot data are no ROS package."""
+    copy = shutil.copy(XACRO, tmp_path / 'copy.urdf.xacro')
+    links = links and shutil.copy(robot_description(PANDA_URDF), tmp_path / 'links.urdf')
+    made = interfaces(xacro_description(str(copy), 'mock', '', str(links)))
+    assert made == interfaces(xacro_description(str(XACRO), 'mock', '', ''))
+
+
+@pytest.mark.usefixtures('xacro')
+def test_links_are_given_to_any_file_that_asks_for_them(tmp_path):
+    """A robot of one's own keeps its own links unless `links` says otherwise."""
+    for name in ('own', 'other'):
+        (tmp_path / f'{name}.urdf').write_text(f'<robot><link name="{name}"/></robot>')
+    (file := tmp_path / 'arm.urdf.xacro').write_text(
+        '<robot name="arm" xmlns:xacro="http://www.ros.org/wiki/xacro">'
+        f'<xacro:arg name="description" default="{tmp_path}/own.urdf"/>'
+        '<xacro:include filename="$(arg description)"/></robot>'
+    )
+    assert '<link name="own"/>' in xacro_description(str(file), 'mock', '', '')
+    other = xacro_description(str(file), 'mock', '', str(tmp_path / 'other.urdf'))
+    assert '<link name="other"/>' in other
+
+
+@pytest.mark.usefixtures('xacro')
+@pytest.mark.parametrize(
+    ('text', 'links', 'words'),
+    [
+        (None, '', 'hardware_type:=real needs robot_ip, the address of the arm$'),
+        (None, '/nowhere', 'No such file or directory: /nowhere'),
+        ('<robot', '', 'unclosed token: line 1'),
+    ],
+)
+def test_what_xacro_complains_of_is_one_line(text, links, words, tmp_path):
+    """No traceback for an argument that was left out or a file with a slip."""
+    (file := tmp_path / 'arm.urdf.xacro').write_text(XACRO.read_text() if text is None else text)
+    with pytest.raises(UserError, match=words) as error:
+        xacro_description(str(file), 'real', '', links)
+    assert str(error.value).startswith(f'description:={file} makes no URDF: ')
+    assert '\n' not in str(error.value)
+
+
+def test_a_description_that_is_not_there_is_one_line(monkeypatch):
+    """Also without xacro."""
+    monkeypatch.setitem(sys.modules, 'xacro', SimpleNamespace())
+    with pytest.raises(UserError, match='description:=/nowhere: No such file or directory; give'):
+        xacro_description('/nowhere', 'mock', '', '')
 
 
 def test_controllers_move_the_joints_of_the_description():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from smoothvla_ros.nodes.quality_of_service import profiles
 from smoothvla_ros.nodes.robot_names import PANDA_GRIPPER_JOINTS, PANDA_JOINTS
 from smoothvla_ros.nodes.stamps import to_nanoseconds, to_stamp
 
+ROBOTS = Path(__file__).parents[2] / 'config' / 'robots'
 JOINTS = np.array([0.0, -0.2, 0.0, -2.2, 0.0, 2.2, 0.8])
 MS = 1_000_000
 
@@ -152,6 +154,13 @@ def test_images_are_answered_with_the_joints_of_their_moment(world):
     assert (chunk.episode_id, chunk.horizon, chunk.dimension) == ('', 4, 7)
     assert chunk.epoch > 0
     assert chunk.seq == 1
+
+
+def test_chunks_are_stamped_with_the_frame_of_the_robot_file(world, tmp_path):
+    """Another arm's base has another name, and the guard's own messages have it."""
+    panda = (ROBOTS / 'panda.yaml').read_text()
+    (file := tmp_path / 'mine.yaml').write_text(panda.replace(': panda_link0', ': universe'))
+    assert world(robot=str(file)).answer().header.frame_id == 'universe'
 
 
 def test_fingers_reach_the_policy_as_it_was_trained(world):

@@ -61,5 +61,19 @@ def test_a_wrong_name_is_found():
 def test_the_monitors_markers_are_shown():
     """Topic and frame of the file are those that the monitor publishes for the Panda."""
     text = (ROOT / 'rviz' / 'jerk_monitor.rviz').read_text()
-    assert 'Value: /robot_0/jerk_markers' in text
+    assert 'Value: robot_0/jerk_markers' in text
     assert 'Fixed Frame: panda_link0' in text
+
+
+@pytest.mark.parametrize('path', sorted(ROOT.glob('rviz/*.rviz')), ids=lambda path: path.name)
+def test_topics_are_in_the_namespace_that_rviz_is_in(path):
+    """An absolute name would show nothing of a graph that has a namespace."""
+    displays = yaml.safe_load(path.read_text())['Visualization Manager']['Displays']
+    topics = [
+        value['Value']
+        for display in displays
+        for name, value in display.items()
+        if name.endswith('Topic')
+    ]
+    assert len(topics) == 4
+    assert not [topic for topic in topics if topic.startswith('/')]

@@ -16,7 +16,8 @@ _OWN_PACKAGE = 'smoothvla_ros'
 
 def node_command(node: PlannedNode, folder: Path) -> list[str]:
     """Return the command; parameters that are no files yet are written into `folder`."""
-    command = [*_executable(node), *node.arguments, '--ros-args', *node.ros_arguments]
+    command = [*node.prefix, *_executable(node), *node.arguments]
+    command += ['--ros-args', *node.ros_arguments]
     if node.name is not None:
         command += ['-r', f'__node:={node.name}']
     if node.namespace is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +30,8 @@ class PlannedNode:
     """One process of a launch file.
 
     namespace: absolute.  parameters: files (paths) and mappings, later ones on top.
-    terminal: it writes to the terminal itself, unprefixed.  ends_all: everything ends with it.
+    prefix: words before the command.  terminal: it writes to the terminal itself, unprefixed.
+    ends_all: everything ends with it.
     """
 
     package: str
@@ -40,6 +42,7 @@ class PlannedNode:
     remappings: tuple[tuple[str, str], ...] = ()
     arguments: tuple[str, ...] = ()
     ros_arguments: tuple[str, ...] = ()
+    prefix: tuple[str, ...] = ()
     terminal: bool = False
     ends_all: bool = False
 
@@ -143,6 +146,7 @@ def _planned(node: Node, context: LaunchContext) -> PlannedNode:
         remappings=tuple((text(a, context), text(b, context)) for a, b in node.remappings),
         arguments=tuple(text(item, context) for item in node.arguments),
         ros_arguments=tuple(text(item, context) for item in node.ros_arguments),
+        prefix=tuple(shlex.split(text(node.prefix or '', context))),
         terminal=node.emulate_tty,
         ends_all=isinstance(node.on_exit, Shutdown),
     )

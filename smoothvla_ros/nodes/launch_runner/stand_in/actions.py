@@ -71,12 +71,14 @@ class Node(Action):
         *,
         package: Any,
         executable: Any,
+        exec_name: Any = None,
         name: Any = None,
         namespace: Any = None,
         parameters: Sequence[Any] | None = None,
         remappings: Iterable[tuple[Any, Any]] | None = None,
         arguments: Iterable[Any] | None = None,
         ros_arguments: Iterable[Any] | None = None,
+        prefix: Any = None,
         output: str = 'log',
         emulate_tty: bool = False,
         on_exit: Action | None = None,
@@ -85,12 +87,14 @@ class Node(Action):
         super().__init__(condition=condition)
         self.package = package
         self.executable = executable
+        self.exec_name = exec_name
         self.name = name
         self.namespace = namespace
         self.parameters = list(parameters or ())
         self.remappings = list(remappings or ())
         self.arguments = list(arguments or ())
         self.ros_arguments = list(ros_arguments or ())
+        self.prefix = prefix
         self.output = output
         self.emulate_tty = emulate_tty
         self.on_exit = on_exit

@@ -99,7 +99,7 @@ def resample_weights(levels: Levels, replicates: int, rng: np.random.Generator) 
             label = rows[member][depth] if depth < len(rows[member]) else member
             groups.setdefault(label, []).append(member)
         children = list(groups.values())
-        drawn = _draw(counts, len(children), rng)
+        drawn = draw_children(counts, len(children), rng)
         for column, child in enumerate(children):
             if depth < len(rows[child[0]]):
                 draw(child, depth + 1, drawn[:, column])
@@ -110,7 +110,7 @@ def resample_weights(levels: Levels, replicates: int, rng: np.random.Generator) 
     return weights
 
 
-def _draw(counts: np.ndarray, children: int, rng: np.random.Generator) -> np.ndarray:
+def draw_children(counts: np.ndarray, children: int, rng: np.random.Generator) -> np.ndarray:
     """Draw `counts` [replicates] resamples of `children`; returns how often each came."""
     replicates = len(counts)
     if children == 1:

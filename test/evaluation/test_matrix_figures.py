@@ -103,6 +103,36 @@ def test_weights_drawn_once_give_the_interval_of_the_bootstrap() -> None:
     )
 
 
+def test_seeds_that_teach_nothing_new_narrow_nothing() -> None:
+    """The same episodes thrice, as of three seeds, have the interval of one."""
+    rng = np.random.default_rng(0)
+    rows = made_rows(1.0, tasks=10)
+    factors = 0.6 + 0.2 * rng.uniform(size=10)
+    smoother = [dataclasses.replace(row, jerk=factors[row.task] * row.jerk) for row in rows]
+
+    def width(seeds: int) -> float:
+        first, second = (
+            {(seed, row.name): row for seed in range(seeds) for row in method}
+            for method in (rows, smoother)
+        )
+        found = compared(first, second)
+        assert found is not None
+        return found['jerk_change_percent']['high'] - found['jerk_change_percent']['low']
+
+    assert width(3) > 0.9 * width(1)
+
+
+def test_a_success_that_does_not_differ_is_not_known_exactly() -> None:
+    """All of 30 before and after: Newcombe's interval, where the bootstrap's has no width."""
+    rows = {(0, row.name): row for row in made_rows(1.0)}
+    found = compared(rows, rows)
+    assert found is not None
+    change = found['success_change_points']
+    assert change['mean'] == 0.0
+    assert change['low'] < -5.0
+    assert change['high'] > 5.0
+
+
 def test_jerk_is_compared_only_where_both_succeed() -> None:
     """A failure of either leaves the scene out of the jerk but not out of the success."""
     rows = made_rows(1.0)

@@ -129,6 +129,16 @@ def test_a_missing_cell_opens_the_bars_that_rest_on_it(smooth_matrix: dict) -> N
     assert [bar.verdict for bar in judged][:3] == [Verdict.OPEN] * 3
     assert judged[0].measured.startswith('so far −40.0 %')
     assert judged[4].verdict is Verdict.MET
+    pooled = {
+        (row['suite'], row['method'], *row['against'])
+        for row in content['rows']
+        if row['seed'] == 'pooled' and row['sampling'] == 'greedy'
+    }
+    assert ('libero_goal', 'decoupled', 'sft') in pooled
+    assert ('libero_spatial', 'decoupled', 'sft', 'binary') in pooled
+    assert ('libero_spatial', 'binary', 'sft') in pooled
+    assert not {('libero_goal', 'binary', 'sft'), ('pooled', 'binary', 'sft')} & pooled
+    assert content['libero_pro']['sft']['complete']
     rows = [row for row in content['rows'] if row['figures'] is None]
     assert {(row['suite'], row['method'], row['seed']) for row in rows} == {
         ('libero_goal', 'binary', 2)

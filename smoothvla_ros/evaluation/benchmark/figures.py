@@ -11,7 +11,12 @@ from smoothvla_ros.evaluation.benchmark.matrix import Scene
 from smoothvla_ros.evaluation.benchmark.scene_bootstrap import SceneBootstrap
 from smoothvla_ros.evaluation.episode_table import EpisodeRow
 from smoothvla_ros.evaluation.measures import MEASURES, Measure
-from smoothvla_ros.evaluation.statistics import Interval, wilson
+from smoothvla_ros.evaluation.statistics import (
+    Interval,
+    PairedCounts,
+    success_difference,
+    wilson,
+)
 
 _COLUMNS = (
     'jerk',
@@ -51,8 +56,9 @@ def described(episodes: Episodes) -> dict[str, Any] | None:
 def compared(before: Episodes, after: Episodes) -> dict[str, Any] | None:
     """Change from one method to another on the episodes of both; None without a common one.
 
-    Success over all common episodes, in points; the measures over those that both solve, in
-    percent, or in their unit where a percentage says nothing.
+    Success over all common episodes, in points, with the wider of two intervals: the bootstrap's
+    has no width where no episode differs, Newcombe's knows of no seeds and tasks. The measures
+    over those that both solve, in percent, or in their unit where a percentage says nothing.
     """
     scenes = sorted(set(before) & set(after))
     if not scenes:
@@ -62,7 +68,6 @@ def compared(before: Episodes, after: Episodes) -> dict[str, Any] | None:
     both = np.array([a.success and b.success for a, b in zip(first, second, strict=True)])
     values = _over_successes(first), _over_successes(second)
     percent, units = bootstrap.changes_percent(*values), bootstrap.means(values[1] - values[0])
-    (success,) = bootstrap.means(_success(second) - _success(first))
     changes = {
         measure.column: bounds(percent[index] if measure.relative else units[index])
         for index, measure in enumerate(COMPARED)
@@ -71,7 +76,7 @@ def compared(before: Episodes, after: Episodes) -> dict[str, Any] | None:
         'episodes': len(scenes),
         'solved_by_both': int(both.sum()),
         'share': float(both.mean()),
-        'success_change_points': bounds(success and success.scaled(100.0)),
+        'success_change_points': bounds(_success_change(bootstrap, first, second).scaled(100.0)),
         'jerk_change_percent': changes['jerk'],
         'changes': changes,
     }
@@ -84,8 +89,15 @@ def bounds(interval: Interval | None) -> dict[str, float | None]:
     return {'mean': interval.mean, 'low': interval.low, 'high': interval.high}
 
 
-def _success(rows: Sequence[EpisodeRow]) -> np.ndarray:
-    return np.array([[row.success] for row in rows], np.float64)
+def _success_change(
+    bootstrap: SceneBootstrap, before: Sequence[EpisodeRow], after: Sequence[EpisodeRow]
+) -> Interval:
+    first, second = ([row.success for row in rows] for rows in (before, after))
+    newcombe = success_difference(PairedCounts.of(first, second))
+    (drawn,) = bootstrap.means(np.subtract(second, first, dtype=np.float64)[:, None])
+    if drawn is None:
+        return newcombe
+    return Interval(drawn.mean, min(drawn.low, newcombe.low), max(drawn.high, newcombe.high))
 
 
 def _over_successes(rows: Sequence[EpisodeRow]) -> np.ndarray:

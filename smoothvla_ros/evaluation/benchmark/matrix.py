@@ -107,13 +107,10 @@ class Matrix:
 
     def complete(self, methods: Sequence[str], suites: Sequence[str], kinds: Kinds) -> bool:
         """Whether cells for this are planned and every episode of theirs has been measured."""
-        cells = [
-            cell
-            for cell in self.planned
-            if cell.name.method in methods and cell.name.suite in suites
-        ]
+        wanted = {(method, suite) for method in methods for suite in suites}
+        cells = [cell for cell in self.planned if (cell.name.method, cell.name.suite) in wanted]
         planned = {(cell.name.method, cell.name.suite) for cell in cells}
-        return len(planned) == len(methods) * len(suites) and not any(
+        return planned == wanted and not any(
             part in self._missing[cell.name] or part not in cell.parts
             for cell in cells
             for part in kinds.parts(cell.name.suite)

@@ -75,7 +75,7 @@ class Results:
         return cells
 
     def _rows(self) -> list[dict[str, Any]]:
-        """Return a row a suite, method and seed, and the pooled ones, greedy and sampled."""
+        """Return a row a suite, method and seed, greedy and sampled; pooled ones once complete."""
         rows: list[dict[str, Any]] = []
         for role in Role:
             for method in self._matrix.methods(role):
@@ -92,8 +92,13 @@ class Results:
                         self._row(role, method, suites, chosen, sampling)
                         for chosen in (singles if len(seeds) == 1 else [*singles, seeds])
                         for sampling in (GREEDY, SAMPLED)
+                        if len(suites) == len(chosen) == 1
+                        or self._complete(method, suites, sampling)
                     ]
         return rows
+
+    def _complete(self, method: str, suites: Sequence[str], sampling: str) -> bool:
+        return self._matrix.complete([method], suites, Kinds(self._temperatures[sampling]))
 
     def _row(
         self,
@@ -105,6 +110,14 @@ class Results:
     ) -> dict[str, Any]:
         kinds = Kinds(self._temperatures[sampling])
         episodes = self._matrix.scenes(method, suites, chosen, kinds)
+        single = len(suites) == len(chosen) == 1
+        baselines = [
+            baseline
+            for baseline in _BASELINES
+            if baseline != method
+            and method != SFT
+            and (single or self._complete(baseline, suites, sampling))
+        ]
         return {
             'suite': suites[0] if len(suites) == 1 else 'pooled',
             'method': method,
@@ -114,8 +127,7 @@ class Results:
             'figures': described(episodes),
             'against': {
                 baseline: compared(self._matrix.scenes(baseline, suites, chosen, kinds), episodes)
-                for baseline in _BASELINES
-                if baseline != method and method != SFT
+                for baseline in baselines
             },
         }
 

@@ -103,16 +103,18 @@ def describe(
     """
     successes = [row for row in rows if row.success and (over is None or row.name in over)]
     described: dict[str, Any] = {
-        'success': {
-            **_bounds(wilson(sum(row.success for row in rows), len(rows))),
-            'episodes': len(rows),
-        }
+        'success': {**_bounds(_success_rate(rows, replicates)), 'episodes': len(rows)}
     }
     for measure in measures:
-        values = np.array([getattr(row, measure.column) for row in successes], np.float64)
-        values = values[np.isfinite(values)]
+        measured = [row for row in successes if np.isfinite(getattr(row, measure.column))]
+        values = np.array([getattr(row, measure.column) for row in measured], np.float64)
         interval = (
-            mean_interval(values, seed=_BOOTSTRAP_SEED, replicates=_replicates(measure, replicates))
+            mean_interval(
+                values,
+                seed=_BOOTSTRAP_SEED,
+                levels=_scenes(measured),
+                replicates=_replicates(measure, replicates),
+            )
             if len(values)
             else None
         )
@@ -123,6 +125,25 @@ def describe(
         }
     described['measured_over'] = 'successes' if over is None else 'solved by both'
     return described
+
+
+def _success_rate(rows: Sequence[EpisodeRow], replicates: int) -> Interval:
+    """Return success with Wilson's interval; with repeated scenes the wider of his and theirs."""
+    levels, his = _scenes(rows), wilson(sum(row.success for row in rows), len(rows))
+    if levels is None:
+        return his
+    values = np.array([row.success for row in rows], np.float64)
+    theirs = mean_interval(values, seed=_BOOTSTRAP_SEED, levels=levels, replicates=replicates)
+    return Interval(his.mean, min(his.low, theirs.low), max(his.high, theirs.high))
+
+
+def _scenes(rows: Sequence[EpisodeRow]) -> list[tuple[EpisodeName]] | None:
+    """Return the scene of each row, what a bootstrap draws; None where each came once.
+
+    Several rollouts of a scene are more alike than those of several.
+    """
+    names = [row.name for row in rows]
+    return [(name,) for name in names] if len(set(names)) < len(names) else None
 
 
 def read_summary(folder: Path) -> dict[str, Any]:

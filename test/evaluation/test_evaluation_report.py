@@ -202,6 +202,15 @@ def test_findings_warn_of_jerk_hidden_in_sampling_and_collapse() -> None:
     assert 'stopped exploring' in warnings[1]
 
 
+def test_jerk_over_few_scenes_is_not_called_shown() -> None:
+    """Of one scene the interval is a point, and shows nothing."""
+    summary = comparison()
+    summary['paired']['pairs'] = 1
+    found = findings(summary)
+    assert not [item for item in found if item.verdict is Verdict.SHOWN and 'erk' in item.text]
+    assert any('Only 1 scene is solved by both' in item.text for item in found)
+
+
 def test_sampled_jerk_over_few_scenes_is_not_called_shown() -> None:
     """An interval over five scenes is too narrow to lean on, however far from zero."""
     summary = comparison()

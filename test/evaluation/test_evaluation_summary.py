@@ -101,6 +101,24 @@ def test_repeated_scenes_are_averaged_first(row: EpisodeRow) -> None:
     assert success.mean == pytest.approx((1 / 3) / 2)
 
 
+def test_rollouts_of_one_scene_are_not_counted_as_scenes(row: EpisodeRow) -> None:
+    """Eight rollouts of each of five scenes: intervals as of five, not as of forty."""
+    scenes = rows_of(row, 'before', [1.0, 1.2, 1.4, 1.6, 1.8], failures=(4,))
+    again = [
+        dataclasses.replace(scene, episode_id=f'{scene.episode_id}-{number}')
+        for scene in scenes
+        for number in range(8)
+    ]
+    once, repeated = describe(scenes), describe(again)
+    assert repeated['jerk']['mean'] == pytest.approx(once['jerk']['mean'])
+    for figure in ('jerk', 'success'):
+        widths = [found[figure]['high'] - found[figure]['low'] for found in (once, repeated)]
+        assert widths[1] > 0.7 * widths[0]
+    wide = describe([dataclasses.replace(item, success=True) for item in again])['success']
+    assert (wide['mean'], wide['high']) == (1.0, 1.0)
+    assert wide['low'] < 0.95
+
+
 def test_what_does_not_compare_is_refused(row: EpisodeRow) -> None:
     """Mixed estimator settings and mixed temperatures raise instead of becoming a number."""
     before = rows_of(row, 'before', [1.0, 2.0])

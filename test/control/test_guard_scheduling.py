@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from guard_world import (
     MS,
@@ -76,3 +77,20 @@ def test_gripper_moves_on_a_change_of_sign_only():
     said = [gripper.update(x) for x in (-1.0, -0.9, 0.01, float('nan'), 1.0, 0.5, -0.02, -1.0)]
     assert said == [True, None, None, None, False, None, None, True]
     assert Gripper(GripperSettings(gripper_positive_closes=False)).update(1.0) is True
+
+
+def test_gripper_waits_for_the_action_that_moves_it():
+    """A chunk that comes during the take-over begins after it, its gripper with its joints."""
+    world = World()
+    assert world.guard.arm(world.now) == ''
+    world.run(0.02)
+    assert world.offer(swing()) is None
+    told_ms = []
+    for _ in range(100):
+        world.pass_ms(world.period_ms)
+        world._listen()
+        if world.tick().open_gripper is not None:
+            told_ms.append(len(world.states))
+    moves_ms = next(ms for ms, state in enumerate(world.states) if np.abs(state[1]).max() > 1e-9)
+    assert len(told_ms) == 1
+    assert 0 <= told_ms[0] - moves_ms <= world.period_ms

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
-from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
@@ -26,6 +25,7 @@ from smoothvla_ros.nodes.guard_config import (
 )
 from smoothvla_ros.nodes.guard_messages import from_action_chunk, named_values, to_guard_state
 from smoothvla_ros.nodes.lifecycle import AutostartNode
+from smoothvla_ros.nodes.named_joint_states import NamedJointStates
 from smoothvla_ros.nodes.parameters import declare
 from smoothvla_ros.nodes.quality_of_service import Graph, profiles
 from smoothvla_ros.nodes.running import run_node
@@ -62,8 +62,8 @@ class MotionGuardNode(AutostartNode):
         self._commanded = CommandedJoints(self, robot.joints, quality.joint_states)
         self._gripper = gripper_commands(self, config, quality.command)
         self._states = self.create_publisher(msg.GuardState, '~/state', quality.status)
-        self._joint_states = DrainedSubscription(
-            self, JointState, 'joint_states', quality.joint_states
+        self._joint_states = NamedJointStates(
+            self, 'joint_states', quality.joint_states, robot.joints, 'joint_states'
         )
         self._heartbeats = DrainedSubscription(self, Header, 'heartbeat', quality.joint_states)
         self.create_subscription(msg.ActionChunk, 'action_chunk', self._on_chunk, quality.command)
@@ -139,17 +139,16 @@ class MotionGuardNode(AutostartNode):
 
     def _listen(self, now_ns: int) -> None:
         """Take what waits on the topics that are not worth a callback a message."""
-        newest: JointState | None = None
-        for message in self._joint_states.take_all():
-            newest = message
-        if newest is not None:
+        # The newest one that can be used suffices: the arm is faster than the guard.
+        for message in reversed(list(self._joint_states.take_all())):
             joints = self._robot.joints
-            self._guard.hear_joints(
+            if self._guard.hear_joints(
                 now_ns,
-                to_nanoseconds(newest.header.stamp),
-                named_values(newest.name, newest.position, joints),
-                named_values(newest.name, newest.velocity, joints),
-            )
+                to_nanoseconds(message.header.stamp),
+                named_values(message.name, message.position, joints),
+                named_values(message.name, message.velocity, joints),
+            ):
+                break
         for _ in self._heartbeats.take_all():
             self._guard.hear_heartbeat(now_ns)
 

@@ -370,6 +370,45 @@ def test_arm_that_moves_is_not_armed_and_the_reason_is_said(graph):
     guard.until(lambda: guard.call('arm').success)
 
 
+def test_newest_usable_joint_state_is_heard(graph, monkeypatch):
+    """One without a position for each joint that comes last does not hide the one before it."""
+    guard = graph()
+    guard.node._timer.cancel()
+    whole = JointState(name=list(PANDA_JOINTS), position=READY.tolist())
+    broken = JointState(name=list(PANDA_JOINTS), position=[0.3])
+    older = JointState(name=list(PANDA_JOINTS), position=(READY + 0.1).tolist())
+    now_ns = guard.now_ns()
+    for message in (older, whole, broken):
+        message.header.stamp = to_stamp(now_ns)
+    monkeypatch.setattr(guard.node._joint_states, 'take_all', lambda: iter([older, whole, broken]))
+    guard.node._listen(now_ns)
+    np.testing.assert_array_equal(guard.node._guard._heard.measured.joints, READY)
+
+
+def test_another_publisher_on_joint_states_does_not_blind_the_guard(graph):
+    """A gripper whose messages come after each of the arm's: the arm's are heard as before."""
+    guard = graph()
+    gripper = guard.world.create_publisher(
+        JointState, 'joint_states', profiles(Graph.REAL_ARM).joint_states
+    )
+    guard.until(gripper.get_subscription_count)
+    heard, spin_once = guard.node._guard._heard, guard.spin_once
+
+    def spin_with_gripper():
+        spin_once()
+        for _ in range(5):
+            message = JointState(name=['finger_joint'], position=[0.1])
+            message.header.stamp = to_stamp(guard.now_ns())
+            gripper.publish(message)
+
+    guard.spin_once = spin_with_gripper
+    guard.armed()
+    first_ns = heard.measured.stamp_ns
+    guard.run(0.5)
+    assert heard.measured.stamp_ns > first_ns
+    assert guard.node._guard.phase is Phase.ARMED
+
+
 def test_positions_are_streamed_only_as_fast_as_the_controller(graph):
     """One message a tick while it runs; a slower guard does not even configure."""
     streaming = {'controller': 'forward_position_controller', 'controller_rate_hz': 100.0}

@@ -160,9 +160,9 @@ class MotionGuard:
 
     def hear_joints(
         self, now_ns: int, stamp_ns: int, joints: np.ndarray, velocities: np.ndarray | None = None
-    ) -> None:
-        """Take a joint state [n] rad, rad/s; one that is not finite is not heard."""
-        self._heard.hear_joints(now_ns, stamp_ns, joints, velocities)
+    ) -> bool:
+        """Take a joint state [n] rad, rad/s; return whether it is heard: not unless finite."""
+        return self._heard.hear_joints(now_ns, stamp_ns, joints, velocities)
 
     def hear_heartbeat(self, now_ns: int) -> None:
         """Take a heartbeat of the policy."""

@@ -36,15 +36,16 @@ class Heard:
 
     def hear_joints(
         self, now_ns: int, stamp_ns: int, joints: np.ndarray, velocities: np.ndarray | None = None
-    ) -> None:
-        """Take a joint state; one that is not finite, or not of this arm, is not heard."""
+    ) -> bool:
+        """Take a joint state, unless it is not finite or not of this arm; return whether."""
         if joints.shape != (self._joints,) or not np.isfinite(joints).all():
-            return
+            return False
         moved = np.abs(self._recent.add(stamp_ns, joints))
         if velocities is not None and velocities.shape == joints.shape:
             moved = np.fmax(moved, np.abs(velocities))
         speed = float(np.nan_to_num(moved).max(initial=0.0))
         self.measured = Measured(stamp_ns, now_ns, joints, speed)
+        return True
 
     def hear_heartbeat(self, now_ns: int) -> None:
         """Take a heartbeat of the policy."""

@@ -38,6 +38,7 @@ from smoothvla_ros.control.motion_guard.watchdogs import (
     Pulse,
     Trip,
     WatchdogLimits,
+    ahead,
     describe,
     tripped,
 )
@@ -97,7 +98,7 @@ class MotionGuard:
         self._motion = Motion.at_rest(self._time.period_s, (0,), limits.lower)
         self._takeover_ends = 0
         self._schedule: Schedule | None = None
-        self._heard = Heard(len(limits.lower))
+        self._heard = Heard(len(limits.lower), self._chunk_limits.max_clock_difference_s)
         self._epoch, self._seq = -1, -1
         self._changed = False
         self._lag = 0.0
@@ -313,7 +314,7 @@ class MotionGuard:
         if measured is None or self._heard.joints_age_s(now_ns) > (
             self._watchdog_limits.joint_states_timeout_s
         ):
-            return str(Trip.NO_JOINT_STATES)
+            return f'{Trip.NO_JOINT_STATES}{ahead(self._heard.ahead_s)}'
         if ((measured.joints < self._limits.lower) | (measured.joints > self._limits.upper)).any():
             return f'a joint is outside of its range: {np.round(measured.joints, 3).tolist()}'
         if measured.speed > self._settings.max_arming_speed_rad_s:
@@ -362,6 +363,7 @@ class MotionGuard:
             since_last_tick_s=since_last_s,
             late_s=late_s,
             joint_states_age_s=self._heard.joints_age_s(now_ns),
+            joint_states_ahead_s=self._heard.ahead_s,
             # A policy that is not there yet, or again, is no fault while nothing moves.
             heartbeat_age_s=self._heard.heartbeat_age_s(now_ns) if running else 0.0,
             idle_s=idle_s,

@@ -342,6 +342,36 @@ def test_clock_that_stands_still_does_not_keep_the_node_from_ending(graph, monke
     assert np.abs(guard.signal[-1][1]).max() == 0.0
 
 
+@pytest.mark.parametrize('streams', [True, False])
+def test_deactivation_by_a_simulated_clock_waits_for_no_clock(graph, monkeypatch, streams):
+    """The thread that is asked is the one that hears it; in the end the arm rests, disarmed."""
+    monkeypatch.setattr(motion_guard, 'STOP_TIMEOUT_S', 30.0)
+    parameters = {'use_sim_time': True}
+    if streams:
+        # The arm of this graph does not follow streamed positions.
+        parameters |= {'controller': 'forward_position_controller', 'controller_rate_hz': 100.0}
+        guard = graph(max_tracking_error_rad=10.0, **parameters).armed()
+        guard.send(swing(0.03, 64))
+        guard.until(lambda: np.ptp([position[0] for position in guard.streamed[-2:]]) > 3e-3)
+    else:
+        guard = graph(**parameters).running()
+    began = time.monotonic()
+    assert guard.node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
+    assert time.monotonic() - began < 5.0
+    assert guard.node._guard.phase is Phase.STOPPING
+    assert guard.node.trigger_cleanup() == TransitionCallbackReturn.FAILURE
+    assert_came_to_rest(guard, State.PHASE_DISARMED)
+    ticks = guard.node._guard.ticks
+    guard.run(0.1)
+    assert guard.node._guard.ticks == ticks
+    if streams:
+        speeds = np.diff(guard.streamed, axis=0)
+        assert np.abs(speeds[-1]).max() < 1e-6
+        assert np.all(np.abs(np.diff(speeds, n=2, axis=0)) <= JERK_LIMITS * 0.01**3 * (1 + 1e-6))
+    assert guard.node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    guard.until(lambda: guard.call('arm').success)
+
+
 def test_gripper_is_told_when_it_changes(graph):
     """Open once at the start, closed when a chunk says so."""
     guard = graph().armed()

@@ -26,7 +26,7 @@ from smoothvla_ros.control.motion_guard.watchdogs import WatchdogLimits
 ANYTHING = ChunkLimits(
     max_start_distance_rad=100.0, max_chunk_age_s=10.0, max_observation_age_s=10.0
 )
-PATIENT = WatchdogLimits(max_lag_rad=100.0, max_late_s=10.0, max_tracking_error_rad=100.0)
+PATIENT = WatchdogLimits(max_lag_rad=100.0, max_late_s=10.0, max_tracking_error_rad=0.5)
 
 
 def adversarial_chunk(generator, world):

@@ -140,7 +140,7 @@ class GuardGraph:
         response = self.call('arm')
         assert response.success, response.message
         self.phase(msg.GuardState.PHASE_ARMED)
-        self.run(0.3)
+        self.until(lambda: not self.node._guard._is_taking_over)
         self.commands.clear()
         return self
 

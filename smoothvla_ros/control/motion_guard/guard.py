@@ -44,6 +44,9 @@ from smoothvla_ros.control.motion_guard.watchdogs import (
 )
 
 E_STOP = 'emergency stop'
+# How far from the arm a controller may have been left, in tracking errors that are a fault: the
+# stop that follows the fault goes on for about as far again.
+_FARTHEST_LEFT = 2.0
 # In which the parts of the next action are worked out, one a tick.
 _PREPARED_TICKS = 8
 
@@ -345,11 +348,17 @@ class MotionGuard:
     def _settling_s(self, joints: np.ndarray) -> float:
         """Return the time in which a controller comes from what it was last told to `joints` [n].
 
-        It may have been left pushing against something, far from where the arm is.
+        It may have been left pushing against something, far from where the arm is, and by a guard
+        that is no more.
         """
-        if not self.ever_armed:
+        if self.ever_armed:
+            distance = np.abs(joints - self._motion.states[-1, POSITION])
+        elif self._streams:
+            # Wherever the controller is, the first position of a stream is where it goes at once.
             return self._settings.settle_s
-        distance = np.abs(joints - self._motion.states[-1, POSITION])
+        else:
+            farthest = _FARTHEST_LEFT * self._watchdog_limits.max_tracking_error_rad
+            distance = np.minimum(farthest, self._limits.upper - self._limits.lower)
         least_s = least_duration_s(distance, self._followable) + self._settings.transport_s
         return max(self._settings.settle_s, least_s + self._time.period_s)
 

@@ -63,7 +63,7 @@ class MotionGuardNode(AutostartNode):
         self._diagnostics = Diagnostics(self)
         self._arm = ArmCommands(self, config, robot.joints, quality.command)
         self._commanded = CommandedJoints(self, robot.joints, quality.joint_states)
-        self._gripper = gripper_commands(self, config, quality.command)
+        self._gripper = gripper_commands(self, config, quality.command, self._diagnostics)
         self._states = self.create_publisher(msg.GuardState, '~/state', quality.status)
         self._joint_states = NamedJointStates(
             self, 'joint_states', quality.joint_states, robot.joints, 'joint_states'
@@ -139,6 +139,8 @@ class MotionGuardNode(AutostartNode):
         self._listen(now_ns)
         if self._config.auto_arm and self._is_active and not self._guard.ever_armed:
             self._guard.arm(now_ns)
+        if self._gripper is not None and self._gripper.is_lost():
+            self._guard.repeat_gripper()
         command = self._guard.tick(now_ns)
         self._arm.send(command)
         self._commanded.send(now_ns, self._guard.commanded)

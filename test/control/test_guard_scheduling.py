@@ -80,6 +80,24 @@ def test_gripper_moves_on_a_change_of_sign_only():
     assert Gripper(GripperSettings(gripper_positive_closes=False)).update(1.0) is True
 
 
+def test_gripper_is_told_again_where_its_command_did_not_arrive():
+    """While the policy asks for it, and not once the arm is disarmed."""
+    world = World().armed()
+    assert world.offer(swing()) is None
+
+    def told():
+        world.pass_ms(world.period_ms)
+        world._listen()
+        return world.tick().open_gripper
+
+    assert [told() for _ in range(20)].count(True) == 1
+    world.guard.repeat_gripper()
+    assert [told() for _ in range(20)].count(True) == 1
+    world.guard.disarm(world.now)
+    world.guard.repeat_gripper()
+    assert [told() for _ in range(200)].count(None) == 200
+
+
 def test_gripper_waits_for_the_action_that_moves_it():
     """A chunk that comes during the take-over begins after it, its gripper with its joints."""
     world = World()

@@ -172,6 +172,10 @@ class MotionGuard:
         """Take a heartbeat of the policy."""
         self._heard.hear_heartbeat(now_ns)
 
+    def repeat_gripper(self) -> None:
+        """Say the gripper's next command again, whatever it is: the last one did not arrive."""
+        self._gripper.forget()
+
     def arm(self, now_ns: int) -> str:
         """Take the arm over where it is; return why not, or an empty string.
 

@@ -126,7 +126,10 @@ def test_no_limit_is_exceeded_in_a_hundred_thousand_ticks(seed):
 
 
 def test_streamed_positions_keep_the_limits_tick_by_tick():
-    """Differences of what a controller without interpolation gets; late ticks skip nothing."""
+    """Differences of what is sent, as if each were taken once in order; late ticks skip nothing.
+
+    A controller that takes the newest once a period does otherwise: `test_controller_timing.py`.
+    """
     generator = np.random.default_rng(7)
     settings = GuardSettings(rate_hz=500.0)
     world = World(

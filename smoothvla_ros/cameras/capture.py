@@ -16,8 +16,10 @@ from smoothvla_ros.cameras.sources import FrameSource, open_source
 from smoothvla_ros.errors import UserError
 
 _RATE_WINDOW = 30
-# A device that is a little early is still on time.
-_EARLY = 0.75
+# A frame that is early by so much of a period is still on time, and so are all of a device whose
+# period is shorter by so much.
+_EARLY = 0.25
+_QUICKER = 0.1
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Capture:
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._stamps: deque[int] = deque(maxlen=_RATE_WINDOW)
+        self._due_ns = 0
         self._frames = self._reconnections = 0
         self._problem = ''
         self._thread: threading.Thread | None = None
@@ -118,12 +121,31 @@ class Capture:
                 # The clock was set back: until it had caught up, every frame would seem too early.
                 self._stamps.clear()
             # Some devices ignore the rate that they are asked for.
-            if paced and self._stamps and stamp_ns - self._stamps[-1] < _EARLY * period_ns:
+            if paced and not self._is_due(stamp_ns, period_ns):
                 return
             self._stamps.append(stamp_ns)
             self._frames += 1
             self._problem = ''
         self._deliver(processed(image, self._settings), stamp_ns)
+
+    def _is_due(self, stamp_ns: int, period_ns: int) -> bool:
+        """Return whether to hand a frame on: the first one after each period, whatever their rate.
+
+        A device that is a little too quick keeps all of its frames: to hold it to the rate would
+        leave one out now and then.
+        """
+        if not self._stamps:
+            self._due_ns = stamp_ns
+        elif (
+            stamp_ns - self._stamps[-1] < (1.0 - _QUICKER) * period_ns
+            and self._due_ns - stamp_ns > _EARLY * period_ns
+        ):
+            return False
+        # From when it was due, not from when it came: frames of a rate that does not divide would
+        # be left out for ever. Anew after a pause, whose frames are not to be made up for.
+        is_on_time = abs(stamp_ns - self._due_ns) < period_ns
+        self._due_ns = (self._due_ns if is_on_time else stamp_ns) + period_ns
+        return True
 
     def _lose(self, reason: str) -> None:
         self._let_go()

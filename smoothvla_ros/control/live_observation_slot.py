@@ -22,6 +22,8 @@ from smoothvla_ros.errors import UserError
 _JOINT_SAMPLES = 2000
 _IMAGES = 8
 _MILLISECONDS = 1_000_000
+# Samples of several publishers overtake each other by less; a clock that is set back jumps further.
+_LARGEST_DISORDER_NS = 500 * _MILLISECONDS
 
 
 class Trigger(StrEnum):
@@ -108,14 +110,17 @@ class LiveObservationSlot:
         self._instruction = instruction
 
     def add(self, name: str, stamp_ns: int, payload: Any) -> None:
-        """Take one part.
+        """Take one part; one that is a little older than the newest of its name is left out.
 
         Raises UserError for a stamp of zero, which no clock of a running driver gives.
         """
         if not stamp_ns:
             raise UserError(f'{name}: the stamp is zero; its driver must stamp what it measures')
         samples = self._parts[name]
-        if samples and stamp_ns < samples[-1][0]:
+        back_ns = samples[-1][0] - stamp_ns if samples else 0
+        if 0 < back_ns <= _LARGEST_DISORDER_NS:
+            return
+        if back_ns > 0:
             # The clock was set back, or a bag began anew: nothing from before belongs to now.
             for kept in self._parts.values():
                 kept.clear()

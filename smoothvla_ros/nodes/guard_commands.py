@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import array
-import importlib
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from builtin_interfaces.msg import Duration
-from rclpy.action import ActionClient
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
@@ -19,8 +17,9 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from smoothvla_ros.control.motion_guard.guard import Command
 from smoothvla_ros.control.motion_guard.motion import POSITION, VELOCITY
 from smoothvla_ros.control.motion_guard.timeline import NANOSECONDS
-from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes import guard_config
+from smoothvla_ros.nodes.diagnostics import Diagnostics
+from smoothvla_ros.nodes.gripper_action import ActionGripper
 from smoothvla_ros.nodes.guard_config import MotionGuardConfig
 from smoothvla_ros.nodes.guard_messages import TrajectoryMessages
 from smoothvla_ros.nodes.stamps import to_stamp
@@ -73,9 +72,13 @@ class GripperCommands(Protocol):
         """Bring the gripper's joints to positions, m."""
         ...
 
+    def is_lost(self) -> bool:
+        """Return once, whether the last command came to nothing and is to be given again."""
+        ...
+
 
 def gripper_commands(
-    node: Node, config: MotionGuardConfig, quality: QoSProfile
+    node: Node, config: MotionGuardConfig, quality: QoSProfile, diagnostics: Diagnostics
 ) -> GripperCommands | None:
     """Return the adapter that the configuration asks for; None: there is no gripper.
 
@@ -87,7 +90,7 @@ def gripper_commands(
     if config.gripper == guard_config.GRIPPER_POSITIONS:
         return _PositionsGripper(node, topic, quality)
     if config.gripper == guard_config.GRIPPER_ACTION:
-        return _ActionGripper(node, topic, config)
+        return ActionGripper(node, topic, config.gripper_effort, diagnostics)
     return None
 
 
@@ -106,6 +109,9 @@ class _TrajectoryGripper:
         point = JointTrajectoryPoint(positions=list(positions), time_from_start=self._travel)
         self._publisher.publish(JointTrajectory(joint_names=self._joints, points=[point]))
 
+    def is_lost(self) -> bool:
+        return False
+
 
 class _PositionsGripper:
     """The positions and nothing else, as a forward controller takes them."""
@@ -116,27 +122,5 @@ class _PositionsGripper:
     def send(self, positions: Sequence[float]) -> None:
         self._publisher.publish(Float64MultiArray(data=list(positions)))
 
-
-class _ActionGripper:
-    """The action GripperCommand of control_msgs, where that package is installed."""
-
-    def __init__(self, node: Node, name: str, config: MotionGuardConfig) -> None:
-        self._action = _gripper_command_action()
-        self._effort = config.gripper_effort
-        self._client = ActionClient(node, self._action, name)
-
-    def send(self, positions: Sequence[float]) -> None:
-        goal = self._action.Goal()
-        goal.command.position = float(positions[0])
-        goal.command.max_effort = self._effort
-        self._client.send_goal_async(goal)
-
-
-def _gripper_command_action() -> Any:
-    try:
-        return importlib.import_module('control_msgs.action').GripperCommand
-    except ImportError as error:
-        raise UserError(
-            f'gripper={guard_config.GRIPPER_ACTION} needs control_msgs, which is not installed '
-            f'({error}); install ros-jazzy-control-msgs or choose another gripper'
-        ) from error
+    def is_lost(self) -> bool:
+        return False

@@ -6,6 +6,7 @@ import traceback
 from typing import Any
 
 from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.action import ActionClient
 from rclpy.client import Client
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.publisher import Publisher
@@ -15,7 +16,7 @@ from rclpy.timer import Timer
 
 from smoothvla_ros.errors import UserError
 
-Entity = Publisher | Subscription | Timer | Service | Client
+Entity = Publisher | Subscription | Timer | Service | Client | ActionClient
 
 
 class AutostartNode(LifecycleNode):
@@ -99,6 +100,7 @@ class AutostartNode(LifecycleNode):
             Timer: self.destroy_timer,
             Service: self.destroy_service,
             Client: self.destroy_client,
+            ActionClient: ActionClient.destroy,
         }
         for entity in [entity for entity in self._entities() if entity not in self._own]:
             kind = next(kind for kind in destroy if isinstance(entity, kind))
@@ -111,6 +113,8 @@ class AutostartNode(LifecycleNode):
             *self.timers,
             *self.services,
             *self.clients,
+            # The other waitables are events of topics and go with them.
+            *(waitable for waitable in self.waitables if isinstance(waitable, ActionClient)),
         ]
 
     def _transition(self, work: Any) -> TransitionCallbackReturn:

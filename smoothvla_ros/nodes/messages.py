@@ -80,7 +80,7 @@ def _joint_index(message: JointState, names: Sequence[str]) -> list[int]:
         raise UserError(
             f'joint_states has no joint {missing[0]!r}, only {", ".join(message.name)}; '
             'set the parameters robot and gripper_joints, or gripper_states where the '
-            'gripper has a topic of its own'
+            'gripper has messages of its own, on another topic or on this one'
         )
     if len(message.position) != len(message.name):
         raise UserError('joint_states lacks positions for some of its names')

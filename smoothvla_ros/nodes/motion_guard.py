@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
-from sensor_msgs.msg import JointState
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
@@ -27,6 +27,7 @@ from smoothvla_ros.nodes.guard_config import (
 )
 from smoothvla_ros.nodes.guard_messages import from_action_chunk, named_values, to_guard_state
 from smoothvla_ros.nodes.lifecycle import AutostartNode
+from smoothvla_ros.nodes.named_joint_states import NamedJointStates
 from smoothvla_ros.nodes.parameters import declare
 from smoothvla_ros.nodes.quality_of_service import Graph, profiles
 from smoothvla_ros.nodes.running import run_node
@@ -48,7 +49,9 @@ class MotionGuardNode(AutostartNode):
         super().__init__('motion_guard', **arguments)
         # Services and the timer run in the executor's thread, `stop` in the process's own.
         self._lock = threading.Lock()
-        self._is_active = False
+        self._is_active = self._is_ending = self._is_simulated = False
+        # Which runs the timer, and is the one that hears a simulated clock.
+        self._executor_thread: int | None = None
 
     def configure(self) -> None:
         self._config = config = declare(self, MotionGuardConfig)
@@ -59,10 +62,10 @@ class MotionGuardNode(AutostartNode):
         self._diagnostics = Diagnostics(self)
         self._arm = ArmCommands(self, config, robot.joints, quality.command)
         self._commanded = CommandedJoints(self, robot.joints, quality.joint_states)
-        self._gripper = gripper_commands(self, config, quality.command)
+        self._gripper = gripper_commands(self, config, quality.command, self._diagnostics)
         self._states = self.create_publisher(msg.GuardState, '~/state', quality.status)
-        self._joint_states = DrainedSubscription(
-            self, JointState, 'joint_states', quality.joint_states
+        self._joint_states = NamedJointStates(
+            self, 'joint_states', quality.joint_states, robot.joints, 'joint_states'
         )
         self._heartbeats = DrainedSubscription(self, Header, 'heartbeat', quality.joint_states)
         self.create_subscription(msg.ActionChunk, 'action_chunk', self._on_chunk, quality.command)
@@ -77,48 +80,66 @@ class MotionGuardNode(AutostartNode):
         self._said: tuple[Any, ...] = ()
         self._said_ns = self._said_chunks = 0
         # A system clock that is set back would stop a timer of its own kind.
-        simulated = self.get_parameter('use_sim_time').value
-        clock = self.get_clock() if simulated else Clock(clock_type=ClockType.STEADY_TIME)
+        self._is_simulated = self.get_parameter('use_sim_time').value
+        clock = self.get_clock() if self._is_simulated else Clock(clock_type=ClockType.STEADY_TIME)
         period_s = 1.0 / config.rate_hz
         self._timer = self.create_timer(period_s, self._on_timer, clock=clock, autostart=False)
 
     def activate(self) -> None:
-        self._is_active = True
+        self._is_active, self._is_ending = True, False
         self._timer.reset()
 
     def deactivate(self) -> None:
-        self._timer.cancel()
         self._come_to_rest()
+        if not self._is_ending:
+            self._timer.cancel()
 
     def stop(self) -> None:
         self._come_to_rest()
 
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        if self._is_ending:
+            self.get_logger().error('the arm is still coming to rest; clean up when it is disarmed')
+            return TransitionCallbackReturn.FAILURE
+        return super().on_cleanup(state)
+
     def _come_to_rest(self) -> None:
-        """Bring the arm to rest and let go of it, before this returns."""
+        """Bring the arm to rest and let go of it, before this returns.
+
+        Where this is the thread that hears a simulated clock, it would wait for itself: the stop is
+        sent, and the timer goes on until the arm has come to rest.
+        """
         with self._lock:
-            if not self._is_active:
-                return
-            self._is_active = False
-            now_ns = self._now_ns()
-            self._guard.disarm(now_ns)
-            self._answered(now_ns)
+            if self._is_active:
+                self._is_active, self._is_ending = False, True
+                now_ns = self._now_ns()
+                self._guard.disarm(now_ns)
+                self._answered(now_ns)
+                self._is_ending = not self._guard.at_rest
+        if self._is_simulated and threading.get_ident() == self._executor_thread:
+            return
         deadline = time.monotonic() + STOP_TIMEOUT_S
-        while not self._guard.at_rest and time.monotonic() < deadline:
+        while self._is_ending and time.monotonic() < deadline:
             # Not under the lock: the executor may have a simulated clock to hear of meanwhile.
             time.sleep(1.0 / self._config.rate_hz)
-            with self._lock:
-                self._tick()
+            if not self._is_simulated:
+                with self._lock:
+                    self._tick()
+        self._is_ending = False
 
     def _on_timer(self) -> None:
         with self._lock:
-            if self._is_active:
+            self._executor_thread = threading.get_ident()
+            if self._is_active or (self._is_ending and self._is_simulated):
                 self._tick()
 
     def _tick(self) -> None:
         now_ns = self._now_ns()
         self._listen(now_ns)
-        if self._config.auto_arm and not self._guard.ever_armed:
+        if self._config.auto_arm and self._is_active and not self._guard.ever_armed:
             self._guard.arm(now_ns)
+        if self._gripper is not None and self._gripper.is_lost():
+            self._guard.repeat_gripper()
         command = self._guard.tick(now_ns)
         self._arm.send(command)
         self._commanded.send(now_ns, self._guard.commanded)
@@ -128,6 +149,7 @@ class MotionGuardNode(AutostartNode):
                 config.gripper_open if command.open_gripper else config.gripper_closed
             )
         self._say(now_ns)
+        self._is_ending = self._is_ending and not self._guard.at_rest
 
     def _answered(self, now_ns: int) -> None:
         """Do at once what a request changed, unless a tick out of turn would be a step too many."""
@@ -138,17 +160,16 @@ class MotionGuardNode(AutostartNode):
 
     def _listen(self, now_ns: int) -> None:
         """Take what waits on the topics that are not worth a callback a message."""
-        newest: JointState | None = None
-        for message in self._joint_states.take_all():
-            newest = message
-        if newest is not None:
+        # The newest one that can be used suffices: the arm is faster than the guard.
+        for message in reversed(list(self._joint_states.take_all())):
             joints = self._robot.joints
-            self._guard.hear_joints(
+            if self._guard.hear_joints(
                 now_ns,
-                to_nanoseconds(newest.header.stamp),
-                named_values(newest.name, newest.position, joints),
-                named_values(newest.name, newest.velocity, joints),
-            )
+                to_nanoseconds(message.header.stamp),
+                named_values(message.name, message.position, joints),
+                named_values(message.name, message.velocity, joints),
+            ):
+                break
         for _ in self._heartbeats.take_all():
             self._guard.hear_heartbeat(now_ns)
 

@@ -18,9 +18,9 @@ from smoothvla_ros.control.lock_step import NANOSECONDS, Answer, Question
 from smoothvla_ros.control.observation_slot import JOINTS, ObservationSlot, PendingObservation
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.diagnostics import OK, WARNING, Diagnostics
-from smoothvla_ros.nodes.drained_subscription import DrainedSubscription
 from smoothvla_ros.nodes.image_conversion import to_image_array
 from smoothvla_ros.nodes.messages import from_episode_state, joint_values, to_action_chunk
+from smoothvla_ros.nodes.named_joint_states import NamedJointStates
 from smoothvla_ros.nodes.quality_of_service import Graph, Profiles, with_depth
 from smoothvla_ros.nodes.stamps import to_nanoseconds
 from smoothvla_ros.records import Observation
@@ -102,13 +102,15 @@ class PolicyRobot:
             topic = f'{name}/camera/{camera}/image_raw'
             self._subscribe(Image, topic, camera, quality.image)
         if Graph(config.graph) is Graph.REAL_ARM:
-            topics = {JOINTS: f'{name}/joint_states'}
+            topics = {JOINTS: ('joint_states', joints)}
             if config.gripper_states:
-                topics[GRIPPER] = f'{name}/{config.gripper_states}'
+                topics[GRIPPER] = config.gripper_states, config.gripper_joints
             # A 1 kHz arm must not wake the executor: its samples wait for the next image.
             self._states = {
-                part: DrainedSubscription(node, JointState, topic, quality.joint_states)
-                for part, topic in topics.items()
+                part: NamedJointStates(
+                    node, f'{name}/{topic}', quality.joint_states, part_joints, topic
+                )
+                for part, (topic, part_joints) in topics.items()
             }
             self.slot = self._live = self._live_slot(config)
             node.create_subscription(String, f'{name}/task', self._on_task, quality.state)
@@ -132,7 +134,9 @@ class PolicyRobot:
         if self._live is None:
             return
         with self._changed:
-            reason, lead = self._live.waiting_for(), self._live.lead
+            others = [why for queue in self._states.values() if (why := queue.strangers())]
+            reason = '; '.join(others) or self._live.waiting_for()
+            lead = self._live.lead
             measured = {
                 'lead_s': lead.lead_ns / NANOSECONDS,
                 'image_to_chunk_s': lead.delay_ns / NANOSECONDS,

@@ -26,7 +26,8 @@ from smoothvla_ros.simulation.twin.trajectory_controller import TrajectoryPoint
 
 _NANOSECONDS = 1_000_000_000
 _START_NS = 1_000 * _NANOSECONDS
-_ARMING_S = 0.3
+# Longer than a guard takes an arm over for that it knows nothing of.
+_ARMING_S = 1.0
 _CAMERAS = 'cameras'
 
 

@@ -270,6 +270,46 @@ def test_device_that_is_too_quick_is_thinned():
     assert capture.status().problem == 'the recording is over'
 
 
+def taken(rate_hz, stamps):
+    """Return which frames of a device are handed on."""
+    got, done = [], threading.Event()
+    frames = iter([(RED, stamp) for stamp in stamps])
+    capture = Capture(
+        CameraSettings('pattern', rate_hz=rate_hz),
+        lambda image, stamp: got.append(stamp),
+        lambda _: Ending(frames, done),
+    )
+    capture.start()
+    assert done.wait(20.0)
+    capture.close()
+    return np.array(got)
+
+
+@pytest.mark.parametrize('device_hz', [25.0, 27.8, 30.0, 50.0, 59.94])
+def test_device_whose_rate_does_not_divide_is_thinned_to_the_rate_in_the_mean(device_hz):
+    """30 Hz only, and asked for 20: it was 15, because two frames are nearer than a period."""
+    stamps = [1_000_000_000 + round(i * 1e9 / device_hz) for i in range(600)]
+    intervals = np.diff(taken(20.0, stamps)) * 1e-9
+    assert 1.0 / intervals.mean() == pytest.approx(20.0, abs=0.1)
+    assert intervals.max() < 0.05 + 1.0 / device_hz
+
+
+@pytest.mark.parametrize('device_hz', [15.0, 19.9, 20.0, 20.4])
+def test_device_of_about_the_rate_keeps_all_of_its_frames(device_hz):
+    """With jitter too: one left out now and then would be a hole of two periods."""
+    jitter = np.random.default_rng(0).normal(0, 0.5e-3, 600)
+    stamps = [round((1.0 + i / device_hz + late) * 1e9) for i, late in enumerate(jitter)]
+    assert taken(20.0, stamps).tolist() == stamps
+
+
+def test_pause_of_a_device_is_not_made_up_for():
+    """After a second without a frame those that follow are no quicker than before."""
+    stamps = [1_000_000_000 + round(i * 1e9 / 60.0) for i in range(240) if not 100 < i < 160]
+    intervals = np.diff(taken(20.0, stamps)) * 1e-9
+    assert intervals.min() > 0.75 * 0.05
+    assert intervals.max() == pytest.approx(1.0, abs=0.06)
+
+
 def test_files_are_paced_and_stop_at_once(folder):
     """A folder at 50 Hz takes its time; after stop nothing comes."""
     got, enough = [], threading.Event()

@@ -66,7 +66,9 @@ class World:
 
     def armed(self):
         assert self.guard.arm(self.now) == ''
-        self.run(0.3)
+        self.run(0.05)
+        while self.guard._is_taking_over:
+            self.run(0.05)
         self.commands.clear()
         return self
 

@@ -30,7 +30,7 @@ def test_arming_holds_the_arm_where_it_is():
     assert world.guard.phase is Phase.DISARMED
     assert world.guard.arm(world.now) == ''
     assert world.guard.phase is Phase.ARMED
-    world.run(0.5)
+    world.run(1.0)
     assert len(world.commands) == 1
     np.testing.assert_array_equal(world.states[-1][0], READY)
 
@@ -110,7 +110,7 @@ def test_what_is_commanded_is_what_the_arm_receives(streams):
 
     assert follow(0.1) == (0, 0)
     assert world.guard.arm(world.now) == ''
-    follow(0.3)
+    follow(1.0)
     assert world.offer(swing()) is None
     known, sent = follow(0.4)
     assert known == sent > 0

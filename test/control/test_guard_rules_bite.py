@@ -14,6 +14,7 @@ from test_guard_limits import ANYTHING, play
 from smoothvla_ros.control.motion_guard import guard, profile, refusals, watchdogs
 from smoothvla_ros.control.motion_guard.guard import MotionGuard
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
+from smoothvla_ros.control.motion_guard.heard import Heard, Measured
 from smoothvla_ros.control.motion_guard.joint_positions import JointPositions
 from smoothvla_ros.control.motion_guard.motion import Motion
 from smoothvla_ros.control.motion_guard.phases import Event, PhaseMachine
@@ -91,6 +92,18 @@ def test_watchdog(monkeypatch, trip):
     take_away(monkeypatch, watchdogs, trip)
     with pytest.raises(FAILURES):
         WATCHED[trip]()
+
+
+@pytest.mark.parametrize('ahead_ms', [10, 60_000])
+def test_age_of_joints_of_the_future(monkeypatch, ahead_ms):
+    """Whatever its stamp, a joint state counts from when it came last."""
+
+    def heard(self, now_ns, stamp_ns, joints, velocities=None):
+        self.measured = Measured(stamp_ns, now_ns, joints)
+
+    monkeypatch.setattr(Heard, 'hear_joints', heard)
+    with pytest.raises(FAILURES):
+        silence.test_stamp_of_the_future_that_stands_still_is_silence_too(ahead_ms)
 
 
 @pytest.mark.parametrize('moving', [True, False])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from guard_world import (
     MS,
@@ -41,10 +42,11 @@ def test_replacing_chunk_begins_with_the_action_that_is_due():
 def test_whole_chunks_queue_and_the_one_that_waits_is_replaced():
     """The third chunk takes the place of the second, which never began."""
     world = World(settings=GuardSettings(scheduling='whole')).armed()
+    begins_s = world.guard._time.now_tick * world.guard._time.period_s
     for _ in range(3):
         assert world.offer(swing(0.01, 8)) is None
     world.run(0.2)
-    duration = world.guard._schedule.commanded_until_s - 0.3
+    duration = world.guard._schedule.commanded_until_s - begins_s
     assert duration == pytest.approx(0.8, abs=0.05)
 
 
@@ -76,3 +78,38 @@ def test_gripper_moves_on_a_change_of_sign_only():
     said = [gripper.update(x) for x in (-1.0, -0.9, 0.01, float('nan'), 1.0, 0.5, -0.02, -1.0)]
     assert said == [True, None, None, None, False, None, None, True]
     assert Gripper(GripperSettings(gripper_positive_closes=False)).update(1.0) is True
+
+
+def test_gripper_is_told_again_where_its_command_did_not_arrive():
+    """While the policy asks for it, and not once the arm is disarmed."""
+    world = World().armed()
+    assert world.offer(swing()) is None
+
+    def told():
+        world.pass_ms(world.period_ms)
+        world._listen()
+        return world.tick().open_gripper
+
+    assert [told() for _ in range(20)].count(True) == 1
+    world.guard.repeat_gripper()
+    assert [told() for _ in range(20)].count(True) == 1
+    world.guard.disarm(world.now)
+    world.guard.repeat_gripper()
+    assert [told() for _ in range(200)].count(None) == 200
+
+
+def test_gripper_waits_for_the_action_that_moves_it():
+    """A chunk that comes during the take-over begins after it, its gripper with its joints."""
+    world = World()
+    assert world.guard.arm(world.now) == ''
+    world.run(0.5)
+    assert world.offer(swing()) is None
+    told_ms = []
+    for _ in range(150):
+        world.pass_ms(world.period_ms)
+        world._listen()
+        if world.tick().open_gripper is not None:
+            told_ms.append(len(world.states))
+    moves_ms = next(ms for ms, state in enumerate(world.states) if np.abs(state[1]).max() > 1e-9)
+    assert len(told_ms) == 1
+    assert 0 <= told_ms[0] - moves_ms <= world.period_ms

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -51,10 +52,13 @@ def test_watchdog_stops_and_latches(trip, change):
 def test_reason_says_what_was_measured_and_which_parameter_is_the_limit():
     """Who reads "the loop is too late" alone does not know by how much, nor what to change."""
     pulse = Pulse(-1.25, 0.143, 0.25, math.inf, 0.75, 0.201, 0.601)
-    texts = {trip: describe(trip, pulse, WatchdogLimits()) for trip in Trip}
+    limits = WatchdogLimits()
+    texts = {trip: describe(trip, pulse, limits) for trip in Trip}
     assert all(text.startswith(f'{trip}: ') for trip, text in texts.items())
     assert 'was 0.143 s late, max_late_s=0.05: too many programs' in texts[Trip.OVERRUN]
     assert 'none for 0.250 s, joint_states_timeout_s=0.1' in texts[Trip.NO_JOINT_STATES]
+    future = describe(Trip.NO_JOINT_STATES, replace(pulse, joint_states_ahead_s=60), limits)
+    assert 'the newest is stamped 60.000 s later than now (max_clock_difference_s)' in future
     assert 'none ever came, heartbeat_timeout_s=0.5' in texts[Trip.NO_HEARTBEAT]
     assert 'execute for 0.750 s, chunk_timeout_s=0.5' in texts[Trip.NO_CHUNK]
     assert '0.201 rad off, max_tracking_error_rad=0.15' in texts[Trip.TRACKING]
@@ -82,6 +86,33 @@ def test_frozen_stamp_counts_as_silence():
         world.guard.hear_heartbeat(world.now)
         world.tick()
     assert world.guard.reason.startswith(Trip.NO_JOINT_STATES)
+
+
+@pytest.mark.parametrize('ahead_ms', [10, 60_000])
+def test_stamp_of_the_future_that_stands_still_is_silence_too(ahead_ms):
+    """Its age runs from when it was heard first, not from when the clock has caught up with it."""
+    world = running()
+    world.hears_joints = False
+    stuck, joints = world.now + ahead_ms * MS, world.states[-1][0].copy()
+    for _ in range(27):
+        world.pass_ms(world.period_ms)
+        world.guard.hear_joints(world.now, stuck, joints)
+        world.guard.hear_heartbeat(world.now)
+        world.tick()
+    assert world.guard.reason.startswith(Trip.NO_JOINT_STATES)
+    assert world.guard.fault_latched
+
+
+def test_joints_of_the_future_are_not_heard_and_the_reason_is_said():
+    """As chunks are refused: by more than max_clock_difference_s their clock is another one."""
+    world = World()
+    world.now += SECOND_NS
+    assert not world.guard.hear_joints(world.now, world.now + 21 * MS, READY)
+    refused = world.guard.arm(world.now)
+    assert refused.startswith(Trip.NO_JOINT_STATES)
+    assert 'stamped 0.021 s later than now (max_clock_difference_s)' in refused
+    assert world.guard.hear_joints(world.now, world.now + 19 * MS, READY)
+    assert world.guard.arm(world.now) == ''
 
 
 def test_loop_that_is_far_too_late_is_a_fault():

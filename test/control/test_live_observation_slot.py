@@ -174,7 +174,7 @@ def test_instruction_can_be_changed_and_is_needed():
 def test_clock_that_jumps_back_begins_anew():
     """Nothing from before the jump is joined with what comes after it."""
     arm = Arm()
-    arm.observe(500)
+    arm.observe(600)
     arm.answer()
     arm.now = START
     arm.image('agentview', 0)
@@ -182,6 +182,22 @@ def test_clock_that_jumps_back_begins_anew():
     assert arm.slot.waiting_for() == 'nothing received from wrist, joint_states'
     arm.observe(10)
     assert arm.answer() == 10
+
+
+@pytest.mark.parametrize('name', [JOINTS, 'agentview'])
+def test_sample_out_of_order_is_left_out_and_nothing_else(name):
+    """Two publishers overtake each other: neither is the clock's jump that begins anew."""
+    arm = Arm()
+    arm.observe(500)
+    arm.slot.add(name, START + 490 * MS, 'late')
+    arm.slot.add(name, START, 'half a second late')
+    pending = arm.slot.pending()
+    assert pending.parts[name] == ('joints 500' if name == JOINTS else 'agentview 500')
+    assert arm.answer() == 500
+    arm.slot.add(name, START + 490 * MS, 'late')
+    assert arm.slot.pending() is None, 'answered twice'
+    arm.observe(550)
+    assert arm.answer() == 550
 
 
 def test_unstamped_part_is_refused():

@@ -7,11 +7,13 @@ import pytest
 from guard_world import LIMITS, MS, READY, SECOND_NS, World, swing, to_joints
 
 from smoothvla_ros.control.motion_guard.controller_model import sampled_jerk
+from smoothvla_ros.control.motion_guard.guard import MotionGuard
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
+from smoothvla_ros.control.motion_guard.joint_positions import JointPositions
 from smoothvla_ros.control.motion_guard.phases import Phase
 from smoothvla_ros.control.motion_guard.recent_motion import RecentMotion
 from smoothvla_ros.control.motion_guard.refusals import Refusal
-from smoothvla_ros.control.motion_guard.watchdogs import WatchdogLimits
+from smoothvla_ros.control.motion_guard.watchdogs import Trip, WatchdogLimits
 
 RATE_HZ = 500.0
 PERIOD_S = 1 / RATE_HZ
@@ -93,6 +95,43 @@ def test_a_stop_on_the_way_to_where_a_streamed_arm_is_held_ends_that_way(asked):
     world.run_held(2.0)
     assert np.array_equal(world.sent[-1], HELD)
     assert_streamed_inside_of_the_limits(world.sent)
+
+
+@pytest.mark.parametrize('joint', range(7))
+def test_a_guard_that_was_restarted_leads_the_controller_to_the_arm_inside_of_the_limits(joint):
+    """At full speed into an obstacle: the guard that knew where the controller was left is gone."""
+    world = World().armed()
+    blocked = READY[joint] + 0.6
+
+    def listen():
+        joints = world.controller.update(world.now)[0].copy()
+        joints[joint] = min(joints[joint], blocked)
+        world.guard.hear_joints(world.now, world.now, joints)
+        world.guard.hear_heartbeat(world.now)
+
+    world._listen = listen
+    assert world.offer(swing(0.05 * LIMITS.velocity[joint], 20, joint)) is None
+    world.run(2.0)
+    assert world.guard.reason.startswith(Trip.TRACKING)
+    world.guard = MotionGuard(world.settings, LIMITS, JointPositions(LIMITS))
+    listen()
+    assert world.guard.arm(world.now) == ''
+    world.states.clear()
+    world.run(2.0)
+    positions, velocities, accelerations = world.signal()
+    assert np.ptp(positions[:, joint]) > 0.2
+    assert positions[-1, joint] == pytest.approx(blocked)
+    assert np.all(np.abs(velocities) <= LIMITS.velocity)
+    assert np.all(np.abs(accelerations) <= LIMITS.acceleration)
+    assert np.all(np.abs(sampled_jerk(positions, 1e-3)) <= LIMITS.jerk)
+
+
+def test_how_far_a_controller_may_have_been_left_ends_with_the_range():
+    """A tracking error that is allowed to be large does not make arming last for ever."""
+    world = World(watchdog_limits=WatchdogLimits(max_tracking_error_rad=100.0))
+    assert world.guard.arm(world.now) == ''
+    widest_s = 15 / 8 * (LIMITS.upper - LIMITS.lower) / LIMITS.velocity
+    assert world.guard._takeover_ends * world.guard._time.period_s < 1.1 * widest_s.max()
 
 
 def test_an_arm_that_moves_is_not_taken_over():

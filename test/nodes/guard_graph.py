@@ -9,6 +9,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray, Header
 from std_srvs.srv import Trigger
@@ -30,7 +31,10 @@ ARM_LAG_NS = 400_000_000
 
 
 class GuardGraph:
-    """A guard, an arm that follows its commands, and hands to play the policy with."""
+    """A guard, an arm that follows its commands, and hands to play the policy with.
+
+    With use_sim_time the guard goes by /clock, on which the time of this machine is published.
+    """
 
     def __init__(self, **parameters):
         values = {'action_space': 'joint_positions', **parameters}
@@ -40,6 +44,7 @@ class GuardGraph:
         self.node.autostart()
         self.world = Node('world', **namespace)
         quality = profiles(Graph.REAL_ARM)
+        self.clock = self.world.create_publisher(Clock, '/clock', 10)
         self.joints = self.world.create_publisher(JointState, 'joint_states', quality.joint_states)
         self.chunks = self.world.create_publisher(msg.ActionChunk, 'action_chunk', quality.command)
         self.beats = self.world.create_publisher(Header, 'heartbeat', quality.command)
@@ -93,6 +98,7 @@ class GuardGraph:
 
     def spin_once(self):
         """Let 2 ms pass for the arm, and everybody hear of it."""
+        self.clock.publish(Clock(clock=to_stamp(self.now_ns())))
         self.executor.spin_once(timeout_sec=0.002)
         for subscription, callback in self._heard:
             for message in subscription.take_all():
@@ -134,7 +140,7 @@ class GuardGraph:
         response = self.call('arm')
         assert response.success, response.message
         self.phase(msg.GuardState.PHASE_ARMED)
-        self.run(0.3)
+        self.until(lambda: not self.node._guard._is_taking_over)
         self.commands.clear()
         return self
 

@@ -9,6 +9,7 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.nodes import lifecycle
 from smoothvla_ros.nodes.jerk_monitor import JerkMonitor
 from smoothvla_ros.nodes.lifecycle import AutostartNode
 
@@ -88,17 +89,33 @@ class Halfway(AutostartNode):
         self.create_timer(60.0, print)
         self.create_service(Trigger, 'asked', print)
         self.create_client(Trigger, 'asks')
+        lifecycle.ActionClient(self)
         if self.fails:
             raise UserError('no camera there')
 
 
-def test_what_a_failed_configuration_made_is_gone_and_so_is_everything_after_a_cleanup(ros):
+class ActsFor:
+    """In the place of an action's client: no package with an action is installed here."""
+
+    def __init__(self, node):
+        self.node = node
+        node.add_waitable(self)
+
+    def destroy(self):
+        self.node.remove_waitable(self)
+
+
+def test_what_a_failed_configuration_made_is_gone_and_so_is_everything_after_a_cleanup(
+    ros, monkeypatch
+):
     """Else each attempt would leave topics and services behind, and a callback would run twice."""
+    monkeypatch.setattr(lifecycle, 'ActionClient', ActsFor)
     node = Halfway()
 
     def counts():
         kinds = (node.publishers, node.subscriptions, node.timers, node.services, node.clients)
-        return [len(list(kind)) for kind in kinds]
+        acting = [waitable for waitable in node.waitables if isinstance(waitable, ActsFor)]
+        return [len(list(kind)) for kind in (*kinds, acting)]
 
     try:
         before = counts()

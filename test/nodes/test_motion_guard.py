@@ -342,6 +342,36 @@ def test_clock_that_stands_still_does_not_keep_the_node_from_ending(graph, monke
     assert np.abs(guard.signal[-1][1]).max() == 0.0
 
 
+@pytest.mark.parametrize('streams', [True, False])
+def test_deactivation_by_a_simulated_clock_waits_for_no_clock(graph, monkeypatch, streams):
+    """The thread that is asked is the one that hears it; in the end the arm rests, disarmed."""
+    monkeypatch.setattr(motion_guard, 'STOP_TIMEOUT_S', 30.0)
+    parameters = {'use_sim_time': True}
+    if streams:
+        # The arm of this graph does not follow streamed positions.
+        parameters |= {'controller': 'forward_position_controller', 'controller_rate_hz': 100.0}
+        guard = graph(max_tracking_error_rad=10.0, **parameters).armed()
+        guard.send(swing(0.03, 64))
+        guard.until(lambda: np.ptp([position[0] for position in guard.streamed[-2:]]) > 3e-3)
+    else:
+        guard = graph(**parameters).running()
+    began = time.monotonic()
+    assert guard.node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
+    assert time.monotonic() - began < 5.0
+    assert guard.node._guard.phase is Phase.STOPPING
+    assert guard.node.trigger_cleanup() == TransitionCallbackReturn.FAILURE
+    assert_came_to_rest(guard, State.PHASE_DISARMED)
+    ticks = guard.node._guard.ticks
+    guard.run(0.1)
+    assert guard.node._guard.ticks == ticks
+    if streams:
+        speeds = np.diff(guard.streamed, axis=0)
+        assert np.abs(speeds[-1]).max() < 1e-6
+        assert np.all(np.abs(np.diff(speeds, n=2, axis=0)) <= JERK_LIMITS * 0.01**3 * (1 + 1e-6))
+    assert guard.node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    guard.until(lambda: guard.call('arm').success)
+
+
 def test_gripper_is_told_when_it_changes(graph):
     """Open once at the start, closed when a chunk says so."""
     guard = graph().armed()
@@ -368,6 +398,45 @@ def test_arm_that_moves_is_not_armed_and_the_reason_is_said(graph):
     assert guard.node._guard.phase is Phase.DISARMED
     guard.velocity = [math.nan, math.nan, *([0.0] * 7)]
     guard.until(lambda: guard.call('arm').success)
+
+
+def test_newest_usable_joint_state_is_heard(graph, monkeypatch):
+    """One without a position for each joint that comes last does not hide the one before it."""
+    guard = graph()
+    guard.node._timer.cancel()
+    whole = JointState(name=list(PANDA_JOINTS), position=READY.tolist())
+    broken = JointState(name=list(PANDA_JOINTS), position=[0.3])
+    older = JointState(name=list(PANDA_JOINTS), position=(READY + 0.1).tolist())
+    now_ns = guard.now_ns()
+    for message in (older, whole, broken):
+        message.header.stamp = to_stamp(now_ns)
+    monkeypatch.setattr(guard.node._joint_states, 'take_all', lambda: iter([older, whole, broken]))
+    guard.node._listen(now_ns)
+    np.testing.assert_array_equal(guard.node._guard._heard.measured.joints, READY)
+
+
+def test_another_publisher_on_joint_states_does_not_blind_the_guard(graph):
+    """A gripper whose messages come after each of the arm's: the arm's are heard as before."""
+    guard = graph()
+    gripper = guard.world.create_publisher(
+        JointState, 'joint_states', profiles(Graph.REAL_ARM).joint_states
+    )
+    guard.until(gripper.get_subscription_count)
+    heard, spin_once = guard.node._guard._heard, guard.spin_once
+
+    def spin_with_gripper():
+        spin_once()
+        for _ in range(5):
+            message = JointState(name=['finger_joint'], position=[0.1])
+            message.header.stamp = to_stamp(guard.now_ns())
+            gripper.publish(message)
+
+    guard.spin_once = spin_with_gripper
+    guard.armed()
+    first_ns = heard.measured.stamp_ns
+    guard.run(0.5)
+    assert heard.measured.stamp_ns > first_ns
+    assert guard.node._guard.phase is Phase.ARMED
 
 
 def test_positions_are_streamed_only_as_fast_as_the_controller(graph):

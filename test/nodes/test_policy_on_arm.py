@@ -20,6 +20,7 @@ from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes import policy as policy_module
 from smoothvla_ros.nodes import policy_weights
+from smoothvla_ros.nodes.diagnostics import WARNING
 from smoothvla_ros.nodes.image_conversion import to_image_message
 from smoothvla_ros.nodes.messages import to_joint_state
 from smoothvla_ros.nodes.policy import PolicyNode
@@ -186,6 +187,53 @@ def test_hand_with_a_driver_of_its_own(world):
     arm.until(lambda: arm.chunks or send_hand() or not arm.observe())
     assert arm.policy.seen[0].gripper_positions.tolist() == [0.01, -0.02]
     assert np.allclose(arm.policy.seen[0].joint_positions, JOINTS)
+
+
+def test_arm_and_gripper_that_share_a_topic_are_told_apart(world):
+    """Two publishers on joint_states, the gripper's stamps a little older: nothing is lost."""
+    arm = world(gripper_states='joint_states')
+    fingers = arm.driver.create_publisher(
+        JointState, 'robot_0/joint_states', profiles('real_arm').joint_states
+    )
+    arm.until(fingers.get_subscription_count)
+
+    def observe():
+        stamp = time.time_ns()
+        joints = JointState(name=list(PANDA_JOINTS), position=JOINTS.tolist(), velocity=[0.0] * 7)
+        joints.header.stamp = to_stamp(stamp)
+        arm.joint_states.publish(joints)
+        hand = JointState(name=list(PANDA_GRIPPER_JOINTS), position=[0.01, 0.02])
+        hand.header.stamp = to_stamp(stamp - 2 * MS)
+        fingers.publish(hand)
+        arm.send_images(stamp, stamp)
+
+    arm.until(lambda: len(arm.chunks) > 3 or observe())
+    assert not any(chunk.refusal for chunk in arm.chunks)
+    assert all(seen.gripper_positions.tolist() == [0.01, -0.02] for seen in arm.policy.seen)
+    assert all(np.allclose(seen.joint_positions, JOINTS) for seen in arm.policy.seen)
+
+
+def test_joints_of_another_arm_are_named(world):
+    """Nothing is decided, and /diagnostics says which joints came instead of the arm's."""
+    arm = world()
+    robot = arm.node._robots['robot_0']
+
+    def observe():
+        stamp = time.time_ns()
+        message = JointState(name=['fr3_joint1'], position=[0.0], velocity=[0.0])
+        message.header.stamp = to_stamp(stamp)
+        arm.joint_states.publish(message)
+        arm.send_images(stamp, stamp)
+
+    arm.until(lambda: robot._states['joint_states'].strangers() or observe())
+    said = []
+    robot._diagnostics.report = lambda *line: said.append(line)
+    robot.report()
+    ((_, level, text, _),) = said
+    assert level == WARNING
+    assert "no joint 'panda_joint1', only fr3_joint1; set the parameters robot" in text
+    arm.answer()
+    assert robot._states['joint_states'].strangers() == ''
 
 
 def test_instruction_is_changed_by_topic(world):

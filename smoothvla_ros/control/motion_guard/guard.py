@@ -38,11 +38,15 @@ from smoothvla_ros.control.motion_guard.watchdogs import (
     Pulse,
     Trip,
     WatchdogLimits,
+    ahead,
     describe,
     tripped,
 )
 
 E_STOP = 'emergency stop'
+# How far from the arm a controller may have been left, in tracking errors that are a fault: the
+# stop that follows the fault goes on for about as far again.
+_FARTHEST_LEFT = 2.0
 # In which the parts of the next action are worked out, one a tick.
 _PREPARED_TICKS = 8
 
@@ -97,7 +101,7 @@ class MotionGuard:
         self._motion = Motion.at_rest(self._time.period_s, (0,), limits.lower)
         self._takeover_ends = 0
         self._schedule: Schedule | None = None
-        self._heard = Heard(len(limits.lower))
+        self._heard = Heard(len(limits.lower), self._chunk_limits.max_clock_difference_s)
         self._epoch, self._seq = -1, -1
         self._changed = False
         self._lag = 0.0
@@ -160,13 +164,17 @@ class MotionGuard:
 
     def hear_joints(
         self, now_ns: int, stamp_ns: int, joints: np.ndarray, velocities: np.ndarray | None = None
-    ) -> None:
-        """Take a joint state [n] rad, rad/s; one that is not finite is not heard."""
-        self._heard.hear_joints(now_ns, stamp_ns, joints, velocities)
+    ) -> bool:
+        """Take a joint state [n] rad, rad/s; return whether it is heard: not unless finite."""
+        return self._heard.hear_joints(now_ns, stamp_ns, joints, velocities)
 
     def hear_heartbeat(self, now_ns: int) -> None:
         """Take a heartbeat of the policy."""
         self._heard.hear_heartbeat(now_ns)
+
+    def repeat_gripper(self) -> None:
+        """Say the gripper's next command again, whatever it is: the last one did not arrive."""
+        self._gripper.forget()
 
     def arm(self, now_ns: int) -> str:
         """Take the arm over where it is; return why not, or an empty string.
@@ -313,7 +321,7 @@ class MotionGuard:
         if measured is None or self._heard.joints_age_s(now_ns) > (
             self._watchdog_limits.joint_states_timeout_s
         ):
-            return str(Trip.NO_JOINT_STATES)
+            return f'{Trip.NO_JOINT_STATES}{ahead(self._heard.ahead_s)}'
         if ((measured.joints < self._limits.lower) | (measured.joints > self._limits.upper)).any():
             return f'a joint is outside of its range: {np.round(measured.joints, 3).tolist()}'
         if measured.speed > self._settings.max_arming_speed_rad_s:
@@ -344,11 +352,17 @@ class MotionGuard:
     def _settling_s(self, joints: np.ndarray) -> float:
         """Return the time in which a controller comes from what it was last told to `joints` [n].
 
-        It may have been left pushing against something, far from where the arm is.
+        It may have been left pushing against something, far from where the arm is, and by a guard
+        that is no more.
         """
-        if not self.ever_armed:
+        if self.ever_armed:
+            distance = np.abs(joints - self._motion.states[-1, POSITION])
+        elif self._streams:
+            # Wherever the controller is, the first position of a stream is where it goes at once.
             return self._settings.settle_s
-        distance = np.abs(joints - self._motion.states[-1, POSITION])
+        else:
+            farthest = _FARTHEST_LEFT * self._watchdog_limits.max_tracking_error_rad
+            distance = np.minimum(farthest, self._limits.upper - self._limits.lower)
         least_s = least_duration_s(distance, self._followable) + self._settings.transport_s
         return max(self._settings.settle_s, least_s + self._time.period_s)
 
@@ -362,6 +376,7 @@ class MotionGuard:
             since_last_tick_s=since_last_s,
             late_s=late_s,
             joint_states_age_s=self._heard.joints_age_s(now_ns),
+            joint_states_ahead_s=self._heard.ahead_s,
             # A policy that is not there yet, or again, is no fault while nothing moves.
             heartbeat_age_s=self._heard.heartbeat_age_s(now_ns) if running else 0.0,
             idle_s=idle_s,

@@ -34,7 +34,7 @@ class GuardSettings:
         3, 'Ticks that the arm goes on for if no new command comes, before it brakes', minimum=1
     )
     settle_s: float = setting(
-        0.25, 'In which the arm is taken over when it is armed, at least', minimum=0.0
+        0.25, 'In which the arm is taken over when it is armed, at least, s', minimum=0.0
     )
     max_arming_speed_rad_s: float = setting(
         0.05,

@@ -1,8 +1,9 @@
 """A motion as the guard publishes it: states at ticks, quintic polynomials between them.
 
 joint_trajectory_controller interpolates positions, velocities and accelerations with the one
-quintic that meets them at both ends of a segment. What is computed here is therefore the signal
-that the arm receives, not an approximation of it.
+quintic that meets them at both ends of a segment. What is computed here is therefore the motion
+that it follows, not an approximation of it. It samples that motion whenever it wakes up: how evenly
+is not known here (docs/guard.md, known gaps).
 """
 
 from __future__ import annotations

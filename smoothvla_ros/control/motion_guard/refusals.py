@@ -84,7 +84,7 @@ class ChunkLimits:
         0.5, 'Most time since what the chunk answers was observed, s', minimum=0.0
     )
     max_clock_difference_s: float = setting(
-        0.02, 'Most that a stamp may lie in the future, s', minimum=0.0
+        0.02, 'Most that a stamp, also of joints, may lie in the future, s', minimum=0.0
     )
     max_start_distance_rad: float = setting(
         0.15, 'Most between the measured joints and where a chunk begins, rad', minimum=0.0

@@ -118,7 +118,9 @@ class Schedule:
 
     def action_at(self, time_s: float) -> np.ndarray | None:
         """Return the action [dimension] that is executed at a time; None: none.  Raises as `at`."""
-        return self._span_at(time_s).action
+        span = self._span_at(time_s)
+        # Before the first action the motion is at its beginning, but nothing is executed yet.
+        return span.action if span.start_s <= time_s else None
 
     def prepare(self, time_s: float) -> None:
         """Do one part of what `at` would have to do at a time of an action from now.

@@ -57,6 +57,7 @@ class Pulse:
 
     since_last_tick_s: negative where the clock went back.  late_s: of this tick.  The ages are
     infinite where nothing ever came.  tracking_error_rad, lag_rad: the largest of a joint.
+    joint_states_ahead_s: of a joint state that is not heard because it is of the future; or 0.
     """
 
     since_last_tick_s: float
@@ -66,6 +67,7 @@ class Pulse:
     idle_s: float
     tracking_error_rad: float
     lag_rad: float
+    joint_states_ahead_s: float = 0.0
 
 
 Rule = Callable[[Pulse, WatchdogLimits], bool]
@@ -92,6 +94,13 @@ def _silence(age_s: float) -> str:
     return f'none for {age_s:.3f} s' if math.isfinite(age_s) else 'none ever came'
 
 
+def ahead(ahead_s: float) -> str:
+    """Return what a reason adds where joint states come and are of the future, by so much."""
+    if not ahead_s:
+        return ''
+    return f', the newest is stamped {ahead_s:.3f} s later than now (max_clock_difference_s)'
+
+
 # What was measured, and the limit that it is beyond.
 _MEASURED: dict[Trip, Callable[[Pulse, WatchdogLimits], str]] = {
     Trip.CLOCK_WENT_BACK: lambda pulse, _: f'by {-pulse.since_last_tick_s:.3f} s',
@@ -102,6 +111,7 @@ _MEASURED: dict[Trip, Callable[[Pulse, WatchdogLimits], str]] = {
     Trip.NO_JOINT_STATES: lambda pulse, limits: (
         f'{_silence(pulse.joint_states_age_s)}, '
         f'joint_states_timeout_s={limits.joint_states_timeout_s:g}'
+        f'{ahead(pulse.joint_states_ahead_s)}'
     ),
     Trip.NO_HEARTBEAT: lambda pulse, limits: (
         f'{_silence(pulse.heartbeat_age_s)}, heartbeat_timeout_s={limits.heartbeat_timeout_s:g}'

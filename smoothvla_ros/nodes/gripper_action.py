@@ -1,0 +1,98 @@
+"""The action GripperCommand of control_msgs, where that package is installed."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from rclpy.action import ActionClient
+from rclpy.action.client import GoalStatus
+from rclpy.node import Node
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.nodes import guard_config
+from smoothvla_ros.nodes.diagnostics import OK, WARNING, Diagnostics
+
+PART = 'gripper'
+# A server that answers at all says within milliseconds whether it accepts a goal.
+ANSWER_TIMEOUT_S = 1.0
+RETRY_S = 0.5
+
+
+class ActionGripper:
+    """Sends goals, watches what becomes of the last one, and says so on /diagnostics.
+
+    It repeats nothing by itself: whether the gripper is still to move is for the guard to say.
+    """
+
+    def __init__(self, node: Node, name: str, effort: float, diagnostics: Diagnostics) -> None:
+        """effort: largest force, N.  Raises UserError where control_msgs is not installed."""
+        self._action = _gripper_command_action()
+        self._name = name
+        self._effort = effort
+        self._diagnostics = diagnostics
+        self._client = ActionClient(node, self._action, name)
+        # Of the last goal; what is heard of an earlier one is of no interest any more.
+        self._number = 0
+        self._answer_due: float | None = None
+        self._retry_at: float | None = None
+
+    def send(self, positions: Sequence[float]) -> None:
+        """Ask for the first position, m."""
+        self._number += 1
+        self._answer_due = self._retry_at = None
+        if not self._client.server_is_ready():
+            self._fail(self._number, 'no server')
+            return
+        goal = self._action.Goal()
+        goal.command.position = float(positions[0])
+        goal.command.max_effort = self._effort
+        self._answer_due = time.monotonic() + ANSWER_TIMEOUT_S
+        answer = self._client.send_goal_async(goal)
+        answer.add_done_callback(functools.partial(self._on_answer, self._number))
+
+    def is_lost(self) -> bool:
+        """Return once, a while after a goal failed, whether it is to be sent again."""
+        if self._answer_due is not None and time.monotonic() > self._answer_due:
+            self._fail(self._number, 'no answer')
+        if self._retry_at is None or time.monotonic() < self._retry_at:
+            return False
+        self._retry_at = None
+        return True
+
+    def _on_answer(self, number: int, answer: Any) -> None:
+        if number != self._number:
+            return
+        self._answer_due = None
+        goal = answer.result()
+        if not goal.accepted:
+            self._fail(number, 'a goal was rejected')
+            return
+        self._diagnostics.report(PART, OK, f'{self._name}: a goal was accepted')
+        goal.get_result_async().add_done_callback(functools.partial(self._on_result, number))
+
+    def _on_result(self, number: int, result: Any) -> None:
+        response = result.result()
+        # Stalled is how a gripper ends that holds something, and some call that aborted.
+        if response.status == GoalStatus.STATUS_SUCCEEDED or response.result.stalled:
+            return
+        self._fail(number, f'a goal ended with status {response.status}')
+
+    def _fail(self, number: int, why: str) -> None:
+        if number != self._number:
+            return
+        self._answer_due, self._retry_at = None, time.monotonic() + RETRY_S
+        self._diagnostics.report(PART, WARNING, f'{self._name}: {why}; sent again while asked for')
+
+
+def _gripper_command_action() -> Any:
+    try:
+        return importlib.import_module('control_msgs.action').GripperCommand
+    except ImportError as error:
+        raise UserError(
+            f'gripper={guard_config.GRIPPER_ACTION} needs control_msgs, which is not installed '
+            f'({error}); install ros-jazzy-control-msgs or choose another gripper'
+        ) from error

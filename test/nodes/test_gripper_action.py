@@ -1,0 +1,153 @@
+"""The gripper's action, with a stand-in for its client: control_msgs is not installed here."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from guard_graph import GuardGraph, swing
+from rclpy.action.client import GoalStatus
+from rclpy.task import Future
+
+from smoothvla_ros.nodes import gripper_action
+from smoothvla_ros.nodes.diagnostics import OK, WARNING
+from smoothvla_ros.nodes.gripper_action import ActionGripper
+
+
+class Action:
+    """What of control_msgs.action.GripperCommand is used."""
+
+    class Goal:
+        def __init__(self):
+            self.command = SimpleNamespace(position=0.0, max_effort=0.0)
+
+
+class Client:
+    """A server's side, at hand: what was asked for, and what is answered when."""
+
+    def __init__(self, node, action, name):
+        self.ready, self.sent = True, []
+
+    def server_is_ready(self):
+        return self.ready
+
+    def send_goal_async(self, goal):
+        self.sent.append((goal.command.position, goal.command.max_effort, Future()))
+        return self.sent[-1][2]
+
+    def answer(self, *, accepted=True, index=-1):
+        """Answer a goal; return the future of its result."""
+        result = Future()
+        handle = SimpleNamespace(accepted=accepted, get_result_async=lambda: result)
+        self.sent[index][2].set_result(handle)
+        return result
+
+
+def outcome(status, stalled=False):
+    return SimpleNamespace(status=status, result=SimpleNamespace(stalled=stalled))
+
+
+@pytest.fixture
+def played(monkeypatch):
+    """The stand-in takes the place of the type that is missing, and of its client."""
+    monkeypatch.setattr(gripper_action, '_gripper_command_action', lambda: Action)
+    monkeypatch.setattr(gripper_action, 'ActionClient', Client)
+    monkeypatch.setattr(gripper_action, 'RETRY_S', 0.0)
+
+
+@pytest.fixture
+def gripper(played):
+    """An adapter whose lines on /diagnostics are in `said`."""
+    said = []
+    diagnostics = SimpleNamespace(report=lambda part, level, text: said.append((level, text)))
+    made = ActionGripper(None, 'gripper_cmd', 20.0, diagnostics)
+    made.said, made.server = said, made._client
+    return made
+
+
+def test_goal_that_is_reached_is_sent_once(gripper):
+    """Position and effort as told; a gripper that stalls on what it holds has done its work."""
+    for status, stalled in (
+        (GoalStatus.STATUS_SUCCEEDED, False),
+        (GoalStatus.STATUS_ABORTED, True),
+    ):
+        gripper.send([0.04, 0.04])
+        gripper.server.answer().set_result(outcome(status, stalled))
+        assert not gripper.is_lost()
+    assert [goal[:2] for goal in gripper.server.sent] == [(0.04, 20.0)] * 2
+    assert {level for level, _ in gripper.said} == {OK}
+
+
+def test_nothing_is_sent_to_a_server_that_is_not_there(gripper):
+    """It is said, and once it is there the command is given again."""
+    gripper.server.ready = False
+    gripper.send([0.0])
+    assert gripper.server.sent == []
+    assert gripper.said[-1] == (WARNING, 'gripper_cmd: no server; sent again while asked for')
+    assert [gripper.is_lost(), gripper.is_lost()] == [True, False]
+
+
+@pytest.mark.parametrize('status', [GoalStatus.STATUS_ABORTED, GoalStatus.STATUS_CANCELED, None])
+def test_goal_that_is_rejected_or_fails_is_lost(gripper, status):
+    """None: rejected."""
+    gripper.send([0.0])
+    assert not gripper.is_lost()
+    result = gripper.server.answer(accepted=status is not None)
+    if status is not None:
+        assert not gripper.is_lost()
+        result.set_result(outcome(status))
+    assert [gripper.is_lost(), gripper.is_lost()] == [True, False]
+    assert gripper.said[-1][0] == WARNING
+
+
+def test_server_that_does_not_answer_is_noticed(gripper, monkeypatch):
+    """It died with the goal in its hands."""
+    monkeypatch.setattr(gripper_action, 'ANSWER_TIMEOUT_S', -1.0)
+    gripper.send([0.0])
+    assert [gripper.is_lost(), gripper.is_lost()] == [True, False]
+    assert 'no answer' in gripper.said[-1][1]
+
+
+def test_what_becomes_of_an_earlier_goal_changes_nothing(gripper):
+    """A server cancels the goal that a newer one replaces; another answers late."""
+    gripper.send([0.0])
+    first = gripper.server.answer()
+    gripper.send([0.04])
+    first.set_result(outcome(GoalStatus.STATUS_CANCELED))
+    gripper.send([0.0])
+    gripper.server.answer(accepted=False, index=1)
+    assert not gripper.is_lost()
+    assert {level for level, _ in gripper.said} == {OK}
+
+
+def test_guard_sends_a_lost_goal_again_while_the_policy_asks_for_it(ros, played):
+    """Through the node: not there at first, then rejected, then accepted; never two at a time."""
+    graph = GuardGraph(
+        gripper='gripper_command',
+        max_late_s=5.0,
+        max_chunk_age_s=5.0,
+        max_observation_age_s=5.0,
+        joint_states_timeout_s=1.0,
+        heartbeat_timeout_s=2.0,
+        rate_hz=100.0,
+        transport_s=0.2,
+        follow_ticks=10,
+        chunk_timeout_s=5.0,
+    )
+    try:
+        server = graph.node._gripper._client
+        server.ready = False
+        graph.armed()
+        graph.send(swing(0.0, 60))
+        graph.says('no server')
+        assert server.sent == []
+        server.ready = True
+        graph.until(lambda: len(server.sent) == 1)
+        server.answer(accepted=False)
+        graph.says('rejected')
+        graph.until(lambda: len(server.sent) == 2)
+        server.answer()
+        graph.run(0.2)
+        assert len(server.sent) == 2
+    finally:
+        graph.close()

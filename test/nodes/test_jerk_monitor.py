@@ -69,13 +69,16 @@ class Stage:
     @contextlib.contextmanager
     def playing(self):
         """Spin both until the end of the block, once they have met."""
-        with spinning(self.speaker), spinning(self.node):
-            met = (self.joints, self.chunks, self.node._robots[0]._publisher)
-            wait_until(lambda: all(each.get_subscription_count() for each in met))
-            wait_until(lambda: self.node.count_subscribers('/diagnostics') == 1)
-            yield
-        for each in (self.node, self.speaker):
-            each.destroy_node()
+        try:
+            with spinning(self.speaker), spinning(self.node):
+                met = (self.joints, self.chunks, self.node._robots[0]._publisher)
+                wait_until(lambda: all(each.get_subscription_count() for each in met))
+                wait_until(lambda: self.node.count_subscribers('/diagnostics') == 1)
+                yield
+        finally:
+            # A failure here is not to be one of every test that follows.
+            for each in (self.node, self.speaker):
+                each.destroy_node()
 
     def play(self, first, count, names=NAMES, stamp_ns=None, value=None):
         """Publish a smooth motion at 100 Hz, as fast as the queue takes it."""
@@ -296,8 +299,7 @@ def test_the_level_of_a_stream_that_ended_is_withdrawn(ros):
         wait_until(lambda: stage.node.count_subscribers('robot_0/jerk_markers') == 1)
         assert not deleted
         stage.play(200, 80)
-        wait_until(lambda: (OK, 'heard') in stage.said)
-        assert stage.node._robots[0]._watch.level == AlarmLevel.OK
+        wait_until(lambda: stage.node._robots[0]._watch.level == AlarmLevel.OK)
         wait_until(lambda: deleted)
 
 

@@ -1,5 +1,7 @@
 """Rows of training: the right actions, labels and masks for each image."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sft_data import episode
@@ -90,3 +92,16 @@ def test_no_demonstrations_is_one_clear_line():
     """An empty folder must not become an empty policy."""
     with pytest.raises(UserError, match='no demonstrations'):
         frame_set([])
+
+
+@pytest.mark.parametrize(
+    'field', ['actions', 'joint_positions', 'joint_velocities', 'gripper_positions']
+)
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+def test_a_demonstration_that_is_not_finite_is_named(field: str, value: float):
+    """One bad sample between two images: the file, what it is and where, instead of a NaN loss."""
+    good = episode(1)
+    values = np.array(getattr(good, field))
+    values[5, 1] = value
+    with pytest.raises(UserError, match=rf'^episode 1: {field}=.* at step 5 is not finite'):
+        frame_set([episode(0), replace(good, **{field: values})])

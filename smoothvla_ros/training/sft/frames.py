@@ -48,11 +48,15 @@ class FrameSet:
         image_size: int,
         chunk: int,
     ) -> None:
-        """Read every episode once. Raises UserError if there is none."""
+        """Read every episode once.
+
+        Raises UserError if there is none, or one has numbers that are not finite.
+        """
         self.instructions: list[str] = []
         self._images: list[np.ndarray] = []
         rows: list[tuple[np.ndarray, ...]] = []
         for number, episode in enumerate(episodes):
+            _check_finite(episode)
             self._images.append(_stack(episode, cameras, image_size))
             if episode.instruction not in self.instructions:
                 self.instructions.append(episode.instruction)
@@ -93,6 +97,18 @@ class FrameSet:
             goal=torch.from_numpy(self.goal[rows]),
             goal_valid=torch.from_numpy(self.goal_valid[rows]),
         )
+
+
+def _check_finite(episode: DemonstrationEpisode) -> None:
+    steps = len(episode.actions)
+    for name in ('actions', 'joint_positions', 'joint_velocities', 'gripper_positions'):
+        values = getattr(episode, name)[:steps]
+        bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+        if len(bad):
+            raise UserError(
+                f'{episode.source}: {name}={values[bad[0]].tolist()} at step {bad[0]} is not '
+                'finite; take this demonstration out'
+            )
 
 
 def _stack(episode: DemonstrationEpisode, cameras: Sequence[str], size: int) -> np.ndarray:

@@ -307,5 +307,5 @@ def _success(outcomes: Sequence[RolloutOutcome]) -> float:
 
 
 def _jerk_of_successes(outcomes: Sequence[RolloutOutcome]) -> float:
-    jerk = [outcome.mean_jerk for outcome in outcomes if outcome.success]
+    jerk = [outcome.mean_jerk for outcome in outcomes if outcome.success and outcome.measured]
     return float(np.mean(jerk)) if jerk else float('nan')

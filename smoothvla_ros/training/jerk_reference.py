@@ -59,7 +59,7 @@ def measure_jerk_reference(
 
     def keep(items: Rollouts) -> None:
         for task, rollout in items:
-            if rollout.success and rollout.mean_jerk > 0.0:
+            if rollout.success and rollout.measured and rollout.mean_jerk > 0.0:
                 solved[task].append(rollout)
 
     keep(rollouts)

@@ -14,6 +14,7 @@ import torch
 from smoothvla_ros.policies.seeds import chunk_seed
 from smoothvla_ros.records import Episode
 from smoothvla_ros.smoothness import EstimatorSettings
+from smoothvla_ros.training.checked_reward import group_credit
 from smoothvla_ros.training.chunk_batch import chunk_batch
 from smoothvla_ros.training.config import GrpoConfig
 from smoothvla_ros.training.group_sampling import CollectedGroup, collect_episodes, collect_groups
@@ -21,7 +22,7 @@ from smoothvla_ros.training.jerk_reference import JerkReference, Rollouts, measu
 from smoothvla_ros.training.learner import GrpoLearner
 from smoothvla_ros.training.outcomes import GroupOutcome, RolloutOutcome
 from smoothvla_ros.training.progress import Phase, Report, TrainStatus, silent
-from smoothvla_ros.training.rewards import GroupCredit, reward_function
+from smoothvla_ros.training.rewards import GroupCredit
 from smoothvla_ros.training.rollouts import RolloutSource
 from smoothvla_ros.training.schedule import Plans
 
@@ -173,9 +174,7 @@ class GrpoTrainer:
             tuple(progress.outcome(episode) for episode in group.episodes),
             self._state.reference.tasks[group.plan.name.task],
         )
-        return JudgedGroup(
-            group, outcome, reward_function(self._config.reward)(outcome, self._config)
-        )
+        return JudgedGroup(group, outcome, group_credit(outcome, self._config))
 
     def _measure_reference(
         self, groups: Sequence[CollectedGroup], progress: _Progress

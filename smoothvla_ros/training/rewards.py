@@ -147,10 +147,16 @@ def reward_function(name: str) -> RewardFunction:
 
 
 def credit_from_rewards(group: GroupOutcome, rewards: np.ndarray) -> GroupCredit:
-    """Give every step of a rollout its group-normalised reward [G]."""
+    """Give every step of a rollout its group-normalised reward [G].
+
+    Raises UserError for another number of rewards.
+    """
+    rewards = np.asarray(rewards, dtype=np.float64)
+    if rewards.shape != (len(group.rollouts),):
+        raise UserError(f'rewards have shape {list(rewards.shape)}; give [{len(group.rollouts)}]')
     advantages = group_normalised(rewards)
     return GroupCredit(
-        rewards=np.asarray(rewards, dtype=np.float64),
+        rewards=rewards,
         advantages=tuple(np.full(n, a) for n, a in zip(group.steps, advantages, strict=True)),
         informative=bool(np.std(rewards) > UNIFORM),
     )

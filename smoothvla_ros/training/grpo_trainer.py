@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.seeds import chunk_seed
 from smoothvla_ros.records import Episode
 from smoothvla_ros.smoothness import EstimatorSettings
@@ -23,7 +24,7 @@ from smoothvla_ros.training.learner import GrpoLearner
 from smoothvla_ros.training.outcomes import GroupOutcome, RolloutOutcome
 from smoothvla_ros.training.progress import Phase, Report, TrainStatus, silent
 from smoothvla_ros.training.rewards import GroupCredit
-from smoothvla_ros.training.rollouts import RolloutSource
+from smoothvla_ros.training.rollouts import RolloutSource, reasons
 from smoothvla_ros.training.schedule import Plans
 
 Measure = Callable[[Episode], RolloutOutcome]
@@ -103,7 +104,10 @@ class GrpoTrainer:
         self._status = TrainStatus(Phase.ROLLOUTS, state.iteration, config.iterations)
 
     def iterate(self) -> dict[str, Any]:
-        """Do one iteration and return its figures, which are also added to the state's history."""
+        """Do one iteration and return its figures, which are also added to the state's history.
+
+        Raises UserError if no group came back whole: the iteration can be done again.
+        """
         config, iteration = self._config, self._state.iteration + 1
         started = time.monotonic()
         progress = _Progress(self._measure, iteration, config, self._status, self._report)
@@ -157,6 +161,12 @@ class GrpoTrainer:
             kept += [item for item in new if item.credit.informative]
             needed = min(config.groups - len(kept), len(spare))
             waiting, spare = spare[:needed], spare[needed:]
+        if not judged:
+            raise UserError(
+                f'iteration {iteration}: none of {incomplete} groups came back whole: '
+                f'{reasons(self._source.lost()) or "nobody said why"}; put that right and start '
+                'again, the run goes on with this iteration'
+            )
         return (
             judged,
             kept,
@@ -200,7 +210,12 @@ class GrpoTrainer:
             for episode in group.episodes
         ]
         return measure_jerk_reference(
-            self._tasks, rollouts, more, self._config.reference_successes, self._estimator
+            self._tasks,
+            rollouts,
+            more,
+            self._config.reference_successes,
+            self._estimator,
+            lambda: reasons(self._source.lost()),
         )
 
 

@@ -105,3 +105,25 @@ def test_a_demonstration_that_is_not_finite_is_named(field: str, value: float):
     values[5, 1] = value
     with pytest.raises(UserError, match=rf'^episode 1: {field}=.* at step 5 is not finite'):
         frame_set([episode(0), replace(good, **{field: values})])
+
+
+def with_action(value: float):
+    """Return a demonstration with one number of one action replaced."""
+    good = episode(1)
+    actions = np.array(good.actions)
+    actions[5, 2] = value
+    return replace(good, actions=actions)
+
+
+@pytest.mark.parametrize('value', [1.01, -1.01, 15.0])
+def test_actions_beyond_the_range_are_refused_with_their_values(value: float):
+    """In other units, or unclipped: learnt clamped, they would be another motion."""
+    named = rf'^episode 1: actions=\[.*{value:g}.* at step 5 \(and 0 more\) leave \[-1, 1\]'
+    with pytest.raises(UserError, match=named):
+        frame_set([episode(0), with_action(value)])
+
+
+@pytest.mark.parametrize('value', [1.0, -1.0, 1.0 + 1e-6, -1.0005])
+def test_actions_at_the_end_of_the_range_are_taken(value: float):
+    """A rounding beyond it is no other motion."""
+    assert len(frame_set([with_action(value)])) == 5

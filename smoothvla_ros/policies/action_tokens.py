@@ -70,14 +70,30 @@ def choose_tokens(
     likely token; its log-probability is then the one at temperature 1.
 
     Returns tokens int64 and log-probabilities float32, both [rows, chunk, dimension].
-    Raises UserError for a negative or non-finite temperature.
+    Raises UserError for a negative or non-finite temperature, and for logits that make no
+    distribution.
     """
     log_probs = token_log_probs(logits, sampling_temperature(temperature))
     if temperature == 0.0:
         tokens = log_probs.argmax(dim=-1)
     else:
         tokens = tokens_at(log_probs, uniform_draws(log_probs.shape[1:-1], seeds))
-    return tokens, log_probs.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
+    chosen = log_probs.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
+    check_log_probs(chosen)
+    return tokens, chosen
+
+
+def check_log_probs(chosen: torch.Tensor) -> None:
+    """Raise UserError if the log-probability of a chosen token, of any shape, is NaN.
+
+    One logit that is NaN or +inf makes all log-probabilities of its action NaN, and the token that
+    is then chosen is the first or the last: full deflection.
+    """
+    if chosen.isnan().any():
+        raise UserError(
+            'the policy answers with values that are not numbers: its weights are damaged, or '
+            'diverged in training; give another policy'
+        )
 
 
 def uniform_draws(shape: Sequence[int], seeds: Sequence[int]) -> torch.Tensor:

@@ -26,11 +26,13 @@ def tensor_file_errors() -> Iterator[None]:
         raise OSError(int(found[1]), os.strerror(int(found[1]))) from error
 
 
-def check_finite(path: Path, name: str, value: torch.Tensor) -> None:
+def check_finite(
+    path: Path, name: str, value: torch.Tensor, remedy: str = 'download it again'
+) -> None:
     """Raise UserError if a tensor holds NaN or an infinity.
 
     One sum shows it, a small part of the time that reading takes; only where the sum is not finite
     is every value looked at, because large finite ones could overflow.
     """
     if not value.sum().isfinite() and not value.isfinite().all():
-        raise UserError(f'{path}: {name} has values that are not finite; download it again')
+        raise UserError(f'{path}: {name} has values that are not finite; {remedy}')

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.seeds import chunk_seed
 from smoothvla_ros.records import Episode
 from smoothvla_ros.smoothness import EstimatorSettings
+from smoothvla_ros.training.checked_reward import group_credit
 from smoothvla_ros.training.chunk_batch import chunk_batch
 from smoothvla_ros.training.config import GrpoConfig
 from smoothvla_ros.training.group_sampling import CollectedGroup, collect_episodes, collect_groups
@@ -21,8 +23,8 @@ from smoothvla_ros.training.jerk_reference import JerkReference, Rollouts, measu
 from smoothvla_ros.training.learner import GrpoLearner
 from smoothvla_ros.training.outcomes import GroupOutcome, RolloutOutcome
 from smoothvla_ros.training.progress import Phase, Report, TrainStatus, silent
-from smoothvla_ros.training.rewards import GroupCredit, reward_function
-from smoothvla_ros.training.rollouts import RolloutSource
+from smoothvla_ros.training.rewards import GroupCredit
+from smoothvla_ros.training.rollouts import RolloutSource, reasons
 from smoothvla_ros.training.schedule import Plans
 
 Measure = Callable[[Episode], RolloutOutcome]
@@ -102,7 +104,10 @@ class GrpoTrainer:
         self._status = TrainStatus(Phase.ROLLOUTS, state.iteration, config.iterations)
 
     def iterate(self) -> dict[str, Any]:
-        """Do one iteration and return its figures, which are also added to the state's history."""
+        """Do one iteration and return its figures, which are also added to the state's history.
+
+        Raises UserError if no group came back whole: the iteration can be done again.
+        """
         config, iteration = self._config, self._state.iteration + 1
         started = time.monotonic()
         progress = _Progress(self._measure, iteration, config, self._status, self._report)
@@ -156,6 +161,12 @@ class GrpoTrainer:
             kept += [item for item in new if item.credit.informative]
             needed = min(config.groups - len(kept), len(spare))
             waiting, spare = spare[:needed], spare[needed:]
+        if not judged:
+            raise UserError(
+                f'iteration {iteration}: none of {incomplete} groups came back whole: '
+                f'{reasons(self._source.lost()) or "nobody said why"}; put that right and start '
+                'again, the run goes on with this iteration'
+            )
         return (
             judged,
             kept,
@@ -173,9 +184,7 @@ class GrpoTrainer:
             tuple(progress.outcome(episode) for episode in group.episodes),
             self._state.reference.tasks[group.plan.name.task],
         )
-        return JudgedGroup(
-            group, outcome, reward_function(self._config.reward)(outcome, self._config)
-        )
+        return JudgedGroup(group, outcome, group_credit(outcome, self._config))
 
     def _measure_reference(
         self, groups: Sequence[CollectedGroup], progress: _Progress
@@ -201,7 +210,12 @@ class GrpoTrainer:
             for episode in group.episodes
         ]
         return measure_jerk_reference(
-            self._tasks, rollouts, more, self._config.reference_successes, self._estimator
+            self._tasks,
+            rollouts,
+            more,
+            self._config.reference_successes,
+            self._estimator,
+            lambda: reasons(self._source.lost()),
         )
 
 
@@ -307,5 +321,5 @@ def _success(outcomes: Sequence[RolloutOutcome]) -> float:
 
 
 def _jerk_of_successes(outcomes: Sequence[RolloutOutcome]) -> float:
-    jerk = [outcome.mean_jerk for outcome in outcomes if outcome.success]
+    jerk = [outcome.mean_jerk for outcome in outcomes if outcome.success and outcome.measured]
     return float(np.mean(jerk)) if jerk else float('nan')

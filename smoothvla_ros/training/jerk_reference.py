@@ -47,19 +47,24 @@ def measure_jerk_reference(
     more: Callable[[Mapping[int, int]], Rollouts],
     successes: int,
     estimator: EstimatorSettings,
+    lost: Callable[[], str],
 ) -> JerkReference:
     """Average the successful rollouts of each task that are long enough to have a jerk.
 
     rollouts: what has been collected anyway.  more: called at most once, with the number of extra
-    episodes for each task that has fewer than `successes`.
+    episodes for each task that has fewer than `successes`.  lost: says why the latest of these did
+    not come, or nothing; for the error.
     A task that stays without a success takes the mean of the others: there is nothing to be
-    smooth about until it has one.  Raises UserError if no task has any.
+    smooth about until it has one.  Raises UserError if no task has any, or no rollout came.
     """
+    came = 0
     solved: dict[int, list[RolloutOutcome]] = {task: [] for task in tasks}
 
     def keep(items: Rollouts) -> None:
+        nonlocal came
         for task, rollout in items:
-            if rollout.success and rollout.mean_jerk > 0.0:
+            came += 1
+            if rollout.success and rollout.measured and rollout.mean_jerk > 0.0:
                 solved[task].append(rollout)
 
     keep(rollouts)
@@ -72,9 +77,16 @@ def measure_jerk_reference(
         keep(more(missing))
     references = {task: _average(found) for task, found in solved.items() if found}
     if not references:
+        why = lost()
+        if not came:
+            raise UserError(
+                f'no rollout of the starting policy came back, of tasks {list(tasks)}: '
+                f'{why or "nobody said why"}; put that right and start again'
+            )
+        others = f' (others were lost: {why})' if why else ''
         raise UserError(
-            f'the starting policy solved none of its rollouts of tasks {list(tasks)}, so there is '
-            'no motion to smooth; choose other tasks or a better policy'
+            f'the starting policy solved none of its {came} rollouts of tasks {list(tasks)}'
+            f'{others}, so there is no motion to smooth; choose other tasks or a better policy'
         )
     pooled = _average([rollout for found in solved.values() for rollout in found])
     fallback = replace(pooled, episodes=0)

@@ -32,7 +32,7 @@ def rollout_outcome(
 ) -> RolloutOutcome:
     """Measure the executed motion with the one estimator that the monitor and the report use.
 
-    jacobian: [n] rad -> [6, n].  A motion shorter than one window has no jerk.
+    jacobian: [n] rad -> [6, n].  The jerk of a motion shorter than one window is NaN.
     source: 'commands' takes the jerk of the path that the actions ask for, whatever the arm did.
     Raises ValueError for joint samples at another rate, or that are not finite.
     """
@@ -60,18 +60,23 @@ def _of_joints(
             trajectory.joint_positions, jacobian, trajectory.control_period_s, estimator
         )
     except TooFewSamplesError:
-        return 0.0, np.zeros(trajectory.steps), np.zeros(trajectory.steps)
+        return _unmeasured(trajectory)
     translation, rotation = _norms(jerk)
     return mean_jerk(jerk), _filled(translation)[1:], _filled(rotation)[1:]
 
 
 def _of_commands(trajectory: Trajectory) -> tuple[float, np.ndarray, np.ndarray]:
     if trajectory.steps < _FEWEST_COMMANDS:
-        return 0.0, np.zeros(trajectory.steps), np.zeros(trajectory.steps)
+        return _unmeasured(trajectory)
     translation, rotation = _norms(commanded_jerk(trajectory.actions, trajectory.control_period_s))
     # A second difference belongs to the middle one of its three commands.
     pad = partial(np.pad, pad_width=1, mode='edge')
     return float(translation.mean()), pad(translation), pad(rotation)
+
+
+def _unmeasured(trajectory: Trajectory) -> tuple[float, np.ndarray, np.ndarray]:
+    nothing = np.full(trajectory.steps, np.nan)
+    return np.nan, nothing, nothing
 
 
 def _norms(jerk: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

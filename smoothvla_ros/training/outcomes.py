@@ -14,6 +14,7 @@ class RolloutOutcome:
     mean_jerk: m/s^3, mean norm of the tool's translational jerk over the rollout.
     step_jerk: [T] m/s^3, the same norm after each executed control step.
     step_angular_jerk: [T] rad/s^3, the norm of its angular jerk after each.
+    These three are NaN for a rollout that is too short to have a jerk; no other is smoother.
     step_speed: [T] m/s, mean speed of the tool during each.
     chunk_steps: [C] executed steps of each chunk; they add up to T.
     """
@@ -24,6 +25,11 @@ class RolloutOutcome:
     step_angular_jerk: np.ndarray
     step_speed: np.ndarray
     chunk_steps: tuple[int, ...]
+
+    @property
+    def measured(self) -> bool:
+        """Whether it was long enough to have a jerk."""
+        return bool(np.isfinite(self.mean_jerk))
 
     @property
     def mean_angular_jerk(self) -> float:
@@ -64,8 +70,13 @@ class GroupOutcome:
 
     @property
     def jerk(self) -> np.ndarray:
-        """Mean jerk of each rollout, [G] m/s^3."""
+        """Mean jerk of each rollout, [G] m/s^3; NaN for one that is not `measured`."""
         return np.array([rollout.mean_jerk for rollout in self.rollouts], dtype=np.float64)
+
+    @property
+    def measured(self) -> np.ndarray:
+        """Which rollouts were long enough to have a jerk, bool [G]."""
+        return np.array([rollout.measured for rollout in self.rollouts], dtype=bool)
 
     @property
     def steps(self) -> np.ndarray:

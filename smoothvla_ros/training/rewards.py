@@ -147,10 +147,16 @@ def reward_function(name: str) -> RewardFunction:
 
 
 def credit_from_rewards(group: GroupOutcome, rewards: np.ndarray) -> GroupCredit:
-    """Give every step of a rollout its group-normalised reward [G]."""
+    """Give every step of a rollout its group-normalised reward [G].
+
+    Raises UserError for another number of rewards.
+    """
+    rewards = np.asarray(rewards, dtype=np.float64)
+    if rewards.shape != (len(group.rollouts),):
+        raise UserError(f'rewards have shape {list(rewards.shape)}; give [{len(group.rollouts)}]')
     advantages = group_normalised(rewards)
     return GroupCredit(
-        rewards=np.asarray(rewards, dtype=np.float64),
+        rewards=rewards,
         advantages=tuple(np.full(n, a) for n, a in zip(group.steps, advantages, strict=True)),
         informative=bool(np.std(rewards) > UNIFORM),
     )
@@ -168,8 +174,9 @@ def smooth(group: GroupOutcome, settings: RewardSettings) -> GroupCredit:
 
     Kept faithful, with what it is open to: the standardisation that follows erases lambda where all
     succeed, a success can earn less than a failure, and slowness lowers jerk.
+    A rollout too short to have a jerk is taken to have the mean of the group's successes.
     """
-    penalty = settings.jerk_penalty * group.jerk / group.reference.jerk
+    penalty = settings.jerk_penalty * _supposed_jerk(group) / group.reference.jerk
     credit = credit_from_rewards(group, group.success * (1.0 - penalty))
     mixed = group.success.any() and not group.success.all()
     informative = mixed or (credit.informative and _jerk_spreads(group, settings))
@@ -187,6 +194,7 @@ def decoupled(group: GroupOutcome, settings: RewardSettings) -> GroupCredit:
     Slowness lowers jerk. So the jerk is first brought to the group's duration
     (`equal_pace_jerk`); a block that dawdles cannot gain; and a success slower than `slow_limit`
     allows is no yardstick for the others: its score can lower its advantage but not raise it.
+    Nor is one too short to have a jerk, whose own score is 0.
 
     Each part of an action earns the jerk that it makes: the tokens of translation that of the
     tool's point, those of rotation the angular one; what the other does is noise to them. The
@@ -195,7 +203,8 @@ def decoupled(group: GroupOutcome, settings: RewardSettings) -> GroupCredit:
     """
     success = group.success
     slow = group.steps > settings.slow_limit * group.reference.steps
-    compared = success & ~slow
+    measured = group.measured
+    compared = success & measured & ~slow
     task = group_normalised(success.astype(np.float64))
     profiles = _profiles(group, settings)
     stalled = stalled_blocks(profiles.speed, compared)
@@ -205,6 +214,8 @@ def decoupled(group: GroupOutcome, settings: RewardSettings) -> GroupCredit:
         found = []
         for index, score in enumerate(scores):
             allowed = np.where(slow[index] | stalled[index], np.minimum(score, 0.0), score)
+            if not measured[index]:
+                allowed = np.zeros_like(allowed)
             smoothness = settings.smoothness_weight * allowed * success[index]
             found.append(task[index] + np.repeat(smoothness, jerk[index].lengths))
         return tuple(found)
@@ -229,8 +240,15 @@ def decoupled(group: GroupOutcome, settings: RewardSettings) -> GroupCredit:
 
 def _jerk_spreads(group: GroupOutcome, settings: RewardSettings) -> bool:
     """Say whether the successes differ in mean jerk by more than noise."""
-    solved = group.jerk[group.success]
+    solved = group.jerk[group.success & group.measured]
     return bool(len(solved) >= 2 and solved.std() > _floor(group, settings))
+
+
+def _supposed_jerk(group: GroupOutcome) -> np.ndarray:
+    """Return the mean jerk of each rollout [G] m/s^3, the others' mean where it has none."""
+    solved = group.jerk[group.success & group.measured]
+    typical = solved.mean() if len(solved) else group.reference.jerk
+    return np.where(group.measured, group.jerk, typical)
 
 
 def _floor(group: GroupOutcome, settings: RewardSettings) -> float:

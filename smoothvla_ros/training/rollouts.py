@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from smoothvla_ros.records import Episode, EpisodeRequest
+
+_REASONS = 3
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,12 @@ class LostEpisode:
 
     request: EpisodeRequest
     reason: str
+
+
+def reasons(lost: Sequence[LostEpisode]) -> str:
+    """Return why episodes were lost, the most frequent reasons first, for an error in one line."""
+    counts = Counter(episode.reason for episode in lost).most_common(_REASONS)
+    return '; '.join(f'{reason} ({count} of {len(lost)})' for reason, count in counts)
 
 
 class RolloutSource(Protocol):

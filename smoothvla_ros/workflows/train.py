@@ -24,6 +24,7 @@ from smoothvla_ros.simulation.rendering import RenderSettings
 from smoothvla_ros.simulation.splits import Split
 from smoothvla_ros.simulation.tasks import task
 from smoothvla_ros.smoothness import EstimatorSettings
+from smoothvla_ros.training.checked_reward import try_reward
 from smoothvla_ros.training.checkpoints import (
     Checkpoint,
     CheckpointStore,
@@ -123,6 +124,7 @@ class _Job:
         group: LearnerGroup,
     ) -> None:
         """Load what is to learn; nothing is written before `run`."""
+        try_reward(config)
         self._group = group
         self._started = time.monotonic()
         self._config = config

@@ -51,6 +51,22 @@ def test_bad_temperature_is_refused(temperature: float):
         choose_tokens(torch.zeros(1, 1, 1, 4), temperature, [0])
 
 
+@pytest.mark.parametrize('temperature', [0.0, 0.7])
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_logits_that_make_no_distribution_are_refused(temperature: float, value: float):
+    """One bad logit among good ones: an error instead of an action at the end of the range."""
+    logits = torch.zeros(2, 1, 3, 4)
+    logits[1, 0, 2, 1] = value
+    with pytest.raises(UserError, match='not numbers'):
+        choose_tokens(logits, temperature, [0, 1])
+
+
+def test_a_bin_that_cannot_be_is_no_error():
+    """A logit of -inf is a probability of 0."""
+    logits = torch.tensor([-float('inf'), 0.0]).expand(1, 1, 1, 2)
+    assert choose_tokens(logits, 0.0, [0])[0].tolist() == [[[1]]]
+
+
 def test_chunk_seeds_differ_in_every_argument():
     """Run, episode and chunk each change the seed, and joining them cannot collide."""
     seeds = {chunk_seed(r, e, c) for r in range(3) for e in ('a', 'b', 'a1') for c in range(12)}

@@ -67,6 +67,16 @@ def test_a_row_does_not_depend_on_its_batch(openvla_policy, observe, settings):
     assert np.abs(together.log_probs - batched.log_probs).max() < 2e-5
 
 
+@pytest.mark.parametrize('settings', [{}, PARALLEL])
+def test_logits_that_are_not_numbers_are_refused(openvla_policy, observe, settings):
+    """Decoded one by one or at once: an error instead of an action at the end of the range."""
+    policy = openvla_policy(**settings)
+    with torch.no_grad():
+        policy.base.network.language_model.model.norm.weight[0] = torch.nan
+    with pytest.raises(UserError, match='not numbers'):
+        policy.act([observe(0)], temperature=0.0, seeds=[0])
+
+
 @pytest.mark.parametrize('settings', SAMPLERS)
 def test_the_length_of_a_row_is_that_of_its_pass(openvla_policy, observe, settings, monkeypatch):
     """What the learner packs by is what the language model is given."""

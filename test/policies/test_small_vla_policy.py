@@ -154,6 +154,26 @@ def test_damaged_weights_are_named(policy, tmp_path: Path, name, damage):
         load_policy(tmp_path / 'saved')
 
 
+@pytest.mark.parametrize('value', [torch.nan, torch.inf])
+def test_weights_that_are_not_finite_are_named(policy, tmp_path: Path, value):
+    """The file, the tensor and the remedy: such a policy would command full deflection."""
+    with torch.no_grad():
+        policy.module.head.bias[3] = value
+    policy.save(tmp_path / 'saved')
+    named = 'saved/model.safetensors: head.bias has values that are not finite; train it again'
+    with pytest.raises(UserError, match=named):
+        load_policy(tmp_path / 'saved')
+
+
+@pytest.mark.parametrize('temperature', [0.0, 0.5])
+def test_a_policy_that_diverged_decides_nothing(policy, observe, temperature):
+    """The greedy token of NaN is the first bin, the sampled one the last: full deflection."""
+    with torch.no_grad():
+        policy.module.head.weight[0] = torch.nan
+    with pytest.raises(UserError, match='not numbers'):
+        policy.act([observe(0)], temperature=temperature, seeds=[0])
+
+
 def test_an_unknown_policy_is_named(tmp_path: Path):
     """The path and the remedy, in one line."""
     with pytest.raises(UserError, match='nowhere'):

@@ -204,6 +204,40 @@ def test_a_policy_that_solves_nothing_is_refused(tmp_path):
     assert len(run.source.collected) <= 2 * 4 + 2 * 3 * SMALL.reference_successes
 
 
+def test_lost_rollouts_are_not_blamed_on_the_policy(tmp_path):
+    """None came: the error says so with the reason, instead of that the policy solved none."""
+    run = Run(tmp_path, source=ToySource(broken=True))
+    with pytest.raises(UserError, match=r'no rollout .* came back.*: its worker died \(') as error:
+        run.iterate()
+    assert 'solved' not in str(error.value)
+
+
+def test_few_rollouts_that_failed_are_told_from_many_that_were_lost(tmp_path):
+    """The error says how many came, and why others did not."""
+    policy = ToyPolicy()
+    with torch.no_grad():
+        policy.module[2].bias.view(4, 7, 5)[:, 0, 0] += 100.0
+    losses = {f'reference-t{task:03d}-r{i:03d}': 99 for task in TASKS for i in range(1, 100)}
+    run = Run(tmp_path, policy=policy, source=ToySource(losses=losses))
+    with pytest.raises(UserError, match=r'solved none of its 10 .*\(others .*: the test said so'):
+        run.iterate()
+
+
+def test_an_iteration_without_a_whole_group_is_an_error_and_can_be_done_again(tmp_path):
+    """Its reason is said, nothing is counted, and the next try is as if it had not been."""
+    run, plain = Run(tmp_path / 'broken'), Run(tmp_path / 'plain')
+    for each in (run, plain):
+        each.iterate()
+    run.source.broken = True
+    with pytest.raises(UserError, match=r'iteration 2: none of \d groups .*: its worker died \('):
+        run.iterate()
+    assert run.state.iteration == len(run.state.history) == 1
+    run.source.broken = False
+    for each in (run, plain):
+        assert each.iterate()['iteration'] == 2
+    assert torch.equal(run.weights, plain.weights)
+
+
 def test_training_uses_the_train_split_only(tmp_path):
     """No init state or scene seed that evaluation measures on."""
     from smoothvla_ros.simulation.splits import Split, split_of

@@ -345,6 +345,45 @@ def test_bad_settings_are_refused_in_one_line(settings, named):
     assert '\n' not in str(error.value)
 
 
+def too_short(success: bool = True) -> RolloutOutcome:
+    """Five steps, fewer than the estimator's window: no jerk."""
+    nothing = np.full(5, np.nan)
+    return RolloutOutcome(success, np.nan, nothing, nothing, np.full(5, 0.2), (5,))
+
+
+@pytest.mark.parametrize('credited', CREDIT)
+@pytest.mark.parametrize('success', [True, False])
+def test_a_rollout_without_jerk_is_neither_smooth_nor_a_yardstick(credited, success):
+    """It earns its success alone, in every part, and the others what they earn without it."""
+    others = [rollout(True, jerk) for jerk in (8.0, 10.0, 12.0)] + [rollout(False, 9.0)]
+    alone = credit([*others, rollout(success, 0.0, 5)], smoothness_credit=credited)
+    task = alone.gripper_advantages
+    result = credit([*others, too_short(success)], smoothness_credit=credited)
+    plain = credit(others, smoothness_credit=credited)
+    for part in ('advantages', 'rotation_advantages', 'gripper_advantages'):
+        np.testing.assert_array_equal(getattr(result, part)[4], task[4])
+    for mine, same in zip(result.advantages[:3], plain.advantages[:3], strict=True):
+        np.testing.assert_allclose(mine - task[0][0], same - plain.gripper_advantages[0][0])
+
+
+def test_rollouts_without_jerk_teach_nothing_of_smoothness():
+    """Two successes, one without a jerk: there is nothing to compare."""
+    result = credit([rollout(True, 8.0), too_short()])
+    assert not result.informative
+    assert not np.concatenate(result.advantages).any()
+
+
+def test_smooth_supposes_the_mean_jerk_of_the_successes_where_there_is_none():
+    """J = 8, 12 and none, failures of 50 and none: eq. 5 with 10 for the third."""
+    rollouts = [rollout(True, 8.0), rollout(True, 12.0), too_short(), rollout(False, 50.0)]
+    result = credit([*rollouts, too_short(False)], reward='smooth', jerk_penalty=0.5)
+    np.testing.assert_allclose(result.rewards, [0.6, 0.4, 0.5, 0.0, 0.0], atol=1e-12)
+    alone = credit([too_short(), too_short(False)], reward='smooth', jerk_penalty=0.5)
+    np.testing.assert_allclose(alone.rewards, [0.5, 0.0], atol=1e-12)
+    few = credit([rollout(True, 10.0), too_short()], reward='smooth')
+    assert not few.informative
+
+
 def test_a_reward_of_ones_own_is_named_by_module_and_function(tmp_path, monkeypatch):
     """What docs/training.md promises: a file on the Python path is enough."""
     (tmp_path / 'my_rewards.py').write_text(

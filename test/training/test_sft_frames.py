@@ -1,5 +1,7 @@
 """Rows of training: the right actions, labels and masks for each image."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sft_data import episode
@@ -90,3 +92,38 @@ def test_no_demonstrations_is_one_clear_line():
     """An empty folder must not become an empty policy."""
     with pytest.raises(UserError, match='no demonstrations'):
         frame_set([])
+
+
+@pytest.mark.parametrize(
+    'field', ['actions', 'joint_positions', 'joint_velocities', 'gripper_positions']
+)
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+def test_a_demonstration_that_is_not_finite_is_named(field: str, value: float):
+    """One bad sample between two images: the file, what it is and where, instead of a NaN loss."""
+    good = episode(1)
+    values = np.array(getattr(good, field))
+    values[5, 1] = value
+    with pytest.raises(UserError, match=rf'^episode 1: {field}=.* at step 5 is not finite'):
+        frame_set([episode(0), replace(good, **{field: values})])
+
+
+def with_action(value: float):
+    """Return a demonstration with one number of one action replaced."""
+    good = episode(1)
+    actions = np.array(good.actions)
+    actions[5, 2] = value
+    return replace(good, actions=actions)
+
+
+@pytest.mark.parametrize('value', [1.01, -1.01, 15.0])
+def test_actions_beyond_the_range_are_refused_with_their_values(value: float):
+    """In other units, or unclipped: learnt clamped, they would be another motion."""
+    named = rf'^episode 1: actions=\[.*{value:g}.* at step 5 \(and 0 more\) leave \[-1, 1\]'
+    with pytest.raises(UserError, match=named):
+        frame_set([episode(0), with_action(value)])
+
+
+@pytest.mark.parametrize('value', [1.0, -1.0, 1.0 + 1e-6, -1.0005])
+def test_actions_at_the_end_of_the_range_are_taken(value: float):
+    """A rounding beyond it is no other motion."""
+    assert len(frame_set([with_action(value)])) == 5

@@ -84,6 +84,18 @@ def test_resumed_equals_uninterrupted(frames: FrameSet, tmp_path: Path):
         assert torch.equal(whole.average[name], second.average[name]), name
 
 
+def test_a_training_that_diverges_ends_in_an_error(frames: FrameSet, tmp_path: Path):
+    """A weight that is NaN: one line, the average as it was, and no state that goes on with it."""
+    learner = trainer(frames, tmp_path / 'state', steps=3, learning_rate=0.25)
+    before = {name: value.clone() for name, value in learner.average.items()}
+    with torch.no_grad():
+        learner.model.head.bias[0] = torch.nan
+    with pytest.raises(UserError, match=r'step 0 is nan: .* learning_rate=0\.25; lower it'):
+        learner.run()
+    assert all(torch.equal(value, learner.average[name]) for name, value in before.items())
+    assert not (tmp_path / 'state').exists()
+
+
 def test_a_damaged_state_is_named(frames: FrameSet, tmp_path: Path):
     """Half a file: one line that names the folder, and nothing is overwritten."""
     trainer(frames, tmp_path / 'state', steps=1).run()

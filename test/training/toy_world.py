@@ -158,12 +158,13 @@ class ToySource:
     """One toy robot behind the `RolloutSource` protocol.
 
     shuffle: seed of the order in which episodes come back; None keeps that of the requests.
-    losses: episode id -> how often it is lost before it comes.  kill_at: the episode at which this
-    process kills itself, as the out-of-memory killer would.
+    losses: episode id -> how often it is lost before it comes.  broken: all are.
+    kill_at: the episode at which this process kills itself, as the out-of-memory killer would.
     """
 
     shuffle: int | None = None
     losses: dict[str, int] = field(default_factory=dict)
+    broken: bool = False
     kill_at: str | None = None
     collected: list[EpisodeRequest] = field(default_factory=list)
     closed: bool = False
@@ -181,6 +182,9 @@ class ToySource:
         self._lost = []
         for request in order:
             assert request.policy_version == self.version
+            if self.broken:
+                self._lost.append(LostEpisode(request, 'its worker died'))
+                continue
             if self.losses.get(request.episode_id, 0) > 0:
                 self.losses[request.episode_id] -= 1
                 self._lost.append(LostEpisode(request, 'the test said so'))

@@ -318,3 +318,16 @@ def test_a_full_disk_is_one_line_and_costs_no_number(finished, tmp_path, phase):
         )
     train(here, ToySource(), load=load_toy)
     assert outcome(here.output) == outcome(config.output)
+
+
+def test_a_reward_that_is_wrong_costs_no_rollout(tmp_path: Path, monkeypatch):
+    """The name and what is wrong with it, before the first episode is asked for."""
+    (tmp_path / 'hasty_reward.py').write_text(
+        'def reward(group, settings):\n    return group.success / group.steps\n'
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    source = ToySource()
+    with pytest.raises(UserError, match="reward='hasty_reward:reward' returned ndarray"):
+        train(config_of(tmp_path, reward='hasty_reward:reward'), source, load=load_toy)
+    assert not source.collected
+    assert not (tmp_path / 'out' / 'checkpoints').exists()

@@ -16,6 +16,7 @@ from smoothvla_ros.configuration import to_mapping
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.policies.action_tokens import (
+    check_log_probs,
     choose_tokens,
     sampling_temperature,
     token_log_probs,
@@ -276,7 +277,9 @@ class OpenVLAPolicy:
                 chosen = tokens_at(log_probs, uniform[:, 0, place])
             tokens.append(chosen)
             scores.append(log_probs.gather(-1, chosen.unsqueeze(-1)).squeeze(-1))
-        return torch.stack(tokens, dim=1).unsqueeze(1), torch.stack(scores, dim=1).unsqueeze(1)
+        log_probs = torch.stack(scores, dim=1).unsqueeze(1)
+        check_log_probs(log_probs)
+        return torch.stack(tokens, dim=1).unsqueeze(1), log_probs
 
     def _regress(
         self, inputs: Inputs, temperature: float

@@ -20,7 +20,7 @@ from smoothvla_ros.policies.proprioception import proprioception
 from smoothvla_ros.policies.small_vla.configuration import SmallVLAConfig
 from smoothvla_ros.policies.small_vla.modeling import SmallVLAModel, to_channels_last
 from smoothvla_ros.policies.small_vla.quiet import quiet_transformers
-from smoothvla_ros.policies.tensor_files import tensor_file_errors
+from smoothvla_ros.policies.tensor_files import check_finite, tensor_file_errors
 from smoothvla_ros.policies.weights_folder import check_files, write_atomically
 from smoothvla_ros.records import Observation
 
@@ -68,7 +68,8 @@ class SmallVLAPolicy:
     ) -> SmallVLAPolicy:
         """Read a policy that `save` wrote.
 
-        Raises UserError naming the file that is missing, damaged or does not fit the others.
+        Raises UserError naming the file that is missing, damaged, does not fit the others or has
+        weights that are not finite.
         """
         check_files(folder, (_CONFIGURATION, _VOCABULARY, _WEIGHTS))
         vocabulary = Vocabulary.read(folder / _VOCABULARY)
@@ -86,6 +87,8 @@ class SmallVLAPolicy:
                 f'policy {folder}: {_VOCABULARY} has {len(vocabulary)} words, the weights '
                 f'{model.config.vocabulary_size}; copy both from one place'
             )
+        for name, value in model.state_dict().items():
+            check_finite(folder / _WEIGHTS, name, value, 'train it again')
         model.to(device=torch.device(device))  # type: ignore[call-arg]
         return cls(model, vocabulary, arm)
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.instructions import Vocabulary
 from smoothvla_ros.policies.small_vla.modeling import (
     SmallVLAModel,
@@ -60,7 +61,10 @@ class SFTTrainer:
             self._restore(state)
 
     def run(self, report: Report | None = None) -> None:
-        """Train until the steps or the minutes of the configuration are over."""
+        """Train until the steps or the minutes of the configuration are over.
+
+        Raises UserError if a gradient is not finite, before the weights take that step.
+        """
         started = time.monotonic() - self._seconds
         saved = time.monotonic()
         progress = tqdm(total=100.0, bar_format=_BAR, mininterval=1.0)
@@ -150,10 +154,19 @@ class SFTTrainer:
         loss = sft_loss(output, batch, self.config)
         self._optimiser.zero_grad(set_to_none=True)
         loss.total.backward()
-        torch.nn.utils.clip_grad_norm_(self._parameters.values(), self.config.gradient_norm)
+        self._clip_gradients()
         self._optimiser.step()
         self._update_average()
         return loss
+
+    def _clip_gradients(self) -> None:
+        limit = self.config.gradient_norm
+        norm = float(torch.nn.utils.clip_grad_norm_(self._parameters.values(), limit))
+        if not math.isfinite(norm):
+            raise UserError(
+                f'the gradient of step {self.step} is {norm}: training diverged with '
+                f'learning_rate={self.config.learning_rate}; lower it, in another --out'
+            )
 
     def _rows_of_step(self) -> np.ndarray:
         """Walk through a fresh permutation of the rows each epoch."""

@@ -95,11 +95,12 @@ def _load(name: str, module_name: str) -> ModuleType:
     try:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        if error.name != module_name:
-            raise
-        raise UserError(
-            f'{name}: module {module_name} is not installed; run `make {name}` in a checkout'
-        ) from error
+        if error.name is not None and error.name.startswith('smoothvla_ros.'):
+            raise UserError(
+                f'{name}: {error.name} is not installed; run `make install` in the checkout, as '
+                'after every new file'
+            ) from error
+        raise
 
 
 if __name__ == '__main__':

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from smoothvla_ros.errors import UserError
 
-DOMAINS = range(102)  # what Linux's ephemeral ports leave free for DDS
+# What Linux's ephemeral ports leave free for DDS; 0 is everybody's who chose none.
+DOMAINS = range(1, 102)
 
 
 @contextmanager

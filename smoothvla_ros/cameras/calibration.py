@@ -59,7 +59,7 @@ def read_calibration(path: Path) -> Calibration:
         content = yaml.safe_load(Path(path).read_text())
     except OSError as error:
         raise UserError(f'calibration {path}: {error.strerror}; give a readable file') from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         line = ' '.join(str(error).split())
         raise UserError(f'calibration {path} is not valid YAML: {line}') from error
     if not isinstance(content, dict):

@@ -206,6 +206,8 @@ def read_rows(path: Path) -> list[EpisodeRow]:
         text = path.read_text()
     except OSError as error:
         raise UserError(f'{path}: {error.strerror}; give a run that evaluated something') from error
+    except UnicodeDecodeError as error:
+        raise UserError(f'{path} is damaged ({error}); use `smoothvla report` on it') from error
     finished, _, _ = text.rpartition('\n')
     lines = list(csv.reader(io.StringIO(finished)))
     if not lines or tuple(lines[0]) != COLUMNS:

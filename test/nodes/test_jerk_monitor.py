@@ -18,7 +18,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics import Arm
-from smoothvla_ros.nodes.diagnostics import ERROR, OK
+from smoothvla_ros.nodes.diagnostics import ERROR
 from smoothvla_ros.nodes.executors import spinning
 from smoothvla_ros.nodes.jerk_monitor import JerkMonitor
 from smoothvla_ros.nodes.quality_of_service import profiles

@@ -75,9 +75,12 @@ def test_a_bug_keeps_its_traceback(command) -> None:
 
 def test_a_command_that_is_not_installed_says_how_to_get_it(monkeypatch, capsys) -> None:
     """A missing module of the table is named with the remedy; a missing library is a bug."""
-    monkeypatch.setitem(cli.COMMANDS, 'absent', ('smoothvla_ros_absent', 'nothing'))
+    monkeypatch.setitem(cli.COMMANDS, 'absent', ('smoothvla_ros.absent', 'nothing'))
     assert cli.main(['absent']) == 2
-    assert 'make absent' in capsys.readouterr().err
+    assert 'make install' in capsys.readouterr().err
+    monkeypatch.setitem(cli.COMMANDS, 'absent', ('library_that_is_not_there', 'nothing'))
+    with pytest.raises(ModuleNotFoundError):
+        cli.main(['absent'])
 
 
 def test_help_and_version_import_no_command() -> None:

@@ -33,4 +33,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except _DAMAGE as error:
+        if 'allow_pickle' in str(error):
+            # NumPy takes anything it does not know for a pickle, and advises to trust it.
+            raise DamagedArchive('no archive of arrays; a pickled object is never read') from error
         raise DamagedArchive(' '.join(str(error).split()) or type(error).__name__) from error

@@ -67,8 +67,15 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.decisions is None:
         arguments.decisions = 64 * 120 // max(1, arguments.chunk if parallel else 1)
     counts = (arguments.images, arguments.chunk, arguments.rank, arguments.decisions)
-    if not all(0 < number < math.inf for number in (*gpus, *counts, arguments.utilisation)):
-        raise UserError('memory: give numbers above 0')
+    if not all(0 < number < math.inf for number in (*gpus, *counts)):
+        raise UserError(
+            'memory: --gpus, --images, --chunk, --rank and --decisions are numbers above 0'
+        )
+    if not 0 < arguments.utilisation <= 1:
+        raise UserError(
+            f'memory: --utilisation {arguments.utilisation:g} is no share of the peak; give a '
+            'number above 0, at most 1'
+        )
     training = GrpoConfig(
         course_coefficient=arguments.course_coefficient, kl_coefficient=arguments.kl_coefficient
     )

@@ -171,6 +171,8 @@ def test_memory_that_is_no_size_costs_one_line(capsys, gpus):
     """What Python reads as a number and no GPU has."""
     assert main(['memory', '--gpus', gpus]) == 2
     assert 'numbers above 0' in capsys.readouterr().err
+    assert main(['memory', '--utilisation', '2']) == 2
+    assert '--utilisation 2 is no share' in capsys.readouterr().err
 
 
 def test_tokens_one_by_one_need_more_for_each_and_are_fewer(capsys):

@@ -106,7 +106,10 @@ def _arguments(
     for name in given:
         if name not in declared:
             known = ', '.join(declared) or 'none'
-            raise UserError(f'{path.name}: unknown argument {name!r}; known: {known}')
+            file = '; other settings of its nodes: in a file given as config' * (
+                'config' in declared
+            )
+            raise UserError(f'{path.name}: unknown argument {name!r}; known: {known}{file}')
     values: dict[str, str] = {}
     for name, argument in declared.items():
         if name in given:

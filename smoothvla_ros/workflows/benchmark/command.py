@@ -11,6 +11,7 @@ from typing import Any
 
 from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.configuration import load
+from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.benchmark.bars import Bar, bars
 from smoothvla_ros.evaluation.benchmark.cell_record import read_records
 from smoothvla_ros.evaluation.benchmark.matrix import Matrix
@@ -106,6 +107,8 @@ def write_tables(config: BenchmarkConfig, cells: Sequence[Cell]) -> tuple[Path, 
     A file `notes.md` in that folder, written by hand, becomes a section of the page.
     Files of cells that are not planned are left out. Raises UserError if one is damaged.
     """
+    if not config.results.is_dir():
+        raise UserError(f'--results {config.results} is not a folder; give that of the episodes')
     planned = {cell.name for cell in cells}
     found = read_records(config.results)
     # A cell that the configuration no longer has would stand in some figures and not in others.

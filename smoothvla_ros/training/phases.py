@@ -12,7 +12,7 @@ import numpy as np
 class Profile:
     """One number for each of a rollout's n consecutive blocks.
 
-    values: [n].  lengths: [n] control steps of each; a block of none has no phase of its own.
+    values: [n].  lengths: [n] control steps of each, at least 1: a block of none has no phase.
     The phase of a block is where its middle lies in the rollout, between 0 and 1.
     """
 
@@ -21,15 +21,17 @@ class Profile:
 
     @classmethod
     def means(cls, per_step: np.ndarray, lengths: Sequence[int]) -> Profile:
-        """Average each block of a rollout's steps [T]; 0 for a block of none.
+        """Average each block of a rollout's steps [T].
 
-        Raises ValueError if the lengths do not add up to T.
+        Raises ValueError if the lengths do not add up to T, or one is none.
         """
+        if min(lengths, default=1) < 1:
+            raise ValueError(f'blocks of {list(lengths)} steps: each needs one at least')
         if sum(lengths) != len(per_step):
             raise ValueError(f'blocks of {list(lengths)} do not fill {len(per_step)} steps')
         ends = np.cumsum(lengths)
         totals = np.diff(np.concatenate([[0.0], np.cumsum(per_step)])[[0, *ends]])
-        return cls(totals / np.maximum(lengths, 1), tuple(lengths))
+        return cls(totals / np.asarray(lengths), tuple(lengths))
 
     @property
     def phases(self) -> np.ndarray:

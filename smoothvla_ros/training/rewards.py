@@ -281,4 +281,5 @@ def _blocks(rollout: RolloutOutcome, credit: str) -> tuple[int, ...]:
         return (rollout.steps,)
     if credit == 'step':
         return (1,) * rollout.steps
-    return rollout.chunk_steps
+    # A chunk that was decided and never run has no jerk; 0 would be the smoothest of its phase.
+    return tuple(steps for steps in rollout.chunk_steps if steps > 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -382,6 +384,22 @@ def test_smooth_supposes_the_mean_jerk_of_the_successes_where_there_is_none():
     np.testing.assert_allclose(alone.rewards, [0.5, 0.0], atol=1e-12)
     few = credit([rollout(True, 10.0), too_short()], reward='smooth')
     assert not few.informative
+
+
+@pytest.mark.parametrize('empty', [0, 5, 10])
+def test_a_chunk_that_ran_no_step_changes_nothing(empty):
+    """Decided and given up before its first step, first, between or last: no block, no score."""
+    profile = np.linspace(0.5, 1.5, 80)
+    others = [rollout(True, jerk, profile=profile) for jerk in (8.0, 12.0)]
+    plain = rollout(True, 10.0, profile=profile)
+    chunks = (*plain.chunk_steps[:empty], 0, *plain.chunk_steps[empty:])
+    expected = credit([plain, *others], smoothness_credit='chunk')
+    result = credit(
+        [dataclasses.replace(plain, chunk_steps=chunks), *others], smoothness_credit='chunk'
+    )
+    for name in ('advantages', 'rotation_advantages', 'gripper_advantages'):
+        for one, other in zip(getattr(result, name), getattr(expected, name), strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 def test_a_reward_of_ones_own_is_named_by_module_and_function(tmp_path, monkeypatch):

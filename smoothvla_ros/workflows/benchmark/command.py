@@ -73,6 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
     }
     config = load(BenchmarkConfig, arguments.config or default_file(), given)
     cells = benchmark_cells(config)
+    if arguments.table and not config.results.is_dir():
+        raise UserError(f'--results {config.results} is not a folder; give that of the episodes')
     if not arguments.table:
         benchmark = Benchmark(config, chosen_cells(cells, arguments.only))
         print_budget(benchmark.remaining(), each=arguments.plan)
@@ -107,8 +109,6 @@ def write_tables(config: BenchmarkConfig, cells: Sequence[Cell]) -> tuple[Path, 
     A file `notes.md` in that folder, written by hand, becomes a section of the page.
     Files of cells that are not planned are left out. Raises UserError if one is damaged.
     """
-    if not config.results.is_dir():
-        raise UserError(f'--results {config.results} is not a folder; give that of the episodes')
     planned = {cell.name for cell in cells}
     found = read_records(config.results)
     # A cell that the configuration no longer has would stand in some figures and not in others.

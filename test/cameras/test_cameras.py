@@ -175,6 +175,14 @@ def test_damaged_calibration_is_named(tmp_path, changes, words):
         read_calibration(calibration_file(tmp_path, **changes))
 
 
+def test_calibration_that_is_no_text_is_named(tmp_path):
+    """An image given in its place."""
+    path = tmp_path / 'calibration.yaml'
+    path.write_bytes(b'name: \xff\xfe')
+    with pytest.raises(UserError, match='is not valid YAML'):
+        read_calibration(path)
+
+
 class Scripted:
     """A device that does what it is told: frames, losses."""
 

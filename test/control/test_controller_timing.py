@@ -1,7 +1,7 @@
 """Where the limit of jerk ends: a controller whose own timing is uneven, known gaps of guard.md.
 
-The motion that is commanded keeps its limits; a finite
-difference of what the arm is told divides the unevenness of the times by the period's cube.
+The motion that is commanded keeps its limits; a finite difference of what the arm is told divides
+the unevenness of the times by the period's cube.
 """
 
 from __future__ import annotations

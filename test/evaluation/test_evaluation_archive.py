@@ -150,6 +150,9 @@ def test_damage_is_named(arm: Arm, make_episode: Make, tmp_path: Path) -> None:
     table.write_text(table.read_text().replace('True', 'maybe'))
     with pytest.raises(UserError, match='line 2'):
         read_rows(table)
+    table.write_bytes(b'\xff\xfe')
+    with pytest.raises(UserError, match='is damaged'):
+        read_rows(table)
     with pytest.raises(UserError, match='holds no episodes'):
         recompute(tmp_path / 'nothing', arm)
 

@@ -7,8 +7,6 @@ any node ends, everything ends: first the guard, which brings the arm to rest, t
 from __future__ import annotations
 
 import os
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,9 +22,7 @@ from smoothvla_ros.kinematics.robot_descriptions import robot_description
 from smoothvla_ros.nodes.guard_config import (
     CONTROLLERS,
     GRIPPER_ACTION,
-    GRIPPER_TOPICS,
     POSITION_CONTROLLER,
-    STOP_TIMEOUT_S,
     MotionGuardConfig,
 )
 from smoothvla_ros.nodes.launch_arguments import (
@@ -39,9 +35,11 @@ from smoothvla_ros.nodes.launch_arguments import (
     parameters_of,
 )
 from smoothvla_ros.nodes.launch_recorder import declare_recording, recorder
-from smoothvla_ros.nodes.launch_viewer import NONE, RVIZ, declare_viewer, viewer, wanted
+from smoothvla_ros.nodes.launch_ros2_control import declare_ros2_control, has_hand, ros2_control
+from smoothvla_ros.nodes.launch_security import enclave
+from smoothvla_ros.nodes.launch_viewer import RVIZ, declare_viewer, viewer, wanted
 from smoothvla_ros.nodes.twin_operator import TwinOperatorConfig
-from smoothvla_ros.nodes.xacro_description import PANDA_URDF, xacro_description
+from smoothvla_ros.nodes.xacro_description import PANDA_URDF
 from smoothvla_ros.simulation.twin.config import TwinConfig
 from smoothvla_ros.smoothness import EstimatorSettings
 
@@ -65,14 +63,10 @@ TWIN = (
 )
 OPERATOR = ('scenes',)
 GUARD = ('controller', 'auto_arm')
-GRIPPER_CONTROLLER = 'gripper_controller'
-NO_HAND = 'none'
 # Positions that are streamed to the twin hold for one of its steps.
 TWIN_PHYSICS_HZ = 500.0
 # Of config/controllers.yaml.
 CONTROLLERS_HZ = 1000.0
-# The guard has to leave the graph as well once the arm rests.
-STOPPED_AFTER_S = STOP_TIMEOUT_S + 1.0
 
 
 def graph(context: LaunchContext) -> list[Node]:
@@ -86,7 +80,8 @@ def graph(context: LaunchContext) -> list[Node]:
     if arguments['hardware'] == 'twin':
         arm = [twin(arguments), *operator(arguments)]
     else:
-        arm = [*ros2_control(arguments), *cameras(arguments)]
+        driver = ros2_control(arguments, robot_namespace(arguments), guard_config(arguments))
+        arm = [*driver, *cameras(arguments)]
     return [*recorder(arguments), *arm, *beside, *view(arguments)]
 
 
@@ -136,11 +131,6 @@ def ours(arguments: dict[str, str]) -> list[Node]:
         namespace = robot_namespace(arguments)
         nodes.append(own_node(arguments, 'episodes', 'episodes', {}, namespace=namespace))
     return [*nodes, *monitors(arguments)]
-
-
-def has_hand(arguments: dict[str, str]) -> bool:
-    """Return whether the gripper has a driver of its own beside ros2_control."""
-    return arguments['hardware'] == 'real' and arguments['hand'] not in ('', NO_HAND)
 
 
 def guard_parameters(arguments: dict[str, str]) -> dict[str, Any]:
@@ -264,79 +254,6 @@ def cameras(arguments: dict[str, str]) -> list[Node]:
     ]
 
 
-def ros2_control(arguments: dict[str, str]) -> list[Node]:
-    """Return the arm's driver, its controllers, and what tells the others where its links are."""
-    secured(arguments)
-    namespace = robot_namespace(arguments)
-    controllers = arguments['controllers']
-    names = ('description', 'hardware', 'robot_ip', 'links')
-    urdf = xacro_description(*(arguments[name] for name in names))
-    description = {'robot_description': ParameterValue(urdf, value_type=str)}
-    after_guard = stopped_after_guard()
-    guard = guard_config(arguments)
-    others = [name for name in CONTROLLERS if name != guard.controller]
-    active = ['joint_state_broadcaster', guard.controller]
-    gripper_topic = guard.gripper_topic or GRIPPER_TOPICS[guard.gripper]
-    if gripper_topic.startswith(f'{GRIPPER_CONTROLLER}/'):
-        active.append(GRIPPER_CONTROLLER)
-    common = ['--controller-manager', f'/{namespace.lstrip("/")}/controller_manager']
-    common += ['--param-file', controllers]
-    return [
-        Node(
-            package='robot_state_publisher',
-            executable='robot_state_publisher',
-            exec_name='robot_state_publisher',
-            name='robot_state_publisher',
-            namespace=namespace,
-            parameters=[description],
-            output='screen',
-            ros_arguments=enclave(arguments, 'robot_state_publisher'),
-            prefix=after_guard,
-            on_exit=Shutdown(reason='robot_state_publisher ended'),
-        ),
-        Node(
-            package='controller_manager',
-            executable='ros2_control_node',
-            exec_name='ros2_control_node',
-            name='controller_manager',
-            namespace=namespace,
-            parameters=[controllers],
-            output='screen',
-            ros_arguments=enclave(arguments, 'controller_manager'),
-            prefix=after_guard,
-            on_exit=Shutdown(reason='controller_manager ended'),
-        ),
-        # They end when the controllers run, and nothing ends with them.
-        Node(
-            package='controller_manager',
-            executable='spawner',
-            name='spawner_active',
-            namespace=namespace,
-            arguments=[*active, *common],
-            output='screen',
-            ros_arguments=enclave(arguments, 'spawner'),
-        ),
-        Node(
-            package='controller_manager',
-            executable='spawner',
-            name='spawner_inactive',
-            namespace=namespace,
-            arguments=[*others, *common, '--inactive'],
-            output='screen',
-            ros_arguments=enclave(arguments, 'spawner'),
-        ),
-    ]
-
-
-def stopped_after_guard() -> str:
-    """Return the words before a command that the guard's stop needs to the end.
-
-    launch would call the process by the first of them: give `exec_name` too.
-    """
-    module = 'smoothvla_ros.nodes.stop_after_guard'
-    return shlex.join([sys.executable, '-m', module, str(STOPPED_AFTER_S)])
-
-
 def view(arguments: dict[str, str]) -> list[Node]:
     """Return what shows arm, cameras and jerk, on request."""
     values = {'graph': 'real_arm'} | clock(arguments)
@@ -368,32 +285,6 @@ def clock(arguments: dict[str, str]) -> dict[str, bool]:
     """Return whose time the nodes go by: the twin's, where it is not the wall's."""
     simulated = arguments['hardware'] == 'twin'
     return {'use_sim_time': simulated and check(TwinConfig, arguments, TWIN, 'twin').owns_clock}
-
-
-def secured(arguments: dict[str, str]) -> bool:
-    """Return whether every node has an enclave of its own; refuse what would protect nothing."""
-    if arguments['security'] != 'true':
-        return False
-    if arguments['hardware'] == 'twin':
-        raise UserError('security:=true guards an arm; the twin has no enclave, leave it out')
-    if arguments['record'] == 'true' or wanted(arguments) != NONE:
-        raise UserError(
-            'security:=true: recorder, rerun_viewer and RViz have no enclave that may hear '
-            'everything; leave record:=true, viewer and rviz out'
-        )
-    needed = {'ROS_SECURITY_ENABLE': 'true', 'ROS_SECURITY_STRATEGY': 'Enforce'}
-    for name, value in needed.items():
-        if os.environ.get(name) != value:
-            raise UserError(
-                f'security:=true needs {name}={value} in the environment, and a keystore in '
-                'ROS_SECURITY_KEYSTORE; docs/deploy.md says how it is made'
-            )
-    return True
-
-
-def enclave(arguments: dict[str, str], name: str) -> list[str] | None:
-    """Return the arguments that give a process its keys: what it may say (config/security)."""
-    return ['--enclave', f'/smoothvla/{name}'] if secured(arguments) else None
 
 
 def switch(name: str, default: str, description: str) -> DeclareLaunchArgument:
@@ -465,31 +356,7 @@ def generate_launch_description() -> LaunchDescription:
                 choices=['', *SOURCE_KINDS],
                 description='Real, mock: source of both cameras (empty: as in the file `config`)',
             ),
-            DeclareLaunchArgument(
-                'robot_ip', default_value='', description='Real: address of the arm'
-            ),
-            DeclareLaunchArgument(
-                'hand',
-                default_value='franka_gripper',
-                description="Real: node of the hand's driver, in the namespace of the robot; "
-                f'{NO_HAND}: a gripper as in the file `config`',
-            ),
-            DeclareLaunchArgument(
-                'description',
-                default_value=str(SHARE / 'urdf' / 'panda.urdf.xacro'),
-                description='Real, mock: xacro with ros2_control and the argument hardware_type',
-            ),
-            DeclareLaunchArgument(
-                'links',
-                default_value='',
-                description='Real, mock: URDF of the links, the argument description of the '
-                'xacro (empty: as the xacro says)',
-            ),
-            DeclareLaunchArgument(
-                'controllers',
-                default_value=str(CONFIG / 'controllers.yaml'),
-                description='Real, mock: parameter file of the controllers',
-            ),
+            *declare_ros2_control(SHARE),
             *declare_arguments(TwinConfig, TWIN, 'the file `config`'),
             OpaqueFunction(function=graph),
         ]

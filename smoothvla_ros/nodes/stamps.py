@@ -16,8 +16,3 @@ def to_stamp(nanoseconds: int) -> Time:
 def to_nanoseconds(stamp: Time) -> int:
     """Return whole nanoseconds of a message's stamp."""
     return stamp.sec * NANOSECONDS + stamp.nanosec
-
-
-def to_seconds(stamp: Time) -> float:
-    """Return seconds of a message's stamp; exact to about 0.2 microseconds in this century."""
-    return stamp.sec + stamp.nanosec / NANOSECONDS

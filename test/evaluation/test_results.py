@@ -162,7 +162,7 @@ def test_the_page_says_what_the_figures_say(smooth_matrix: dict) -> None:
 
 
 def test_the_page_without_any_episode_is_open_everywhere() -> None:
-    """No figure is invented: every row and every bar reads as not yet measured."""
+    """No figure is invented: every bar and every table reads as not yet measured."""
     planned = [
         PlannedCell(CellName('libero_spatial', method, 0), Role.REWARD, parts_of('libero_spatial'))
         for method in ('sft', *REWARDS)
@@ -171,5 +171,21 @@ def test_the_page_without_any_episode_is_open_everywhere() -> None:
     text = page(content, bars(content), '', 'make results')
     assert set(verdicts(content)) == {Verdict.OPEN}
     assert '0 of 4 cells are complete' in text
+    assert '- libero_spatial: `sft` 0; `binary` 0; `smooth` 0; `decoupled` 0' in text.splitlines()
     rows = [line for line in text.splitlines() if line.startswith('| libero_spatial |')]
-    assert all(NOT_YET in line for line in rows)
+    assert len(rows) == 1, "the paper's"
+    assert NOT_YET in rows[0]
+    assert text.count('Not yet measured.') == 7
+
+
+def test_the_page_names_what_is_missing_once(smooth_matrix: dict) -> None:
+    """A cell that is not there has no row; begun ones say how far they are."""
+    assert 'by method and training seed' not in page(smooth_matrix, bars(smooth_matrix), '', '')
+    content = content_of({'decoupled': 0.6}, (CellName('libero_goal', 'binary', 2),))
+    content['cells']['libero_goal/smooth/seed1']['episodes'] -= 1
+    begun = content['cells']['libero_goal/smooth/seed1']
+    text = page(content, bars(content), '', '')
+    missing = f'- libero_goal: `binary` 2; `smooth` 1 ({begun["episodes"]} of {begun["planned"]})'
+    assert missing in text.splitlines()
+    assert '| libero_goal | binary | 1 |' in text
+    assert '| libero_goal | binary | 2 |' not in text

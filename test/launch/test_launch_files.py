@@ -53,8 +53,6 @@ def test_runner_starts_what_ros_launch_starts(case, tmp_path, monkeypatch):
     monkeypatch.setenv('ROS_SECURITY_ENABLE', 'true')
     monkeypatch.setenv('ROS_SECURITY_STRATEGY', 'Enforce')
     monkeypatch.setattr(robot_count, 'robots_that_fit', lambda: 2)
-    if case['arguments'].get('hardware') in ('real', 'mock'):
-        pytest.importorskip('xacro', reason='no xacro: it comes with ROS 2')
     plan = make_plan(LAUNCH / case['file'], case['arguments'])
     assert list(plan.arguments) == case['declared']
     assert [node.executable for node in plan.nodes] == [n['executable'] for n in case['nodes']]
@@ -250,8 +248,6 @@ def test_speed_of_the_parameter_file_decides_whose_time_it_is(tmp_path):
 )
 def test_the_twin_alone_has_an_operator_and_scenes_enough(given, operators, episodes, tmp_path):
     """No arm that could hurt anybody is armed by a program; no scene is played twice."""
-    if 'hardware' in given:
-        pytest.importorskip('xacro', reason='it comes with ROS 2')
     plan = make_plan(LAUNCH / 'deploy.launch.py', given)
     assert sum(node.executable == 'twin_operator' for node in plan.nodes) == operators
     for node in plan.nodes:

@@ -1,4 +1,4 @@
-"""The Panda for ros2_control: made by the real xacro where it is installed."""
+"""The Panda for ros2_control, made by the real xacro."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import pinocchio as pin
 import pytest
+import xacro
 import yaml
 
 from smoothvla_ros.errors import UserError
@@ -22,12 +23,7 @@ XACRO = ROOT / 'urdf' / 'panda.urdf.xacro'
 ARM = [f'panda_joint{number}' for number in range(1, 8)]
 
 
-@pytest.fixture
-def xacro():
-    return pytest.importorskip('xacro', reason='no xacro: it comes with ROS 2')
-
-
-def process(xacro, **mappings):
+def process(**mappings):
     links = str(robot_description('panda_description/urdf/panda.urdf'))
     document = xacro.process_file(str(XACRO), mappings={'description': links} | mappings)
     return document.toxml()
@@ -47,18 +43,18 @@ def interfaces(xml):
     return joints, systems
 
 
-def test_mock_moves_arm_and_fingers(xacro):
+def test_mock_moves_arm_and_fingers():
     """Every joint that a controller commands has its interface, in the system that follows."""
-    joints, systems = interfaces(process(xacro, hardware_type='mock'))
+    joints, systems = interfaces(process(hardware_type='mock'))
     assert {plugin for plugin, _ in systems.values()} == {'mock_components/GenericSystem'}
     for name in (*ARM, 'panda_finger_joint1'):
         assert joints[name] == (['position'], ['position', 'velocity'])
     assert joints['panda_finger_joint2'] == ([], ['position', 'velocity'])
 
 
-def test_real_arm_is_the_driver_s(xacro):
+def test_real_arm_is_the_driver_s():
     """The driver's plugin with its address; the hand is not of ros2_control."""
-    xml = process(xacro, hardware_type='real', robot_ip='10.0.0.7')
+    xml = process(hardware_type='real', robot_ip='10.0.0.7')
     joints, systems = interfaces(xml)
     ((plugin, parameters),) = systems.values()
     assert plugin == 'franka_hardware/FrankaHardwareInterface'
@@ -66,9 +62,9 @@ def test_real_arm_is_the_driver_s(xacro):
     assert sorted(joints) == ARM
 
 
-def test_links_are_those_of_the_other_package(xacro):
+def test_links_are_those_of_the_other_package():
     """Nothing is copied and nothing changed: the tool is where the policy's kinematics have it."""
-    built = pin.buildModelFromXML(process(xacro))
+    built = pin.buildModelFromXML(process())
     original = Arm.panda()
     data = built.createData()
     configuration = pin.neutral(built)
@@ -87,13 +83,12 @@ def test_links_are_those_of_the_other_package(xacro):
         ({'hardware_type': 'real'}, 'needs robot_ip'),
     ],
 )
-def test_wrong_arguments_are_said(xacro, mappings, words):
+def test_wrong_arguments_are_said(mappings, words):
     """Before a driver is started."""
     with pytest.raises(xacro.XacroException, match=words):
-        process(xacro, **mappings)
+        process(**mappings)
 
 
-@pytest.mark.usefixtures('xacro')
 @pytest.mark.parametrize('links', ['', 'given'])
 def test_a_copy_makes_what_the_shipped_file_makes(links, tmp_path):
     """docs/deploy.md says to copy it for another driver; pip's robot data are no ROS package."""
@@ -103,7 +98,6 @@ def test_a_copy_makes_what_the_shipped_file_makes(links, tmp_path):
     assert made == interfaces(xacro_description(str(XACRO), 'mock', '', ''))
 
 
-@pytest.mark.usefixtures('xacro')
 def test_links_are_given_to_any_file_that_asks_for_them(tmp_path):
     """A robot of one's own keeps its own links unless `links` says otherwise."""
     for name in ('own', 'other'):
@@ -118,7 +112,6 @@ def test_links_are_given_to_any_file_that_asks_for_them(tmp_path):
     assert '<link name="other"/>' in other
 
 
-@pytest.mark.usefixtures('xacro')
 @pytest.mark.parametrize(
     ('text', 'links', 'words'),
     [

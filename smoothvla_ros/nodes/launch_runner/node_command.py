@@ -41,6 +41,6 @@ def _executable(node: PlannedNode) -> list[str]:
     if node.package == _OWN_PACKAGE:
         return [sys.executable, '-m', f'{_OWN_PACKAGE}.nodes.{node.executable}']
     raise UserError(
-        f'executable {node.executable!r} of package {node.package!r} not found; install the '
-        'package and source its setup file'
+        f'executable {node.executable!r} of package {node.package!r} not found; install it '
+        f'(ROS 2 Jazzy has ros-jazzy-{node.package.replace("_", "-")}) and source its setup file'
     )

@@ -141,10 +141,6 @@ class Scene:
         """Direction of a hinge or slide, unit vector [3]."""
         return self._base_rotation.T @ self._data.xaxis[int(self._model.joint(name).id)]
 
-    def joint_anchor(self, name: str) -> np.ndarray:
-        """A point on the axis of a hinge, [3]."""
-        return self._to_base(self._data.xanchor[int(self._model.joint(name).id)])
-
     def joint_range(self, name: str) -> tuple[float, float]:
         """Limits of a one-dimensional joint, rad or m."""
         low, high = self._model.joint(name).range

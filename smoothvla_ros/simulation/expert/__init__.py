@@ -1,0 +1,1 @@
+"""A scripted expert that knows where everything is, and what it demonstrates."""

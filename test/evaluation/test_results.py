@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -121,10 +122,15 @@ def test_bars_that_are_missed() -> None:
     assert [rougher[index] for index in (0, 6, 7)] == [Verdict.MISSED] * 3
 
 
-def test_a_missing_cell_opens_the_bars_that_rest_on_it(smooth_matrix: dict) -> None:
+@pytest.fixture(scope='module')
+def one_missing() -> dict:
+    """The same without one cell."""
+    return content_of({'decoupled': 0.6}, (CellName('libero_goal', 'binary', 2),))
+
+
+def test_a_missing_cell_opens_the_bars_that_rest_on_it(one_missing: dict) -> None:
     """What is there is shown as so far, and the verdict waits; other bars stand."""
-    without = (CellName('libero_goal', 'binary', 2),)
-    content = content_of({'decoupled': 0.6}, without)
+    content = one_missing
     judged = bars(content)
     assert [bar.verdict for bar in judged][:3] == [Verdict.OPEN] * 3
     assert judged[0].measured.startswith('so far −40.0 %')
@@ -178,10 +184,10 @@ def test_the_page_without_any_episode_is_open_everywhere() -> None:
     assert text.count('Not yet measured.') == 7
 
 
-def test_the_page_names_what_is_missing_once(smooth_matrix: dict) -> None:
+def test_the_page_names_what_is_missing_once(smooth_matrix: dict, one_missing: dict) -> None:
     """A cell that is not there has no row; begun ones say how far they are."""
     assert 'by method and training seed' not in page(smooth_matrix, bars(smooth_matrix), '', '')
-    content = content_of({'decoupled': 0.6}, (CellName('libero_goal', 'binary', 2),))
+    content = copy.deepcopy(one_missing)
     content['cells']['libero_goal/smooth/seed1']['episodes'] -= 1
     begun = content['cells']['libero_goal/smooth/seed1']
     text = page(content, bars(content), '', '')

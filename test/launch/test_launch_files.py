@@ -28,6 +28,12 @@ LAUNCH = ROOT / 'launch'
 REAL = json.loads((Path(__file__).parent / 'data' / 'real_launch.json').read_text())['cases']
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Not where somebody has a run: launch files look at the folder that they would write to."""
+    monkeypatch.chdir(tmp_path)
+
+
 def parameters(node: PlannedNode, folder: Path):
     """The parameters on the command line, as files of the package or as written values."""
     words = node_command(replace(node, package='smoothvla_ros'), folder)

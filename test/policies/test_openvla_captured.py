@@ -119,6 +119,7 @@ def test_a_cache_takes_no_more_than_it_was_made_for():
         cache.update(told[:, :, :1], told[:, :, :1], 0)
 
 
+@pytest.mark.slow
 def test_compiled_blocks_stay_compiled_while_adapters_come_and_go(tmp_path, observe):
     """Acting, comparing and learning over iterations: never past the limit after which blocks run
     uncompiled, in the middle of a run."""

@@ -220,6 +220,9 @@ def test_a_cell_of_other_settings_or_weights_is_refused(finished, tmp_path) -> N
             dataclasses.replace(whole, training={**whole.training, 'group_size': 8}),
             Sources(),
         )
+    for only in ('*/sft/*', '*/low_pass/*', '*/binary/*'):
+        with pytest.raises(UserError, match=r'tasks=\[0\], not \[1\]'):
+            run(dataclasses.replace(whole, tasks=(1,)), Sources(), (only,))
     other = tmp_path / 'other'
     ToyPolicy(seed=3).save(other)
     with pytest.raises(UserError, match='start_policy_sha256'):

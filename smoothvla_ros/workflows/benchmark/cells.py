@@ -61,6 +61,7 @@ class Cell:
         training = to_mapping(self.training) if self.training is not None else {}
         return {
             'start_policy_sha256': start_policy_sha256,
+            'tasks': list(config.tasks),
             'render_profile': config.render_profile,
             'evaluation_seed': self.evaluation_seed,
             'chunk_filter': dict(self.chunk_filter) if self.chunk_filter is not None else None,

@@ -52,7 +52,9 @@ OpenSource = Callable[
 _EVALUATION = 'evaluation'
 
 # What a setting that is younger than a cell's file was there, in effect.
-_DEFAULTS = {f'training.{name}': value for name, value in default_mapping(TrainConfig).items()}
+_DEFAULTS = {'tasks': []} | {
+    f'training.{name}': value for name, value in default_mapping(TrainConfig).items()
+}
 
 log = logging.getLogger(__name__)
 

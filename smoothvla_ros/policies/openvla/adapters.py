@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -160,12 +161,19 @@ class Adapters:
             if '.lora_' in key and key.endswith(mark)
         }
 
-    def changes(self, name: str) -> Mapping[str, torch.Tensor]:
-        """Return what an adapter adds to each weight it changes, float32, by the weight's name."""
+    def changes(self, name: str) -> Mapping[str, Callable[[], torch.Tensor]]:
+        """Return what computes the change of each weight, float32, by the weight's name.
+
+        Computed one at a time: together they are as large as a published model in float32.
+        """
         scale = self._configurations[name].lora_alpha / self._configurations[name].r
         weights = self.weights(name)
+
+        def change(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+            return scale * (left @ right)
+
         return {
-            key.replace('.lora_A.', '.'): scale * (weights[key.replace('_A.', '_B.')] @ value)
+            key.replace('.lora_A.', '.'): partial(change, weights[key.replace('_A.', '_B.')], value)
             for key, value in weights.items()
             if '.lora_A.' in key
         }

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -17,12 +18,13 @@ from smoothvla_ros.policies.tensor_files import tensor_file_errors
 from smoothvla_ros.policies.weights_folder import write_atomically
 
 
+@torch.no_grad()
 def export(policy: OpenVLAPolicy, folder: Path) -> None:
     """Write the published layout: same files, same names and precision, weights with the adapter.
 
     The published tools load it. Raises UserError if the folder cannot be written.
     """
-    changes = dict(policy.changes())
+    changes = policy.changes()
     source = policy.base.checkpoint.folder
     with write_atomically(folder) as temporary:
         for path in sorted(source.iterdir()):
@@ -33,7 +35,7 @@ def export(policy: OpenVLAPolicy, folder: Path) -> None:
                         tensors[name] = file.get_tensor(name)
                         change = changes.get(name)
                         if change is not None:
-                            merged = tensors[name].float() + change.cpu()
+                            merged = tensors[name].float() + change().cpu()
                             tensors[name] = merged.to(tensors[name].dtype)
                 with tensor_file_errors():
                     save_file(tensors, temporary / path.name, {'format': 'pt'})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -193,9 +193,8 @@ class OpenVLAPolicy:
             self._record_anew()
             self.base.network.set_gradient_checkpointing(self.settings.gradient_checkpointing)
 
-    @torch.no_grad()
-    def changes(self) -> Mapping[str, torch.Tensor]:
-        """Return what the adapter adds to each published weight, float32; empty without one."""
+    def changes(self) -> Mapping[str, Callable[[], torch.Tensor]]:
+        """Return what computes the adapter's change of each published weight; empty without one."""
         return {} if self._adapter is None else self.base.adapters.changes(self._adapter)
 
     def save(self, folder: Path) -> None:

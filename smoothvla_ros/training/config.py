@@ -92,12 +92,6 @@ class GrpoConfig(RewardSettings):
         'policy does; 0 goes without',
         minimum=0.0,
     )
-    anchor_failures: bool = setting(
-        True,
-        'decoupled: hold groups that teach nothing, as where every rollout fails, to the starting '
-        "policy's course too; else they are left out",
-        before=False,
-    )
     reference_successes: int = setting(
         4,
         'Successes a task that the reference jerk is averaged over at least',
@@ -127,11 +121,6 @@ class GrpoConfig(RewardSettings):
     def keeps_course(self) -> bool:
         """Whether the policy is held to the starting policy's course: a part of `decoupled`."""
         return self.reward == 'decoupled' and self.course_coefficient > 0.0
-
-    @property
-    def anchors_failures(self) -> bool:
-        """Whether groups that teach nothing have a part in the update: the anchor's alone."""
-        return self.keeps_course and self.anchor_failures
 
     @property
     def needs_reference(self) -> bool:

@@ -69,13 +69,6 @@ class JudgedGroup:
     outcome: GroupOutcome
     credit: GroupCredit
 
-    def advantages(self, action_space: str) -> list[np.ndarray]:
-        """Return G arrays [T_i, 3] as `GroupCredit.by_part`; zeros if nothing is learnt of it."""
-        advantages = self.credit.by_part(action_space)
-        if self.credit.informative:
-            return advantages
-        return [np.zeros_like(steps) for steps in advantages]
-
 
 class GrpoTrainer:
     """Advance a policy by one iteration at a time.
@@ -122,13 +115,10 @@ class GrpoTrainer:
         sampled_at = time.monotonic()
         progress.enter(Phase.UPDATE)
         figures: dict[str, Any] = {'iteration': iteration, **_rollout_figures(judged), **counts}
-        # A scene in which every rollout fails by now says nothing of how it was solved before; the
-        # starting policy's course does.
-        used = judged if config.anchors_failures else kept
-        if used:
-            episodes = [episode for item in used for episode in item.group.episodes]
+        if kept:
+            episodes = [episode for item in kept for episode in item.group.episodes]
             space = self._learner.policy.spec.action_space
-            advantages = [a for item in used for a in item.advantages(space)]
+            advantages = [a for item in kept for a in item.credit.by_part(space)]
             batch = chunk_batch(episodes, advantages, config.temperature)
             seed = chunk_seed(config.seed, f'update-{iteration:04d}', 0)
             with _threads(config.threads):

@@ -120,40 +120,6 @@ def test_groups_that_teach_nothing_are_replaced_within_a_budget(tmp_path):
     assert torch.equal(run.weights, before)
 
 
-@pytest.mark.parametrize('anchored', [True, False])
-def test_scenes_that_every_rollout_fails_are_led_back_to_the_starting_course(tmp_path, anchored):
-    """No reward tells of them; the anchor alone does, and only where it is asked to."""
-    run = Run(tmp_path, dataclasses.replace(SMALL, anchor_failures=anchored))
-    run.iterate()
-    away = run.policy.module[2].bias.view(4, 7, 5)[:, 0, 0]
-    with torch.no_grad():
-        away += 3.0  # from the goal
-    weights, before = run.weights.clone(), away.detach().clone()
-    figures = run.iterate()
-    assert (figures['success'], figures['groups_kept']) == (0.0, 0)
-    if not anchored:
-        assert torch.equal(run.weights, weights)
-        assert 'course_error' not in figures
-        return
-    assert (away < before).all()
-    assert figures['tokens'] == sum(e.trajectory.steps * 7 for e in run.rollouts[2])
-
-
-def test_a_group_that_teaches_nothing_has_no_advantage(tmp_path):
-    """Successes alike but for noise: their scores are the noise."""
-    run = Run(tmp_path, dataclasses.replace(SMALL, jerk_spread_floor=1e6))
-    learned = []
-    run.trainer._learner.update = lambda batch, *_: learned.append(batch) or exit_now()
-
-    def exit_now():
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run.iterate()
-    assert len(learned[0])
-    assert not learned[0].advantages.any()
-
-
 def test_the_learning_rate_falls_past_iterations_that_teach_nothing(tmp_path):
     """By the iterations that are left, not by the updates that there were."""
     config = dataclasses.replace(

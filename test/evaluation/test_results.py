@@ -186,12 +186,13 @@ def test_the_page_without_any_episode_is_open_everywhere() -> None:
 
 def test_the_page_names_what_is_missing_once(smooth_matrix: dict, one_missing: dict) -> None:
     """A cell that is not there has no row; begun ones say how far they are."""
-    assert 'by method and training seed' not in page(smooth_matrix, bars(smooth_matrix), '', '')
+    assert 'Not complete' not in page(smooth_matrix, bars(smooth_matrix), '', '')
     content = copy.deepcopy(one_missing)
     content['cells']['libero_goal/smooth/seed1']['episodes'] -= 1
     begun = content['cells']['libero_goal/smooth/seed1']
     text = page(content, bars(content), '', '')
     missing = f'- libero_goal: `binary` 2; `smooth` 1 ({begun["episodes"]} of {begun["planned"]})'
     assert missing in text.splitlines()
+    assert '| libero_goal | smooth | 1 |' in text
     assert '| libero_goal | binary | 1 |' in text
     assert '| libero_goal | binary | 2 |' not in text

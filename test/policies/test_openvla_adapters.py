@@ -156,6 +156,16 @@ def test_a_merged_export_answers_alike(adapted, tmp_path):
     assert torch.allclose(scores(merged, observation), scores(policy, observation), atol=1e-4)
 
 
+def test_the_changes_of_weights_are_computed_one_at_a_time(adapted):
+    """All of them are as large as the model: each is made when it is asked for, and not kept."""
+    policy, _, _ = adapted
+    shift(policy)
+    change = next(iter(policy.changes().values()))
+    made = change()
+    assert made.any()
+    assert change() is not made
+
+
 def test_every_log_probability_is_computed_once_an_epoch(openvla_policy, observe, monkeypatch):
     """In passes of one length each, within the rows and tokens that were allowed."""
     policy = openvla_policy(**PARALLEL)

@@ -221,13 +221,27 @@ def test_a_cell_of_other_settings_or_weights_is_refused(finished, tmp_path) -> N
             Sources(),
         )
     for only in ('*/sft/*', '*/low_pass/*', '*/binary/*'):
-        with pytest.raises(UserError, match=r'tasks=\[0\], not \[1\]'):
+        with pytest.raises(UserError, match=r' tasks=\[0\], not \[1\]'):
             run(dataclasses.replace(whole, tasks=(1,)), Sources(), (only,))
     other = tmp_path / 'other'
     ToyPolicy(seed=3).save(other)
     with pytest.raises(UserError, match='start_policy_sha256'):
         run(dataclasses.replace(whole, policy=str(other)), Sources())
     assert files(whole.results) == before
+
+
+def test_a_cell_from_before_its_tasks_were_kept_is_that_of_its_training(finished, tmp_path) -> None:
+    """Or of all tasks, as the cells without training of the shipped results."""
+    whole, _ = finished
+    config = dataclasses.replace(whole, results=tmp_path / 'results')
+    shutil.copytree(whole.results, config.results)
+    for method in ('sft', 'decoupled'):
+        record = read_record(CellName(SUITE, method, 0).path(config.results))
+        settings = {name: value for name, value in record.settings.items() if name != 'tasks'}
+        write_record(config.results, dataclasses.replace(record, settings=settings))
+    run(config, Sources(), ('*/decoupled/*',))
+    with pytest.raises(UserError, match=r' tasks=\[\], not \[0\]'):
+        run(config, Sources(), ('*/sft/*',))
 
 
 def test_a_cell_made_with_a_setting_that_is_gone_is_refused(finished, tmp_path) -> None:

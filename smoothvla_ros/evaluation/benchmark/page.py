@@ -82,7 +82,7 @@ def _progress(content: Mapping[str, Any]) -> str:
 
 
 def _missing(cells: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return a line a suite of the cells that are not complete; no table has a row of these."""
+    """Return a line a suite of the cells that are not complete, with how far the begun ones are."""
     suites: dict[str, dict[str, list[str]]] = {}
     for name, cell in cells.items():
         if cell['episodes'] >= cell['planned']:
@@ -98,7 +98,7 @@ def _missing(cells: Mapping[str, Mapping[str, Any]]) -> str:
         + '; '.join(f'`{name}` {", ".join(seeds)}' for name, seeds in missing.items())
         for suite, missing in suites.items()
     ]
-    return f'\n\n{NOT_YET.capitalize()}, by method and training seed:\n\n' + '\n'.join(lines)
+    return '\n\nNot complete, by method and seed:\n\n' + '\n'.join(lines)
 
 
 def _paper(content: Mapping[str, Any]) -> str:

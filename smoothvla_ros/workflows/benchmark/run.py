@@ -52,9 +52,7 @@ OpenSource = Callable[
 _EVALUATION = 'evaluation'
 
 # What a setting that is younger than a cell's file was there, in effect.
-_DEFAULTS = {'tasks': []} | {
-    f'training.{name}': value for name, value in default_mapping(TrainConfig).items()
-}
+_DEFAULTS = {f'training.{name}': value for name, value in default_mapping(TrainConfig).items()}
 
 log = logging.getLogger(__name__)
 
@@ -211,6 +209,8 @@ class Benchmark:
             return None
         record = read_record(path)
         found = _flat(record.settings)
+        # A file from before this stood there for every cell: those of the training, or all.
+        found.setdefault('tasks', found.get('training.tasks', []))
         wanted = _flat(cell.settings(self._config, self._start_sha256))
         for name in (*wanted, *found):
             had = found.get(name, _DEFAULTS.get(name))

@@ -16,6 +16,7 @@ from smoothvla_ros.records import Observation
 from smoothvla_ros.training.chunk_batch import ChunkBatch, ReferenceAnswers
 from smoothvla_ros.training.config import GrpoConfig
 from smoothvla_ros.training.course_anchor import CourseSums, deviation, rest_displacement
+from smoothvla_ros.training.divergence import check_gradient, check_weights
 from smoothvla_ros.training.grpo_loss import TokenSums, grpo_loss
 from smoothvla_ros.training.learner_group import LearnerGroup
 from smoothvla_ros.training.micro_batches import micro_batches, share
@@ -114,7 +115,8 @@ class GrpoLearner:
         Every minibatch is divided by the same number, its share of the whole batch's valid tokens,
         so that a token weighs the same wherever it falls, in whichever process.
         Called by rank 0 of a group; the others `follow`.
-        Raises UserError if a gradient is not finite, before the weights take that step.
+        Raises UserError if a gradient is not finite, before the weights take that step, or if the
+        weights are not afterwards.
         """
         self.group.broadcast((batch, seed, iterations_left))
         return self._update(batch, seed, iterations_left)
@@ -153,6 +155,7 @@ class GrpoLearner:
                 loss += minibatch_loss
                 gradient_norm += norm
                 steps += 1
+        check_weights(self.parameters, config.learning_rate)
         if config.averaged_updates > 1:
             self.average.add()
         tokens = max(total.tokens, 1)
@@ -280,11 +283,7 @@ class GrpoLearner:
         norm = float(
             torch.nn.utils.clip_grad_norm_(self.parameters.values(), self._config.max_gradient_norm)
         )
-        if not np.isfinite(norm):
-            raise UserError(
-                f'the gradient is {norm}: training diverged with '
-                f'learning_rate={self._config.learning_rate}; lower it, in another output folder'
-            )
+        check_gradient(norm, self._config.learning_rate)
         return norm
 
 

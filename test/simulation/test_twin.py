@@ -435,6 +435,24 @@ def test_motion_of_an_episode_is_written_once_it_ends(run, tmp_path):
         assert float(archive['period_s']) == 0.002
 
 
+def test_motion_keeps_a_second_of_an_arm_that_waits(run, tmp_path):
+    """Nobody arms the guard for hours, and the memory does not grow; every later row is kept."""
+    twin = FakeTwin()
+
+    def command_late(h):
+        if twin.steps >= 2_000 and not twin.openings:
+            h.runner.command(lambda twin: twin.open_gripper(0.02))
+        return h.of('ended')
+
+    run(command_late, twin=twin, time_limit_s=3.0)
+    with np.load(tmp_path / 'libero_spatial_0_4_100000.npz', allow_pickle=False) as archive:
+        rows = archive['joint_positions'][:, 0]
+    before = twin.opened_at[0] - rows[0] + 1
+    assert before == 500
+    assert np.array_equal(np.diff(rows), np.ones(len(rows) - 1))
+    assert 1_500 <= rows[-1] - twin.opened_at[0] <= 1_501
+
+
 def test_state_is_copied_whole(twin):
     """The copy that is drawn does not change with the twin."""
     data = mujoco.MjData(twin.environment.model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -347,6 +348,16 @@ def test_divergence_stops_the_run_before_the_weights_are_lost():
     with pytest.raises(UserError, match='learning_rate'):
         GrpoLearner(policy, GrpoConfig(course_coefficient=0.0)).update(batch, seed=0)
     assert torch.equal(before, torch.nn.utils.parameters_to_vector(policy.module.parameters()))
+
+
+def test_weights_that_a_last_step_made_infinite_are_not_handed_on():
+    """The gradient was finite and no other follows: nobody would find out before loading."""
+    policy = ToyPolicy()
+    config = GrpoConfig(course_coefficient=0.0, warm_up_steps=1, epochs=1, minibatches=1)
+    learner = GrpoLearner(policy, config)
+    learner.optimiser.step = lambda: learner.parameters['2.weight'].data.fill_(math.inf)
+    with pytest.raises(UserError, match=r'2\.weight has weights .* learning_rate'):
+        learner.update(batch_of(policy), seed=0)
 
 
 def test_a_reference_holds_the_policy_back():

@@ -90,10 +90,22 @@ def test_a_training_that_diverges_ends_in_an_error(frames: FrameSet, tmp_path: P
     before = {name: value.clone() for name, value in learner.average.items()}
     with torch.no_grad():
         learner.model.head.bias[0] = torch.nan
-    with pytest.raises(UserError, match=r'step 0 is nan: .* learning_rate=0\.25; lower it'):
+    with pytest.raises(UserError, match=r'gradient is nan: .* learning_rate=0\.25; lower it'):
         learner.run()
     assert all(torch.equal(value, learner.average[name]) for name, value in before.items())
     assert not (tmp_path / 'state').exists()
+
+
+def test_weights_that_the_last_step_made_infinite_are_not_written(frames: FrameSet, tmp_path: Path):
+    """No gradient follows that would show it; the state that was written before stays."""
+    learner = trainer(frames, tmp_path / 'state', steps=1)
+    learner.run()
+    before = (tmp_path / 'state' / 'state.safetensors').read_bytes()
+    with torch.no_grad():
+        learner.model.head.bias[0] = torch.inf
+    with pytest.raises(UserError, match=r'head\.bias has weights that are not finite'):
+        learner.save_state()
+    assert (tmp_path / 'state' / 'state.safetensors').read_bytes() == before
 
 
 def test_a_damaged_state_is_named(frames: FrameSet, tmp_path: Path):

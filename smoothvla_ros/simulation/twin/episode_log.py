@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,15 @@ from smoothvla_ros.errors import UserError, disk_errors
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation.twin.arm_twin import ArmTwin
 
+REST_S = 1.0
+
 
 class EpisodeLog:
     """Writes one NumPy archive an episode; without a folder it does nothing.
 
     An archive holds joint_positions and commanded_positions, float64 [T, 7] rad, one row a
-    substep from the reset to the end; period_s; success; and the episode's name.
+    substep to the end, from the reset or at most REST_S before the first command: an arm may wait
+    for hours until somebody arms the guard.  Further period_s, success, and the episode's name.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -31,15 +35,19 @@ class EpisodeLog:
     def begin(self, name: EpisodeName) -> None:
         """Begin an episode; one that did not end is forgotten."""
         self._name = name
-        self._positions: list[np.ndarray] = []
-        self._commanded: list[np.ndarray] = []
+        self._positions: deque[np.ndarray] = deque()
+        self._commanded: deque[np.ndarray] = deque()
 
-    def add(self, twin: ArmTwin) -> None:
-        """Take the state after a substep."""
-        if self._folder is not None:
-            self._period_s = twin.period_s
-            self._positions.append(twin.environment.joint_positions().copy())
-            self._commanded.append(np.array(twin.commanded_positions()))
+    def add(self, twin: ArmTwin, *, commanded: bool) -> None:
+        """Take the state after a substep; `commanded` from the episode's first command on."""
+        if self._folder is None:
+            return
+        self._period_s = twin.period_s
+        self._positions.append(twin.environment.joint_positions().copy())
+        self._commanded.append(np.array(twin.commanded_positions()))
+        if not commanded and len(self._positions) * twin.period_s > REST_S:
+            self._positions.popleft()
+            self._commanded.popleft()
 
     def end(self, success: bool) -> None:
         """Write the episode.  Raises UserError where the disk does not take it."""

@@ -214,7 +214,7 @@ class TwinRunner:
             self._skipped_images += 1
         self._since_begin += 1
         if self._running:
-            self._log.add(twin)
+            self._log.add(twin, commanded=self._moved_s is not None)
             self._look_for_the_end()
 
     def _await_command(self) -> None:

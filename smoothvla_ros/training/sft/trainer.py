@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.instructions import Vocabulary
 from smoothvla_ros.policies.small_vla.modeling import (
     SmallVLAModel,
     SmallVLAOutput,
     to_channels_last,
 )
+from smoothvla_ros.training.divergence import check_gradient, check_weights
 from smoothvla_ros.training.sft.augmentation import augment, drop_words
 from smoothvla_ros.training.sft.checkpoint import TrainingState, read_state, write_state
 from smoothvla_ros.training.sft.config import SFTConfig
@@ -63,7 +63,8 @@ class SFTTrainer:
     def run(self, report: Report | None = None) -> None:
         """Train until the steps or the minutes of the configuration are over.
 
-        Raises UserError if a gradient is not finite, before the weights take that step.
+        Raises UserError if a gradient is not finite, before the weights take that step, or if the
+        weights are not when they are written.
         """
         started = time.monotonic() - self._seconds
         saved = time.monotonic()
@@ -108,7 +109,11 @@ class SFTTrainer:
         return model.eval()
 
     def save_state(self) -> None:
-        """Write what `run` needs to go on from here."""
+        """Write what `run` needs to go on from here.
+
+        Raises UserError if the weights are not finite; what was written before stays.
+        """
+        check_weights(self._parameters, self.config.learning_rate)
         optimiser: dict[str, torch.Tensor] = {}
         for name, parameter in self._parameters.items():
             for key, value in self._optimiser.state.get(parameter, {}).items():
@@ -162,11 +167,7 @@ class SFTTrainer:
     def _clip_gradients(self) -> None:
         limit = self.config.gradient_norm
         norm = float(torch.nn.utils.clip_grad_norm_(self._parameters.values(), limit))
-        if not math.isfinite(norm):
-            raise UserError(
-                f'the gradient of step {self.step} is {norm}: training diverged with '
-                f'learning_rate={self.config.learning_rate}; lower it, in another --out'
-            )
+        check_gradient(norm, self.config.learning_rate)
 
     def _rows_of_step(self) -> np.ndarray:
         """Walk through a fresh permutation of the rows each epoch."""

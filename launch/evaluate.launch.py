@@ -22,6 +22,7 @@ from smoothvla_ros.nodes.launch_recorder import declare_recording, recorder
 from smoothvla_ros.nodes.launch_viewer import NONE, declare_viewer, viewer, wanted
 from smoothvla_ros.simulation.robot_count import AUTOMATIC, robots_that_fit
 from smoothvla_ros.workflows.evaluation.config import EXPERT, EvaluationConfig
+from smoothvla_ros.writable_folder import check_writable
 
 SHARE = Path(__file__).resolve().parents[1]
 CONFIG = SHARE / 'config'
@@ -54,6 +55,7 @@ def graph(context: LaunchContext) -> list[Node]:
     config = arguments['config']
     choose_robots(arguments, NODES, robots_that_fit())
     settings = check(EvaluationConfig, arguments, EVALUATOR, 'evaluator')
+    check_writable(settings.out, 'out=')
     policies = [settings.policy]
     if settings.compare not in (None, EXPERT):
         policies.append(settings.compare)

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from launch.actions import DeclareLaunchArgument, Shutdown
 from launch_ros.actions import Node
 
-from smoothvla_ros.nodes.launch_arguments import declare_arguments, given
-from smoothvla_ros.nodes.recorder import RecorderConfig
+from smoothvla_ros.nodes.launch_arguments import check, declare_arguments, given
+from smoothvla_ros.nodes.recorder import RecorderConfig, recording_folder
+from smoothvla_ros.recordings.writer import check_new_recording
 
 _OF_RECORDER = ('recording',)
 
@@ -30,9 +31,12 @@ def recorder(configurations: Mapping[str, str]) -> list[Node]:
     """Return the recorder if it is wanted; put it first, so that it hears everything.
 
     A run that was to be recorded ends when its recorder does: it could not be repeated.
+    Raises UserError, before any node starts, for a recording that cannot be written or is there.
     """
     if configurations['record'] != 'true':
         return []
+    settings = check(RecorderConfig, configurations, _OF_RECORDER, 'recorder')
+    check_new_recording(recording_folder(settings.recording))
     return [
         Node(
             package='smoothvla_ros',

@@ -43,6 +43,11 @@ class RecorderConfig:
         validate(self, 'recorder')
 
 
+def recording_folder(setting: str) -> Path:
+    """Return the folder of a recording that begins now."""
+    return Path(setting or f'recordings/{datetime.now(UTC):%Y-%m-%d_%H-%M-%S}')
+
+
 class Recorder(AutostartNode):
     """Subscribes to each topic as it appears, as its publishers offer it, and writes what comes.
 
@@ -58,8 +63,7 @@ class Recorder(AutostartNode):
 
     def configure(self) -> None:
         config = declare(self, RecorderConfig)
-        name = datetime.now(UTC).strftime('%Y-%m-%d_%H-%M-%S')
-        self._path = Path(config.recording or f'recordings/{name}')
+        self._path = recording_folder(config.recording)
         self._depth = config.depth
         self._recorded: set[str] = set()
         self._refused: set[str] = set()

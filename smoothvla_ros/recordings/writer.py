@@ -8,15 +8,22 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.writable_folder import check_writable
+
+
+def check_new_recording(path: Path) -> None:
+    """Raise UserError where a recording is already, or none can be made."""
+    if path.exists():
+        raise UserError(f'recording={path} exists already; record to another folder')
+    check_writable(path, 'recording=')
 
 
 class BagWriter:
     """Writes messages as they come; the recording is whole once `close` has returned."""
 
     def __init__(self, path: Path) -> None:
-        """Make the folder of a new recording; raises UserError where there is one already."""
-        if path.exists():
-            raise UserError(f'{path} exists already; record to another folder')
+        """Make the folder of a new recording; raises UserError where that is not possible."""
+        check_new_recording(path)
         self.path = path
         self._connections: dict[str, Connection] = {}
         self.counts: dict[str, int] = {}

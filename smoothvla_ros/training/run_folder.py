@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +13,7 @@ from smoothvla_ros.configuration import default_mapping, to_mapping
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.folder_lock import FolderLock
 from smoothvla_ros.training.config import TrainConfig
+from smoothvla_ros.writable_folder import check_writable
 
 _RECORD = 'run.json'
 
@@ -71,11 +71,7 @@ class RunFolder:
 def check_folder(config: TrainConfig, files: Iterable[str]) -> None:
     """Raise UserError if the run of `config` may not be written to its output folder."""
     folder, record = config.output, config.output / _RECORD
-    existing = next((path for path in (folder, *folder.parents) if path.exists()), folder)
-    if not existing.is_dir():
-        raise UserError(f'output={folder}: {existing} is not a folder; choose another one')
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise UserError(f'output={folder}: {existing} is not writable; choose another folder')
+    check_writable(folder, 'output=')
     if not record.exists():
         for name in files:
             if (folder / name).exists():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from smoothvla_ros.training.sft.metrics_log import MetricsLog
 from smoothvla_ros.training.sft.read_demonstrations import read_episodes
 from smoothvla_ros.training.sft.trainer import SFTTrainer, set_body_statistics
 from smoothvla_ros.workflows.robot_files import described_robot
+from smoothvla_ros.writable_folder import check_writable
 
 _SETTINGS = 'sft.json'
 _PANDA = 'panda'
@@ -98,7 +98,7 @@ def train_sft(
     """
     if config.threads:
         torch.set_num_threads(config.threads)
-    _check_writable(out)
+    check_writable(out, '--out ')
     robot = robot if robot is not None else described_robot(_PANDA)
     arm = robot.arm()
     origin = policy_folder(init) if init is not None else None
@@ -173,12 +173,3 @@ def _check_same(path: Path, settings: dict[str, Any]) -> None:
                 f'--out {path.parent} holds a training with {name}={found.get(name)}, not {value}; '
                 'choose another --out, or the same settings to go on with it'
             )
-
-
-def _check_writable(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f'--out {folder}: {error.strerror}; choose another folder') from error
-    if not os.access(folder, os.W_OK):
-        raise UserError(f'--out {folder} is not writable; choose another folder')

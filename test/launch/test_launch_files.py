@@ -198,6 +198,17 @@ def test_bad_arguments_are_user_errors():
         ('train', {'config': __file__}, r'test_launch_files\.py is n'),
         ('evaluate', {'temperatures': '0,nan'}, 'temperatures=.*nan.* is not a finite number'),
         ('evaluate', {'tasks': '10'}, "task 10 of suite 'libero_spatial' is unknown"),
+        ('evaluate', {'out': '/dev/null/x'}, 'out=/dev/null/x: /dev/null is not a folder; choose'),
+        (
+            'evaluate',
+            {'record': 'true', 'recording': '/dev/null'},
+            'recording=/dev/null exists already; record to another folder',
+        ),
+        (
+            'train',
+            {'record': 'true', 'recording': '/dev/null/bag'},
+            'recording=/dev/null/bag: /dev/null is not a folder; choose another one',
+        ),
         ('evaluate', {'episodes': '0'}, 'evaluation: episodes=0 is too small'),
         ('evaluate', {'compare': 'my/old/policy'}, "policy 'my/old/policy' not found at my/old"),
         (

@@ -294,7 +294,7 @@ def test_an_output_is_never_mixed_or_overwritten(faked: list[FakeSource], tmp_pa
     with pytest.raises(UserError, match='not empty'):
         run_evaluation(configured(tmp_path, out=tmp_path / 'first'))
     assert not (tmp_path / 'first' / '.lock').exists()
-    with pytest.raises(UserError, match='cannot be written'):
+    with pytest.raises(UserError, match='is not a folder; choose another'):
         run_evaluation(configured(tmp_path, out=tmp_path / 'first' / 'weights' / 'out'))
     assert len(faked) == ran
     assert {path: path.read_bytes() for path in (tmp_path / 'out').glob('*.*')} == before

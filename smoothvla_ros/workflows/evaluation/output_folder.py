@@ -14,6 +14,7 @@ from smoothvla_ros.evaluation.summary import SUMMARY, read_summary
 from smoothvla_ros.folder_lock import LOCK
 from smoothvla_ros.workflows.evaluation.config import EvaluationConfig
 from smoothvla_ros.workflows.evaluation.contestants import Contestant
+from smoothvla_ros.writable_folder import check_writable
 
 SETTINGS = 'evaluation.json'
 
@@ -21,8 +22,12 @@ SETTINGS = 'evaluation.json'
 _FREE_SETTINGS = ('robots', 'video', 'out', 'device')
 
 
-def check(config: EvaluationConfig, contestants: Sequence[Contestant]) -> None:
-    """Raise UserError if the output folder holds something else, or other settings or weights."""
+def check_output_folder(config: EvaluationConfig, contestants: Sequence[Contestant]) -> None:
+    """Raise UserError if `config.out` cannot be written, or holds anything but this evaluation.
+
+    The same evaluation is that of the same settings and weights.
+    """
+    check_writable(config.out, 'out=')
     path = config.out / SETTINGS
     if path.exists():
         try:
@@ -43,9 +48,9 @@ def check(config: EvaluationConfig, contestants: Sequence[Contestant]) -> None:
 def claim(config: EvaluationConfig, contestants: Sequence[Contestant]) -> float:
     """Take the output folder, which is locked, or go on in it; returns the seconds spent before.
 
-    Raises UserError as `check` does.
+    Raises UserError as `check_output_folder` does.
     """
-    check(config, contestants)
+    check_output_folder(config, contestants)
     path = config.out / SETTINGS
     if path.exists():
         return _earlier_seconds(config.out)

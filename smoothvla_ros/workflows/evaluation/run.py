@@ -23,7 +23,7 @@ from smoothvla_ros.workflows.evaluation.contestants import (
     serving,
 )
 from smoothvla_ros.workflows.evaluation.episodes import evaluate
-from smoothvla_ros.workflows.evaluation.output_folder import check, claim
+from smoothvla_ros.workflows.evaluation.output_folder import check_output_folder, claim
 
 
 def run_evaluation(
@@ -40,7 +40,7 @@ def run_evaluation(
     """
     with disk_errors(f'output {config.out}'):
         contestants = contestants_of(config)
-        check(config, contestants)
+        check_output_folder(config, contestants)
         with FolderLock(config.out, 'output '):
             return _evaluation(config, contestants, source, open_source)
 

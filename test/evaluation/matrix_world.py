@@ -17,6 +17,7 @@ def made_row(
     label: str = 'policy',
     seed: int = 0,
     success: bool = True,
+    surprise: float = 1.5,
 ) -> EpisodeRow:
     """Return one episode whose jerk is `roughness` times what its scene has."""
     rng = np.random.default_rng([task, index, seed])
@@ -49,7 +50,7 @@ def made_row(
         sparc=-2.0,
         mean_speed=0.14,
         path_length=0.6,
-        negative_log_prob=1.5,
+        negative_log_prob=surprise,
         rate_hz=20.0,
         window_s=0.3,
         order=4,

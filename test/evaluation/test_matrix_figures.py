@@ -150,7 +150,7 @@ def test_jerk_is_compared_only_where_both_succeed() -> None:
 
 
 def test_a_method_is_described_over_its_successes() -> None:
-    """Success with Wilson's interval over all; jerk over the successes alone."""
+    """Success over all; jerk over the successes alone."""
     rows = [
         dataclasses.replace(row, success=index % 4 > 0, jerk=1.0 if index % 4 else 99.0)
         for index, row in enumerate(made_rows(1.0))
@@ -158,9 +158,31 @@ def test_a_method_is_described_over_its_successes() -> None:
     found = described({(0, row.name): row for row in rows})
     assert found is not None
     assert found['jerk']['mean'] == pytest.approx(1.0)
-    rate = wilson(found['solved'], len(rows))
-    assert found['success'] == {'mean': rate.mean, 'low': rate.low, 'high': rate.high}
+    assert found['success']['mean'] == found['solved'] / len(rows)
     assert described({}) is None
+
+
+def test_a_rate_without_a_failure_has_wilsons_interval() -> None:
+    """A bootstrap of nothing but successes has no width."""
+    rows = made_rows(1.0)
+    found = described({(0, row.name): row for row in rows})
+    rate = wilson(len(rows), len(rows))
+    assert found is not None
+    assert found['success'] == {'mean': rate.mean, 'low': rate.low, 'high': rate.high}
+
+
+def test_a_rate_that_tasks_decide_is_as_uncertain_as_the_tasks() -> None:
+    """All or nothing by task: ten tasks are ten answers, however many episodes each has."""
+    rows = [
+        dataclasses.replace(row, success=row.task % 2 == 0)
+        for row in made_rows(1.0, tasks=10, episodes=20)
+    ]
+    found = described({(0, row.name): row for row in rows})
+    assert found is not None
+    width = found['success']['high'] - found['success']['low']
+    # Ten fair coins: 1.96 * sqrt(0.25 / 10) on either side.
+    assert width == pytest.approx(0.62, abs=0.06)
+    assert width > 4 * (wilson(100, 200).high - 0.5)
 
 
 def test_a_matrix_knows_what_it_lacks() -> None:

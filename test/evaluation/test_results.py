@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -65,13 +66,14 @@ def record_of(name: CellName, roughness: float, failing: int) -> CellRecord:
             label=part.label,
             seed=name.seed,
             success=index >= failing and part.label == 'policy',
+            surprise=2.0 if name.method == 'sft' else 0.5,
         )
         for part, count in parts_of(name.suite).items()
         for task in range(TASKS)
         # Scenes of single episodes a task are drawn from the end, where no method fails.
         for index in (range(EPISODES) if count > TASKS else [9])
     ]
-    return CellRecord(name, {}, 'ab' * 32, {}, {'entropy': [2.0, 0.5]}, tuple(rows))
+    return CellRecord(name, {}, 'ab' * 32, {}, {'entropy': [2.0, math.nan]}, tuple(rows))
 
 
 def content_of(roughness: Mapping[str, float], without: tuple[CellName, ...] = ()) -> dict:
@@ -158,7 +160,7 @@ def test_the_page_says_what_the_figures_say(smooth_matrix: dict) -> None:
     assert '| libero_goal | decoupled | pooled | 270 of 300 | 90.0 [' in text
     assert '| libero_spatial | 0.337 | 0.360 |' in text
     assert 'has no files of it' in text
-    assert '2.00 to 0.50, **collapsed**' in text
+    assert '| 2.00 to 0.50 (−1.50 [−1.50, −1.50]), **collapsed** |' in text
     assert text.endswith('Tried a thing.\n')
     lines = [line for line in text.splitlines() if line.startswith('|')]
     assert all('nan' not in line.lower() and 'None' not in line for line in lines)

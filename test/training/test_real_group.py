@@ -110,3 +110,13 @@ def test_slowing_a_part_of_a_real_rollout_gains_nothing(group, start, factor, cr
     paid = gains(group, slow_part, smoothness_credit=credited, pace_exponent=0.0)
     assert np.mean(paid) > 0.0
     assert np.mean(gains(group, slow_part, smoothness_credit=credited)) < 0.0
+
+
+@pytest.mark.parametrize(
+    ('factor', 'credited', 'gained'),
+    [(0.95, 'step', 0.06), (0.9, 'step', 0.11), (1.1, 'step', -0.10), (0.9, 'episode', 0.64)],
+)
+def test_haste_gains_what_docs_training_says(group, factor, credited, gained):
+    """The exponent that lets no slowness pay pays haste; the course anchor is what forbids it."""
+    change = gains(group, lambda joints: slowed(joints, factor), smoothness_credit=credited)
+    assert np.mean(change) == pytest.approx(gained, abs=0.02)

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import load_file
 
-TRAINING_TESTS = Path(__file__).parents[1] / 'training'
+ROOT = Path(__file__).parents[2]
+TRAINING_TESTS = ROOT / 'test' / 'training'
 sys.path.insert(0, str(TRAINING_TESTS))
 
 from toy_world import ToyPolicy, ToySource, load_toy  # noqa: E402
@@ -87,6 +88,15 @@ def test_a_job_leaves_everything_the_issue_names(finished, capsys):
     assert len((config.output / 'metrics.csv').read_text().splitlines()) == 1 + 3
     print_result(summary, config)
     assert 'before' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('name', ['metrics.csv', 'episodes.csv'])
+def test_every_column_is_explained(finished, name):
+    """docs/outputs.md says of each what it is."""
+    config, _, _ = finished
+    columns = (config.output / name).read_text().splitlines()[0].split(',')
+    page = (ROOT / 'docs' / 'outputs.md').read_text()
+    assert [column for column in columns if f'`{column}`' not in page] == []
 
 
 def test_evaluation_is_held_out_and_greedy(finished):

@@ -38,17 +38,23 @@ Episodes = Mapping[Scene, EpisodeRow]
 
 
 def described(episodes: Episodes) -> dict[str, Any] | None:
-    """Success over all episodes (Wilson), and the measures over the successes; None without any."""
+    """Success over all episodes, and the measures over the successes; None without any.
+
+    The interval of the success is the wider of two: Wilson's takes episodes for independent, which
+    those of a task are not; the bootstrap's has no width where all succeed or all fail.
+    """
     if not episodes:
         return None
     scenes = sorted(episodes)
     rows = [episodes[scene] for scene in scenes]
-    means = SceneBootstrap(scenes).means(_over_successes(rows))
+    bootstrap = SceneBootstrap(scenes)
+    means = bootstrap.means(_over_successes(rows))
     solved = sum(row.success for row in rows)
+    (rate,) = bootstrap.means(np.array([[row.success] for row in rows], np.float64))
     return {
         'episodes': len(rows),
         'solved': solved,
-        'success': bounds(wilson(solved, len(rows))),
+        'success': bounds(_wider(wilson(solved, len(rows)), rate)),
         **{measure.column: bounds(mean) for measure, mean in zip(COMPARED, means, strict=True)},
     }
 
@@ -95,9 +101,14 @@ def _success_change(
     first, second = ([row.success for row in rows] for rows in (before, after))
     newcombe = success_difference(PairedCounts.of(first, second))
     (drawn,) = bootstrap.means(np.subtract(second, first, dtype=np.float64)[:, None])
-    if drawn is None:
-        return newcombe
-    return Interval(drawn.mean, min(drawn.low, newcombe.low), max(drawn.high, newcombe.high))
+    return _wider(newcombe, drawn)
+
+
+def _wider(interval: Interval, other: Interval | None) -> Interval:
+    """Return both ends that are further out; the two have one mean."""
+    if other is None:
+        return interval
+    return Interval(interval.mean, min(interval.low, other.low), max(interval.high, other.high))
 
 
 def _over_successes(rows: Sequence[EpisodeRow]) -> np.ndarray:

@@ -24,6 +24,7 @@ POOLED_SUITES = ('libero_spatial', 'libero_object', 'libero_goal')
 """What the bars pool; libero_10 has rows of its own."""
 
 GREEDY, SAMPLED = 'greedy', 'sampled'
+_SURPRISE = 'negative_log_prob'
 _DIGITS = 6
 _BASELINES = (SFT, BINARY)
 
@@ -198,27 +199,30 @@ class Results:
                 'suite': suite,
                 'method': method,
                 'against_sft': self._over(method, SFT, [suite], Kinds())['changes'],
-                'entropy': self._entropy(suite, method),
+                'sampled_surprise': self._surprise(suite, method),
                 'wrong_instruction': self._wrong(suite, method),
             }
             for method in REWARDS
             if self._matrix.seeds(suite, method)
         ]
 
-    def _entropy(self, suite: str, method: str) -> dict[str, float] | None:
-        """Return the entropy of the first and the last iteration, mean over the seeds."""
-        ends = []
-        for name, record in self._matrix.records.items():
-            values = [x for x in record.training.get('entropy', ()) if math.isfinite(x)]
-            if (name.suite, name.method) == (suite, method) and values:
-                ends.append((values[0], values[-1]))
-        if not ends:
+    def _surprise(self, suite: str, method: str) -> dict[str, Any] | None:
+        """Compare how improbable the sampled tokens were to SFT and to the method, same scenes.
+
+        Its mean estimates the entropy at the temperature that both were sampled at.
+        """
+        seeds = self._matrix.seeds(suite, method)
+        kinds = Kinds(self._temperatures[SAMPLED])
+        before, after = (self._matrix.scenes(name, [suite], seeds, kinds) for name in (SFT, method))
+        change = compared(before, after)
+        if change is None:
             return None
-        return {
-            'first': sum(first for first, _ in ends) / len(ends),
-            'last': sum(last for _, last in ends) / len(ends),
-            'seeds': len(ends),
-        }
+        common = set(before) & set(after)
+        figures = (
+            described({scene: rows[scene] for scene in common}) or {} for rows in (before, after)
+        )
+        first, last = (found[_SURPRISE]['mean'] for found in figures)
+        return {'sft': first, 'method': last, 'change': change['changes'][_SURPRISE]}
 
     def _wrong(self, suite: str, method: str) -> dict[str, Any] | None:
         """Compare right and wrong instruction on the same scenes; success alone means anything."""

@@ -21,7 +21,8 @@ from smoothvla_ros.evaluation.benchmark.matrix import (
     PlannedCell,
     Role,
 )
-from smoothvla_ros.evaluation.benchmark.page import NOT_YET, page
+from smoothvla_ros.evaluation.benchmark.page import page
+from smoothvla_ros.evaluation.benchmark.page_rows import NOT_YET
 from smoothvla_ros.evaluation.benchmark.results import POOLED_SUITES, REWARDS, Results
 
 SAMPLED = 0.5

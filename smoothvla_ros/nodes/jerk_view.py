@@ -41,7 +41,7 @@ class JerkView:
 
         The trail begins with who looks.
         """
-        jerk = float(np.linalg.norm(watched.estimate.newest_tool_jerk[:3]))
+        jerk = watched.estimate.newest_tool_jerk
         if self._publisher.get_subscription_count():
             self._markers.trail.add(self._arm.tool_pose(positions)[0], jerk)
         else:

@@ -33,18 +33,34 @@ class JerkEstimate:
     The centred numbers are the metric, late by half a window. The newest numbers are for an
     alarm: not late, several times noisier.
     stamp_s: of the newest sample.  centre_stamp_s: of the centred numbers.
-    tool_jerk, newest_tool_jerk: [6], m/s^3 and rad/s^3, base axes; NaN without a Jacobian.
+    tool_screw_jerk, newest_tool_screw_jerk: [6], m/s^3 and rad/s^3, base axes; NaN without a
+    Jacobian.
     joint_jerk, newest_joint_jerk: [n] rad/s^3.
     tool_twist: [6], m/s and rad/s, at the sample in the centre; NaN without a Jacobian.
     """
 
     stamp_s: float
     centre_stamp_s: float
-    tool_jerk: np.ndarray
+    tool_screw_jerk: np.ndarray
     tool_twist: np.ndarray
     joint_jerk: np.ndarray
-    newest_tool_jerk: np.ndarray
+    newest_tool_screw_jerk: np.ndarray
     newest_joint_jerk: np.ndarray
+
+    @property
+    def tool_jerk(self) -> float:
+        """Norm of the translational jerk, m/s^3."""
+        return float(np.linalg.norm(self.tool_screw_jerk[:3]))
+
+    @property
+    def tool_angular_jerk(self) -> float:
+        """Norm of the angular jerk, rad/s^3."""
+        return float(np.linalg.norm(self.tool_screw_jerk[3:]))
+
+    @property
+    def newest_tool_jerk(self) -> float:
+        """Norm of the translational jerk at the newest sample, m/s^3."""
+        return float(np.linalg.norm(self.newest_tool_screw_jerk[:3]))
 
 
 class JerkEstimator:
@@ -191,10 +207,10 @@ class JerkEstimator:
         return JerkEstimate(
             stamp_s=float(stamps[-1]),
             centre_stamp_s=float(centre),
-            tool_jerk=tool,
+            tool_screw_jerk=tool,
             tool_twist=twist,
             joint_jerk=motion[3],
-            newest_tool_jerk=newest_tool,
+            newest_tool_screw_jerk=newest_tool,
             newest_joint_jerk=newest[3],
         )
 

@@ -31,6 +31,19 @@ class WatchedJerk:
     estimate: JerkEstimate
     share_of_limit: np.ndarray
 
+    @property
+    def greatest_share(self) -> float:
+        """Of a joint that has a limit; NaN where none has."""
+        joint = self.nearest_joint
+        return math.nan if joint is None else float(self.share_of_limit[joint])
+
+    @property
+    def nearest_joint(self) -> int | None:
+        """Which joint is nearest to its limit; None where none has one."""
+        return (
+            None if np.isnan(self.share_of_limit).all() else int(np.nanargmax(self.share_of_limit))
+        )
+
 
 class JerkWatch:
     """Estimates one robot's jerk, holds it against its limits, and keeps seams apart."""
@@ -119,10 +132,10 @@ class JerkWatch:
             self.undeclared_rate.add(stamp_s, estimate is not None)
         if estimate is None:
             return None
-        self._tool_alarm.update(stamp_s, float(np.linalg.norm(estimate.newest_tool_jerk[:3])))
+        self._tool_alarm.update(stamp_s, estimate.newest_tool_jerk)
         share = np.full(len(estimate.joint_jerk), np.nan)
         if self._limits is not None:
             share = np.abs(estimate.newest_joint_jerk) / self._limits
             self._joint_alarm.update(stamp_s, float(share.max()))
-        self.seams.add(estimate.centre_stamp_s, estimate.tool_jerk)
+        self.seams.add(estimate.centre_stamp_s, estimate.tool_screw_jerk)
         return WatchedJerk(estimate, share)

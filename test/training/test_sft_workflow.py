@@ -81,6 +81,7 @@ def test_a_training_goes_on_for_longer_but_not_with_other_settings(tmp_path: Pat
     ('arguments', 'named'),
     [
         (['--data', 'nowhere', '--steps', '1'], 'nowhere'),
+        (['--data', '.'], 'give --steps (the shipped policy: 4200) or --minutes'),
         (['--data', '.', '--steps', '0'], 'minutes=0'),
         (['--data', '.', '--steps', '-3'], 'steps=-3'),
         (['--data', '.', '--steps', 'many'], 'many'),

@@ -62,6 +62,7 @@ TWIN = (
     'joint_rate_hz',
 )
 OPERATOR = ('scenes',)
+POLICY = ('policy', 'instruction', 'temperature', 'device')
 GUARD = ('controller', 'auto_arm')
 # Positions that are streamed to the twin hold for one of its steps.
 TWIN_PHYSICS_HZ = 500.0
@@ -110,7 +111,7 @@ def own_node(
 def ours(arguments: dict[str, str]) -> list[Node]:
     """Return what does not depend on the hardware."""
     arm = {'graph': 'real_arm'} | clock(arguments)
-    policy = arm | given(arguments, ('policy', 'instruction', 'temperature'))
+    policy = arm | given(arguments, POLICY)
     if arguments['record'] == 'true':
         # What a recording is learnt from (docs/recording.md).
         policy['record_rollouts'] = True
@@ -358,6 +359,12 @@ def generate_launch_description() -> LaunchDescription:
             ),
             *declare_ros2_control(SHARE),
             *declare_arguments(TwinConfig, TWIN, 'the file `config`'),
+            DeclareLaunchArgument(
+                'device',
+                default_value='',
+                description='Torch device of the policy: cpu, cuda, or auto for a GPU where there '
+                'is one (empty: as in the file `config`, else cpu)',
+            ),
             OpaqueFunction(function=graph),
         ]
     )

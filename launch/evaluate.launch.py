@@ -12,8 +12,8 @@ from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
 from smoothvla_ros.nodes.launch_arguments import (
+    agree,
     check,
-    choose_robots,
     declare_arguments,
     drawn_for,
     given,
@@ -28,9 +28,10 @@ SHARE = Path(__file__).resolve().parents[1]
 CONFIG = SHARE / 'config'
 
 NODES = ('libero_bridge', 'policy', 'jerk_monitor', 'evaluator')
+COMPUTING = ('policy', 'evaluator')
 # Arguments by the node that they go to; those of several nodes have one value.
 BRIDGE = ('robots', 'render_profile')
-POLICY = ('robots',)
+POLICY = ('robots', 'device')
 MONITOR = ('robots',)
 EVALUATOR = (
     'policy',
@@ -45,6 +46,7 @@ EVALUATOR = (
     'render_profile',
     'video',
     'out',
+    'device',
 )
 
 
@@ -53,7 +55,8 @@ def graph(context: LaunchContext) -> list[Node]:
     arguments = context.launch_configurations
     namespace = arguments['namespace']
     config = arguments['config']
-    choose_robots(arguments, NODES, robots_that_fit())
+    agree(arguments, 'robots', NODES, str(robots_that_fit()))
+    agree(arguments, 'device', COMPUTING)
     settings = check(EvaluationConfig, arguments, EVALUATOR, 'evaluator')
     check_writable(settings.out, 'out=')
     policies = [settings.policy]

@@ -13,8 +13,8 @@ from launch_ros.actions import Node
 from launch import LaunchContext, LaunchDescription
 from smoothvla_ros.nodes.jerk_monitor_config import JerkMonitorConfig
 from smoothvla_ros.nodes.launch_arguments import (
+    agree,
     check,
-    choose_robots,
     declare_arguments,
     given,
 )
@@ -42,7 +42,7 @@ def graph(context: LaunchContext) -> list[Node]:
     """Return the nodes, with the arguments that were given on top of the parameter file."""
     arguments = context.launch_configurations
     # Beside an arm of somebody's there is one more often than two.
-    choose_robots(arguments, ['jerk_monitor'], 1)
+    agree(arguments, 'robots', ['jerk_monitor'], '1')
     check(JerkMonitorConfig, arguments, MONITOR, 'jerk_monitor')
     real_arm = {'graph': 'real_arm'} | given(arguments, MONITOR)
     monitor = Node(

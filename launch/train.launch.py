@@ -14,8 +14,8 @@ from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
 from smoothvla_ros.nodes.launch_arguments import (
+    agree,
     check,
-    choose_robots,
     declare_arguments,
     drawn_for,
     given,
@@ -30,9 +30,10 @@ SHARE = Path(__file__).resolve().parents[1]
 CONFIG = SHARE / 'config'
 
 NODES = ('libero_bridge', 'policy', 'jerk_monitor', 'grpo_trainer')
+COMPUTING = ('policy', 'grpo_trainer')
 # Arguments by the node that they go to; those of several nodes have one value.
 BRIDGE = ('robots', 'render_profile')
-POLICY = ('robots', 'deterministic')
+POLICY = ('robots', 'deterministic', 'device')
 MONITOR = ('robots',)
 TRAINER = (
     'suite',
@@ -50,6 +51,7 @@ TRAINER = (
     'seed',
     'output',
     'resume',
+    'device',
 )
 
 
@@ -58,7 +60,8 @@ def graph(context: LaunchContext) -> list[Node]:
     arguments = context.launch_configurations
     namespace = arguments['namespace']
     config = arguments['config']
-    choose_robots(arguments, NODES, robots_that_fit())
+    agree(arguments, 'robots', NODES, str(robots_that_fit()))
+    agree(arguments, 'device', COMPUTING)
     settings = check(TrainConfig, arguments, TRAINER, 'grpo_trainer')
     check_folder(settings, ())
     bridge = drawn_for([settings.policy], 'libero_bridge', arguments) | given(arguments, BRIDGE)

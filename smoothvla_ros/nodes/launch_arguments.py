@@ -81,25 +81,25 @@ def check(
     return from_mapping(config_class, values, f'launch arguments of {node}')
 
 
-def choose_robots(
-    configurations: MutableMapping[str, str], nodes: Sequence[str], otherwise: int
+def agree(
+    configurations: MutableMapping[str, str], name: str, nodes: Sequence[str], otherwise: str = ''
 ) -> None:
-    """Write into `configurations` how many robots there are, on which all nodes must agree.
+    """Write into `configurations` the value of a setting on which all these nodes must agree.
 
-    The argument `robots` comes first, then the file `config`, whichever of the nodes it tells.
-    otherwise: where neither says.
-    Raises UserError if the file tells two nodes different numbers.
+    The argument `name` comes first, then the file `config`, whichever of the nodes it tells.
+    otherwise: where neither says; empty leaves it to the nodes.
+    Raises UserError if the file tells two nodes different values.
     """
-    if configurations['robots']:
+    if configurations[name]:
         return
-    told = {node: parameters_of(node, configurations).get('robots') for node in nodes}
-    numbers = {str(number) for number in told.values() if number is not None}
-    if len(numbers) > 1:
+    told = {node: parameters_of(node, configurations).get(name) for node in nodes}
+    values = {str(value) for value in told.values() if value is not None}
+    if len(values) > 1:
         raise UserError(
-            f'config:={configurations["config"]} gives {" and ".join(sorted(numbers))} robots to '
-            'nodes that must agree; give them below /**'
+            f'config:={configurations["config"]} gives {name}={" and ".join(sorted(values))} to '
+            'nodes that must agree; give it below /**'
         )
-    configurations['robots'] = numbers.pop() if numbers else str(otherwise)
+    configurations[name] = values.pop() if values else otherwise
 
 
 def drawn_for(

@@ -15,19 +15,39 @@ if TYPE_CHECKING:
     from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.policies.folder import existing_policy_folder
 
+AUTO_DEVICE = 'auto'
+"""Names the GPU where there is one, else the CPU."""
+
+
+def named_device(name: str) -> str:
+    """Return a torch device's name: the name itself, or what `auto` stands for here."""
+    if name != AUTO_DEVICE:
+        return name
+    import torch
+
+    return 'cuda' if torch.cuda.is_available() else 'cpu'
+
+
+def tell_unused_gpu(device: str) -> None:
+    """Print one line where this machine has a GPU and the CPU was chosen, or nothing said."""
+    import torch
+
+    if device == 'cpu' and torch.cuda.is_available():
+        print('device=cpu, and a GPU is there: --device cuda uses it, in a launch device:=cuda')
+
 
 def torch_device(name: str) -> torch.device:
     """Return a torch device that can be used on this machine.  Raises UserError for any other."""
     import torch
 
     try:
-        device = torch.device(name)
+        device = torch.device(named_device(name))
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).partition('\n')[0]
         raise UserError(
-            f'device={name!r} cannot be used here: {reason}; give cpu, or cuda where there is a '
-            'GPU and a torch that was built for it'
+            f'device={name!r} cannot be used here: {reason}; give cpu, cuda where there is a '
+            'GPU and a torch that was built for it, or auto'
         ) from error
     return device
 

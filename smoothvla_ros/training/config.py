@@ -161,7 +161,11 @@ class TrainConfig(GrpoConfig):
     keep_checkpoints: int = setting(
         2, 'Latest checkpoints to keep beside the first', minimum=2, maximum=100_000
     )
-    device: str = setting('cpu', 'Torch device of the update and, in process, of inference')
+    device: str = setting(
+        'cpu',
+        'Torch device of the update and of the inference: cpu, cuda, or auto for a GPU where there '
+        'is one',
+    )
     deterministic: bool = setting(
         True, 'Bit-identical runs of one seed: one request an inference, deterministic kernels'
     )

@@ -12,6 +12,7 @@ import torch
 import torch.distributed as distributed
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.policies.loading import named_device
 
 # Rank 0 samples for as long as it takes while the others wait for the next update.
 _PATIENCE = datetime.timedelta(days=30)
@@ -34,9 +35,10 @@ class LearnerGroup:
     def launched(cls, device: str) -> LearnerGroup:
         """Return the group that `accelerate launch` (or torchrun) started this process in.
 
-        device: the kind, such as cuda; each process of a machine takes its own of that kind.
+        device: the kind, such as cuda, or auto; each process of a machine takes its own.
         Raises UserError if there are more processes than GPUs.
         """
+        device = named_device(device)
         if int(os.environ.get('WORLD_SIZE', '1')) == 1:
             return cls(device=device)
         local = int(os.environ.get('LOCAL_RANK', '0'))

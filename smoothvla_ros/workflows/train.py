@@ -19,6 +19,7 @@ from smoothvla_ros.evaluation.report import FIGURES, REPORT, write_report
 from smoothvla_ros.evaluation.summary import SUMMARY, RunContext, read_summary
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.policies import Policy, load_policy
+from smoothvla_ros.policies.loading import tell_unused_gpu
 from smoothvla_ros.records import Episode
 from smoothvla_ros.simulation.rendering import RenderSettings
 from smoothvla_ros.simulation.splits import Split
@@ -340,6 +341,7 @@ def run(arguments: argparse.Namespace) -> int:
         follow_training(group, load_policy)
         return 0
     check_folder(config, _FILES)
+    tell_unused_gpu(config.device)
     if arguments.recording:
         source = RecordedRolloutSource(arguments.recording)
         print_result(train(config, source, group=group), config)

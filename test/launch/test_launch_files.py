@@ -136,8 +136,43 @@ def test_as_many_robots_as_the_machine_keeps_busy_unless_somebody_says(file, tmp
     assert set(robots({'config': str(own)})) == {'3'}
     assert set(robots({'config': str(other)})) == {'1'}
     assert set(robots({'config': str(own), 'robots': '4'})) == {'4'}
-    with pytest.raises(UserError, match=r'torn.yaml gives 1 and 4 robots to nodes that must agree'):
+    with pytest.raises(UserError, match=r'torn.yaml gives robots=1 and 4 to nodes that must agree'):
         robots({'config': str(torn)})
+
+
+@pytest.mark.parametrize(
+    ('file', 'nodes'),
+    [
+        ('train', {'policy', 'grpo_trainer'}),
+        ('evaluate', {'policy', 'evaluator'}),
+        ('deploy', {'policy'}),
+    ],
+)
+def test_device_reaches_every_node_that_computes(file, nodes, tmp_path):
+    """The argument over the file, whichever node the file tells; nothing is said otherwise."""
+    told, torn = (tmp_path / name for name in ('told.yaml', 'torn.yaml'))
+    told.write_text('/**/policy: {ros__parameters: {device: auto}}\n')
+    torn.write_text(
+        f'{told.read_text()}/**/grpo_trainer: {{ros__parameters: {{device: cpu}}}}\n'
+        '/**/evaluator: {ros__parameters: {device: cpu}}\n'
+    )
+
+    def devices(given):
+        found = {}
+        for node in make_plan(LAUNCH / f'{file}.launch.py', given).nodes:
+            *_, last = parameters(node, tmp_path)
+            (written,) = last['values'].values()
+            if 'device' in written['ros__parameters']:
+                found[node.name] = written['ros__parameters']['device']
+        return found
+
+    assert devices({}) == {}
+    assert devices({'device': 'cuda'}) == dict.fromkeys(nodes, 'cuda')
+    assert devices({'config': str(torn), 'device': 'cuda'}) == dict.fromkeys(nodes, 'cuda')
+    if file != 'deploy':
+        assert devices({'config': str(told)}) == dict.fromkeys(nodes, 'auto')
+        with pytest.raises(UserError, match=r'torn.yaml gives device=auto and cpu to nodes that'):
+            devices({'config': str(torn)})
 
 
 @pytest.mark.parametrize('path', sorted(LAUNCH.glob('*.launch.py')), ids=lambda path: path.name)

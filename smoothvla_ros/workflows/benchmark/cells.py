@@ -8,8 +8,6 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from smoothvla_ros.configuration import from_mapping, to_mapping
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.benchmark.cell_record import CellName
@@ -23,9 +21,10 @@ from smoothvla_ros.evaluation.benchmark.matrix import (
     Role,
 )
 from smoothvla_ros.policies.chunk_filters import chunk_filter_factory
+from smoothvla_ros.policies.loading import named_device
 from smoothvla_ros.simulation import tasks
 from smoothvla_ros.training.config import TrainConfig
-from smoothvla_ros.workflows.benchmark.config import AUTO_DEVICE, BenchmarkConfig, method_of
+from smoothvla_ros.workflows.benchmark.config import BenchmarkConfig, method_of
 
 # What may differ between two machines that measure one cell: where and how fast, not what.
 _FREE = ('output', 'resume', 'robots', 'keep_checkpoints', 'device', 'policy', 'video')
@@ -95,9 +94,7 @@ def chosen_cells(cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
 
 def device_of(config: BenchmarkConfig) -> str:
     """Return the torch device that a benchmark computes on."""
-    if config.device != AUTO_DEVICE:
-        return config.device
-    return 'cuda' if torch.cuda.is_available() else 'cpu'
+    return named_device(config.device)
 
 
 def cell_folder(config: BenchmarkConfig, name: CellName) -> Path:

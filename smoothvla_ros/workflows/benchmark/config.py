@@ -16,7 +16,6 @@ from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.robot_count import robots_that_fit
 
 FILE = 'benchmark.yaml'
-AUTO_DEVICE = 'auto'
 
 _MOST_ROBOTS = 64  # who has a GPU decides for many at once
 _METHOD = re.compile(r'[A-Za-z][A-Za-z0-9.-]*(_[A-Za-z0-9.-]+)*')

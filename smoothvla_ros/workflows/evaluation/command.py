@@ -11,10 +11,12 @@ from typing import Any
 from smoothvla_ros.configuration import load
 from smoothvla_ros.evaluation.comparison_table import print_comparison
 from smoothvla_ros.evaluation.report import REPORT
+from smoothvla_ros.policies.loading import tell_unused_gpu
 from smoothvla_ros.workflows.evaluation.config import EvaluationConfig
 from smoothvla_ros.workflows.evaluation.run import run_evaluation
 from smoothvla_ros.workflows.rollout_choice import (
     OTHERWISE,
+    PROCESS,
     add_rollout_arguments,
     open_rollouts,
     robots_unless_given,
@@ -54,6 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Evaluate, print the table and say where the report is."""
     given = given_settings(arguments)
     config = load(EvaluationConfig, arguments.config, given, robots_unless_given(arguments))
+    if arguments.rollouts == PROCESS:
+        tell_unused_gpu(config.device)
     opener = partial(open_rollouts, arguments, config.device, config.robots)
     summary = run_evaluation(config, open_source=opener)
     print_comparison(summary)

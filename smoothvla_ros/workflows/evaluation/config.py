@@ -49,7 +49,9 @@ class EvaluationConfig:
     render_profile: str = setting(
         'fast', 'Rendering: stock is what LIBERO draws', choices=('stock', 'fast')
     )
-    device: str = setting('cpu', 'Torch device of the inference')
+    device: str = setting(
+        'cpu', 'Torch device of the inference: cpu, cuda, or auto for a GPU where there is one'
+    )
     video: bool = setting(True, 'Replay one compared episode into a video')
     out: Path = setting(Path('runs/eval'), 'Folder for everything the evaluation leaves behind')
 

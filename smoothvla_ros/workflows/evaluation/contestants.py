@@ -86,8 +86,11 @@ def _load(folder: Path, device: str, rewording: Mapping[str, str] | None) -> Pol
     return policy if rewording is None else RewordedPolicy(policy, rewording)
 
 
-def contestants_of(config: EvaluationConfig) -> list[Contestant]:
-    """Name the policies in the order they run: what is compared with comes first."""
+def contestants_of(config: EvaluationConfig, device: str) -> list[Contestant]:
+    """Name the policies in the order they run: what is compared with comes first.
+
+    device: where each is loaded once, to see that it can be.
+    """
     told = None
     if config.instruction is not None:
         told = one_instruction(config.suite, config.instruction)
@@ -109,7 +112,7 @@ def contestants_of(config: EvaluationConfig) -> list[Contestant]:
             contestants.append(Contestant(label, Path(EXPERT), EXPERT, None, None))
             continue
         # Loaded here too, so that a bad one is named before anything is simulated.
-        spec = load_policy(path, config.device).spec
+        spec = load_policy(path, device).spec
         folder = policy_folder(path)
         contestants.append(Contestant(label, folder, folder_sha256(folder), spec, rewording))
     return contestants

@@ -39,7 +39,8 @@ def run_evaluation(
     evaluation, and for everything a user can put right.
     """
     with disk_errors(f'output {config.out}'):
-        contestants = contestants_of(config)
+        # Where another process answers, its GPU has no room to spare for this one.
+        contestants = contestants_of(config, config.device if source is None else 'cpu')
         check_output_folder(config, contestants)
         with FolderLock(config.out, 'output '):
             return _evaluation(config, contestants, source, open_source)

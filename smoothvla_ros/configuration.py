@@ -21,6 +21,11 @@ from smoothvla_ros.errors import UserError
 Config = TypeVar('Config')
 
 _IN_WORDS = {'int': 'a whole number', 'float': 'a number', 'bool': 'true or false'}
+_COMMAND_LINE = 'command line'
+_ITEMS_IN_WORDS = {
+    'int': 'whole numbers with commas between them, as in 0,1,2,3',
+    'float': 'numbers with commas between them, as in 0,0.5',
+}
 
 
 def setting(
@@ -80,8 +85,13 @@ def from_mapping(cls: type[Config], values: Mapping[str, Any], place: str) -> Co
     if unknown:
         names = ', '.join(sorted(known))
         raise UserError(f'{place}: unknown setting {unknown[0]!r}; known: {names}')
+    meant = {
+        field.name: field.metadata.get('description', '')
+        for field in dataclasses.fields(cls)  # type: ignore[arg-type]
+    }
     converted = {
-        name: _convert(value, hints[name], f'{place}: {name}') for name, value in values.items()
+        name: _convert(value, hints[name], f'{place}: {name}', meant[name])
+        for name, value in values.items()
     }
     try:
         return cls(**converted)
@@ -114,7 +124,7 @@ def load(
             raise UserError(f'configuration {path}: expected "name: value" lines')
         values.update(content or {})
     values.update(overrides or {})
-    return from_mapping(cls, values, str(path) if path is not None else cls.__name__)
+    return from_mapping(cls, values, str(path) if path is not None else _COMMAND_LINE)
 
 
 def to_mapping(config: Any) -> dict[str, Any]:
@@ -144,22 +154,32 @@ def _unbracketed(text: str) -> str:
     return stripped[1:-1] if stripped.startswith('[') and stripped.endswith(']') else text
 
 
-def _convert(value: Any, hint: Any, place: str) -> Any:
-    """Convert a YAML or command-line value to the type that the field declares."""
+def _convert(value: Any, hint: Any, place: str, meant: str, remedy: str = '') -> Any:
+    """Convert a YAML or command-line value to the type that the field declares.
+
+    meant: the setting's description.  remedy: what to give; '' is one value of the type.
+    """
     arguments = typing.get_args(hint)
     origin = typing.get_origin(hint)
     if type(None) in arguments:
         if value is None or value == '':
             return None
-        return _convert(value, next(a for a in arguments if a is not type(None)), place)
+        inner = next(a for a in arguments if a is not type(None))
+        return _convert(value, inner, place, meant)
     if origin in (tuple, list):
         # Both `0,5` and what YAML and `ros2 launch` call a list: `[0, 5]`.
         items = _unbracketed(value).split(',') if isinstance(value, str) else value
         if not isinstance(items, Sequence):
             items = [items]
-        return origin(_convert(i, arguments[0], place) for i in items if str(i).strip())
+        kind = getattr(arguments[0], '__name__', '')
+        remedy = f'{_ITEMS_IN_WORDS[kind]} ({meant})' if kind in _ITEMS_IN_WORDS else ''
+        return origin(
+            _convert(item, arguments[0], place, meant, remedy)
+            for item in items
+            if str(item).strip()
+        )
     kind = getattr(hint, '__name__', str(hint))
-    wanted = _IN_WORDS.get(kind, f'a {kind.lower()}')
+    wanted = remedy or _IN_WORDS.get(kind, f'a {kind.lower()}')
     wrong = UserError(f'{place}={value!r} is not a valid {kind}; give {wanted}')
     if hint is bool:
         if isinstance(value, bool):

@@ -204,7 +204,7 @@ def test_bad_arguments_are_user_errors():
         (
             'train',
             {'tasks': 'one'},
-            "grpo_trainer: tasks='one' is not a valid int; give a whole number",
+            "grpo_trainer: tasks='one' is not a valid int; give whole numbers with commas between",
         ),
         ('train', {'reward': 'fast'}, "reward='fast' is unknown; choose from binary"),
         ('train', {'groups': '0'}, 'groups=0 is too small; the smallest allowed is 1'),

@@ -57,6 +57,16 @@ def test_an_empty_list_may_be_written_too(given):
     assert load(TrainConfig, None, {'tasks': given}).tasks == ()
 
 
+def test_a_list_that_is_none_is_answered_with_one():
+    """How tasks are written, and how all of them, without a name out of the code."""
+    with pytest.raises(UserError) as error:
+        load(TrainConfig, None, {'tasks': '0-3'})
+    assert str(error.value) == (
+        "command line: tasks='0-3' is not a valid int; give whole numbers with commas between "
+        'them, as in 0,1,2,3 (Tasks of the suite; empty for all)'
+    )
+
+
 @pytest.mark.parametrize('given', ['[3', '3]', '[[3]]', '[3,x]'])
 def test_half_a_list_is_refused(given):
     """With the value as it was written."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib.resources import files
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.hub import cached_snapshot, is_hub_name
 
 DEFAULT_POLICY = 'default'
+
+_CONFIGURATION = 'config.json'
+_SMALL_VLA = 'smoothvla_small'
 
 
 def policy_folder(path_or_name: str | Path) -> Path:
@@ -34,3 +38,24 @@ def existing_policy_folder(path_or_name: str | Path) -> Path:
             'folder that `smoothvla sft` or training wrote, or a published OpenVLA checkpoint'
         )
     return folder
+
+
+def check_small_vla(folder: Path) -> None:
+    """Raise UserError for a folder of another kind of policy: no copy would mend it.
+
+    That is one whose configuration names another type, as the hub's policies do. Whether the
+    files of a small VLA are whole is not looked at here.
+    """
+    try:
+        values = json.loads((folder / _CONFIGURATION).read_text())
+    except (OSError, ValueError):
+        return
+    if not isinstance(values, dict):
+        return
+    found = values.get('model_type', values.get('type'))
+    if found not in (None, _SMALL_VLA):
+        raise UserError(
+            f'policy {folder} is neither a small VLA of this package nor OpenVLA (its '
+            f'{_CONFIGURATION} says {found!r}); give one of those, or let a node of your own '
+            'answer in place of the policy node (docs/policy.md)'
+        )

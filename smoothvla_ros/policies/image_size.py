@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.policies.folder import existing_policy_folder
+from smoothvla_ros.policies.folder import check_small_vla, existing_policy_folder
 from smoothvla_ros.policies.openvla.settings import CAMERA_SIZE, is_openvla
 
 _CONFIGURATION = 'config.json'
@@ -20,6 +20,7 @@ def image_size(path_or_name: str | Path) -> int:
     folder = existing_policy_folder(path_or_name)
     if is_openvla(folder):
         return CAMERA_SIZE
+    check_small_vla(folder)
     path = folder / _CONFIGURATION
     try:
         return int(json.loads(path.read_text())['image_size'])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
 
     from smoothvla_ros.kinematics.arm import Arm
-from smoothvla_ros.policies.folder import existing_policy_folder
+from smoothvla_ros.policies.folder import check_small_vla, existing_policy_folder
 
 AUTO_DEVICE = 'auto'
 """Names the GPU where there is one, else the CPU."""
@@ -68,4 +68,5 @@ def load_policy(path_or_name: str | Path, device: str = 'cpu', arm: Arm | None =
 
     if is_openvla(folder):
         return load_openvla(folder, place, arm)
+    check_small_vla(folder)
     return SmallVLAPolicy.load(folder, place, arm)

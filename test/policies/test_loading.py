@@ -1,11 +1,20 @@
-"""Where a policy computes, and what is said of a GPU that is left idle."""
+"""Which folders are policies, where they compute, and what is said of an idle GPU."""
 
 from __future__ import annotations
+
+import json
 
 import pytest
 import torch
 
-from smoothvla_ros.policies.loading import named_device, tell_unused_gpu, torch_device
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.policies.image_size import image_size
+from smoothvla_ros.policies.loading import (
+    load_policy,
+    named_device,
+    tell_unused_gpu,
+    torch_device,
+)
 
 
 @pytest.mark.parametrize(('there', 'expected'), [(True, 'cuda'), (False, 'cpu')])
@@ -35,3 +44,24 @@ def test_a_gpu_that_the_default_leaves_idle_is_named(monkeypatch, capsys):
     assert capsys.readouterr().out == (
         'device=cpu, and a GPU is there: --device cuda uses it, in a launch device:=cuda\n'
     )
+
+
+@pytest.mark.parametrize('name', ['type', 'model_type'])
+def test_a_policy_of_another_kind_is_named(name, tmp_path):
+    """No copy would mend it; a launch file, which asks for the size of the images, says the same.
+
+    LeRobot writes `type`, transformers `model_type`.
+    """
+    (tmp_path / 'config.json').write_text(json.dumps({name: 'smolvla', 'chunk_size': 50}))
+    for ask in (load_policy, image_size):
+        with pytest.raises(UserError) as error:
+            ask(tmp_path)
+        assert "nor OpenVLA (its config.json says 'smolvla')" in str(error.value)
+
+
+@pytest.mark.parametrize('content', ['', '{}', '[]', '{"model_type": "smoothvla_small"}'])
+def test_a_damaged_small_vla_is_still_a_damaged_one(content, tmp_path):
+    """Only what says that it is something else is taken for that."""
+    (tmp_path / 'config.json').write_text(content)
+    with pytest.raises(UserError, match='SHA256SUMS is missing; copy the folder again'):
+        load_policy(tmp_path)

@@ -64,6 +64,13 @@ TWIN = (
 OPERATOR = ('scenes',)
 POLICY = ('policy', 'instruction', 'temperature', 'device')
 GUARD = ('controller', 'auto_arm')
+# What an argument that there is not may have been meant for.
+SETTINGS = {
+    'motion_guard': MotionGuardConfig,
+    'jerk_monitor': EstimatorSettings,
+    'twin': TwinConfig,
+    'operator': TwinOperatorConfig,
+}
 # Positions that are streamed to the twin hold for one of its steps.
 TWIN_PHYSICS_HZ = 500.0
 # Of config/controllers.yaml.

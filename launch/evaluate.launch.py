@@ -28,6 +28,7 @@ SHARE = Path(__file__).resolve().parents[1]
 CONFIG = SHARE / 'config'
 
 NODES = ('libero_bridge', 'policy', 'jerk_monitor', 'evaluator')
+SETTINGS = {'evaluator': EvaluationConfig}
 COMPUTING = ('policy', 'evaluator')
 # Arguments by the node that they go to; those of several nodes have one value.
 BRIDGE = ('robots', 'render_profile')

@@ -30,6 +30,7 @@ SHARE = Path(__file__).resolve().parents[1]
 CONFIG = SHARE / 'config'
 
 NODES = ('libero_bridge', 'policy', 'jerk_monitor', 'grpo_trainer')
+SETTINGS = {'grpo_trainer': TrainConfig}
 COMPUTING = ('policy', 'grpo_trainer')
 # Arguments by the node that they go to; those of several nodes have one value.
 BRIDGE = ('robots', 'render_profile')

@@ -36,6 +36,21 @@ COMMANDS = {
 }
 
 
+class CommandParser(argparse.ArgumentParser):
+    """A subcommand's parser, which refuses what it does not know itself, with its own usage."""
+
+    def parse_known_args(  # type: ignore[override]
+        self,
+        args: Sequence[str] | None = None,
+        namespace: argparse.Namespace | None = None,
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse; what is left over would else be refused by the parser of all commands."""
+        options, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f'unrecognized arguments: {" ".join(unknown)}')
+        return options, unknown
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand and return its exit status: 2 for a user's error, 130 when interrupted.
 
@@ -67,7 +82,7 @@ def _parser(chosen: Sequence[str]) -> argparse.ArgumentParser:
         description='Fine-tune vision-language-action policies until they succeed smoothly.',
     )
     parser.add_argument('--version', action='version', version=f'smoothvla_ros {__version__}')
-    commands = parser.add_subparsers(metavar='COMMAND', required=True)
+    commands = parser.add_subparsers(metavar='COMMAND', required=True, parser_class=CommandParser)
     for name, (module_name, description) in COMMANDS.items():
         command = commands.add_parser(name, help=description, description=description)
         if name in chosen:

@@ -26,6 +26,7 @@ from smoothvla_ros.simulation.owner import end_with_owner
 from smoothvla_ros.simulation.rendering import RenderSettings
 from smoothvla_ros.simulation.splits import Split, episode_names, require_train
 from smoothvla_ros.workflows.expert_report import ExpertReport
+from smoothvla_ros.workflows.options import option
 
 # Episodes of one task that a process takes at once: another task may have to be built first.
 BLOCK = 5
@@ -58,7 +59,9 @@ class DemosConfig:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments: the settings of `DemosConfig`, and where to write."""
-    parser.add_argument('--out', type=Path, required=True, help='folder for the demonstrations')
+    parser.add_argument(
+        *option('out'), type=Path, required=True, help='folder for the demonstrations'
+    )
     parser.add_argument(
         '--measure',
         action='store_true',

@@ -28,6 +28,7 @@ from smoothvla_ros.training.sft.lerobot_dataset import LeRobotNames
 from smoothvla_ros.training.sft.metrics_log import MetricsLog
 from smoothvla_ros.training.sft.read_demonstrations import read_episodes
 from smoothvla_ros.training.sft.trainer import SFTTrainer, set_body_statistics
+from smoothvla_ros.workflows.options import option
 from smoothvla_ros.workflows.robot_files import described_robot
 from smoothvla_ros.writable_folder import check_writable
 
@@ -48,7 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='demonstrations: a folder of `smoothvla demos`, LIBERO HDF5 files, or a LeRobot '
         'dataset; may be given several times',
     )
-    parser.add_argument('--out', type=Path, required=True, help='folder for policy, state and log')
+    parser.add_argument(
+        *option('out'), type=Path, required=True, help='folder for policy, state and log'
+    )
     parser.add_argument('--init', help='continue from these weights (a folder, or "default")')
     parser.add_argument(
         '--robot',

@@ -52,6 +52,7 @@ from smoothvla_ros.workflows.learner_processes import (
     follow_training,
     start_learner,
 )
+from smoothvla_ros.workflows.options import option
 from smoothvla_ros.workflows.recorded_rollouts import RecordedRolloutSource
 from smoothvla_ros.workflows.robot_files import described_robot
 from smoothvla_ros.workflows.rollout_choice import (
@@ -316,7 +317,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             default = ','.join(map(str, default)) or 'all'
         default = OTHERWISE.get(field.name, default)
         parser.add_argument(
-            '--' + field.name.replace('_', '-'),
+            *option(field.name),
             dest=field.name,
             metavar='VALUE',
             help=f'{field.metadata["description"]} (default: {default})'.replace('%', '%%'),

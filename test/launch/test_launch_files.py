@@ -160,10 +160,10 @@ def test_device_reaches_every_node_that_computes(file, nodes, tmp_path):
     def devices(given):
         found = {}
         for node in make_plan(LAUNCH / f'{file}.launch.py', given).nodes:
-            *_, last = parameters(node, tmp_path)
-            (written,) = last['values'].values()
-            if 'device' in written['ros__parameters']:
-                found[node.name] = written['ros__parameters']['device']
+            for item in parameters(node, tmp_path):
+                for written in item.get('values', {}).values():
+                    if 'device' in written['ros__parameters']:
+                        found[node.name] = written['ros__parameters']['device']
         return found
 
     assert devices({}) == {}
@@ -186,14 +186,37 @@ def test_every_launch_file_is_compared_and_described(path):
 def test_bad_arguments_are_user_errors():
     """Unknown, of another form, not among the choices, and a file that is not there."""
     train = LAUNCH / 'train.launch.py'
-    with pytest.raises(UserError, match=r"unknown argument 'sute'; known: config, namespace"):
-        make_plan(train, {'sute': 'x'})
+    with pytest.raises(UserError, match=r"unknown argument 'qqq'; known: config, namespace"):
+        make_plan(train, {'qqq': 'x'})
     with pytest.raises(UserError, match='render_profile:=nice is unknown; choose from stock, fast'):
         make_plan(train, {'render_profile': 'nice'})
     with pytest.raises(UserError, match='not of the form key:=value'):
         parse_values(['suite=x'])
     with pytest.raises(UserError, match=r'there are deploy\.launch\.py, evaluate'):
         find_launch_file('tain.launch.py')
+
+
+@pytest.mark.parametrize(
+    ('file', 'name', 'words'),
+    [
+        ('evaluate', 'output', r'did you mean out:=\?; known: config'),
+        ('train', 'out', r'did you mean output:=\?; known: config'),
+        ('train', 'sute', r'did you mean suite:=\?; known: config'),
+        (
+            'train',
+            'learning_rate',
+            r"'learning_rate' is a setting of grpo_trainer and no argument; put "
+            r'"/\*\*/grpo_trainer: {ros__parameters: {learning_rate: VALUE}}" into a copy of the '
+            r'parameter file, and give config:=COPY',
+        ),
+        ('evaluate', 'wrong_instruction', r'"/\*\*/evaluator: {ros__parameters: {wrong_instr'),
+        ('deploy', 'rate_hz', r'"/\*\*/motion_guard: {ros__parameters: {rate_hz: VALUE}}"'),
+    ],
+)
+def test_what_an_unknown_argument_was_meant_for(file, name, words):
+    """A name of nearly that spelling, or the lines of the parameter file that set it."""
+    with pytest.raises(UserError, match=words):
+        make_plan(LAUNCH / f'{file}.launch.py', {name: 'x'})
 
 
 @pytest.mark.parametrize(

@@ -106,3 +106,23 @@ def test_every_command_has_its_owner(name: str, capsys) -> None:
         cli.main([name, '--help'])
     assert ended.value.code == 0
     assert cli.COMMANDS[name][1] in ' '.join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize('option', ['--out', '--output'])
+@pytest.mark.parametrize('name', ['demos', 'sft', 'train', 'eval', 'benchmark'])
+def test_both_names_of_the_output_folder_are_taken(name, option) -> None:
+    """Training calls it output, everything else out; nobody has to remember which."""
+    given = [name, option, 'there', *(['--data', 'x'] if name == 'sft' else [])]
+    options = vars(cli._parser([name]).parse_args(given))
+    assert str(options['output' if name == 'train' else 'out']) == 'there'
+
+
+def test_an_unknown_option_is_answered_with_the_usage_of_its_command(command, capsys) -> None:
+    """Not with that of `smoothvla`, which lists the commands and no option."""
+    command(lambda arguments: 0)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(['probe', '--cuont', '7'])
+    assert ended.value.code == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith('usage: smoothvla probe [-h] [--count COUNT]')
+    assert 'smoothvla probe: error: unrecognized arguments: --cuont 7' in printed

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
 import importlib.util
 import shlex
 from collections.abc import Iterable, Mapping
@@ -70,7 +72,7 @@ class Plan:
 def declared_arguments(path: Path) -> list[DeclareLaunchArgument]:
     """Return the arguments that a launch file declares."""
     with stand_ins():
-        description = _read(path)
+        description, _ = _read(path)
     return [item for item in description.entities if isinstance(item, DeclareLaunchArgument)]
 
 
@@ -81,14 +83,19 @@ def make_plan(path: Path, given: Mapping[str, str]) -> Plan:
     anything in the file that has no stand-in.
     """
     with stand_ins():
-        description = _read(path)
-        arguments = _arguments(description, given, path)
+        description, settings = _read(path)
+        declared = {e.name: e for e in description.entities if isinstance(e, DeclareLaunchArgument)}
+        for name in given:
+            if name not in declared:
+                raise UserError(f'{path.name}: {_unknown(name, declared, settings)}')
+        arguments = _arguments(declared, given, path)
         context = LaunchContext(dict(arguments))
         nodes = list(_nodes(description.entities, context))
     return Plan(tuple(nodes), arguments)
 
 
-def _read(path: Path) -> LaunchDescription:
+def _read(path: Path) -> tuple[LaunchDescription, dict[str, type]]:
+    """Return what a launch file describes, and its `SETTINGS`: node -> settings class, if any."""
     spec = importlib.util.spec_from_file_location('launch_file', path)
     if spec is None or spec.loader is None:
         raise UserError(f'launch file {path} is not Python; give a file that ends in .launch.py')
@@ -96,20 +103,28 @@ def _read(path: Path) -> LaunchDescription:
     spec.loader.exec_module(module)
     if not hasattr(module, 'generate_launch_description'):
         raise UserError(f'launch file {path} has no function generate_launch_description')
-    return module.generate_launch_description()
+    return module.generate_launch_description(), getattr(module, 'SETTINGS', {})
+
+
+def _unknown(name: str, declared: Iterable[str], settings: Mapping[str, type]) -> str:
+    """Say what may have been meant by an argument that the launch file does not have."""
+    declared = list(declared)
+    for node, kind in settings.items():
+        if name in {field.name for field in dataclasses.fields(kind)}:
+            return (
+                f'{name!r} is a setting of {node} and no argument; put '
+                f'"/**/{node}: {{ros__parameters: {{{name}: VALUE}}}}" into a copy of the '
+                'parameter file, and give config:=COPY'
+            )
+    near = difflib.get_close_matches(name, declared, 1)
+    meant = f'; did you mean {near[0]}:=?' if near else ''
+    file = '; other settings of its nodes: in a file given as config' * ('config' in declared)
+    return f'unknown argument {name!r}{meant}; known: {", ".join(declared) or "none"}{file}'
 
 
 def _arguments(
-    description: LaunchDescription, given: Mapping[str, str], path: Path
+    declared: Mapping[str, DeclareLaunchArgument], given: Mapping[str, str], path: Path
 ) -> dict[str, str]:
-    declared = {e.name: e for e in description.entities if isinstance(e, DeclareLaunchArgument)}
-    for name in given:
-        if name not in declared:
-            known = ', '.join(declared) or 'none'
-            file = '; other settings of its nodes: in a file given as config' * (
-                'config' in declared
-            )
-            raise UserError(f'{path.name}: unknown argument {name!r}; known: {known}{file}')
     values: dict[str, str] = {}
     for name, argument in declared.items():
         if name in given:

@@ -21,6 +21,7 @@ from smoothvla_ros.workflows.benchmark.cells import Cell, benchmark_cells, chose
 from smoothvla_ros.workflows.benchmark.config import BenchmarkConfig, default_file
 from smoothvla_ros.workflows.benchmark.erasing import FIRST_ITERATION, erasing
 from smoothvla_ros.workflows.benchmark.run import Benchmark
+from smoothvla_ros.workflows.options import option
 
 NOTES = 'notes.md'
 # What two cores do, rollouts and greedy episodes with their updates, in an otherwise idle hour.
@@ -59,8 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         if isinstance(default, tuple):
             default = ','.join(map(str, default)) or 'all'
         help_text = f'{field.metadata["description"]} (default: {default})'.replace('%', '%%')
-        option = '--' + field.name.replace('_', '-')
-        parser.add_argument(option, metavar='VALUE', dest=field.name, help=help_text)
+        parser.add_argument(*option(field.name), metavar='VALUE', dest=field.name, help=help_text)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -14,6 +14,7 @@ from smoothvla_ros.evaluation.report import REPORT
 from smoothvla_ros.policies.loading import tell_unused_gpu
 from smoothvla_ros.workflows.evaluation.config import EvaluationConfig
 from smoothvla_ros.workflows.evaluation.run import run_evaluation
+from smoothvla_ros.workflows.options import option
 from smoothvla_ros.workflows.rollout_choice import (
     OTHERWISE,
     PROCESS,
@@ -32,14 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         if isinstance(default, tuple):
             default = ','.join(f'{item:g}' for item in default) or 'all'
         default = OTHERWISE.get(field.name, default)
-        option = '--' + field.name.replace('_', '-')
+        names = option(field.name)
         help_text = f'{field.metadata["description"]} (default: {default})'.replace('%', '%%')
         if field.type == 'bool':
             parser.add_argument(
-                option, action=argparse.BooleanOptionalAction, default=None, help=help_text
+                *names, action=argparse.BooleanOptionalAction, default=None, help=help_text
             )
         else:
-            parser.add_argument(option, metavar=field.name.upper(), help=help_text)
+            parser.add_argument(*names, dest=field.name, metavar=field.name.upper(), help=help_text)
 
 
 def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -108,7 +108,9 @@ def train_sft(
     start = SmallVLAPolicy.load(origin, arm=arm) if origin is not None else None
     shape = start.module.config if start is not None else model_config or SmallVLAConfig()
     frames = FrameSet(
-        read_episodes(data, lerobot_names or LeRobotNames(), config.image_stride),
+        read_episodes(
+            data, lerobot_names or LeRobotNames(), config.image_stride, len(arm.joint_names)
+        ),
         arm=arm,
         cameras=tuple(shape.cameras),
         image_size=shape.image_size,

@@ -205,6 +205,30 @@ def test_lerobot(tmp_path: Path, version: int, video: bool):
         check_upright(images, demonstration.image_steps)
 
 
+def test_lerobot_of_an_arm_of_six_joints(tmp_path: Path):
+    """The columns after the arm's joints are the gripper's, here one opening, not a seventh joint.
+
+    More joints than columns are refused: the arm is another one.
+    """
+    write_lerobot(tmp_path, 2, False, JOINT_NAMES)
+    for path in tmp_path.glob('data/*/*.parquet'):
+        table = pq.read_table(path)
+        state = np.array(table['observation.state'].to_pylist())[:, :7]
+        column = table.column_names.index('observation.state')
+        state[:, 6] = 0.08
+        write_table(path, table.set_column(column, 'observation.state', [state.tolist()]))
+    info = tmp_path / 'meta' / 'info.json'
+    info.write_text(info.read_text().replace('"shape": [9]', '"shape": [7]'))
+    demonstration = next(read_episodes([tmp_path], LeRobotNames(), 4, 6))
+    source = episode(0, steps=STEPS)
+    assert np.allclose(demonstration.joint_positions, source.joint_positions[:STEPS, :6], atol=1e-6)
+    assert demonstration.joint_velocities.shape == (STEPS, 6)
+    assert np.allclose(demonstration.gripper_positions, [0.04, -0.04])
+    names = LeRobotNames(joint_feature='observation.state')
+    with pytest.raises(UserError, match=r'observation\.state has 7 columns, and the arm 8 joints'):
+        list(read_episodes([tmp_path], names, 4, 8))
+
+
 def test_lerobot_with_a_tool_pose_says_what_is_missing(tmp_path: Path):
     """A data set without joints is refused with the remedy, and can be overruled by name."""
     names = ['x', 'y', 'z', 'rx', 'ry', 'rz', 'g', 'h', 'i']

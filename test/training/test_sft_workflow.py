@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from smoothvla_ros.folder_lock import FolderLock
 from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.small_vla.policy import SmallVLAPolicy
 from smoothvla_ros.training.sft.config import SFTConfig
+from smoothvla_ros.workflows import sft
 from smoothvla_ros.workflows.robot_files import described_robot
 from smoothvla_ros.workflows.sft import train_sft
 
@@ -120,3 +122,19 @@ def test_another_arm_has_a_proprioception_of_its_own(tmp_path: Path):
     assert not np.allclose(found[0][:3], found[2][:3], atol=0.1)
     with pytest.raises(UserError, match='holds a training with robot=panda, not longer'):
         train_sft([data], tmp_path / 'none', config, model_config=tiny_shape(), robot=longer)
+
+
+def test_demonstrations_are_read_for_the_arm_that_is_named(tmp_path: Path, monkeypatch):
+    """A LeRobot data set does not say how many of its columns are joints; the arm does."""
+    asked = []
+
+    def read(*arguments):
+        asked.append(arguments[3])
+        return iter(())
+
+    monkeypatch.setattr(sft, 'read_episodes', read)
+    arm = SimpleNamespace(joint_names=tuple('abcdef'))
+    robot = SimpleNamespace(name='six', arm=lambda: arm)
+    with pytest.raises(UserError, match='no demonstrations'):
+        train_sft([tmp_path], tmp_path / 'out', SFTConfig(steps=1), robot=robot)
+    assert asked == [6]

@@ -18,7 +18,7 @@ from smoothvla_ros.training.sft.demonstration_episode import DemonstrationEpisod
 from smoothvla_ros.training.sft.joint_velocities import velocities_from_positions
 from smoothvla_ros.training.sft.lerobot_images import decode_images, decode_video
 
-_JOINTS = 7
+PANDA_JOINTS = 7
 _STATE = 'observation.state'
 _CAMERA_WORDS = {
     'wrist': ('wrist', 'eye_in_hand', 'hand', 'image2'),
@@ -32,7 +32,7 @@ class LeRobotNames:
 
     agentview_feature: str = setting('', 'image feature of the camera that looks at the scene')
     wrist_feature: str = setting('', 'image feature of the camera on the hand')
-    joint_feature: str = setting('', 'feature whose first 7 columns are joint positions, rad')
+    joint_feature: str = setting('', "feature that begins with the arm's joint positions, rad")
     gripper_feature: str = setting(
         '', 'finger positions, m, or one opening; empty: the columns after the joints'
     )
@@ -44,10 +44,11 @@ class LeRobotNames:
 
 
 def read_lerobot(
-    folder: Path, names: LeRobotNames, image_stride: int
+    folder: Path, names: LeRobotNames, image_stride: int, joints: int = PANDA_JOINTS
 ) -> Iterator[DemonstrationEpisode]:
     """Yield the episodes of a dataset, an image every `image_stride` steps.
 
+    joints: how many the arm has; the columns after them are the gripper's.
     Raises UserError naming the feature that is missing; joint positions cannot be replaced by a
     tool pose, because the policy's proprioception comes from the joints through the kinematics.
     """
@@ -57,7 +58,7 @@ def read_lerobot(
         'agentview': names.agentview_feature or _camera(folder, features, 'agentview'),
         'wrist': names.wrist_feature or _camera(folder, features, 'wrist'),
     }
-    joint_feature = names.joint_feature or _joint_feature(folder, features)
+    joint_feature = names.joint_feature or _joint_feature(folder, features, joints)
     for name in (*cameras.values(), joint_feature, names.action_feature):
         if name not in features:
             raise UserError(f'{folder}: no feature {name!r}; it has {", ".join(sorted(features))}')
@@ -71,7 +72,12 @@ def read_lerobot(
                 'needs 7 (tool-pose delta and gripper); name another with --action-feature'
             )
         state = _matrix(table, joint_feature)
-        joints = state[:, :_JOINTS]
+        if state.shape[1] < joints:
+            raise UserError(
+                f'{folder}: {joint_feature} has {state.shape[1]} columns, and the arm {joints} '
+                'joints; name another with --joint-feature, or the arm with --robot'
+            )
+        positions = state[:, :joints]
         steps = np.arange(0, len(actions), image_stride)
         yield DemonstrationEpisode(
             source=f'{folder}:episode {entry["episode_index"]}',
@@ -81,9 +87,9 @@ def read_lerobot(
                 for camera, feature in cameras.items()
             },
             image_steps=steps,
-            joint_positions=joints,
-            joint_velocities=velocities_from_positions(joints, names.control_period_s),
-            gripper_positions=_fingers(folder, table, names.gripper_feature, state),
+            joint_positions=positions,
+            joint_velocities=velocities_from_positions(positions, names.control_period_s),
+            gripper_positions=_fingers(folder, table, names.gripper_feature, state[:, joints:]),
             actions=actions,
         )
 
@@ -102,13 +108,13 @@ def _camera(folder: Path, features: dict[str, Any], camera: str) -> str:
     )
 
 
-def _joint_feature(folder: Path, features: dict[str, Any]) -> str:
+def _joint_feature(folder: Path, features: dict[str, Any], joints: int) -> str:
     for name, feature in sorted(features.items()):
         is_joints = 'joint' in name and not any(w in name for w in ('vel', 'effort', 'torque'))
-        if name.startswith('observation') and is_joints and feature['shape'][0] >= _JOINTS:
+        if name.startswith('observation') and is_joints and feature['shape'][0] >= joints:
             return name
     columns = json.dumps(features.get(_STATE, {}).get('names'))
-    if 'joint' in columns and features[_STATE]['shape'][0] >= _JOINTS:
+    if 'joint' in columns and features[_STATE]['shape'][0] >= joints:
         return _STATE
     raise UserError(
         f'{folder}: no joint positions ({_STATE} holds {columns}, by the looks of it a tool pose); '
@@ -116,8 +122,8 @@ def _joint_feature(folder: Path, features: dict[str, Any]) -> str:
     )
 
 
-def _fingers(folder: Path, table: pa.Table, feature: str, state: np.ndarray) -> np.ndarray:
-    fingers = _matrix(table, feature) if feature else state[:, _JOINTS : _JOINTS + 2]
+def _fingers(folder: Path, table: pa.Table, feature: str, rest: np.ndarray) -> np.ndarray:
+    fingers = _matrix(table, feature) if feature else rest[:, :2]
     if fingers.shape[1] == 1:
         return np.concatenate([fingers, -fingers], axis=1) / 2.0
     if fingers.shape[1] != 2:

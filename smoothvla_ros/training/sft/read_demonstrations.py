@@ -10,33 +10,37 @@ from tqdm import tqdm
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.training.sft.demonstration_episode import DemonstrationEpisode
-from smoothvla_ros.training.sft.lerobot_dataset import LeRobotNames, read_lerobot
+from smoothvla_ros.training.sft.lerobot_dataset import PANDA_JOINTS, LeRobotNames, read_lerobot
 from smoothvla_ros.training.sft.libero_hdf5 import read_libero_hdf5
 from smoothvla_ros.training.sft.own_demonstrations import read_own
 
 
 def read_episodes(
-    paths: Sequence[Path], lerobot_names: LeRobotNames, image_stride: int
+    paths: Sequence[Path],
+    lerobot_names: LeRobotNames,
+    image_stride: int,
+    joints: int = PANDA_JOINTS,
 ) -> Iterator[DemonstrationEpisode]:
     """Yield every demonstration under `paths`, each path of whichever kind it is.
 
     A folder of our own demonstrations (.npz), LIBERO's HDF5 files (one, or a folder of them), or a
     LeRobot dataset (a folder with meta/info.json). image_stride: of the last two, which hold an
-    image every step, every n-th is used.
+    image every step, every n-th is used. joints: of the arm, for a LeRobot dataset, whose columns
+    after them are the gripper's.
     Raises UserError for a path that is none of these, and naming one that is damaged.
     """
     for path in paths:
-        episodes = _read_one(path, lerobot_names, image_stride)
+        episodes = _read_one(path, lerobot_names, image_stride, joints)
         yield from tqdm(episodes, desc=str(path), unit=' episodes')
 
 
 def _read_one(
-    path: Path, lerobot_names: LeRobotNames, image_stride: int
+    path: Path, lerobot_names: LeRobotNames, image_stride: int, joints: int
 ) -> Iterator[DemonstrationEpisode]:
     if not path.exists():
         raise UserError(f'--data {path} does not exist; make some with `smoothvla demos`')
     if (path / 'meta' / 'info.json').is_file():
-        return _whole(path, read_lerobot(path, lerobot_names, image_stride))
+        return _whole(path, read_lerobot(path, lerobot_names, image_stride, joints))
     hdf5 = [path] if path.is_file() else sorted(path.rglob('*.hdf5'))
     if hdf5 and hdf5[0].suffix == '.hdf5':
         return chain.from_iterable(

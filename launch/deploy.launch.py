@@ -64,7 +64,7 @@ TWIN = (
 OPERATOR = ('scenes',)
 POLICY = ('policy', 'instruction', 'temperature', 'device')
 GUARD = ('controller', 'auto_arm')
-# What an argument that there is not may have been meant for.
+# For `smoothvla launch`: whose setting an argument may be that this file does not have.
 SETTINGS = {
     'motion_guard': MotionGuardConfig,
     'jerk_monitor': EstimatorSettings,

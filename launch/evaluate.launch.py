@@ -28,8 +28,10 @@ SHARE = Path(__file__).resolve().parents[1]
 CONFIG = SHARE / 'config'
 
 NODES = ('libero_bridge', 'policy', 'jerk_monitor', 'evaluator')
-SETTINGS = {'evaluator': EvaluationConfig}
+# They load the policy, on one device.
 COMPUTING = ('policy', 'evaluator')
+# For `smoothvla launch`: whose setting an argument may be that this file does not have.
+SETTINGS = {'evaluator': EvaluationConfig}
 # Arguments by the node that they go to; those of several nodes have one value.
 BRIDGE = ('robots', 'render_profile')
 POLICY = ('robots', 'device')

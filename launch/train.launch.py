@@ -30,8 +30,10 @@ SHARE = Path(__file__).resolve().parents[1]
 CONFIG = SHARE / 'config'
 
 NODES = ('libero_bridge', 'policy', 'jerk_monitor', 'grpo_trainer')
-SETTINGS = {'grpo_trainer': TrainConfig}
+# They load the policy, on one device.
 COMPUTING = ('policy', 'grpo_trainer')
+# For `smoothvla launch`: whose setting an argument may be that this file does not have.
+SETTINGS = {'grpo_trainer': TrainConfig}
 # Arguments by the node that they go to; those of several nodes have one value.
 BRIDGE = ('robots', 'render_profile')
 POLICY = ('robots', 'deterministic', 'device')

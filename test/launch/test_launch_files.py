@@ -161,8 +161,9 @@ def test_device_reaches_every_node_that_computes(file, nodes, tmp_path):
         found = {}
         for node in make_plan(LAUNCH / f'{file}.launch.py', given).nodes:
             for item in parameters(node, tmp_path):
-                for written in item.get('values', {}).values():
-                    if 'device' in written['ros__parameters']:
+                for pattern, written in item.get('values', {}).items():
+                    meant = pattern.rpartition('/')[2] in ('**', node.name)
+                    if meant and 'device' in written['ros__parameters']:
                         found[node.name] = written['ros__parameters']['device']
         return found
 

@@ -43,40 +43,86 @@ def read(path: Path, names: LeRobotNames | None = None) -> list:
     return list(read_episodes([path], names or LeRobotNames(), 4))
 
 
-def write_hdf5(path: Path, **left_out: bool) -> None:
-    """Write two demonstrations as LIBERO does: images upside down."""
+def write_hdf5(path: Path, writer: str = 'libero', leave_out: str = '') -> None:
+    """Write two demonstrations, images upside down, without the array `leave_out`.
+
+    As LIBERO does, each action's row is what was seen after it, and the first five rows are left
+    out; as regenerated files do, what was seen before it, with an older state in the first row;
+    any other: states that follow what was seen.
+    """
     source = episode(steps=STEPS)
+    # The world before each action and after the last; joints, fingers, then the rest.
+    joints, fingers = source.joint_positions, source.gripper_positions
+    states = np.hstack([np.arange(STEPS + 1)[:, None] / RATE_HZ, joints, fingers, joints * 0])
+    images = red_top(STEPS + 1)[:, ::-1]
+    first, seen = (5, 1) if writer == 'libero' else (0, 0)
+    rows = np.arange(first, STEPS)
+    arrays = {
+        'actions': source.actions.astype(np.float64)[rows],
+        'states': states[rows],
+        'obs/agentview_rgb': images[rows + seen],
+        'obs/eye_in_hand_rgb': images[rows + seen],
+        'obs/joint_states': joints[rows + seen],
+        'obs/gripper_states': fingers[rows + seen],
+    }
+    if writer == 'regenerated':
+        arrays['states'][0, 1:8] += 0.1
+    if writer == 'other':
+        arrays['states'] = states[rows + 1]
     with h5py.File(path, 'w') as file:
         data = file.create_group('data')
         data.attrs['problem_info'] = json.dumps({'language_instruction': ['open', 'the drawer']})
         for name in ('demo_0', 'demo_1'):
             demo = data.create_group(name)
-            demo['actions'] = source.actions.astype(np.float64)
-            for camera in ('agentview_rgb', 'eye_in_hand_rgb'):
-                if not left_out.get(camera):
-                    demo[f'obs/{camera}'] = red_top()[:, ::-1]
-            demo['obs/joint_states'] = source.joint_positions[:STEPS]
-            demo['obs/gripper_states'] = source.gripper_positions[:STEPS]
+            for array, values in arrays.items():
+                if array != leave_out:
+                    demo[array] = values
 
 
-def test_libero_hdf5(tmp_path: Path):
-    """LIBERO's upside-down images are turned, velocities derived, words joined."""
-    write_hdf5(tmp_path / 'OPEN_SCENE1_open_the_drawer_demo.hdf5')
+@pytest.mark.parametrize(('writer', 'first'), [('libero', 6), ('regenerated', 0)])
+def test_libero_hdf5(tmp_path: Path, writer: str, first: int):
+    """What is seen at a step is paired with the action that follows it, whoever wrote the file."""
+    write_hdf5(tmp_path / 'OPEN_SCENE1_open_the_drawer_demo.hdf5', writer)
     demonstrations = read(tmp_path)
     assert len(demonstrations) == 2
-    demonstration = demonstrations[0]
+    demonstration, source = demonstrations[0], episode(steps=STEPS)
     assert demonstration.instruction == 'open the drawer'
-    assert demonstration.image_steps.tolist() == [0, 4, 8, 12, 16]
-    check_upright(demonstration.images['agentview'], demonstration.image_steps)
-    check_upright(demonstration.images['wrist'], demonstration.image_steps)
-    moved = demonstration.joint_velocities[1:] * 0.05
-    assert np.allclose(moved, np.diff(demonstration.joint_positions, axis=0))
+    assert demonstration.image_steps.tolist() == list(range(0, STEPS - first, 4))
+    steps = demonstration.image_steps + first
+    check_upright(demonstration.images['agentview'], steps)
+    check_upright(demonstration.images['wrist'], steps)
+    count = len(demonstration.actions)
+    assert np.array_equal(demonstration.actions, source.actions[first:])
+    assert np.array_equal(demonstration.joint_positions[:count], source.joint_positions[first:-1])
+    assert np.array_equal(
+        demonstration.gripper_positions[:count], source.gripper_positions[first:-1]
+    )
 
 
-def test_hdf5_without_images_is_named(tmp_path: Path):
-    """The array that is missing, in one line."""
-    write_hdf5(tmp_path / 'a_demo.hdf5', eye_in_hand_rgb=True)
-    with pytest.raises(UserError, match='eye_in_hand_rgb'):
+@pytest.mark.parametrize(('writer', 'first'), [('libero', 6), ('regenerated', 0)])
+def test_libero_hdf5_velocities(tmp_path: Path, writer: str, first: int):
+    """Velocities are the last step's motion: LIBERO's files begin in motion, others at rest."""
+    write_hdf5(tmp_path / 'a_demo.hdf5', writer)
+    demonstration = read(tmp_path)[0]
+    positions = episode(steps=STEPS).joint_positions
+    moved = np.diff(positions, axis=0, prepend=positions[:1])
+    count = len(demonstration.actions)
+    velocities = demonstration.joint_velocities[:count]
+    assert np.allclose(velocities * 0.05, moved[first : first + count], atol=1e-12)
+
+
+def test_hdf5_of_an_unknown_order_is_refused(tmp_path: Path):
+    """Joints that fit the states neither before nor after the actions leave the pairing unknown."""
+    write_hdf5(tmp_path / 'a_demo.hdf5', 'other')
+    with pytest.raises(UserError, match=r'a_demo\.hdf5:demo_0.*neither before nor after'):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize('array', ['obs/eye_in_hand_rgb', 'states'])
+def test_hdf5_without_an_array_is_named(tmp_path: Path, array: str):
+    """The array that is missing, in one line; without states the pairing is not known."""
+    write_hdf5(tmp_path / 'a_demo.hdf5', leave_out=array)
+    with pytest.raises(UserError, match=f'no array {array!r}'):
         read(tmp_path)
 
 

@@ -18,6 +18,13 @@ from smoothvla_ros.training.sft.joint_velocities import velocities_from_position
 CONTROL_PERIOD_S = 0.05
 
 _CAMERAS = {'agentview': 'agentview_rgb', 'wrist': 'eye_in_hand_rgb'}
+_JOINTS = 7
+# MuJoCo's flattened state is time, positions, velocities; the arm's joints come first.
+_ARM = slice(1, 1 + _JOINTS)
+# A step of less tells little about when its observation was taken, rad.
+_MOVED_RAD = 1e-3
+# robosuite may take an observation one of its 25 substeps early: 4 % of a step.
+_NEAR = 0.2
 _SUFFIX = re.compile(r'_demo$')
 _SCENE = re.compile(r'^[A-Z_]*SCENE\d+_')
 
@@ -26,6 +33,9 @@ def read_libero_hdf5(paths: Sequence[Path], image_stride: int) -> Iterator[Demon
     """Yield the demonstrations of LIBERO's files; an image every `image_stride` steps.
 
     Their images are stored upside down, as robosuite renders them, and are turned upright here.
+    LIBERO's writer stores what was seen after each action in the action's row, and regenerated
+    files what was seen before it; the simulator's states, which always precede the action, tell
+    which, and each observation is paired with the action that follows it.
     Their joint velocities are not stored and are taken from the positions.
     Raises UserError naming the file and what it lacks.
     """
@@ -52,23 +62,52 @@ def _episode(
         return np.asarray(demo[name])
 
     actions = array('actions').astype(np.float32)
-    steps = np.arange(0, len(actions), image_stride)
     joints = array('obs/joint_states').astype(np.float64)
+    states = array('states').astype(np.float64)
+    before = joints[:1]
+    if _observed_after(source, joints, states):
+        # The last observation has no action that follows it.
+        actions, before = actions[1:], states[:1, _ARM]
+    steps = np.arange(0, len(actions), image_stride)
     images = {}
     for camera, stored in _CAMERAS.items():
         array_name = f'obs/{stored}'
         if array_name not in demo:
             raise UserError(f'{source}: no array {array_name!r}; record it with images')
-        images[camera] = np.ascontiguousarray(demo[array_name][::image_stride][:, ::-1])
+        stored_images = demo[array_name][: len(actions) : image_stride]
+        images[camera] = np.ascontiguousarray(stored_images[:, ::-1])
+    velocities = velocities_from_positions(np.concatenate([before, joints]), CONTROL_PERIOD_S)[1:]
     return DemonstrationEpisode(
         source=source,
         instruction=instruction,
         images=images,
         image_steps=steps,
         joint_positions=joints,
-        joint_velocities=velocities_from_positions(joints, CONTROL_PERIOD_S),
+        joint_velocities=velocities,
         gripper_positions=array('obs/gripper_states').astype(np.float64),
         actions=actions,
+    )
+
+
+def _observed_after(source: str, joints: np.ndarray, states: np.ndarray) -> bool:
+    """Return whether each row's observation was taken after its action rather than before it.
+
+    joints: [T, 7] rad, the observed ones.  states: [T, n], the simulator before each action.
+    Medians, because regenerated files leave actions out and hold another state in the first row.
+    Raises UserError if the observations are those of neither moment.
+    """
+    start, end = states[:-1, _ARM], states[1:, _ARM]
+    if len(states) == len(joints) and start.shape[1] == joints.shape[1] == _JOINTS:
+        moved = np.linalg.norm(end - start, axis=1)
+        rows = np.flatnonzero(moved > _MOVED_RAD)
+        if len(rows):
+            for moment, is_after in ((start, False), (end, True)):
+                distances = np.linalg.norm(joints[:-1] - moment, axis=1)[rows] / moved[rows]
+                if np.nanmedian(distances) < _NEAR:
+                    return is_after
+    raise UserError(
+        f"{source}: 'obs/joint_states' agree with 'states' neither before nor after the actions, "
+        'so that which action follows an image is not known; write the file again with LIBERO'
     )
 
 

@@ -284,6 +284,30 @@ def test_lerobot_with_a_tool_pose_says_what_is_missing(tmp_path: Path):
     assert len(read(tmp_path, LeRobotNames(joint_feature='observation.state'))) == 2
 
 
+def lerobot_at(folder: Path, fps: float) -> None:
+    """Write a LeRobot data set that says it has `fps` steps a second."""
+    write_lerobot(folder, 2, False, JOINT_NAMES)
+    path = folder / 'meta' / 'info.json'
+    path.write_text(json.dumps({**json.loads(path.read_text()), 'fps': fps}))
+
+
+@pytest.mark.parametrize('fps', [10, 30])
+def test_lerobot_at_another_rate_is_refused(tmp_path: Path, fps: float):
+    """Taken for 20 Hz its velocities and its pace would be wrong: fps, period and remedy."""
+    lerobot_at(tmp_path, fps)
+    with pytest.raises(UserError, match=rf'fps={fps}.*0\.05 s.*--control-period-s'):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(('fps', 'period_s'), [(10, 0.05), (30, 1 / 30), (20, None)])
+def test_lerobot_velocities_are_over_the_period(tmp_path: Path, fps: float, period_s: float | None):
+    """A period that is given overrules what the data set says; otherwise both must agree."""
+    lerobot_at(tmp_path, fps)
+    demonstration = read(tmp_path, LeRobotNames(control_period_s=period_s))[0]
+    moved = np.diff(demonstration.joint_positions, axis=0)
+    assert np.allclose(demonstration.joint_velocities[1:] * (period_s or 0.05), moved)
+
+
 @pytest.mark.parametrize('content', [None, 'empty'])
 def test_a_path_without_demonstrations_is_named(tmp_path: Path, content: str | None):
     """A path that is not there, and a folder with nothing in it."""

@@ -18,6 +18,9 @@ from smoothvla_ros.training.sft.demonstration_episode import DemonstrationEpisod
 from smoothvla_ros.training.sft.joint_velocities import velocities_from_positions
 from smoothvla_ros.training.sft.lerobot_images import decode_images, decode_video
 
+# What the policies that ship are trained at, and the default of the simulator and the nodes.
+CONTROL_PERIOD_S = 0.05
+
 PANDA_JOINTS = 7
 _STATE = 'observation.state'
 _CAMERA_WORDS = {
@@ -37,7 +40,11 @@ class LeRobotNames:
         '', 'finger positions, m, or one opening; empty: the columns after the joints'
     )
     action_feature: str = setting('action', 'feature of 7 columns: tool-pose delta and gripper')
-    control_period_s: float = setting(0.05, 'time between two steps, s', minimum=1e-4)
+    control_period_s: float | None = setting(
+        None,
+        'time between two steps, s; empty: 0.05, and the data set must say the same',
+        minimum=1e-4,
+    )
 
     def __post_init__(self) -> None:
         validate(self, 'LeRobot names')
@@ -51,8 +58,10 @@ def read_lerobot(
     joints: how many the arm has; the columns after them are the gripper's.
     Raises UserError naming the feature that is missing; joint positions cannot be replaced by a
     tool pose, because the policy's proprioception comes from the joints through the kinematics.
+    The same for a rate that is not the policy's, unless a period is given.
     """
     info = _read_json(folder / 'meta' / 'info.json')
+    period_s = _period_s(folder, float(info['fps']), names.control_period_s)
     features: dict[str, Any] = info['features']
     cameras = {
         'agentview': names.agentview_feature or _camera(folder, features, 'agentview'),
@@ -88,10 +97,29 @@ def read_lerobot(
             },
             image_steps=steps,
             joint_positions=positions,
-            joint_velocities=velocities_from_positions(positions, names.control_period_s),
+            joint_velocities=velocities_from_positions(positions, period_s),
             gripper_positions=_fingers(folder, table, names.gripper_feature, state[:, joints:]),
             actions=actions,
         )
+
+
+def _period_s(folder: Path, fps: float, given_s: float | None) -> float:
+    """Return the time between two steps, s.
+
+    Raises UserError where none is given and the data set's rate is not the policy's.
+    """
+    if given_s is not None:
+        return given_s
+    # Half a percent is what rounding does to a rate, and less than the noise on the body.
+    if abs(fps * CONTROL_PERIOD_S - 1.0) > 0.005:
+        raise UserError(
+            f'{folder}: meta/info.json says fps={fps:g}, but the policy takes a step every '
+            f'{CONTROL_PERIOD_S} s ({1.0 / CONTROL_PERIOD_S:g} a second); resample the data set to '
+            f'that, or say --control-period-s {CONTROL_PERIOD_S} if that is how it was recorded '
+            'and fps is wrong, or its true period, to train a policy for that period alone (its '
+            'node must run with the same control_period_s; the simulator cannot)'
+        )
+    return CONTROL_PERIOD_S
 
 
 def _camera(folder: Path, features: dict[str, Any], camera: str) -> str:

@@ -11,8 +11,10 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.policies.instructions import Vocabulary
 from smoothvla_ros.policies.small_vla.modeling import SmallVLAModel
+from smoothvla_ros.training.sft import validation
 from smoothvla_ros.training.sft.config import SFTConfig
 from smoothvla_ros.training.sft.frames import FrameSet
+from smoothvla_ros.training.sft.losses import action_loss
 from smoothvla_ros.training.sft.trainer import SFTTrainer, set_body_statistics
 
 PLAIN = {'batch_size': 15, 'warmup_steps': 5, 'threads': 1, 'bfloat16': False}
@@ -125,3 +127,20 @@ def test_settings_that_train_nothing_are_refused(bad: dict):
     """Zero, negative and no-number durations and counts."""
     with pytest.raises(UserError, match='sft'):
         SFTConfig(**bad)
+
+
+def test_held_out_loss_is_the_training_loss_of_all_held_out_rows(
+    frames: FrameSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """With the target's spread of this training, and each valid action counted once."""
+    monkeypatch.setattr(validation, '_BATCH', 4)
+    learner = trainer(frames, tmp_path / 'state', steps=1, held_out_share=0.5, smoothing_bins=20.0)
+    assert len(learner.held_out) == 10
+    batch = frames.batch(learner.held_out)
+    words = [learner.vocabulary.encode(frames.instructions[s], 24) for s in batch.sentences]
+    with torch.no_grad():
+        output = learner.averaged_model()(
+            batch.images, torch.from_numpy(np.stack(words)), batch.body
+        )
+    expected = float(action_loss(output.logits, batch.actions, batch.valid, 20.0))
+    assert learner.validate()['held_out/action_loss'] == pytest.approx(expected, rel=1e-5)

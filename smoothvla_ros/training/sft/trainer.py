@@ -100,7 +100,13 @@ class SFTTrainer:
         """Return figures of the averaged weights on the held-out episodes."""
         if not len(self.held_out):
             return {}
-        return validate_model(self.averaged_model(), self.frames, self.held_out, self._sentences)
+        return validate_model(
+            self.averaged_model(),
+            self.frames,
+            self.held_out,
+            self._sentences,
+            self.config.smoothing_bins,
+        )
 
     def averaged_model(self) -> SmallVLAModel:
         """Return a copy of the model with the moving average of its weights, in eval mode."""

@@ -29,16 +29,26 @@ def held_out_rows(episode: np.ndarray, share: float, seed: int) -> tuple[np.ndar
 
 @torch.no_grad()
 def validate_model(
-    model: SmallVLAModel, frames: FrameSet, rows: np.ndarray, sentences: np.ndarray
+    model: SmallVLAModel,
+    frames: FrameSet,
+    rows: np.ndarray,
+    sentences: np.ndarray,
+    smoothing_bins: float,
 ) -> dict[str, float]:
-    """Return action loss, greedy action error and goal errors in centimetres (medians)."""
+    """Return action loss, greedy action error and goal errors in centimetres (medians).
+
+    smoothing_bins: spread of the loss's target, as in training; the loss is a mean over all valid
+    actions.
+    """
     centres = torch.linspace(-1.0, 1.0, model.config.bins)
-    losses, errors, grips, goals = [], [], [], []
+    losses, counts, errors, grips, goals = [], [], [], [], []
     for first in range(0, len(rows), _BATCH):
         batch = frames.batch(rows[first : first + _BATCH])
         words = torch.from_numpy(sentences[batch.sentences])
         output = model(batch.images, words, batch.body)
-        losses.append(float(action_loss(output.logits, batch.actions, batch.valid, 2.0)))
+        loss = action_loss(output.logits, batch.actions, batch.valid, smoothing_bins)
+        losses.append(float(loss))
+        counts.append(int(batch.valid.sum()))
         greedy = centres[output.logits.argmax(-1)]
         error = (greedy - batch.actions)[batch.valid]
         errors.append(error[:, :6].abs().numpy())
@@ -47,7 +57,7 @@ def validate_model(
         goals.append(torch.where(batch.goal_valid, difference, torch.nan).numpy())
     absolute = np.concatenate(errors)
     figures = {
-        'held_out/action_loss': float(np.mean(losses)),
+        'held_out/action_loss': float(np.average(losses, weights=counts)),
         'held_out/translation_error': float(absolute[:, :3].mean()),
         'held_out/rotation_error': float(absolute[:, 3:].mean()),
         'held_out/gripper_accuracy': float(np.concatenate(grips).mean()),

@@ -16,7 +16,10 @@ from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.openvla.action_ids import ActionIds
 from smoothvla_ros.policies.openvla.json_fields import Fields
 from smoothvla_ros.policies.openvla.libero_frames import base_position
-from smoothvla_ros.policies.openvla.proprioception import libero_proprioception, rotation_vector
+from smoothvla_ros.policies.openvla.proprioception import (
+    libero_proprioception,
+    libero_rotation_vector,
+)
 from smoothvla_ros.policies.openvla.settings import detect
 from smoothvla_ros.policies.openvla.statistics import Scaling, libero_commands
 
@@ -233,7 +236,7 @@ def test_rotation_vectors_run_past_pi():
     for angle in (np.pi - 0.3, np.pi + 0.3):
         c, s = np.cos(angle), np.sin(angle)
         turned = np.array([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
-        assert np.allclose(rotation_vector(turned), [angle, 0.0, 0.0])
+        assert np.allclose(libero_rotation_vector(turned), [angle, 0.0, 0.0])
 
 
 def test_a_regression_head_answers_and_is_refused_by_learning(openvla_policy, observe):

@@ -11,11 +11,7 @@ from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.training.sft.augmentation import augment
 from smoothvla_ros.training.sft.config import SFTConfig
 from smoothvla_ros.training.sft.frames import FrameSet
-from smoothvla_ros.training.sft.goal_labels import (
-    LENGTH_UNIT_M,
-    next_gripper_change,
-    rotation_vector,
-)
+from smoothvla_ros.training.sft.goal_labels import LENGTH_UNIT_M, next_gripper_change
 from smoothvla_ros.training.sft.validation import held_out_rows
 
 
@@ -49,19 +45,21 @@ def test_goal_labels_are_relative_to_the_tool():
     assert bare.goal_valid[0].tolist() == [False] * 9 + [True] * 6
 
 
+def test_a_half_turn_to_the_key_pose_is_no_rest():
+    """A hand turned by pi until the next grasp has pi to go, and not nothing."""
+    demonstration = episode()
+    joints = np.tile(demonstration.joint_positions[:1], (len(demonstration.joint_positions), 1))
+    joints[:, 6] = 0.8
+    joints[10:, 6] -= np.pi
+    batch = frame_set([replace(demonstration, joint_positions=joints)]).batch(np.array([0]))
+    assert np.linalg.norm(batch.goal[0, -3:].numpy()) == pytest.approx(np.pi, abs=1e-5)
+
+
 def test_next_gripper_change_is_always_ahead():
     """Open, closed, open: each step points to the next change, the last ones to the end."""
     actions = np.zeros((6, 7))
     actions[:, 6] = [-1, -1, 1, 1, -1, -1]
     assert next_gripper_change(actions).tolist() == [2, 2, 4, 4, 5, 5]
-
-
-def test_rotation_vector_is_axis_times_angle():
-    """A turn of 0.7 rad about z, and none at all."""
-    c, s = np.cos(0.7), np.sin(0.7)
-    turn = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
-    assert np.allclose(rotation_vector(turn), [0.0, 0.0, 0.7])
-    assert np.allclose(rotation_vector(np.eye(3)), 0.0)
 
 
 def test_augmentation_keeps_labels_and_source():

@@ -28,10 +28,10 @@ def libero_proprioception(arm: Arm, observation: Observation, data_set: str) -> 
         )
     position, rotation = arm.tool_pose(observation.joint_positions)
     in_scene = position + np.array(base_position(data_set, observation.instruction))
-    return np.concatenate([in_scene, rotation_vector(rotation), fingers])
+    return np.concatenate([in_scene, libero_rotation_vector(rotation), fingers])
 
 
-def rotation_vector(rotation: np.ndarray) -> np.ndarray:
+def libero_rotation_vector(rotation: np.ndarray) -> np.ndarray:
     """Return axis times angle [3], rad, of a rotation matrix, on the branch of LIBERO's data.
 
     A tool that points down is turned by about pi, where the axis could as well point the other way.

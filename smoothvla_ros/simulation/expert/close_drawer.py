@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from smoothvla_ros.kinematics.rotations import rotation_vector
 from smoothvla_ros.simulation.expert.drawer import drawer_joint, handle, opening_direction
 from smoothvla_ros.simulation.expert.goal import Goal
 from smoothvla_ros.simulation.expert.motion import (
@@ -12,7 +13,6 @@ from smoothvla_ros.simulation.expert.motion import (
     HeightProfile,
     interpolate,
     pointing_rotation,
-    rotation_vector,
     speed_for_distance,
     velocity_towards,
 )

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from smoothvla_ros.kinematics.rotations import rotation_vector
+
 OPEN, CLOSED = -1.0, 1.0  # gripper commands
 # One control step with a constant command of 1.0 moves the tool this far (OSC_POSE, kp 150), m.
 METRES_PER_STEP = 0.013
@@ -134,21 +136,6 @@ def rotation_about(axis: int, angle: float) -> np.ndarray:
     rotation[second, first] = np.sin(angle)
     rotation[first, second] = -np.sin(angle)
     return rotation
-
-
-def rotation_vector(rotation: np.ndarray) -> np.ndarray:
-    """Return axis times angle (rad) of a rotation matrix; angles below pi."""
-    cosine = np.clip((np.trace(rotation) - 1.0) / 2.0, -1.0, 1.0)
-    angle = float(np.arccos(cosine))
-    skew = np.array(
-        [
-            rotation[2, 1] - rotation[1, 2],
-            rotation[0, 2] - rotation[2, 0],
-            rotation[1, 0] - rotation[0, 1],
-        ]
-    )
-    sine = np.sin(angle)
-    return skew / 2.0 if sine < 1e-6 else skew * angle / (2.0 * sine)
 
 
 class HeightProfile:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from smoothvla_ros.kinematics.rotations import rotation_vector
 from smoothvla_ros.simulation.expert.drawer import drawer_joint, handle, opening_direction
 from smoothvla_ros.simulation.expert.goal import Goal
 from smoothvla_ros.simulation.expert.motion import (
@@ -12,7 +13,6 @@ from smoothvla_ros.simulation.expert.motion import (
     Command,
     HeightProfile,
     interpolate,
-    rotation_vector,
     sideways_rotation,
     velocity_towards,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from smoothvla_ros.kinematics.rotations import rotation_vector
 from smoothvla_ros.simulation.expert.grasp import Grasp
 from smoothvla_ros.simulation.expert.motion import (
     CLOSED,
@@ -12,7 +13,6 @@ from smoothvla_ros.simulation.expert.motion import (
     HeightProfile,
     blend,
     interpolate,
-    rotation_vector,
     tool_rotation,
 )
 from smoothvla_ros.simulation.expert.scene import Scene

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from smoothvla_ros.kinematics.arm import Arm
+from smoothvla_ros.kinematics.rotations import rotation_vector
 from smoothvla_ros.training.sft.demonstration_episode import LABEL_NAMES, DemonstrationEpisode
 
 GOAL_SIZE = 3 * len(LABEL_NAMES) + 6
@@ -56,18 +57,3 @@ def next_gripper_change(actions: np.ndarray) -> np.ndarray:
     changes = np.flatnonzero(closed[1:] != closed[:-1]) + 1
     targets = np.append(changes, len(actions) - 1)
     return targets[np.searchsorted(changes, np.arange(len(actions)), side='right')]
-
-
-def rotation_vector(rotation: np.ndarray) -> np.ndarray:
-    """Return the axis times the angle, float64 [3] rad, of a rotation matrix [3, 3]."""
-    skew = np.array(
-        [
-            rotation[2, 1] - rotation[1, 2],
-            rotation[0, 2] - rotation[2, 0],
-            rotation[1, 0] - rotation[0, 1],
-        ]
-    )
-    sine, cosine = np.linalg.norm(skew) / 2.0, (np.trace(rotation) - 1.0) / 2.0
-    if sine < 1e-6:
-        return skew / 2.0
-    return skew / (2.0 * sine) * np.arctan2(sine, cosine)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import signal
 
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.errors import UserError
@@ -34,29 +34,17 @@ class LowPass:
     """
 
     def __init__(self, settings: LowPassSettings) -> None:
-        """Design it by the bilinear transform with its cut-off warped onto the true one."""
-        warped = math.tan(math.pi * settings.cutoff_hz / settings.rate_hz)
-        scale = 1.0 / (1.0 + math.sqrt(2.0) * warped + warped**2)
-        self._gain = warped**2 * scale
-        self._feedback = (
-            2.0 * (warped**2 - 1.0) * scale,
-            (1.0 - math.sqrt(2.0) * warped + warped**2) * scale,
-        )
-        self._inputs: tuple[np.ndarray | float, np.ndarray | float] = (0.0, 0.0)
-        self._outputs: tuple[np.ndarray | float, np.ndarray | float] = (0.0, 0.0)
+        """Design it; every number of an action has its own state, all at rest."""
+        self._sections = signal.butter(2, settings.cutoff_hz, fs=settings.rate_hz, output='sos')
+        self._state: np.ndarray | None = None
 
     def __call__(self, actions: np.ndarray) -> np.ndarray:
         """Return the whole chunk, filtered."""
         filtered = np.array(actions, dtype=np.float64)
-        for step in filtered:
-            newest = step[:-1].copy()
-            output = (
-                self._gain * (newest + 2.0 * self._inputs[0] + self._inputs[1])
-                - self._feedback[0] * self._outputs[0]
-                - self._feedback[1] * self._outputs[1]
-            )
-            self._inputs = (newest, self._inputs[0])
-            self._outputs = (output, self._outputs[0])
-            # An overshoot of a few percent at full deflection is no action.
-            step[:-1] = np.clip(output, -1.0, 1.0)
+        motion = filtered[:, :-1]
+        if self._state is None:
+            self._state = np.zeros((len(self._sections), 2, motion.shape[1]))
+        output, self._state = signal.sosfilt(self._sections, motion, axis=0, zi=self._state)
+        # An overshoot of a few percent at full deflection is no action.
+        filtered[:, :-1] = np.clip(output, -1.0, 1.0)
         return filtered

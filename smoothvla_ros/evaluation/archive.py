@@ -92,9 +92,7 @@ class EpisodeArchive:
         write_rows(self._table, self._rows.values())
 
 
-def recompute(
-    folder: Path, arm: Arm, estimator: EstimatorSettings | None = None
-) -> list[EpisodeRow]:
+def recompute(folder: Path, arm: Arm) -> list[EpisodeRow]:
     """Measure every stored episode of a run again; nothing is written.
 
     Raises UserError if the run kept no episodes, or names the file that is damaged.
@@ -102,4 +100,4 @@ def recompute(
     paths = sorted((Path(folder) / TRAJECTORIES).glob('*/*.npz'))
     if not paths:
         raise UserError(f'{folder} holds no episodes; give the output folder of a run')
-    return [row_from_stored(stored_episode.load(path), arm, estimator) for path in paths]
+    return [row_from_stored(stored_episode.load(path), arm) for path in paths]

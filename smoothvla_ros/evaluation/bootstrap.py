@@ -73,14 +73,11 @@ def paired_difference(
     seed: int,
     levels: Levels | None = None,
     replicates: int = REPLICATES,
-    confidence: float = CONFIDENCE,
 ) -> Interval:
     """Interval of mean(after - before) over pairs; `levels` as in `paired_change_percent`."""
     first, second = _finite(before, 'before'), _finite(after, 'after')
     _same_length(first, second)
-    return mean_interval(
-        second - first, seed=seed, levels=levels, replicates=replicates, confidence=confidence
-    )
+    return mean_interval(second - first, seed=seed, levels=levels, replicates=replicates)
 
 
 def resample_weights(levels: Levels, replicates: int, rng: np.random.Generator) -> np.ndarray:

@@ -36,7 +36,6 @@ def replay(
     *,
     size: int,
     every: int = 1,
-    camera: str = CAMERA,
     progress: Callable[[int], object] | None = None,
 ) -> list[Replay]:
     """Run the stored actions of episodes of one task from their scenes, drawn as LIBERO draws.
@@ -47,10 +46,10 @@ def replay(
     """
     name = episodes[0].request.name
     environment = Environment(
-        task(name.suite, name.task), RenderSettings('stock', size=size, cameras=(camera,))
+        task(name.suite, name.task), RenderSettings('stock', size=size, cameras=(CAMERA,))
     )
     try:
-        return [_run(environment, episode, every, camera, progress) for episode in episodes]
+        return [_run(environment, episode, every, progress) for episode in episodes]
     finally:
         environment.close()
 
@@ -64,7 +63,6 @@ def _run(
     environment: Environment,
     episode: StoredEpisode,
     every: int,
-    camera: str,
     progress: Callable[[int], object] | None,
 ) -> Replay:
     actions = episode.trajectory.actions
@@ -77,7 +75,7 @@ def _run(
             success = environment.step(actions[step - 1])
         if step % every == 0 or step == len(actions):
             steps.append(step)
-            frames.append(environment.render(camera))
+            frames.append(environment.render(CAMERA))
             if progress is not None:
                 progress(1)
     replayed = environment.trajectory().joint_positions

@@ -26,10 +26,6 @@ class Interval:
         """Return the same interval in another unit; `factor` must be positive."""
         return Interval(self.mean * factor, self.low * factor, self.high * factor)
 
-    def excludes(self, value: float) -> bool:
-        """Whether `value` lies outside the interval."""
-        return value < self.low or value > self.high
-
 
 def normal_quantile(confidence: float) -> float:
     """Return z such that a standard normal lies in [-z, z] with probability `confidence`."""
@@ -84,14 +80,14 @@ class PairedCounts:
         return self.both + self.only_before + self.only_after + self.neither
 
 
-def success_difference(counts: PairedCounts, confidence: float = CONFIDENCE) -> Interval:
+def success_difference(counts: PairedCounts) -> Interval:
     """Interval of the success rate after minus before, paired, in [-1, 1].
 
     Newcombe, Statistics in Medicine 17 (1998) 2635, method 10: the Wilson intervals of both rates
     joined with their correlation, which is continuity-corrected where it is positive.
     """
-    before = wilson(counts.both + counts.only_before, counts.pairs, confidence)
-    after = wilson(counts.both + counts.only_after, counts.pairs, confidence)
+    before = wilson(counts.both + counts.only_before, counts.pairs)
+    after = wilson(counts.both + counts.only_after, counts.pairs)
     correlation = _phi(counts)
     lower = (after.mean - after.low, before.high - before.mean)
     upper = (after.high - after.mean, before.mean - before.low)

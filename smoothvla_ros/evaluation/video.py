@@ -153,10 +153,10 @@ def write_film(path: Path, film: BeforeAfterFilm, rate_hz: float = 20.0) -> None
         writer.close()
 
 
-def write_still(path: Path, film: BeforeAfterFilm, share: float = 0.5) -> None:
-    """Write one frame (.png), at a share of the film's duration."""
+def write_still(path: Path, film: BeforeAfterFilm) -> None:
+    """Write the frame (.png) in the middle of the film."""
     with new_file(path) as temporary:
-        Image.fromarray(film.frame(share * film.duration_s)).save(temporary, 'PNG', optimize=True)
+        Image.fromarray(film.frame(0.5 * film.duration_s)).save(temporary, 'PNG', optimize=True)
 
 
 def write_animation(

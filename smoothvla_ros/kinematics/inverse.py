@@ -22,6 +22,10 @@ _SINGULAR_VALUE = 0.05
 _LARGEST_DAMPING = 0.05
 # Beyond this the linearisation of one iteration says little.
 _LARGEST_STEP_RAD = 0.3
+# How fast spare freedom goes to the posture, 1/s.
+_POSTURE_GAIN = 0.5
+# An iteration that comes this near is the last.
+_TOLERANCE_M, _TOLERANCE_RAD = 5e-5, 1e-4
 
 
 @dataclass(frozen=True)
@@ -42,14 +46,10 @@ class InverseKinematics:
         lower: np.ndarray,
         upper: np.ndarray,
         posture: np.ndarray | None = None,
-        posture_gain: float = 0.5,
-        tolerance_m: float = 5e-5,
-        tolerance_rad: float = 1e-4,
     ) -> None:
         """Take the range of the joints and the posture that spare freedom is used for.
 
-        lower, upper: [n] rad.  posture: [n] rad; None is the middle of the range.  posture_gain:
-        1/s.  tolerance_m, tolerance_rad: an iteration that comes this near is the last.
+        lower, upper: [n] rad.  posture: [n] rad; None is the middle of the range.
         Raises UserError where a range is empty or a posture lies outside of it.
         """
         self._arm = arm
@@ -57,8 +57,6 @@ class InverseKinematics:
         self._upper = np.array(upper, dtype=np.float64)
         middle = (self._lower + self._upper) / 2
         self._posture = np.array(posture, dtype=np.float64) if posture is not None else middle
-        self._posture_gain = posture_gain
-        self._tolerance = tolerance_m, tolerance_rad
         shape = (len(arm.joint_names),)
         if not self._lower.shape == self._upper.shape == self._posture.shape == shape:
             raise UserError(f'joint ranges and posture must have {shape[0]} values each')
@@ -99,7 +97,7 @@ class InverseKinematics:
         """
         joints = np.clip(start, self._lower, self._upper)
         best = Solution(joints, math.inf, math.inf)
-        near_m, near_rad = tolerance or self._tolerance
+        near_m, near_rad = tolerance or (_TOLERANCE_M, _TOLERANCE_RAD)
         for _ in range(iterations):
             here, axes, jacobian = self._arm.pose_and_jacobian(joints)
             error = np.concatenate([position - here, rotation_vector(rotation @ axes.T)])
@@ -120,7 +118,7 @@ class InverseKinematics:
         than asked for; no joint at a bound is driven on.
         """
         _, _, jacobian = self._arm.pose_and_jacobian(joints)
-        wish = self._posture_gain * (self._posture - joints)
+        wish = _POSTURE_GAIN * (self._posture - joints)
         velocities = wish + _damped(jacobian, twist - jacobian @ wish)
         blocked = ((joints <= self._lower) & (velocities < 0)) | (
             (joints >= self._upper) & (velocities > 0)

@@ -8,7 +8,6 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.records import Observation
 
-PROPRIOCEPTION_SIZE = 17
 TOOL_POSITION = slice(0, 3)
 TOOL_ROTATION = slice(3, 9)
 FINGER_POSITIONS = slice(9, 11)

@@ -38,8 +38,8 @@ class SmoothnessSummary:
     ldlj, sparc: log dimensionless jerk and spectral arc length of the tool point: no unit, nearer
     to zero is smoother, NaN for a tool that never moves. sparc is NaN below 20 Hz.
     action_total_variation: of the normalised actions, a step.
-    mean_commanded_jerk, mean_commanded_angular_jerk: m/s^3, rad/s^3, of the path the actions ask
-    for, by differences without smoothing. NaN, like the total variation, without actions.
+    mean_commanded_jerk: m/s^3, of the path the actions ask for, by differences without smoothing.
+    NaN, like the total variation, without actions.
     mean_speed: m/s.  path_length: m.  duration_s: s. What a low jerk must be read beside: a tool
     that stands still or crawls has little.
     mean_jerk_substep: m/s^3, of the simulator's own steps with a window of 0.05 s; where it does
@@ -56,7 +56,6 @@ class SmoothnessSummary:
     sparc: float
     action_total_variation: float
     mean_commanded_jerk: float
-    mean_commanded_angular_jerk: float
     mean_speed: float
     path_length: float
     duration_s: float
@@ -84,7 +83,7 @@ def summarise(
     """
     jerk = tool_jerk(joint_positions, jacobian, dt, estimator)
     speed = np.linalg.norm(tool_twists(joint_positions, jacobian, dt, estimator)[:, :3], axis=1)
-    commanded, commanded_angular, variation = _commands(actions, len(jerk) - 1, dt)
+    commanded, variation = _commands(actions, len(jerk) - 1, dt)
     return SmoothnessSummary(
         mean_jerk=mean_jerk(jerk),
         rms_jerk=rms_jerk(jerk),
@@ -96,7 +95,6 @@ def summarise(
         sparc=spectral_arc_length(speed, dt) if _cutoff_is_sampled(dt) else math.nan,
         action_total_variation=variation,
         mean_commanded_jerk=commanded,
-        mean_commanded_angular_jerk=commanded_angular,
         mean_speed=float(speed.mean()),
         path_length=float(np.sum(speed[1:] + speed[:-1]) * dt / 2),
         duration_s=(len(joint_positions) - 1) * dt,
@@ -119,14 +117,14 @@ def summarise_trajectory(
     )
 
 
-def _commands(actions: np.ndarray | None, steps: int, dt: float) -> tuple[float, float, float]:
-    """Return mean commanded jerk (m/s^3, rad/s^3) and total variation of the actions."""
+def _commands(actions: np.ndarray | None, steps: int, dt: float) -> tuple[float, float]:
+    """Return mean commanded jerk, m/s^3, and total variation of the actions."""
     if actions is None:
-        return math.nan, math.nan, math.nan
+        return math.nan, math.nan
     if len(actions) != steps:
         raise ValueError(f'{len(actions)} actions do not lie between {steps + 1} joint samples')
     jerk = commanded_jerk(actions, dt)
-    return mean_jerk(jerk), mean_jerk(jerk, Part.ROTATION), total_variation(actions)
+    return mean_jerk(jerk), total_variation(actions)
 
 
 def _ldlj(jerk: np.ndarray, speed: np.ndarray, dt: float) -> float:

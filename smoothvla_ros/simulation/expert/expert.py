@@ -11,7 +11,7 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.simulation.expert.close_drawer import CloseDrawer
 from smoothvla_ros.simulation.expert.drawer import drawer_joint
 from smoothvla_ros.simulation.expert.goal import Goal, Problem
-from smoothvla_ros.simulation.expert.motion import LIMITS, Command, MotionLimits, Servo
+from smoothvla_ros.simulation.expert.motion import Command, Servo
 from smoothvla_ros.simulation.expert.open_drawer import OpenDrawer
 from smoothvla_ros.simulation.expert.pick_and_place import PickAndPlace
 from smoothvla_ros.simulation.expert.scene import Scene, Simulated
@@ -99,9 +99,9 @@ class Beforehand:
 class Expert:
     """Solves one episode of one task; make a new one for every episode, after the reset."""
 
-    def __init__(self, environment: Simulated, problem: Problem, limits: MotionLimits = LIMITS):
+    def __init__(self, environment: Simulated, problem: Problem):
         self._scene = Scene(environment, problem)
-        self._servo = Servo(limits)
+        self._servo = Servo()
         self._skills = skills_for(problem, self._scene)
 
     @property

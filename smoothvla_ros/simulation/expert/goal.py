@@ -33,7 +33,6 @@ class Problem:
     goals: tuple[Goal, ...]
     objects: tuple[str, ...]
     fixtures: tuple[str, ...]
-    region_ranges: dict[str, tuple[float, float, float, float]]
     categories: dict[str, str]
 
     def owner(self, name: str) -> str:
@@ -63,11 +62,6 @@ def read_problem(bddl_file: Path) -> Problem:
         objects=tuple(name for names in parsed['objects'].values() for name in names),
         # The arena (table, floor) is listed as a fixture that the regions lie on.
         fixtures=tuple(sorted(name for name in fixtures if not _is_arena(name, arenas))),
-        region_ranges={
-            name: tuple(region['ranges'][0])
-            for name, region in parsed['regions'].items()
-            if region['ranges']
-        },
         categories=categories,
     )
 

@@ -19,6 +19,8 @@ METRES_PER_STEP = 0.013
 LEAN_RADII, LEANS = (0.30, 0.44, 0.66, 0.80), (-0.30, 0.0, 0.0, 0.35)
 # Share of the way to a new command that is made in one step: it rounds the speed profile's corners.
 SMOOTHING = 0.65
+# How steeply the height to keep falls with the distance from an obstacle, m/m.
+SLOPE = 1.5
 # The orientation of the tool at the start of every LIBERO episode: it points down, tilted by 3.3
 # degrees, the fingers open along the base's y axis. Grasps turn it about the vertical only.
 START_TOOL_ROTATION = np.array([[0.9984, 0.0, -0.0566], [0.0, -1.0, 0.0], [-0.0566, 0.0, -0.9984]])
@@ -151,10 +153,8 @@ class HeightProfile:
         obstacles: np.ndarray,
         radius: float,
         lowest: float,
-        slope: float = 1.5,
     ):
         """start, goal: [2] m.  obstacles: points [n, 3] m.  radius: half width of the way, m."""
-        self._slope = slope
         self._lowest = lowest
         line = goal - start
         length = float(np.linalg.norm(line))
@@ -175,7 +175,7 @@ class HeightProfile:
     def _highest(self, away: np.ndarray) -> float:
         if not len(self._heights):
             return self._lowest
-        return float(max((self._heights - self._slope * away).max(), self._lowest))
+        return float(max((self._heights - SLOPE * away).max(), self._lowest))
 
 
 def interpolate(value: float, low: float, high: float, at_low: float, at_high: float) -> float:

@@ -24,6 +24,7 @@ FOUNDATIONS = (
     'own_function',
     'parent_death',
     'ros_domain',
+    'writable_folder',
     '__init__',
 )
 ROWS = (

@@ -24,6 +24,7 @@ FOUNDATIONS = (
     'own_function',
     'parent_death',
     'ros_domain',
+    'shipped_files',
     'writable_folder',
     '__init__',
 )

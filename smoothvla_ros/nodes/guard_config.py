@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
-from pathlib import Path
 
-from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
-
-import smoothvla_ros
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.control.motion_guard.action_space import ActionSpace
 from smoothvla_ros.control.motion_guard.gripper import GripperSettings
@@ -22,6 +17,7 @@ from smoothvla_ros.control.motion_guard.timeline import require_streamable
 from smoothvla_ros.control.motion_guard.watchdogs import WatchdogLimits
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.robot_names import PANDA_GRIPPER_JOINTS
+from smoothvla_ros.shipped_files import file_or_shipped
 
 # No stop takes longer; a simulated clock that stands still would let one last for ever.
 STOP_TIMEOUT_S = 3.0
@@ -99,30 +95,9 @@ def make_guard(config: MotionGuardConfig, robot: RobotDescription) -> MotionGuar
     )
 
 
-def read_robot(config: MotionGuardConfig) -> RobotDescription:
-    """Return the arm that the configuration names; raises UserError where there is none."""
-    return RobotDescription.from_file(_file('robots', config.robot), config.urdf)
-
-
 def _action_space(config: MotionGuardConfig, robot: RobotDescription) -> ActionSpace:
     if config.action_space == JointPositions.name:
         return JointPositions(robot.limits(config.limits))
-    parameters = OscParameters.from_file(_file('action_spaces', config.action_space))
+    file = file_or_shipped(config.action_space, 'action_spaces', 'action_space')
+    parameters = OscParameters.from_file(file)
     return OscReference.for_robot(parameters, robot, config.limits, config.rate_hz)
-
-
-def _file(folder: str, name: str) -> Path:
-    """Return a file by its path, or by its name in a folder of config/."""
-    if name.endswith('.yaml'):
-        return Path(name)
-    places = [Path(smoothvla_ros.__file__).parents[1]]
-    with contextlib.suppress(PackageNotFoundError):
-        places.append(Path(get_package_share_directory(smoothvla_ros.__name__)))
-    for place in places:
-        path = place / 'config' / folder / f'{name}.yaml'
-        if path.is_file():
-            return path
-    raise UserError(
-        f'{name!r} is no file and not in config/{folder}; give a name from there or the path of a '
-        'YAML file'
-    )

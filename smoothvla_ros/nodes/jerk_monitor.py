@@ -8,8 +8,8 @@ import time
 from typing import Any
 
 from smoothvla_ros.control.look_schedule import LookSchedule
+from smoothvla_ros.control.robot_files import described_robot
 from smoothvla_ros.nodes.diagnostics import Diagnostics
-from smoothvla_ros.nodes.guard_config import read_robot
 from smoothvla_ros.nodes.jerk_monitor_config import JerkMonitorConfig
 from smoothvla_ros.nodes.lifecycle import AutostartNode
 from smoothvla_ros.nodes.monitored_robot import MonitoredRobot
@@ -39,7 +39,7 @@ class JerkMonitor(AutostartNode):
 
     def configure(self) -> None:
         config = declare(self, JerkMonitorConfig)
-        robot = read_robot(config)
+        robot = described_robot(config.robot, config.urdf)
         arm = robot.arm()
         quality = profiles(config.graph)
         diagnostics = Diagnostics(self)

@@ -81,9 +81,9 @@ def base_frame(configurations: Mapping[str, str]) -> str:
     Raises UserError for a robot that is not there.
     """
     # RViz alone needs it: a launch without it is spared the kinematics.
-    from smoothvla_ros.nodes.guard_config import read_robot
+    from smoothvla_ros.control.robot_files import described_robot
     from smoothvla_ros.nodes.jerk_monitor_config import JerkMonitorConfig
 
     file = parameters_of('jerk_monitor', configurations)
     robot = configurations.get('robot') or file.get('robot') or JerkMonitorConfig.robot
-    return read_robot(JerkMonitorConfig(robot=robot)).base_frame
+    return described_robot(robot).base_frame

@@ -15,6 +15,7 @@ from std_srvs.srv import Trigger
 
 from smoothvla_ros import msg
 from smoothvla_ros.control.motion_guard.phases import Phase
+from smoothvla_ros.control.robot_files import described_robot
 from smoothvla_ros.nodes.diagnostics import ERROR, OK, WARNING, Diagnostics
 from smoothvla_ros.nodes.drained_subscription import DrainedSubscription
 from smoothvla_ros.nodes.guard_commands import ArmCommands, CommandedJoints, gripper_commands
@@ -23,7 +24,6 @@ from smoothvla_ros.nodes.guard_config import (
     STOP_TIMEOUT_S,
     MotionGuardConfig,
     make_guard,
-    read_robot,
 )
 from smoothvla_ros.nodes.guard_messages import from_action_chunk, named_values, to_guard_state
 from smoothvla_ros.nodes.lifecycle import AutostartNode
@@ -55,7 +55,7 @@ class MotionGuardNode(AutostartNode):
 
     def configure(self) -> None:
         self._config = config = declare(self, MotionGuardConfig)
-        robot = read_robot(config)
+        robot = described_robot(config.robot, config.urdf)
         self._robot = robot
         self._guard = make_guard(config, robot)
         quality = profiles(Graph.REAL_ARM)

@@ -18,9 +18,9 @@ from smoothvla_ros.control.live_observation_slot import TRIGGERS, Trigger
 from smoothvla_ros.control.lock_step import NANOSECONDS, Answer, Decision
 from smoothvla_ros.control.observation_slot import PendingObservation
 from smoothvla_ros.control.policy_desk import Decide, PolicyDesk, Refuse, Repeat, Work
+from smoothvla_ros.control.robot_files import described_robot
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.diagnostics import ERROR, OK, WARNING, Diagnostics
-from smoothvla_ros.nodes.guard_config import read_robot
 from smoothvla_ros.nodes.heartbeat import Heartbeat
 from smoothvla_ros.nodes.lifecycle import AutostartNode
 from smoothvla_ros.nodes.messages import to_rollout_step
@@ -150,7 +150,7 @@ class PolicyNode(AutostartNode):
         self.drains_topics = config.graph == Graph.REAL_ARM
         quality = profiles(config.graph)
         self._diagnostics = Diagnostics(self)
-        robot = read_robot(config)
+        robot = described_robot(config.robot, config.urdf)
         self._joints = robot.joints
         self._weights = PolicyWeights(config.device, config.cameras, robot.arm())
         self._robots = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from smoothvla_ros.configuration import setting, validate
-from smoothvla_ros.nodes.guard_config import read_robot
+from smoothvla_ros.control.robot_files import described_robot
 from smoothvla_ros.nodes.jerk_monitor_config import MEASURED
 from smoothvla_ros.nodes.lifecycle import AutostartNode
 from smoothvla_ros.nodes.parameters import declare
@@ -62,7 +62,7 @@ class RerunViewer(AutostartNode):
         from smoothvla_ros.nodes.viewed_robot import ViewedRobot
         from smoothvla_ros.viewer.rerun_view import RerunView
 
-        robot = read_robot(config)
+        robot = described_robot(config.robot, config.urdf)
         names = robot_names(config.robots)
         self._view = view = RerunView(
             names,

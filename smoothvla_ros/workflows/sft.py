@@ -13,6 +13,7 @@ import torch
 from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.configuration import load, to_mapping
 from smoothvla_ros.control.motion_guard.robot import RobotDescription
+from smoothvla_ros.control.robot_files import described_robot
 from smoothvla_ros.errors import UserError, disk_errors
 from smoothvla_ros.folder_lock import FolderLock
 from smoothvla_ros.policies.folder import policy_folder
@@ -29,7 +30,6 @@ from smoothvla_ros.training.sft.metrics_log import MetricsLog
 from smoothvla_ros.training.sft.read_demonstrations import read_episodes
 from smoothvla_ros.training.sft.trainer import SFTTrainer, set_body_statistics
 from smoothvla_ros.workflows.options import option
-from smoothvla_ros.workflows.robot_files import described_robot
 from smoothvla_ros.writable_folder import check_writable
 
 _SETTINGS = 'sft.json'

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from smoothvla_ros.configuration import load, to_mapping
+from smoothvla_ros.control.robot_files import described_robot
 from smoothvla_ros.errors import UserError, disk_errors
 from smoothvla_ros.evaluation.archive import TABLE, TRAJECTORIES, EpisodeArchive
 from smoothvla_ros.evaluation.comparison_table import print_comparison
@@ -54,7 +55,6 @@ from smoothvla_ros.workflows.learner_processes import (
 )
 from smoothvla_ros.workflows.options import option
 from smoothvla_ros.workflows.recorded_rollouts import RecordedRolloutSource
-from smoothvla_ros.workflows.robot_files import described_robot
 from smoothvla_ros.workflows.rollout_choice import (
     OTHERWISE,
     add_rollout_arguments,

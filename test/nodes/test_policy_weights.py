@@ -7,11 +7,11 @@ import dataclasses
 import numpy as np
 import pytest
 
+from smoothvla_ros.control.robot_files import described_robot
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.nodes.policy_weights import PolicyWeights
 from smoothvla_ros.records import Observation
-from smoothvla_ros.workflows.robot_files import described_robot
 
 
 def seen(size: int) -> Observation:

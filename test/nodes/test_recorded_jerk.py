@@ -11,6 +11,7 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 
 from smoothvla_ros import msg
+from smoothvla_ros.control.robot_files import described_robot
 from smoothvla_ros.evaluation.bags.analysis import Robot, analyse
 from smoothvla_ros.evaluation.bags.settings import AnalysisSettings
 from smoothvla_ros.nodes.executors import spinning
@@ -20,7 +21,6 @@ from smoothvla_ros.nodes.recorder import Recorder
 from smoothvla_ros.nodes.stamps import to_stamp
 from smoothvla_ros.recordings import Bag
 from smoothvla_ros.recordings.messages import MessageDecoder
-from smoothvla_ros.workflows.robot_files import described_robot
 
 PATIENCE_S = 150.0
 REST = np.array([0.0, -0.3, 0.1, -2.0, 0.0, 2.0, 0.7])

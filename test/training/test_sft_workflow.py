@@ -9,13 +9,13 @@ import pytest
 from sft_data import episode, own_file, tiny_shape
 
 from smoothvla_ros.cli import main
+from smoothvla_ros.control.robot_files import described_robot
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.folder_lock import FolderLock
 from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.small_vla.policy import SmallVLAPolicy
 from smoothvla_ros.training.sft.config import SFTConfig
 from smoothvla_ros.workflows import sft
-from smoothvla_ros.workflows.robot_files import described_robot
 from smoothvla_ros.workflows.sft import train_sft
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from smoothvla_ros.control.motion_guard.robot import RobotDescription
-from smoothvla_ros.nodes.guard_config import MotionGuardConfig, read_robot
+from smoothvla_ros.control.robot_files import described_robot
 from smoothvla_ros.viewer.rerun_view import RerunView
 from smoothvla_ros.viewer.robot_scene import Reading
 
@@ -32,7 +32,7 @@ def pixels_of(picture: np.ndarray, colour: tuple[int, int, int]) -> int:
 @pytest.mark.skipif(browser.PROGRAM is None, reason='no Chromium: apt-get install chromium')
 def test_a_browser_shows_arm_curves_limits_and_images(tmp_path):
     """Colours of each are on the screen, and every request went to loopback."""
-    robot: RobotDescription = read_robot(MotionGuardConfig())
+    robot: RobotDescription = described_robot('panda')
     view = RerunView(['robot_0'], robot, ('agentview',), port=0, data_port=0, memory_mb=100)
     page = browser.Browser(tmp_path / 'profile')
     try:

@@ -223,7 +223,11 @@ def test_a_recording_written_backwards_is_that_motion(tmp_path):
         (np.zeros(400), [], 'one and the same stamp'),
         (np.random.default_rng(0).permutation(400) * 0.01, [], 'is in no order'),
         (np.arange(1), [], 'a single sample'),
-        (np.arange(400) * 0.01, ['--robot', 'ur99'], 'the robots that come along are'),
+        (
+            np.arange(400) * 0.01,
+            ['--robot', 'ur99'],
+            "'ur99' is no file and not in config/robots (fr3, panda)",
+        ),
         (np.arange(400) * 0.01, ['--topic', 'arm'], "JointState on 'arm'"),
         (np.arange(400) * 0.01, ['--urdf', 'none.urdf', '--tool', 'x'], 'does not exist'),
         (np.arange(400) * 0.01, ['--tool', 'x'], 'give --urdf'),

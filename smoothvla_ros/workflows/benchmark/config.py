@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.benchmark.matrix import SFT
+from smoothvla_ros.shipped_files import shipped_file
 from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.robot_count import robots_that_fit
 
@@ -117,5 +117,4 @@ def method_of(reward: str) -> str:
 
 def default_file() -> Path:
     """Return the shipped configuration, in a checkout or installed."""
-    checkout = Path(__file__).resolve().parents[3] / 'config' / FILE
-    return checkout if checkout.exists() else Path(sys.prefix, 'share/smoothvla_ros/config', FILE)
+    return shipped_file(FILE)

@@ -20,7 +20,7 @@ from smoothvla_ros.nodes.quality_of_service import profiles
 from smoothvla_ros.nodes.robot_names import robot_names
 from smoothvla_ros.nodes.stamps import to_stamp
 from smoothvla_ros.records import Episode, EpisodeRequest
-from smoothvla_ros.training.checkpoints import folder_sha256
+from smoothvla_ros.training.checkpoints import require_unchanged
 from smoothvla_ros.training.rollouts import LostEpisode
 
 # How often lateness is looked at; nothing waits for it.
@@ -77,12 +77,7 @@ class TopicRolloutSource:
 
         Raises UserError if the folder does not have that hash.
         """
-        found = folder_sha256(folder)
-        if found != sha256:
-            raise UserError(
-                f'policy {folder} changed since version {version} was announced; resume from an '
-                'intact checkpoint'
-            )
+        require_unchanged(folder, version, sha256)
         message = msg.PolicyUpdate(version=version, path=str(folder.resolve()), sha256=sha256)
         message.header.stamp = to_stamp(self._now_ns())
         self._updates.publish(message)

@@ -36,6 +36,18 @@ def folder_sha256(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def require_unchanged(folder: Path, version: int, sha256: str) -> None:
+    """Raise UserError unless a policy's folder is what was announced as `version`.
+
+    sha256: `folder_sha256` of that.
+    """
+    if folder_sha256(folder) != sha256:
+        raise UserError(
+            f'policy {folder} changed since version {version} was announced; resume from an '
+            'intact checkpoint'
+        )
+
+
 class DamagedCheckpoint(UserError):
     """A checkpoint whose files are not the ones that were written."""
 

@@ -8,18 +8,17 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.policy import Policy
 from smoothvla_ros.records import Episode, EpisodeRequest
 from smoothvla_ros.simulation.rendering import RenderSettings
 from smoothvla_ros.simulation.worker_pool import WorkerPool
-from smoothvla_ros.training.checkpoints import folder_sha256
+from smoothvla_ros.training.checkpoints import require_unchanged
 from smoothvla_ros.training.ray_actors import InferenceActor, RolloutActor
 from smoothvla_ros.training.ray_cluster import RayCluster
 from smoothvla_ros.training.ray_fleet import Interrupted, RayFleet
 from smoothvla_ros.training.ray_settings import RaySettings
 from smoothvla_ros.training.robot_crew import Pool
-from smoothvla_ros.training.rollouts import LostEpisode
+from smoothvla_ros.training.rollouts import LostEpisode, require_version
 from smoothvla_ros.training.waiting_requests import WaitingRequests
 
 log = logging.getLogger(__name__)
@@ -98,11 +97,7 @@ class RayRolloutSource:
 
         Raises UserError if its files changed, or no actor starts.
         """
-        if folder_sha256(folder) != sha256:
-            raise UserError(
-                f'policy {folder} changed since version {version} was announced; resume from an '
-                'intact checkpoint'
-            )
+        require_unchanged(folder, version, sha256)
         self._version = version
         self._fleet.announce(version, folder, sha256)
         while not self._fleet.ready:
@@ -125,11 +120,7 @@ class RayRolloutSource:
         """
         self._lost = []
         for request in requests:
-            if request.policy_version != self._version:
-                raise UserError(
-                    f'episode {request.episode_id} asks for policy version '
-                    f'{request.policy_version}, but version {self._version} is loaded'
-                )
+            require_version(request, self._version)
         waiting, interruptions = WaitingRequests(requests), Counter[str]()
         unanswered = len(requests)
         try:

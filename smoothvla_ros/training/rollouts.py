@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from smoothvla_ros.errors import UserError
 from smoothvla_ros.records import Episode, EpisodeRequest
 
 _REASONS = 3
@@ -25,6 +26,15 @@ def reasons(lost: Sequence[LostEpisode]) -> str:
     """Return why episodes were lost, the most frequent reasons first, for an error in one line."""
     counts = Counter(episode.reason for episode in lost).most_common(_REASONS)
     return '; '.join(f'{reason} ({count} of {len(lost)})' for reason, count in counts)
+
+
+def require_version(request: EpisodeRequest, version: int) -> None:
+    """Raise UserError if a request asks for another version of the policy than the loaded one."""
+    if request.policy_version != version:
+        raise UserError(
+            f'episode {request.episode_id} asks for policy version {request.policy_version}, '
+            f'but version {version} is loaded'
+        )
 
 
 class RolloutSource(Protocol):

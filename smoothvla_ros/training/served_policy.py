@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.policy import ActionChunks, Policy
 from smoothvla_ros.records import EpisodeRequest, Observation
-from smoothvla_ros.training.checkpoints import folder_sha256
+from smoothvla_ros.training.checkpoints import require_unchanged
+from smoothvla_ros.training.rollouts import require_version
 
 PolicyLoader = Callable[[Path], Policy]
 
@@ -43,23 +43,14 @@ class ServedPolicy:
 
     def update(self, version: int, folder: Path, sha256: str) -> None:
         """Load the policy that answers from now on.  Raises UserError if its files changed."""
-        found = folder_sha256(folder)
-        if found != sha256:
-            raise UserError(
-                f'policy {folder} changed since version {version} was announced; resume from an '
-                'intact checkpoint'
-            )
+        require_unchanged(folder, version, sha256)
         self._policy = self._load(folder)
         self._policy.module.eval()
         self._version = version
 
     def check(self, request: EpisodeRequest) -> None:
         """Raise UserError if a request asks for another version than the one that is loaded."""
-        if request.policy_version != self._version:
-            raise UserError(
-                f'episode {request.episode_id} asks for policy version {request.policy_version}, '
-                f'but version {self._version} is loaded'
-            )
+        require_version(request, self._version)
 
     def act(self, observation: Observation, temperature: float, seed: int) -> ActionChunks:
         """Return a batch of one chunk; whatever the policy raises is raised."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from toy_world import START, ToyPolicy
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.records import Observation
+from smoothvla_ros.records import EpisodeName, EpisodeRequest, Observation
 from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.served_policy import ServedPolicy
 
@@ -95,3 +96,17 @@ def test_an_error_is_raised_to_one_and_the_others_are_asked_again(serve):
         served.act(broken, 1.0, 0)
     assert served.act(observation(1), 1.0, 1).tokens.shape == (1, 4, 7)
     assert served._waiting == []
+
+
+def test_files_that_changed_and_another_version_are_refused(serve, tmp_path) -> None:
+    """What answers is what was announced, and answers for no other version; the old one stays."""
+    served, _ = serve(1)
+    announced = folder_sha256(tmp_path)
+    (tmp_path / 'more').write_text('x')
+    with pytest.raises(UserError, match=rf'^policy {tmp_path} changed since version 1 was'):
+        served.update(1, tmp_path, announced)
+    name = EpisodeName('libero_spatial', 0, 'train', 0)
+    request = EpisodeRequest('i0001-g00-r00', name, 0, 1.0, 0, policy_version=1)
+    with pytest.raises(UserError, match='version 1, but version 0 is loaded'):
+        served.check(request)
+    served.check(replace(request, policy_version=0))

@@ -62,6 +62,19 @@ def test_real_arm_is_the_driver_s():
     assert sorted(joints) == ARM
 
 
+def test_real_arm_has_what_the_driver_insists_on():
+    """franka_hardware's on_init: a version it knows, three command and state interfaces a joint."""
+    real = {'hardware_type': 'real', 'robot_ip': '10.0.0.7'}
+    for given, version in (({}, '1.0.0'), ({'hardware_version': '0.1.0'}, '0.1.0')):
+        joints, systems = interfaces(process(**real, **given))
+        ((_, parameters),) = systems.values()
+        assert parameters['version'] == version
+    for name in ARM:
+        commands, states = joints[name]
+        assert sorted(commands) == ['effort', 'position', 'velocity']
+        assert states == ['position', 'velocity', 'effort']
+
+
 def test_links_are_those_of_the_other_package():
     """Nothing is copied and nothing changed: the tool is where the policy's kinematics have it."""
     built = pin.buildModelFromXML(process())

@@ -5,16 +5,17 @@ from __future__ import annotations
 import functools
 import importlib
 import time
-from collections.abc import Sequence
 from typing import Any
 
 from rclpy.action import ActionClient
 from rclpy.action.client import GoalStatus
 from rclpy.node import Node
 
+from smoothvla_ros.control.motion_guard.gripper import is_holding
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes import guard_config
 from smoothvla_ros.nodes.diagnostics import OK, WARNING, Diagnostics
+from smoothvla_ros.nodes.guard_config import MotionGuardConfig
 
 PART = 'gripper'
 # A server that answers at all says within milliseconds whether it accepts a goal.
@@ -28,11 +29,13 @@ class ActionGripper:
     It repeats nothing by itself: whether the gripper is still to move is for the guard to say.
     """
 
-    def __init__(self, node: Node, name: str, effort: float, diagnostics: Diagnostics) -> None:
-        """effort: largest force, N.  Raises UserError where control_msgs is not installed."""
+    def __init__(
+        self, node: Node, name: str, config: MotionGuardConfig, diagnostics: Diagnostics
+    ) -> None:
+        """Raises UserError where control_msgs is not installed."""
         self._action = _gripper_command_action()
         self._name = name
-        self._effort = effort
+        self._config = config
         self._diagnostics = diagnostics
         self._client = ActionClient(node, self._action, name)
         # Of the last goal; what is heard of an earlier one is of no interest any more.
@@ -40,19 +43,21 @@ class ActionGripper:
         self._answer_due: float | None = None
         self._retry_at: float | None = None
 
-    def send(self, positions: Sequence[float]) -> None:
-        """Ask for the first position, m."""
+    def send(self, opens: bool) -> None:
+        """Ask for the first joint's position."""
+        config = self._config
         self._number += 1
         self._answer_due = self._retry_at = None
         if not self._client.server_is_ready():
             self._fail(self._number, 'no server')
             return
         goal = self._action.Goal()
-        goal.command.position = float(positions[0])
-        goal.command.max_effort = self._effort
+        positions = config.gripper_open if opens else config.gripper_closed
+        goal.command.position = positions[0]
+        goal.command.max_effort = config.gripper_effort
         self._answer_due = time.monotonic() + ANSWER_TIMEOUT_S
         answer = self._client.send_goal_async(goal)
-        answer.add_done_callback(functools.partial(self._on_answer, self._number))
+        answer.add_done_callback(functools.partial(self._on_answer, self._number, opens))
 
     def is_lost(self) -> bool:
         """Return once, a while after a goal failed, whether it is to be sent again."""
@@ -63,7 +68,7 @@ class ActionGripper:
         self._retry_at = None
         return True
 
-    def _on_answer(self, number: int, answer: Any) -> None:
+    def _on_answer(self, number: int, opens: bool, answer: Any) -> None:
         if number != self._number:
             return
         self._answer_due = None
@@ -72,13 +77,24 @@ class ActionGripper:
             self._fail(number, 'a goal was rejected')
             return
         self._diagnostics.report(PART, OK, f'{self._name}: a goal was accepted')
-        goal.get_result_async().add_done_callback(functools.partial(self._on_result, number))
+        goal.get_result_async().add_done_callback(functools.partial(self._on_result, number, opens))
 
-    def _on_result(self, number: int, result: Any) -> None:
+    def _on_result(self, number: int, opens: bool, result: Any) -> None:
+        if number != self._number:
+            return
         response = result.result()
         # Stalled is how a gripper ends that holds something, and some call that aborted.
         if response.status == GoalStatus.STATUS_SUCCEEDED or response.result.stalled:
             return
+        # franka_gripper never says stalled. To close is to grasp a width of nothing there: whatever
+        # is thicker than its default_grasp_epsilon it holds, and calls the goal aborted.
+        if not opens and response.status == GoalStatus.STATUS_ABORTED:
+            position = response.result.position
+            config = self._config
+            if is_holding(position, config.gripper_open[0], config.gripper_closed[0]):
+                text = f'{self._name}: closing ended at {position:.4f}; taken for holding something'
+                self._diagnostics.report(PART, OK, text)
+                return
         self._fail(number, f'a goal ended with status {response.status}')
 
     def _fail(self, number: int, why: str) -> None:

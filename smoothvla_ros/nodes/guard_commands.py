@@ -68,8 +68,8 @@ class CommandedJoints:
 class GripperCommands(Protocol):
     """Opens and closes a gripper."""
 
-    def send(self, positions: Sequence[float]) -> None:
-        """Bring the gripper's joints to positions, m."""
+    def send(self, opens: bool) -> None:
+        """Bring the gripper's joints to where they are open, or closed."""
         ...
 
     def is_lost(self) -> bool:
@@ -88,9 +88,9 @@ def gripper_commands(
     if config.gripper == guard_config.GRIPPER_TRAJECTORY:
         return _TrajectoryGripper(node, topic, config, quality)
     if config.gripper == guard_config.GRIPPER_POSITIONS:
-        return _PositionsGripper(node, topic, quality)
+        return _PositionsGripper(node, topic, config, quality)
     if config.gripper == guard_config.GRIPPER_ACTION:
-        return ActionGripper(node, topic, config.gripper_effort, diagnostics)
+        return ActionGripper(node, topic, config, diagnostics)
     return None
 
 
@@ -100,14 +100,17 @@ class _TrajectoryGripper:
     def __init__(
         self, node: Node, topic: str, config: MotionGuardConfig, quality: QoSProfile
     ) -> None:
-        self._joints = list(config.gripper_joints)
+        self._config = config
         seconds, rest = divmod(round(config.gripper_travel_s * NANOSECONDS), NANOSECONDS)
         self._travel = Duration(sec=seconds, nanosec=rest)
         self._publisher = node.create_publisher(JointTrajectory, topic, quality)
 
-    def send(self, positions: Sequence[float]) -> None:
-        point = JointTrajectoryPoint(positions=list(positions), time_from_start=self._travel)
-        self._publisher.publish(JointTrajectory(joint_names=self._joints, points=[point]))
+    def send(self, opens: bool) -> None:
+        point = JointTrajectoryPoint(
+            positions=_positions(self._config, opens), time_from_start=self._travel
+        )
+        names = list(self._config.gripper_joints)
+        self._publisher.publish(JointTrajectory(joint_names=names, points=[point]))
 
     def is_lost(self) -> bool:
         return False
@@ -116,11 +119,18 @@ class _TrajectoryGripper:
 class _PositionsGripper:
     """The positions and nothing else, as a forward controller takes them."""
 
-    def __init__(self, node: Node, topic: str, quality: QoSProfile) -> None:
+    def __init__(
+        self, node: Node, topic: str, config: MotionGuardConfig, quality: QoSProfile
+    ) -> None:
+        self._config = config
         self._publisher = node.create_publisher(Float64MultiArray, topic, quality)
 
-    def send(self, positions: Sequence[float]) -> None:
-        self._publisher.publish(Float64MultiArray(data=list(positions)))
+    def send(self, opens: bool) -> None:
+        self._publisher.publish(Float64MultiArray(data=_positions(self._config, opens)))
 
     def is_lost(self) -> bool:
         return False
+
+
+def _positions(config: MotionGuardConfig, opens: bool) -> list[float]:
+    return list(config.gripper_open if opens else config.gripper_closed)

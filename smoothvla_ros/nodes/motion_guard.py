@@ -144,10 +144,7 @@ class MotionGuardNode(AutostartNode):
         self._arm.send(command)
         self._commanded.send(now_ns, self._guard.commanded)
         if command.open_gripper is not None and self._gripper is not None:
-            config = self._config
-            self._gripper.send(
-                config.gripper_open if command.open_gripper else config.gripper_closed
-            )
+            self._gripper.send(command.open_gripper)
         self._say(now_ns)
         self._is_ending = self._is_ending and not self._guard.at_rest
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +13,7 @@ from rclpy.task import Future
 from smoothvla_ros.nodes import gripper_action
 from smoothvla_ros.nodes.diagnostics import OK, WARNING
 from smoothvla_ros.nodes.gripper_action import ActionGripper
+from smoothvla_ros.nodes.guard_config import MotionGuardConfig
 
 
 class Action:
@@ -43,8 +45,10 @@ class Client:
         return result
 
 
-def outcome(status, stalled=False):
-    return SimpleNamespace(status=status, result=SimpleNamespace(stalled=stalled))
+def outcome(status, stalled=False, position=0.0):
+    return SimpleNamespace(
+        status=status, result=SimpleNamespace(stalled=stalled, position=position)
+    )
 
 
 @pytest.fixture
@@ -60,7 +64,7 @@ def gripper(played):
     """An adapter whose lines on /diagnostics are in `said`."""
     said = []
     diagnostics = SimpleNamespace(report=lambda part, level, text: said.append((level, text)))
-    made = ActionGripper(None, 'gripper_cmd', 20.0, diagnostics)
+    made = ActionGripper(None, 'gripper_cmd', MotionGuardConfig(), diagnostics)
     made.said, made.server = said, made._client
     return made
 
@@ -71,7 +75,7 @@ def test_goal_that_is_reached_is_sent_once(gripper):
         (GoalStatus.STATUS_SUCCEEDED, False),
         (GoalStatus.STATUS_ABORTED, True),
     ):
-        gripper.send([0.04, 0.04])
+        gripper.send(opens=True)
         gripper.server.answer().set_result(outcome(status, stalled))
         assert not gripper.is_lost()
     assert [goal[:2] for goal in gripper.server.sent] == [(0.04, 20.0)] * 2
@@ -81,16 +85,44 @@ def test_goal_that_is_reached_is_sent_once(gripper):
 def test_nothing_is_sent_to_a_server_that_is_not_there(gripper):
     """It is said, and once it is there the command is given again."""
     gripper.server.ready = False
-    gripper.send([0.0])
+    gripper.send(opens=False)
     assert gripper.server.sent == []
     assert gripper.said[-1] == (WARNING, 'gripper_cmd: no server; sent again while asked for')
     assert [gripper.is_lost(), gripper.is_lost()] == [True, False]
 
 
+@pytest.mark.parametrize('width', [0.006, 0.05])
+def test_closing_that_is_aborted_on_an_object_is_not_repeated(gripper, width):
+    """franka_gripper aborts, not stalled, with the width that is left between its fingers."""
+    gripper.send(opens=False)
+    result = gripper.server.answer()
+    result.set_result(outcome(GoalStatus.STATUS_ABORTED, position=width))
+    assert not gripper.is_lost()
+    assert {level for level, _ in gripper.said} == {OK}
+    assert 'taken for holding' in gripper.said[-1][1]
+
+
+@pytest.mark.parametrize(
+    ('opens', 'status', 'position'),
+    [
+        (True, GoalStatus.STATUS_ABORTED, 0.03),
+        (False, GoalStatus.STATUS_CANCELED, 0.03),
+        (False, GoalStatus.STATUS_ABORTED, 0.0005),
+        (False, GoalStatus.STATUS_ABORTED, math.nan),
+    ],
+)
+def test_what_holds_nothing_is_repeated(gripper, opens, status, position):
+    """An opening that failed, a closing that was called off, and fingers that met."""
+    gripper.send(opens=opens)
+    gripper.server.answer().set_result(outcome(status, position=position))
+    assert gripper.is_lost()
+    assert gripper.said[-1][0] == WARNING
+
+
 @pytest.mark.parametrize('status', [GoalStatus.STATUS_ABORTED, GoalStatus.STATUS_CANCELED, None])
 def test_goal_that_is_rejected_or_fails_is_lost(gripper, status):
     """None: rejected."""
-    gripper.send([0.0])
+    gripper.send(opens=False)
     assert not gripper.is_lost()
     result = gripper.server.answer(accepted=status is not None)
     if status is not None:
@@ -103,18 +135,18 @@ def test_goal_that_is_rejected_or_fails_is_lost(gripper, status):
 def test_server_that_does_not_answer_is_noticed(gripper, monkeypatch):
     """It died with the goal in its hands."""
     monkeypatch.setattr(gripper_action, 'ANSWER_TIMEOUT_S', -1.0)
-    gripper.send([0.0])
+    gripper.send(opens=False)
     assert [gripper.is_lost(), gripper.is_lost()] == [True, False]
     assert 'no answer' in gripper.said[-1][1]
 
 
 def test_what_becomes_of_an_earlier_goal_changes_nothing(gripper):
     """A server cancels the goal that a newer one replaces; another answers late."""
-    gripper.send([0.0])
+    gripper.send(opens=False)
     first = gripper.server.answer()
-    gripper.send([0.04])
+    gripper.send(opens=True)
     first.set_result(outcome(GoalStatus.STATUS_CANCELED))
-    gripper.send([0.0])
+    gripper.send(opens=False)
     gripper.server.answer(accepted=False, index=1)
     assert not gripper.is_lost()
     assert {level for level, _ in gripper.said} == {OK}

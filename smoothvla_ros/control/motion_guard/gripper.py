@@ -8,6 +8,9 @@ import numpy as np
 
 from smoothvla_ros.configuration import setting, validate
 
+# Of the way from closed to open: a measured position that is closer to closed is closed.
+_CLOSED_WITHIN = 0.02
+
 
 @dataclass(frozen=True)
 class GripperSettings:
@@ -42,3 +45,13 @@ class Gripper:
             return None
         self._is_open = wants_open
         return wants_open
+
+
+def is_holding(position: float, opened: float, closed: float) -> bool:
+    """Return whether fingers that were told to close and came to rest have something between them.
+
+    position: where they stopped, m or rad, or the width between two fingers that close to zero.
+    opened, closed: of one finger, in the same unit.  A position that is not finite says nothing.
+    """
+    way = opened - closed
+    return (position - closed) * way > _CLOSED_WITHIN * way**2

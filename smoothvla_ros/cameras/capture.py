@@ -63,8 +63,10 @@ class Capture:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to deliver."""
+        """Begin to deliver what is taken from now on."""
         self._stopping.clear()
+        if self._source is not None:
+            self._source.begin()
         self._thread = threading.Thread(target=self._run, name='capture', daemon=True)
         self._thread.start()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -16,8 +16,10 @@ from smoothvla_ros.errors import UserError
 _IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
 _PATTERN_SIZE = (480, 640)
 _NANOSECONDS = 1_000_000_000
-# Of a driver's own stamp: beyond this it is of another clock than ours.
+# Of a driver's own stamp: one that was never within this of our clock is of another one.
 _LARGEST_DELAY_NS = 2 * _NANOSECONDS
+# More than any driver's queue holds.
+_MOST_WAITING = 32
 
 
 class FrameSource(Protocol):
@@ -31,6 +33,9 @@ class FrameSource(Protocol):
 
         Raises UserError where the source is lost.
         """
+
+    def begin(self) -> None:
+        """Leave out what was taken before now and still waits to be read."""
 
     def close(self) -> None:
         """Let go of the device or file."""
@@ -76,11 +81,19 @@ class _Device:
             )
         self._capture = capture
 
+        self._stamps = DeviceStamps()
+        self._begun_ns = 0
+
+    def begin(self) -> None:
+        self._begun_ns = time.time_ns()
+
     def read(self) -> tuple[np.ndarray, int]:
-        # The stamp belongs to the moment of the exposure, not to the end of decoding.
-        if not self._capture.grab():
-            raise UserError(f'camera {self._path} gives no more frames; was it unplugged?')
-        stamp = _device_stamp(self._capture, time.time_ns(), time.monotonic_ns())
+        stamp = self._grab()
+        for _ in range(_MOST_WAITING):
+            if stamp >= self._begun_ns:
+                break
+            stamp = self._grab()
+        self._begun_ns = 0
         taken, image = self._capture.retrieve()
         if not taken:
             raise UserError(f'camera {self._path}: a frame cannot be decoded; try another fourcc')
@@ -89,14 +102,34 @@ class _Device:
     def close(self) -> None:
         self._capture.release()
 
+    def _grab(self) -> int:
+        # The stamp belongs to the moment of the exposure, not to the end of decoding.
+        if not self._capture.grab():
+            raise UserError(f'camera {self._path} gives no more frames; was it unplugged?')
+        position_ms = self._capture.get(cv2.CAP_PROP_POS_MSEC)
+        return self._stamps.stamp(position_ms, time.time_ns(), time.monotonic_ns())
 
-def _device_stamp(capture: Any, now_ns: int, monotonic_ns: int) -> int:
-    """Return when the driver filled the buffer; now where it does not say.
+
+class DeviceStamps:
+    """When the driver filled its buffers; the time of the grab where it does not say.
 
     V4L2 stamps buffers with the monotonic clock, and OpenCV hands that on as the position in ms.
+    Once a device has been seen to do so it is believed, however old a frame is.
     """
-    delay = monotonic_ns - round(capture.get(cv2.CAP_PROP_POS_MSEC) * 1_000_000)
-    return now_ns - delay if 0 <= delay <= _LARGEST_DELAY_NS else now_ns
+
+    def __init__(self) -> None:
+        self._is_monotonic = False
+
+    def stamp(self, position_ms: float, now_ns: int, monotonic_ns: int) -> int:
+        """Return when a frame was taken, ns, Unix.
+
+        now_ns, monotonic_ns: both clocks at the grab.
+        """
+        delay_ns = monotonic_ns - round(position_ms * 1_000_000)
+        self._is_monotonic |= 0 <= delay_ns <= _LARGEST_DELAY_NS
+        if not self._is_monotonic or position_ms <= 0.0:
+            return now_ns
+        return now_ns - max(delay_ns, 0)
 
 
 class _Video:
@@ -123,6 +156,9 @@ class _Video:
             if not taken:
                 raise UserError(f'video {self._path} cannot be read from its beginning again')
         return (cv2.cvtColor(image, cv2.COLOR_BGR2RGB), time.time_ns()) if taken else None
+
+    def begin(self) -> None:
+        return None
 
     def close(self) -> None:
         self._capture.release()
@@ -152,6 +188,9 @@ class _ImageFolder:
             raise UserError(f'image {path} cannot be read; repair or remove it')
         return cv2.cvtColor(image, cv2.COLOR_BGR2RGB), time.time_ns()
 
+    def begin(self) -> None:
+        return None
+
     def close(self) -> None:
         return None
 
@@ -179,6 +218,9 @@ class _Pattern:
         image[:, self._frame % image.shape[1]] = 255
         self._frame += 1
         return image, time.time_ns()
+
+    def begin(self) -> None:
+        return None
 
     def close(self) -> None:
         return None

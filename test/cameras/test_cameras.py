@@ -190,7 +190,10 @@ class Scripted:
 
     def __init__(self, frames):
         self.frames = frames
-        self.closed = False
+        self.begun = self.closed = False
+
+    def begin(self):
+        self.begun = True
 
     def read(self):
         frame = next(self.frames, None)
@@ -252,6 +255,7 @@ def test_lost_camera_is_reached_again():
     finally:
         capture.close()
     assert got == [now, now + second]
+    assert opened[0].begun
     assert opened[0].closed
     assert opened[3].closed
     status = capture.status()
@@ -340,20 +344,55 @@ def test_files_are_paced_and_stop_at_once(folder):
 
 def test_driver_s_stamp_is_used_where_it_is_of_our_clock():
     """V4L2 gives the monotonic time of the buffer; anything else gives the time of the grab."""
-
-    class Buffer:
-        def __init__(self, milliseconds):
-            self.milliseconds = milliseconds
-
-        def get(self, what):
-            assert what == cv2.CAP_PROP_POS_MSEC
-            return self.milliseconds
-
     now, monotonic = 5_000_000_000_000, 90_000_000_000
-    stamp = sources._device_stamp
-    assert stamp(Buffer(89_970.0), now, monotonic) == now - 30_000_000
+    assert sources.DeviceStamps().stamp(89_970.0, now, monotonic) == now - 30_000_000
     for other in (0.0, 5_000_000.0, 90_001.0):
-        assert stamp(Buffer(other), now, monotonic) == now
+        assert sources.DeviceStamps().stamp(other, now, monotonic) == now
+
+
+def test_old_frame_of_a_driver_that_is_of_our_clock_keeps_its_stamp():
+    """It waited in a queue for three seconds: called new, it would pass for an observation."""
+    now, monotonic = 5_000_000_000_000, 90_000_000_000
+    stamps = sources.DeviceStamps()
+    stamps.stamp(89_970.0, now, monotonic)
+    assert stamps.stamp(87_000.0, now, monotonic) == now - 3_000_000_000
+
+
+class Buffers:
+    """A driver's queue behind OpenCV's capture: frames numbered by their blue, ages in ms."""
+
+    def __init__(self, ages_ms):
+        self.ages, self.frame = iter(ages_ms), 0
+
+    def isOpened(self):
+        return True
+
+    def set(self, what, value):
+        return True
+
+    def grab(self):
+        self.frame += 1
+        self.position = time.monotonic_ns() * 1e-6 - next(self.ages)
+        return True
+
+    def get(self, what):
+        assert what == cv2.CAP_PROP_POS_MSEC
+        return self.position
+
+    def retrieve(self):
+        return True, np.full((8, 12, 3), self.frame, np.uint8)
+
+
+def test_frames_that_waited_from_before_the_start_are_left_out(monkeypatch):
+    """A camera that was paused has old frames in its queue, whatever their age."""
+    monkeypatch.setattr(
+        cv2, 'VideoCapture', lambda *_: Buffers([10.0, 5000.0, 900.0, -1000.0, 0.0])
+    )
+    source = open_source(CameraSettings('v4l2', '0'))
+    assert source.read()[0][0, 0, 0] == 1
+    source.begin()
+    assert source.read()[0][0, 0, 0] == 4
+    assert source.read()[0][0, 0, 0] == 5
 
 
 def test_a_clock_that_is_set_back_does_not_silence_a_camera():

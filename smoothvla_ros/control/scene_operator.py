@@ -109,7 +109,7 @@ class SceneOperator:
 
     def granted(self, wish: Wish, scene: Scene) -> None:
         """Note that what was wished for in a scene was done."""
-        if wish in (Wish.ARM, Wish.CLEAR_FAULT):
+        if wish is Wish.ARM:
             self._armed = scene.began_ns
         if wish is Wish.NEXT_SCENE:
             self._left = scene.began_ns
@@ -117,7 +117,7 @@ class SceneOperator:
     def _before(self, scene: Scene, guard: Guard, policy_lives: bool) -> Wish | None:
         if not (scene.stands and policy_lives) or self._armed == scene.began_ns:
             return None
-        # A fault of the scene before: nothing of it is left in this one.
+        # A fault of the scene before: nothing of it is left in this one. Cleared, it is armed next.
         return {Phase.DISARMED: Wish.ARM, Phase.FAULTED: Wish.CLEAR_FAULT}.get(guard.phase)
 
     def _after(self, scene: Scene, guard: Guard) -> Wish | None:

@@ -41,8 +41,8 @@ class MotionGuardNode(AutostartNode):
     """Takes ActionChunk, joint_states and heartbeat of one robot; commands its controllers.
 
     Active is not armed: ~/arm takes the arm over, ~/disarm lets go of it, ~/e_stop stops it until
-    ~/clear_fault, also where the node is configured and not active yet. Every change of state is
-    published on ~/state and /diagnostics.
+    ~/clear_fault and then ~/arm, also where the node is configured and not active yet. Every change
+    of state is published on ~/state and /diagnostics.
     """
 
     def __init__(self, **arguments: Any) -> None:
@@ -136,7 +136,7 @@ class MotionGuardNode(AutostartNode):
     def _tick(self) -> None:
         now_ns = self._now_ns()
         self._listen(now_ns)
-        if self._config.auto_arm and self._is_active and not self._guard.ever_armed:
+        if self._config.auto_arm and self._is_active and not self._guard.waits_for_a_person:
             self._guard.arm(now_ns)
         if self._gripper is not None and self._gripper.is_lost():
             self._guard.repeat_gripper()

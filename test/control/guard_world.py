@@ -72,6 +72,11 @@ class World:
         self.commands.clear()
         return self
 
+    def cleared_and_armed(self):
+        """What a person does after a fault."""
+        assert self.guard.clear_fault(self.now) == ''
+        assert self.guard.arm(self.now) == ''
+
     def chunk(self, actions, /, **changes):
         self.seq += 1
         actions = np.asarray(actions, dtype=np.float64)

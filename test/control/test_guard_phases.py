@@ -122,7 +122,7 @@ def test_what_is_commanded_is_what_the_arm_receives(streams):
     world.pass_ms(1000)
     world._listen()
     told.clear()
-    assert world.guard.clear_fault(world.now) == ''
+    world.cleared_and_armed()
     known, sent = follow(1.0)
     # A stream ends where the arm is held, and the controller holds it there.
     assert (known >= sent) is streams
@@ -173,14 +173,54 @@ def test_emergency_stop_during_another_stop_latches():
     assert_stops(world, Phase.FAULTED)
 
 
-def test_clearing_a_fault_arms_from_the_measured_joints():
-    """Not from where the arm was last commanded."""
+@pytest.mark.parametrize('streams', [True, False])
+@pytest.mark.parametrize('fault', [E_STOP, str(Trip.NO_HEARTBEAT)])
+def test_clearing_a_fault_moves_nothing_until_the_guard_is_armed(fault, streams):
+    """A policy that never stopped publishing is refused: a reset is no restart."""
+    settings = GuardSettings(rate_hz=500.0 if streams else 250.0)
+    world = running(settings=settings, streams_positions=streams)
+    if fault == E_STOP:
+        world.guard.e_stop(world.now)
+    else:
+        world.hears_heartbeat = False
+    world.run(2.0)
+    assert world.guard.reason.startswith(fault)
+    world.hears_heartbeat = True
+    world.run(0.1)
+    assert world.guard.clear_fault(world.now) == ''
+    assert (world.guard.phase, world.guard.reason) == (Phase.DISARMED, '')
+    world.commands.clear()
+    for _ in range(50):
+        assert world.offer(swing()) is Refusal.NOT_ARMED
+        world.pass_ms(world.period_ms)
+        world._listen()
+        command = world.tick()
+        assert command.motion is None
+        assert command.position is None
+        assert command.open_gripper is None
+    assert world.guard.phase is Phase.DISARMED
+    assert world.guard.arm(world.now) == ''
+    world.run(1.0)
+    assert world.offer(swing_back(world)) is None
+
+
+def test_a_fault_is_cleared_whatever_the_arm_does():
+    """Nothing follows from it: what a motion needs is asked of whoever arms."""
+    world = World()
+    world.guard.e_stop(world.now)
+    world.now += SECOND_NS
+    assert world.guard.clear_fault(world.now) == ''
+    assert world.guard.arm(world.now) == str(Trip.NO_JOINT_STATES)
+
+
+def test_arming_after_a_fault_begins_at_the_measured_joints():
+    """Not where the arm was last commanded."""
     world = running()
     world.guard.e_stop(world.now)
     world.run(0.6)
     world.offset = np.full(7, 0.05)
     world.run(0.3)
-    assert world.guard.clear_fault(world.now) == ''
+    world.cleared_and_armed()
     assert world.guard.phase is Phase.ARMED
     measured = world.states[-1][0] + 0.05
     world.tick()
@@ -188,14 +228,14 @@ def test_clearing_a_fault_arms_from_the_measured_joints():
 
 
 @pytest.mark.parametrize('off_rad', [0.16, 0.3, 1.0])
-def test_clearing_a_fault_leads_the_controller_to_the_arm_inside_of_the_limits(off_rad):
+def test_arming_after_a_fault_leads_the_controller_to_the_arm_inside_of_the_limits(off_rad):
     """A controller that was left pushing against something is not thrown to where the arm is."""
     world = running()
     world.offset = off_rad * np.eye(7)[1]
     world.run(1.0)
     assert world.guard.reason.startswith(Trip.TRACKING)
     world.states.clear()
-    assert world.guard.clear_fault(world.now) == ''
+    world.cleared_and_armed()
     world.tick()
     world.offset = np.zeros(7)
     world.guard.hear_joints(world.now, world.now, world.commands[-1].motion.states[-1, 0])

@@ -208,9 +208,10 @@ def test_joints_and_heartbeat_heard_before_the_clock_jumped_back_are_not_fresh()
     world.now += SECOND_NS
     world.guard.tick(world.now)
     assert world.guard.phase is Phase.FAULTED
-    assert world.guard.clear_fault(world.now) == Trip.NO_JOINT_STATES
-    world.guard.hear_joints(world.now, world.now, READY)
     assert world.guard.clear_fault(world.now) == ''
+    assert world.guard.arm(world.now) == Trip.NO_JOINT_STATES
+    world.guard.hear_joints(world.now, world.now, READY)
+    assert world.guard.arm(world.now) == ''
     assert world.offer(swing()) is Refusal.NO_HEARTBEAT
 
 

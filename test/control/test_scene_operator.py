@@ -90,7 +90,7 @@ def test_after_the_last_scene_the_arm_rests():
 
 
 def test_a_fault_ends_a_scene_and_is_cleared_in_the_next():
-    """Not in the scene in which it happened: what caused it is still there."""
+    """Not in the scene in which it happened: what caused it is still there. Then it is armed."""
     operator = armed(SceneOperator(2))
     fault = guard(Phase.FAULTED, 'no joint states')
     assert wish(operator, scene(), fault) is Wish.NEXT_SCENE
@@ -99,6 +99,8 @@ def test_a_fault_ends_a_scene_and_is_cleared_in_the_next():
     assert wish(operator, scene(2, stands=False), fault) is None
     assert wish(operator, scene(2), fault) is Wish.CLEAR_FAULT
     operator.granted(Wish.CLEAR_FAULT, scene(2))
+    assert wish(operator, scene(2), guard(Phase.DISARMED)) is Wish.ARM
+    operator.granted(Wish.ARM, scene(2))
     assert wish(operator, scene(2), guard(Phase.ARMED)) is None
     assert not operator.done
 
@@ -106,8 +108,13 @@ def test_a_fault_ends_a_scene_and_is_cleared_in_the_next():
 def test_a_fault_from_before_a_scene_is_not_its_verdict():
     """A guard that is found faulted is cleared, and the scene is played."""
     operator = SceneOperator(1)
-    assert wish(operator, scene(), guard(Phase.FAULTED, 'no joint states')) is Wish.CLEAR_FAULT
+    fault = guard(Phase.FAULTED, 'no joint states')
+    assert wish(operator, scene(), fault) is Wish.CLEAR_FAULT
+    operator.granted(Wish.CLEAR_FAULT, scene())
+    # What the guard said before its answer: no verdict either.
+    assert wish(operator, scene(), fault) is Wish.CLEAR_FAULT
     assert not operator.verdicts
+    assert wish(operator, scene(), guard(Phase.DISARMED)) is Wish.ARM
 
 
 @pytest.mark.parametrize('number', [1, 2])
@@ -118,7 +125,7 @@ def test_an_emergency_stop_is_for_a_person_to_clear(number):
     assert wish(operator, scene(), stop) is None
     assert wish(operator, scene(number), stop) is None
     assert operator.verdicts == {1: Verdict(False, E_STOP)}
-    assert wish(operator, scene(), guard(Phase.ARMED)) is Wish.DISARM
+    assert wish(operator, scene(), guard(Phase.DISARMED)) is Wish.NEXT_SCENE
 
 
 def test_a_guard_that_arms_itself_is_judged_as_well():

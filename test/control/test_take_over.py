@@ -64,7 +64,7 @@ def test_a_streamed_arm_is_led_from_its_last_command_to_where_it_is_held():
     """It was a step of 0.2 rad in one tick: nothing else than the stream moves such a command."""
     world = Streamed().faulted_and_held_elsewhere()
     assert np.array_equal(world.sent[-1], READY)
-    assert world.guard.clear_fault(world.now) == ''
+    world.cleared_and_armed()
     world.run_held(2.0)
     assert world.guard.phase is Phase.ARMED
     assert np.array_equal(world.sent[-1], HELD)
@@ -82,16 +82,17 @@ def test_a_streamed_arm_is_led_from_its_last_command_to_where_it_is_held():
 def test_a_stop_on_the_way_to_where_a_streamed_arm_is_held_ends_that_way(asked):
     """Smoothly and before its end; until it has, nothing begins another way from elsewhere."""
     world = Streamed().faulted_and_held_elsewhere()
-    assert world.guard.clear_fault(world.now) == ''
+    world.cleared_and_armed()
     world.run_held(0.15)
     assert getattr(world.guard, asked)(world.now) == ''
-    again = world.guard.clear_fault if asked == 'e_stop' else world.guard.arm
-    assert 'still being taken over' in again(world.now)
+    if asked == 'e_stop':
+        assert world.guard.clear_fault(world.now) == ''
+    assert 'still being taken over' in world.guard.arm(world.now)
     world.run_held(1.0)
     assert np.array_equal(world.sent[-1], world.sent[-100])
     assert np.abs(world.sent[-1] - HELD).max() > 0.05
     assert_streamed_inside_of_the_limits(world.sent)
-    assert again(world.now) == ''
+    assert world.guard.arm(world.now) == ''
     world.run_held(2.0)
     assert np.array_equal(world.sent[-1], HELD)
     assert_streamed_inside_of_the_limits(world.sent)
@@ -197,7 +198,7 @@ def test_what_is_kept_of_positions_does_not_grow(step_ns):
     assert len(recent._kept) < 30
 
 
-def test_a_fault_is_not_cleared_while_the_arm_moves():
+def test_after_a_fault_an_arm_that_moves_is_not_taken_over():
     """Somebody pushes it, or it sinks: it would be taken over where it was a moment ago."""
     world = World().armed()
     world.guard.e_stop(world.now)
@@ -205,10 +206,11 @@ def test_a_fault_is_not_cleared_while_the_arm_moves():
     moving = np.full(7, np.nan)
     moving[1] = 0.5
     world.guard.hear_joints(world.now, world.now, READY, moving)
-    assert 'the arm moves' in world.guard.clear_fault(world.now)
-    assert world.guard.phase is Phase.FAULTED
-    world.guard.hear_joints(world.now, world.now, READY, np.zeros(7))
     assert world.guard.clear_fault(world.now) == ''
+    assert 'the arm moves' in world.guard.arm(world.now)
+    assert world.guard.phase is Phase.DISARMED
+    world.guard.hear_joints(world.now, world.now, READY, np.zeros(7))
+    assert world.guard.arm(world.now) == ''
 
 
 def test_arming_anew_lets_a_policy_in_whose_epoch_lies_before():
@@ -232,7 +234,7 @@ def test_a_chunk_that_waits_for_the_take_over_does_not_make_it_unstoppable(by):
     """The phase is RUNNING then, but what moves is still the way to where the arm is held."""
     limits = WatchdogLimits(heartbeat_timeout_s=0.05)
     world = Streamed(watchdog_limits=limits).faulted_and_held_elsewhere()
-    assert world.guard.clear_fault(world.now) == ''
+    world.cleared_and_armed()
     world.run_held(0.1)
     assert world.guard.offer(world.now, world.chunk(to_joints(*[HELD] * 8))) is None
     assert world.guard.phase is Phase.RUNNING
@@ -255,7 +257,7 @@ def test_a_chunk_that_the_take_over_would_let_grow_old_is_refused():
     world.held = READY.copy()
     world.held[0] += 2.0
     world.run_held(0.3)
-    assert world.guard.clear_fault(world.now) == ''
+    world.cleared_and_armed()
     chunk = world.chunk(to_joints(*[world.held] * 8))
     assert world.guard.offer(world.now, chunk) is Refusal.OBSERVATION_TOO_OLD
     assert world.guard.phase is Phase.ARMED
@@ -267,7 +269,7 @@ def test_a_guard_is_at_rest_when_the_way_of_the_take_over_is_over():
     """The node sends for as long as it is not: a stream that ends on the way is a stop at once."""
     world = Streamed().faulted_and_held_elsewhere()
     assert world.guard.at_rest
-    assert world.guard.clear_fault(world.now) == ''
+    world.cleared_and_armed()
     world.run_held(0.15)
     assert not world.guard.at_rest
     assert world.guard.disarm(world.now) == ''
@@ -298,7 +300,7 @@ def test_the_way_of_the_take_over_can_be_stopped_at_every_tick():
         held = np.clip(READY + far, LIMITS.lower, LIMITS.upper)
         world.now += SECOND_NS
         world.guard.hear_joints(world.now, world.now, held)
-        assert world.guard.clear_fault(world.now) == ''
+        world.cleared_and_armed()
         way, profile = world.guard._motion, world.guard._profile
         for tick in range(way.end):
             assert profile.stopped(way, tick) is not way, (index, tick)

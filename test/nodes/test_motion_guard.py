@@ -276,14 +276,20 @@ def test_restarted_policy_stops_a_moving_arm_and_is_heard_at_rest(graph):
 
 
 def test_emergency_stop_latches_until_cleared(graph):
-    """At speed; then armed again from where the arm was measured."""
+    """At speed; cleared, a policy that goes on moves nothing; armed, from where the arm is."""
     guard = graph().running()
     assert guard.call('e_stop').success
     assert_came_to_rest(guard, State.PHASE_FAULTED)
     refused = guard.call('arm')
     assert (refused.success, refused.message) == (False, 'the guard is faulted')
     assert not guard.call('disarm').success
+    guard.commands.clear()
     assert guard.call('clear_fault').success
+    guard.phase(State.PHASE_DISARMED)
+    guard.send(swing(start=guard.signal[-1][0]))
+    guard.says(str(Refusal.NOT_ARMED))
+    assert guard.commands_before_sentinel() == []
+    assert guard.call('arm').success
     guard.phase(State.PHASE_ARMED)
     guard.until(lambda: guard.commands)
     np.testing.assert_allclose(
@@ -304,6 +310,7 @@ def test_emergency_stop_latches_before_the_node_is_active(graph):
     assert guard.call('arm').message == 'the guard is faulted'
     assert guard.commands_before_sentinel() == []
     assert guard.call('clear_fault').success
+    assert guard.call('arm').success
     guard.phase(State.PHASE_ARMED)
 
 
@@ -383,9 +390,24 @@ def test_gripper_is_told_when_it_changes(graph):
 
 
 def test_auto_arm_takes_a_simulated_arm_over(graph):
-    """Without a call, as soon as its joints are heard."""
+    """Without a call, as soon as its joints are heard; after a fault it waits to be asked."""
     guard = graph(auto_arm=True)
     guard.phase(State.PHASE_ARMED)
+    assert guard.call('e_stop').success
+    assert guard.call('clear_fault').success
+    guard.run(0.3)
+    assert guard.node._guard.phase is Phase.DISARMED
+    assert guard.call('arm').success
+
+
+def test_auto_arm_does_not_follow_from_an_emergency_stop_that_is_cleared(graph):
+    """Pressed before anything was armed: the reset is no restart there either."""
+    guard = graph(auto_arm=True, joint_states_timeout_s=1.0)
+    assert guard.call('e_stop').success
+    guard.phase(State.PHASE_FAULTED)
+    assert guard.call('clear_fault').success
+    guard.run(0.3)
+    assert guard.node._guard.phase is Phase.DISARMED
 
 
 def test_arm_that_moves_is_not_armed_and_the_reason_is_said(graph):

@@ -20,7 +20,7 @@ from smoothvla_ros.nodes.quality_of_service import SHARED_DEPTH, profiles, with_
 from smoothvla_ros.nodes.stamps import to_stamp
 from smoothvla_ros.nodes.twin_operator import HEARTBEAT_TIMEOUT_S, SETTLE_NS, TwinOperator
 
-BEGINS = {Wish.ARM: Phase.ARMED, Wish.DISARM: Phase.DISARMED, Wish.CLEAR_FAULT: Phase.ARMED}
+BEGINS = {Wish.ARM: Phase.ARMED, Wish.DISARM: Phase.DISARMED, Wish.CLEAR_FAULT: Phase.DISARMED}
 
 
 class World:
@@ -213,7 +213,11 @@ def test_what_the_guard_said_before_its_answer_is_not_believed(world):
     play.stand()
     play.until(lambda: play.asked == [Wish.CLEAR_FAULT])
     play.wait()
-    assert not play.operator.verdicts
+    assert play.asked == [Wish.CLEAR_FAULT]
+    play.guard_is(Phase.DISARMED)
+    play.until(lambda: play.asked[-1] is Wish.ARM)
+    play.wait()
+    assert play.asked == [Wish.CLEAR_FAULT, Wish.ARM]
     play.guard_is(Phase.RUNNING)
     play.until(lambda: play.operator._guard is not None)
     assert not play.operator.verdicts

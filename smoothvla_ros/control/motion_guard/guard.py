@@ -109,6 +109,8 @@ class MotionGuard:
         self.refusals: Counter[Refusal] = Counter()
         self.late_ticks = self.ticks = self.unextended_ticks = self.chunks = 0
         self.ever_armed = False
+        # Whether nobody but a person is to arm: it was armed before, or a fault was cleared.
+        self.waits_for_a_person = False
 
     @property
     def phase(self) -> Phase:
@@ -117,7 +119,7 @@ class MotionGuard:
 
     @property
     def fault_latched(self) -> bool:
-        """Whether only `clear_fault` makes the arm move again."""
+        """Whether nothing but `clear_fault` leads on."""
         return self._machine.fault_latched
 
     @property
@@ -181,14 +183,23 @@ class MotionGuard:
 
         Whichever policy comes first is then followed, even if its epoch is before the last one's.
         """
-        refused = self._take_over(now_ns, Event.ARM)
+        if self.phase is not Phase.DISARMED:
+            return f'the guard is {self.phase.name.lower()}'
+        refused = self._take_over(now_ns)
         if not refused:
             self._epoch, self._seq = -1, -1
         return refused
 
     def clear_fault(self, now_ns: int) -> str:
-        """Take the arm over where it is after a fault; return why not, or an empty string."""
-        return self._take_over(now_ns, Event.CLEAR)
+        """Leave a fault; return why not, or an empty string. The arm moves only once it is armed.
+
+        To reset an emergency stop must not restart what it stopped (ISO 13850).
+        """
+        if not self._machine.handle(Event.CLEAR):
+            return f'the guard is {self.phase.name.lower()}'
+        self.waits_for_a_person = True
+        self.reason = ''
+        return ''
 
     def disarm(self, now_ns: int) -> str:
         """Stop and take no more chunks; return why not, or an empty string."""
@@ -199,7 +210,7 @@ class MotionGuard:
         return ''
 
     def e_stop(self, now_ns: int) -> str:
-        """Stop, and stay stopped until the fault is cleared."""
+        """Stop, and stay stopped until the fault is cleared and the guard armed."""
         self._watch_clock(now_ns)
         self._stop(now_ns, Event.FAULT, E_STOP)
         return ''
@@ -314,9 +325,7 @@ class MotionGuard:
             tick - self._time.now_tick
         ) * self._time.period_s
 
-    def _take_over(self, now_ns: int, event: Event) -> str:
-        if self.phase is not (Phase.DISARMED if event is Event.ARM else Phase.FAULTED):
-            return f'the guard is {self.phase.name.lower()}'
+    def _take_over(self, now_ns: int) -> str:
         measured = self._heard.measured
         if measured is None or self._heard.joints_age_s(now_ns) > (
             self._watchdog_limits.joint_states_timeout_s
@@ -342,8 +351,8 @@ class MotionGuard:
         self._takeover_ends = ends
         self._schedule = None
         self._gripper.forget()
-        self._machine.handle(event)
-        self.ever_armed = True
+        self._machine.handle(Event.ARM)
+        self.ever_armed = self.waits_for_a_person = True
         self._changed = True
         self._lag = 0.0
         self.reason = ''

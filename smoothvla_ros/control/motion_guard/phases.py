@@ -40,7 +40,7 @@ class PhaseMachine:
 
     @property
     def fault_latched(self) -> bool:
-        """Whether only CLEAR makes the arm move again."""
+        """Whether nothing but CLEAR leads on."""
         return Phase.FAULTED in (self.phase, self._after_stop if self._is_stopping else None)
 
     @property
@@ -61,7 +61,8 @@ class PhaseMachine:
             return self._stop(Phase.ARMED)
         following = {
             (Event.ARM, Phase.DISARMED): Phase.ARMED,
-            (Event.CLEAR, Phase.FAULTED): Phase.ARMED,
+            # Not ARMED: a policy that never stopped publishing would move the arm at once.
+            (Event.CLEAR, Phase.FAULTED): Phase.DISARMED,
             (Event.CHUNK, Phase.ARMED): Phase.RUNNING,
             (Event.CHUNK, Phase.RUNNING): Phase.RUNNING,
         }.get((event, self.phase))

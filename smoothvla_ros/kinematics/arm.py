@@ -130,6 +130,18 @@ class Arm:
         kinds = {n: model.joints[model.getJointId(n)].shortname() for n in self._joint_names}
         return frozenset(name for name, kind in kinds.items() if kind in _SLIDING)
 
+    def joint_limits(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return what the URDF allows: lower and upper ends [n] rad, largest velocity [n] rad/s.
+
+        Metres for a sliding joint. Infinite where the URDF has no limit: a continuous joint's
+        range, and a velocity that is given as 0.
+        """
+        model, first = self._model, self._first
+        lower = np.where(self._unlimited, -np.inf, model.lowerPositionLimit[first])
+        upper = np.where(self._unlimited, np.inf, model.upperPositionLimit[first])
+        velocity = model.velocityLimit[self._columns]
+        return lower, upper, np.where(velocity > 0.0, velocity, np.inf)
+
     def joint_indices(self, names: Sequence[str]) -> np.ndarray:
         """Return where this arm's joints stand in `names`, such as a JointState's: int [n].
 

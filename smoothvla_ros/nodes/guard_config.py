@@ -97,6 +97,9 @@ def make_guard(config: MotionGuardConfig, robot: RobotDescription) -> MotionGuar
 
 def _action_space(config: MotionGuardConfig, robot: RobotDescription) -> ActionSpace:
     if config.action_space == JointPositions.name:
+        if robot.urdf:
+            # Such actions need no kinematics; the limits are held against the URDF all the same.
+            robot.arm()
         return JointPositions(robot.limits(config.limits))
     file = file_or_shipped(config.action_space, 'action_spaces', 'action_space')
     parameters = OscParameters.from_file(file)

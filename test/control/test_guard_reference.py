@@ -181,8 +181,8 @@ def test_model_moves_an_arm_of_six_joints():
         tool_offset=(0.0, 0.0, 0.0),
         joints=tuple(f'{joint}_joint' for joint in joints),
         posture=(0.0, -1.5, 1.6, -1.6, -1.57, 0.0),
-        position_lower=(-6.2,) * 6,
-        position_upper=(6.2,) * 6,
+        position_lower=(-6.2, -6.2, -3.1, -6.2, -6.2, -6.2),
+        position_upper=(6.2, 6.2, 3.1, 6.2, 6.2, 6.2),
         **limits,
     )
     parameters = OscParameters(rotor_inertia=(1.0,) * 6, torque_limit=(200.0,) * 6)

@@ -17,6 +17,10 @@ VENDOR = 'vendor'
 COMFORT = 'comfort'
 LIMIT_SETS = (COMFORT, VENDOR)
 
+# What a robot file and a URDF may differ by: one of them is rounded.
+_POSITION_TOLERANCE_RAD = 1e-3
+_VELOCITY_TOLERANCE = 0.01
+
 _FROM_PACKAGE = 'example-robot-data:'
 _PER_JOINT = (
     'position_lower',
@@ -125,11 +129,35 @@ class RobotDescription:
         return robot_description(inside) if inside != self.urdf else Path(self.urdf)
 
     def arm(self) -> Arm:
-        """Return the arm's kinematics; raises UserError for a URDF that cannot be used."""
-        return Arm.from_urdf(
-            self.urdf_path,
-            self.tool_frame,
-            self.tool_offset,
-            self.base_frame or None,
-            self.joints,
+        """Return the arm's kinematics.
+
+        Raises UserError for a URDF that cannot be used, or that allows less than this robot file.
+        """
+        path = self.urdf_path
+        arm = Arm.from_urdf(
+            path, self.tool_frame, self.tool_offset, self.base_frame or None, self.joints
         )
+        self._require_inside(*arm.joint_limits(), path)
+        return arm
+
+    def _require_inside(
+        self, lower: np.ndarray, upper: np.ndarray, velocity: np.ndarray, path: Path
+    ) -> None:
+        """Raise UserError for a limit beyond a URDF's: of another unit, or of another joint.
+
+        lower, upper [n] rad and velocity [n] rad/s: the URDF's, infinite where it has none.
+        """
+        lowest, highest = lower - _POSITION_TOLERANCE_RAD, upper + _POSITION_TOLERANCE_RAD
+        fastest = (1.0 + _VELOCITY_TOLERANCE) * velocity
+        for name, most, beyond in (
+            ('position_lower', lower, np.less(self.position_lower, lowest)),
+            ('position_upper', upper, np.greater(self.position_upper, highest)),
+            ('vendor_velocity', velocity, np.greater(self.vendor_velocity, fastest)),
+        ):
+            for joint in np.flatnonzero(beyond)[:1]:
+                raise UserError(
+                    f'robot {self.name!r}: {name} of {self.joints[joint]} is '
+                    f'{getattr(self, name)[joint]:g}, beyond {most[joint]:g} in URDF {path}; give '
+                    "the robot file's limits in rad and rad/s in the order of joints, or the URDF "
+                    'of this arm'
+                )

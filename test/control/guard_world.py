@@ -39,13 +39,13 @@ def osc_space(limited: bool = True) -> OscReference:
 class World:
     """Time in whole milliseconds; `positions` is the 1 kHz signal that the arm received."""
 
-    def __init__(self, space=None, settings=None, **arguments):
+    def __init__(self, space=None, settings=None, limits=LIMITS, start=READY, **arguments):
         self.settings = settings or GuardSettings()
         self.guard = MotionGuard(
-            self.settings, LIMITS, space or JointPositions(LIMITS), **arguments
+            self.settings, limits, space or JointPositions(limits), **arguments
         )
         self.space = self.guard._space
-        self.controller = TrajectoryController(READY)
+        self.controller = TrajectoryController(start)
         self.period_ms = round(1000 / self.settings.rate_hz)
         self.now = START_NS
         self.states = []

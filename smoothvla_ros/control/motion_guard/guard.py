@@ -372,7 +372,7 @@ class MotionGuard:
         else:
             farthest = _FARTHEST_LEFT * self._watchdog_limits.max_tracking_error_rad
             distance = np.minimum(farthest, self._limits.upper - self._limits.lower)
-        least_s = least_duration_s(distance, self._followable) + self._settings.transport_s
+        least_s = least_duration_s(distance, self._followable, joints) + self._settings.transport_s
         return max(self._settings.settle_s, least_s + self._time.period_s)
 
     def _pulse(self, now_ns: int, since_last_s: float, late_s: float) -> Pulse:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smoothvla_ros.control.motion_guard.robot import JointLimits
+from smoothvla_ros.control.motion_guard.robot import EndVelocities, JointLimits
 
 POSITION, VELOCITY, ACCELERATION = range(3)
 _JERK = 3
@@ -53,8 +53,8 @@ _HULLS = np.concatenate(
         _halves(2) @ _JERKS,
     ]
 )
-_VELOCITIES_FROM = 11
-_HULLS_FROM = (0, _VELOCITIES_FROM, 20, 27)
+_VELOCITIES_FROM, _ACCELERATIONS_FROM = 11, 20
+_HULLS_FROM = (0, _VELOCITIES_FROM, _ACCELERATIONS_FROM, 27)
 # Of a segment's duration, in the four.
 _EXPONENTS = np.arange(4)[:, None, None]
 # The same quintic as coefficients of the powers of u.
@@ -147,6 +147,10 @@ class Motion:
         both[:, VELOCITY:] *= powers[VELOCITY : ACCELERATION + 1]
         ends = both.reshape(6, segments, joints)
         hulls = (_HULLS @ ends.reshape(6, -1)).reshape(-1, segments, joints)
+        if limits.ends is not None:
+            velocities = hulls[_VELOCITIES_FROM:_ACCELERATIONS_FROM] / powers[VELOCITY]
+            if _too_fast_near_an_end(hulls[:_VELOCITIES_FROM], velocities, limits.ends, tolerance):
+                return 'a velocity near the end of a joint'
         hulls[:_VELOCITIES_FROM] -= limits.middle
         largest = np.maximum.reduceat(np.abs(hulls, out=hulls), _HULLS_FROM)
         most = powers * ((1.0 + tolerance) * limits.most[:, None])
@@ -166,14 +170,32 @@ class Motion:
         return ''
 
 
-def least_duration_s(distance: np.ndarray, limits: JointLimits) -> float:
+def _too_fast_near_an_end(
+    positions: np.ndarray, velocities: np.ndarray, ends: EndVelocities, tolerance: float
+) -> bool:
+    """Return whether a half of a segment may be faster than its joint may be there.
+
+    positions [11, S, n] rad, velocities [9, S, n] rad/s: the hulls of both halves, which share the
+    middle. The fastest of a half is held against what is allowed at its end that lies farthest out.
+    """
+    factor = 1.0 + tolerance
+    for place, speed in ((positions[:6], velocities[:5]), (positions[5:], velocities[4:])):
+        up, down = ends.up(place.max(axis=0)), ends.down(place.min(axis=0))
+        if (speed.max(axis=0) > factor * up).any() or (-speed.min(axis=0) > factor * down).any():
+            return True
+    return False
+
+
+def least_duration_s(distance: np.ndarray, limits: JointLimits, joints: np.ndarray) -> float:
     """Return the shortest time of a quintic from rest to rest over `distance` [n] rad.
+
+    joints: [n] rad, where it ends; on the way there no joint may be slower than there.
 
     Largest velocity, acceleration and jerk of 10 u^3 - 15 u^4 + 6 u^5: 15/8, 10 / sqrt(3), 60.
     """
     return float(
         max(
-            (15 / 8 * distance / limits.velocity).max(),
+            (15 / 8 * distance / limits.velocity_at(joints)).max(),
             np.sqrt(10 / math.sqrt(3) * distance / limits.acceleration).max(),
             np.cbrt(60 * distance / limits.jerk).max(),
         )

@@ -22,7 +22,7 @@ from smoothvla_ros.control.motion_guard.motion import (
     VELOCITY,
     Motion,
 )
-from smoothvla_ros.control.motion_guard.robot import JointLimits
+from smoothvla_ros.control.motion_guard.robot import EndVelocities, JointLimits
 from smoothvla_ros.errors import UserError
 
 # Largest jerk of the quintic over the largest jerk of what it interpolates, and the largest
@@ -37,6 +37,9 @@ _HULL_EXCESS = 0.1
 _STOP_SPACING = 2
 # A range that the target keeps from the ends of the joints' ranges.
 _POSITION_MARGIN_RAD = 1e-3
+# Of the deceleration that just touches what the velocity is bounded by near the ends of a joint;
+# the check reckons with a velocity and a position of one segment that do not belong together.
+_SHARE_NEAR_ENDS = 0.9
 # Nearer than this the target is reached, and the stop at the end of the motion does the rest.
 _REACHED = np.array([1e-7, 1e-6, 1e-4])[:, None]
 # A way that takes longer than this much of the horizon is none that was hoped for.
@@ -59,7 +62,7 @@ def followable(limits: JointLimits, period_s: float) -> JointLimits:
             'or lower the jerk'
         )
     lower, upper = limits.lower + _POSITION_MARGIN_RAD, limits.upper - _POSITION_MARGIN_RAD
-    return JointLimits(lower, upper, velocity, acceleration, jerk)
+    return JointLimits(lower, upper, velocity, acceleration, jerk, limits.ends)
 
 
 class JointProfile:
@@ -92,6 +95,7 @@ class JointProfile:
         self._input.max_jerk = kept.jerk.tolist()
         self._input.target_acceleration = [0.0] * joints
         self._input.minimum_duration = horizon_s
+        self._brake_for_the_ends(limits.ends)
 
     def extended(
         self, motion: Motion, tick: int, position: np.ndarray, velocity: np.ndarray
@@ -124,10 +128,37 @@ class JointProfile:
         candidate = self._with_stop(tick, motion.at(tick), motion.states[:0])
         return motion if candidate.violation(self._limits) else motion.continued(candidate)
 
+    def _brake_for_the_ends(self, ends: EndVelocities | None) -> None:
+        """Work out how a joint brakes whose target lies near an end: [n] rad/s^2, and from where.
+
+        What brakes no harder than this until it rests inside of the range is below `ends` all the
+        way. A target counts as near where the fastest joint would have to brake for the end.
+        """
+        self._braking_up = self._braking_down = self._acceleration
+        self._stopping_up = self._stopping_down = self._acceleration
+        self._near_upper, self._near_lower = self._upper, self._lower
+        if ends is None:
+            return
+        up = _SHARE_NEAR_ENDS * ends.braking(ends.upper - self._upper)
+        down = _SHARE_NEAR_ENDS * ends.braking(self._lower - ends.lower)
+        self._braking_up = np.minimum(self._acceleration, up)
+        self._braking_down = np.minimum(self._acceleration, down)
+        self._stopping_up = np.minimum(self._acceleration, 1.5 * self._braking_up)
+        self._stopping_down = np.minimum(self._acceleration, 1.5 * self._braking_down)
+        self._near_upper = self._upper - self._braking_distance(self._braking_up)
+        self._near_lower = self._lower + self._braking_distance(self._braking_down)
+
+    def _braking_distance(self, deceleration: np.ndarray) -> np.ndarray:
+        """Return the way [n] rad from the largest velocity to rest, with its ramps of jerk."""
+        return self._fastest / 2 * (self._fastest / deceleration + deceleration / self._jerk)
+
     def _stoppable(self, position: np.ndarray, velocity: np.ndarray) -> np.ndarray:
-        """Return the velocity at a target that half of the acceleration can still bring to rest."""
-        up = np.sqrt(self._acceleration * np.maximum(self._upper - position, 0.0))
-        down = np.sqrt(self._acceleration * np.maximum(position - self._lower, 0.0))
+        """Return the velocity at a target that part of the braking can still bring to rest.
+
+        Half of the acceleration, or three quarters of what brakes near an end.
+        """
+        up = np.sqrt(self._stopping_up * np.maximum(self._upper - position, 0.0))
+        down = np.sqrt(self._stopping_down * np.maximum(position - self._lower, 0.0))
         up = np.minimum(up, self._fastest)
         down = np.minimum(down, self._fastest)
         return np.minimum(np.maximum(velocity, -down), up)
@@ -162,6 +193,14 @@ class JointProfile:
         request.current_acceleration = state[ACCELERATION].tolist()
         request.target_position = position.tolist()
         request.target_velocity = velocity.tolist()
+        if self._limits.ends is not None:
+            most = self._acceleration
+            rising = np.where(position < self._near_lower, self._braking_down, most)
+            falling = np.where(position > self._near_upper, self._braking_up, most)
+            request.max_acceleration, request.min_acceleration = (
+                rising.tolist(),
+                (-falling).tolist(),
+            )
         try:
             result = self._ruckig.calculate(request, self._trajectory)
         except ruckig.RuckigError:

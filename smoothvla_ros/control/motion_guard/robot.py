@@ -28,17 +28,66 @@ _PER_JOINT = (
     'posture',
     *(f'{name}_{what}' for name in LIMIT_SETS for what in ('velocity', 'acceleration', 'jerk')),
 )
+_NEAR_ENDS = ('end_lower', 'end_upper', 'end_velocity_offset', 'end_deceleration')
+# An arm that rests at the end of its range must be reached in a time that has an end.
+_LEAST_END_VELOCITY = 0.1
+
+
+@dataclass(frozen=True)
+class EndVelocities:
+    """How fast n joints may go towards their ends: sqrt(2 deceleration way) - offset.
+
+    way: to `upper` or `lower`, rad.  offset: rad/s.  deceleration: rad/s^2. A joint that follows
+    such a curve loses speed at deceleration * v / (v + offset), at every speed less than that.
+    """
+
+    lower: np.ndarray
+    upper: np.ndarray
+    offset: np.ndarray
+    deceleration: np.ndarray
+
+    def up(self, positions: np.ndarray) -> np.ndarray:
+        """Return the most towards the upper ends at positions [..., n] rad, rad/s."""
+        return self._along(self.upper - positions)
+
+    def down(self, positions: np.ndarray) -> np.ndarray:
+        """Return the most towards the lower ends at positions [..., n] rad, rad/s."""
+        return self._along(positions - self.lower)
+
+    def braking(self, left: np.ndarray) -> np.ndarray:
+        """Return with which deceleration [n] a joint stays below the curve until it rests.
+
+        left: [n] rad, above 0, from where it rests to where the curve ends. Braking at b from v
+        takes v^2 / (2 b), and the curve is at v where (v + offset)^2 / (2 deceleration) are left:
+        both meet in one point where b = deceleration - offset^2 / (2 left).
+        """
+        return self.deceleration - self.offset**2 / (2 * left)
+
+    def _along(self, way: np.ndarray) -> np.ndarray:
+        reached = np.sqrt(2 * self.deceleration * np.maximum(way, 0.0)) - self.offset
+        return np.maximum(reached, 0.0)
 
 
 @dataclass(frozen=True)
 class JointLimits:
-    """Of n joints: position range rad, and the most of velocity, acceleration and jerk."""
+    """Of n joints: position range rad, and the most of velocity, acceleration and jerk.
+
+    ends: what the velocity is bounded by besides, towards the ends; None: nothing.
+    """
 
     lower: np.ndarray
     upper: np.ndarray
     velocity: np.ndarray
     acceleration: np.ndarray
     jerk: np.ndarray
+    ends: EndVelocities | None = None
+
+    def velocity_at(self, joints: np.ndarray) -> np.ndarray:
+        """Return the most [n] rad/s in either direction at `joints` [n] rad."""
+        if self.ends is None:
+            return self.velocity
+        towards_ends = np.minimum(self.ends.up(joints), self.ends.down(joints))
+        return np.minimum(self.velocity, towards_ends)
 
     @cached_property
     def middle(self) -> np.ndarray:
@@ -72,13 +121,19 @@ class RobotDescription:
     comfort_velocity: tuple[float, ...] = setting(description='Limits for every day, rad/s')
     comfort_acceleration: tuple[float, ...] = setting(description='Limits for every day, rad/s^2')
     comfort_jerk: tuple[float, ...] = setting(description='Limits for every day, rad/s^3')
+    # Where the vendor bounds the velocity by sqrt(2 end_deceleration way) - end_velocity_offset.
+    end_lower: tuple[float, ...] = setting((), 'Where the way to the lower ends is 0, rad')
+    end_upper: tuple[float, ...] = setting((), 'Where the way to the upper ends is 0, rad')
+    end_velocity_offset: tuple[float, ...] = setting((), 'Of the velocity near the ends, rad/s')
+    end_deceleration: tuple[float, ...] = setting((), 'Of the velocity near the ends, rad/s^2')
 
     def __post_init__(self) -> None:
         place = f'robot {self.name!r}'
         validate(self, place)
         if not self.joints or len(self.tool_offset) != 3:
             raise UserError(f'{place}: give at least one joint and three numbers of tool_offset')
-        for name in _PER_JOINT:
+        near_ends = _NEAR_ENDS if any(getattr(self, name) for name in _NEAR_ENDS) else ()
+        for name in (*_PER_JOINT, *near_ends):
             values = getattr(self, name)
             if len(values) != len(self.joints) or not np.isfinite(values).all():
                 raise UserError(
@@ -94,6 +149,33 @@ class RobotDescription:
                     f'{place}: comfort_{what}={list(comfort)} must be above 0 and at most '
                     f'vendor_{what}={list(vendor)}'
                 )
+        self._check_ends(place)
+
+    def _check_ends(self, place: str) -> None:
+        ends = self._ends()
+        if ends is None:
+            return
+        if (ends.offset < 0.0).any() or (ends.deceleration <= 0.0).any():
+            raise UserError(
+                f'{place}: end_velocity_offset={list(self.end_velocity_offset)} must be at least 0 '
+                f'and end_deceleration={list(self.end_deceleration)} above 0'
+            )
+        for name, velocity in (
+            ('lower', ends.down(np.array(self.position_lower))),
+            ('upper', ends.up(np.array(self.position_upper))),
+        ):
+            for joint in np.flatnonzero(velocity < _LEAST_END_VELOCITY)[:1]:
+                raise UserError(
+                    f'{place}: at position_{name}={getattr(self, f"position_{name}")[joint]:g} of '
+                    f'{self.joints[joint]} end_{name}, end_velocity_offset and end_deceleration '
+                    f'leave {velocity[joint]:.3f} rad/s; give a position_{name} that leaves '
+                    f'{_LEAST_END_VELOCITY:g}'
+                )
+
+    def _ends(self) -> EndVelocities | None:
+        if not self.end_deceleration:
+            return None
+        return EndVelocities(*(np.array(getattr(self, name)) for name in _NEAR_ENDS))
 
     @classmethod
     def from_file(cls, path: Path, urdf: str = '') -> RobotDescription:
@@ -115,6 +197,7 @@ class RobotDescription:
             values(f'{which}_velocity'),
             values(f'{which}_acceleration'),
             values(f'{which}_jerk'),
+            self._ends(),
         )
 
     @property

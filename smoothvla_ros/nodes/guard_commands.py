@@ -37,6 +37,19 @@ class ArmCommands:
         message_type = Float64MultiArray if self._streams else JointTrajectory
         self._publisher = node.create_publisher(message_type, topic, quality)
 
+    def nobody_listens(self) -> str:
+        """Return why commands would reach no controller; '' where one listens.
+
+        Armed all the same, the guard would see an arm that does not follow, as one that pushes
+        against something.
+        """
+        if self._publisher.get_subscription_count():
+            return ''
+        topic = self._publisher.topic_name
+        return (
+            f'nobody listens on {topic}; activate the controller, or set command_topic to its own'
+        )
+
     def send(self, command: Command) -> None:
         """Publish a command, if there is anything in it for this controller."""
         if self._streams:

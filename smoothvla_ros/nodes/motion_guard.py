@@ -71,7 +71,7 @@ class MotionGuardNode(AutostartNode):
         self.create_subscription(msg.ActionChunk, 'action_chunk', self._on_chunk, quality.command)
         guard = self._guard
         for name, request in (
-            ('arm', guard.arm),
+            ('arm', self._arm_where_heard),
             ('disarm', guard.disarm),
             ('clear_fault', guard.clear_fault),
             ('e_stop', guard.e_stop),
@@ -137,7 +137,7 @@ class MotionGuardNode(AutostartNode):
         now_ns = self._now_ns()
         self._listen(now_ns)
         if self._config.auto_arm and self._is_active and not self._guard.waits_for_a_person:
-            self._guard.arm(now_ns)
+            self._arm_where_heard(now_ns)
         if self._gripper is not None and self._gripper.is_lost():
             self._guard.repeat_gripper()
         command = self._guard.tick(now_ns)
@@ -147,6 +147,9 @@ class MotionGuardNode(AutostartNode):
             self._gripper.send(command.open_gripper)
         self._say(now_ns)
         self._is_ending = self._is_ending and not self._guard.at_rest
+
+    def _arm_where_heard(self, now_ns: int) -> str:
+        return self._arm.nobody_listens() or self._guard.arm(now_ns)
 
     def _answered(self, now_ns: int) -> None:
         """Do at once what a request changed, unless a tick out of turn would be a step too many."""

@@ -20,6 +20,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
+from trajectory_msgs.msg import JointTrajectory
 
 from smoothvla_ros import msg
 from smoothvla_ros.control.motion_guard.phases import Phase
@@ -398,6 +399,25 @@ def test_auto_arm_takes_a_simulated_arm_over(graph):
     guard.run(0.3)
     assert guard.node._guard.phase is Phase.DISARMED
     assert guard.call('arm').success
+
+
+@pytest.mark.parametrize('auto_arm', [False, True])
+def test_guard_is_not_armed_where_no_controller_listens(graph, auto_arm):
+    """It would only see an arm that does not follow; said by topic, and mended by whoever comes."""
+    guard = graph(command_topic='elsewhere', auto_arm=auto_arm)
+    guard.until(lambda: guard.states)
+    answer = guard.call('arm')
+    assert not answer.success
+    assert answer.message.startswith(
+        'nobody listens on /robot_0/elsewhere; activate the controller'
+    )
+    guard.run(0.2)
+    assert guard.node._guard.phase is Phase.DISARMED
+    guard.world.create_subscription(JointTrajectory, 'elsewhere', lambda message: None, 1)
+    if auto_arm:
+        guard.phase(State.PHASE_ARMED)
+    else:
+        guard.until(lambda: guard.call('arm').success)
 
 
 def test_auto_arm_does_not_follow_from_an_emergency_stop_that_is_cleared(graph):

@@ -15,7 +15,7 @@ from typing import Any
 
 from smoothvla_ros.control.decision_lead import DecisionLead
 from smoothvla_ros.control.lock_step import NANOSECONDS, Answer, EpisodeState, Phase, Question
-from smoothvla_ros.control.observation_slot import JOINTS, PendingObservation
+from smoothvla_ros.control.observation_slot import GRIPPER, JOINTS, PendingObservation
 from smoothvla_ros.errors import UserError
 
 # Two seconds of a 1 kHz arm, and images of the slowest camera in that time.
@@ -41,6 +41,8 @@ class LiveSettings:
     """When parts belong together, and when a decision is due; durations in nanoseconds.
 
     max_skew_ns: between the oldest camera's image and every other part.
+    max_gripper_skew_ns: the same for finger positions that have a topic of their own, which a
+    gripper's driver says less often; None is max_skew_ns.
     max_age_ns: of that image when the decision begins.
     lead_ns: how long before the end of the running chunk the next one is to be there; what an
     observation and its answer take is measured, and added up to max_lead_ns.
@@ -54,6 +56,13 @@ class LiveSettings:
     max_lead_ns: int = 0
     temperature: float = 0.0
     seed: int = 0
+    max_gripper_skew_ns: int | None = None
+
+    def skew_limit(self, part: str) -> tuple[str, int]:
+        """Return the parameter that bounds how far a part may lie apart, and its value in ns."""
+        if part == GRIPPER and self.max_gripper_skew_ns is not None:
+            return 'max_gripper_skew_s', self.max_gripper_skew_ns
+        return 'max_skew_s', self.max_skew_ns
 
 
 class LiveObservationSlot:
@@ -170,10 +179,11 @@ class LiveObservationSlot:
             )
         for name, (stamp, _) in self._joined().items():
             skew = abs(stamp - reference)
-            if skew > self._settings.max_skew_ns:
+            parameter, limit_ns = self._settings.skew_limit(name)
+            if skew > limit_ns:
                 return (
                     f'{name} is {skew / _MILLISECONDS:.0f} ms apart from the oldest image, '
-                    f'max_skew_s={self._settings.max_skew_ns / NANOSECONDS:g}'
+                    f'{parameter}={limit_ns / NANOSECONDS:g}'
                 )
         return ''
 

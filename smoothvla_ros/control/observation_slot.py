@@ -9,6 +9,8 @@ from typing import Any
 from smoothvla_ros.control.lock_step import Answer, EpisodeState, Phase, Question
 
 JOINTS = 'joint_states'
+# The hand of a real arm may have a driver of its own.
+GRIPPER = 'gripper_states'
 
 
 @dataclass(frozen=True)

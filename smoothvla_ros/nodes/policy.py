@@ -104,6 +104,13 @@ class PolicyConfig:
     max_skew_s: float = setting(
         0.04, 'Real arm: most time between the parts of an observation, s', minimum=0.0, maximum=1.0
     )
+    max_gripper_skew_s: float = setting(
+        0.15,
+        'Real arm: the same for finger positions on a topic of their own (gripper_states), which '
+        'a Franka hand says 15 times a second, s',
+        minimum=0.0,
+        maximum=1.0,
+    )
     max_age_s: float = setting(
         0.3, 'Real arm: most age of an observation, s', minimum=0.001, maximum=10.0
     )

@@ -15,7 +15,12 @@ from std_msgs.msg import String
 from smoothvla_ros import msg
 from smoothvla_ros.control.live_observation_slot import LiveObservationSlot, LiveSettings, Trigger
 from smoothvla_ros.control.lock_step import NANOSECONDS, Answer, Question
-from smoothvla_ros.control.observation_slot import JOINTS, ObservationSlot, PendingObservation
+from smoothvla_ros.control.observation_slot import (
+    GRIPPER,
+    JOINTS,
+    ObservationSlot,
+    PendingObservation,
+)
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.diagnostics import OK, WARNING, Diagnostics
 from smoothvla_ros.nodes.image_conversion import to_image_array
@@ -24,9 +29,6 @@ from smoothvla_ros.nodes.named_joint_states import NamedJointStates
 from smoothvla_ros.nodes.quality_of_service import Graph, Profiles, with_depth
 from smoothvla_ros.nodes.stamps import to_nanoseconds
 from smoothvla_ros.records import Observation
-
-# The hand of a real arm may have a driver of its own.
-GRIPPER = 'gripper_states'
 
 
 class RobotConfig(Protocol):
@@ -50,6 +52,8 @@ class RobotConfig(Protocol):
     def trigger(self) -> str: ...
     @property
     def max_skew_s(self) -> float: ...
+    @property
+    def max_gripper_skew_s(self) -> float: ...
     @property
     def max_age_s(self) -> float: ...
     @property
@@ -236,6 +240,7 @@ class PolicyRobot:
         settings = LiveSettings(
             trigger=Trigger(config.trigger),
             max_skew_ns=round(config.max_skew_s * NANOSECONDS),
+            max_gripper_skew_ns=round(config.max_gripper_skew_s * NANOSECONDS),
             max_age_ns=round(config.max_age_s * NANOSECONDS),
             lead_ns=round(config.lead_s * NANOSECONDS),
             max_lead_ns=round(config.max_lead_s * NANOSECONDS),

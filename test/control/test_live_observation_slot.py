@@ -7,7 +7,7 @@ import pytest
 
 from smoothvla_ros.control.live_observation_slot import LiveObservationSlot, LiveSettings, Trigger
 from smoothvla_ros.control.lock_step import Answer
-from smoothvla_ros.control.observation_slot import JOINTS
+from smoothvla_ros.control.observation_slot import GRIPPER, JOINTS
 from smoothvla_ros.errors import UserError
 
 MS = 1_000_000
@@ -87,6 +87,30 @@ def test_parts_further_apart_than_the_limit_are_not_used(part, words):
     assert words in arm.slot.waiting_for()
     arm.observe(50)
     assert arm.answer() == 50
+
+
+def test_fingers_that_are_said_less_often_have_a_limit_of_their_own():
+    """Said 15 times a second beside 20 Hz cameras: every observation is used, up to that limit."""
+    limits = {'max_skew_ns': 20 * MS, 'max_age_ns': 200 * MS, 'max_gripper_skew_ns': 150 * MS}
+    settings = LiveSettings(Trigger.EVERY_OBSERVATION, **limits)
+    now = START
+    slot = LiveObservationSlot(
+        'robot_0', ('agentview',), settings, lambda: now, states=(JOINTS, GRIPPER)
+    )
+    slot.expect_chunks(400 * MS)
+    slot.instruct('pick up the bowl')
+    waits = []
+    for at in range(0, 2000, 50):
+        now = START + at * MS
+        slot.add(GRIPPER, START + at // 67 * 67 * MS, 'fingers')
+        slot.add(JOINTS, now, 'joints')
+        slot.add('agentview', now, 'image')
+        waits.append(slot.waiting_for())
+    assert set(waits) == {''}
+    now += 200 * MS
+    slot.add(JOINTS, now, 'joints')
+    slot.add('agentview', now, 'image')
+    assert 'max_gripper_skew_s=0.15' in slot.waiting_for()
 
 
 def test_old_observation_is_not_used():

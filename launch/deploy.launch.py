@@ -38,6 +38,7 @@ from smoothvla_ros.nodes.launch_recorder import declare_recording, recorder
 from smoothvla_ros.nodes.launch_ros2_control import declare_ros2_control, has_hand, ros2_control
 from smoothvla_ros.nodes.launch_security import enclave
 from smoothvla_ros.nodes.launch_viewer import RVIZ, declare_viewer, viewer, wanted
+from smoothvla_ros.nodes.policy_config import PolicyConfig
 from smoothvla_ros.nodes.twin_operator import TwinOperatorConfig
 from smoothvla_ros.nodes.xacro_description import PANDA_URDF
 from smoothvla_ros.simulation.twin.config import TwinConfig
@@ -66,6 +67,7 @@ POLICY = ('policy', 'instruction', 'temperature', 'device')
 GUARD = ('controller', 'auto_arm')
 # For `smoothvla launch`: whose setting an argument may be that this file does not have.
 SETTINGS = {
+    'policy': PolicyConfig,
     'motion_guard': MotionGuardConfig,
     'jerk_monitor': EstimatorSettings,
     'twin': TwinConfig,

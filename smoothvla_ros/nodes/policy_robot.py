@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import threading
-from typing import Protocol
 
 import numpy as np
 from rclpy.node import Node
@@ -26,46 +25,10 @@ from smoothvla_ros.nodes.diagnostics import OK, WARNING, Diagnostics
 from smoothvla_ros.nodes.image_conversion import to_image_array
 from smoothvla_ros.nodes.messages import from_episode_state, joint_values, to_action_chunk
 from smoothvla_ros.nodes.named_joint_states import NamedJointStates
+from smoothvla_ros.nodes.policy_config import PolicyConfig
 from smoothvla_ros.nodes.quality_of_service import Graph, Profiles, with_depth
 from smoothvla_ros.nodes.stamps import to_nanoseconds
 from smoothvla_ros.records import Observation
-
-
-class RobotConfig(Protocol):
-    """What of the node's configuration concerns one robot."""
-
-    @property
-    def graph(self) -> str: ...
-    @property
-    def cameras(self) -> tuple[str, ...]: ...
-    @property
-    def gripper_joints(self) -> tuple[str, ...]: ...
-    @property
-    def gripper_states(self) -> str: ...
-    @property
-    def gripper_scale(self) -> tuple[float, ...]: ...
-    @property
-    def gripper_offset(self) -> tuple[float, ...]: ...
-    @property
-    def control_period_s(self) -> float: ...
-    @property
-    def trigger(self) -> str: ...
-    @property
-    def max_skew_s(self) -> float: ...
-    @property
-    def max_gripper_skew_s(self) -> float: ...
-    @property
-    def max_age_s(self) -> float: ...
-    @property
-    def lead_s(self) -> float: ...
-    @property
-    def max_lead_s(self) -> float: ...
-    @property
-    def instruction(self) -> str: ...
-    @property
-    def temperature(self) -> float: ...
-    @property
-    def seed(self) -> int: ...
 
 
 class PolicyRobot:
@@ -78,7 +41,7 @@ class PolicyRobot:
         self,
         node: Node,
         name: str,
-        config: RobotConfig,
+        config: PolicyConfig,
         joints: tuple[str, ...],
         base_frame: str,
         quality: Profiles,
@@ -236,7 +199,7 @@ class PolicyRobot:
                 self._diagnostics.report(f'{self._name}/task', WARNING, str(error))
             self._changed.notify_all()
 
-    def _live_slot(self, config: RobotConfig) -> LiveObservationSlot:
+    def _live_slot(self, config: PolicyConfig) -> LiveObservationSlot:
         settings = LiveSettings(
             trigger=Trigger(config.trigger),
             max_skew_ns=round(config.max_skew_s * NANOSECONDS),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from smoothvla_ros.control.lock_step import Answer, EpisodeState, Phase, Question
 
@@ -20,6 +20,34 @@ class PendingObservation:
     question: Question
     state: EpisodeState
     parts: dict[str, Any]
+
+
+class Slot(Protocol):
+    """One robot as whoever answers it sees it."""
+
+    def expect_chunks(self, chunk_period_ns: int) -> None:
+        """Take the time between two questions, ns; nothing is pending before."""
+        ...
+
+    def forget_answer(self) -> None:
+        """Answer the next observation anew, whichever it is."""
+        ...
+
+    def add(self, name: str, stamp_ns: int, payload: Any) -> None:
+        """Take one part of an observation."""
+        ...
+
+    def pending(self) -> PendingObservation | None:
+        """Return the complete observation that is to be answered now, if there is one."""
+        ...
+
+    def repeated(self, question: Question) -> Answer | None:
+        """Return the last answer if it answered exactly this question."""
+        ...
+
+    def settle(self, question: Question, answer: Answer | None) -> None:
+        """Note that `question` was answered, or refused (None)."""
+        ...
 
 
 class ObservationSlot:

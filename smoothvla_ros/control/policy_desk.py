@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from smoothvla_ros.control.lock_step import Answer
-from smoothvla_ros.control.observation_slot import ObservationSlot, PendingObservation
+from smoothvla_ros.control.observation_slot import PendingObservation, Slot
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class PolicyDesk:
     deterministic: decide for one robot at a time; who is batched with whom changes the last bits.
     """
 
-    def __init__(self, slots: Mapping[str, ObservationSlot], deterministic: bool) -> None:
+    def __init__(self, slots: Mapping[str, Slot], deterministic: bool) -> None:
         self.slots = dict(slots)
         self._deterministic = deterministic
         self._turn = list(slots)

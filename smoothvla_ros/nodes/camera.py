@@ -56,10 +56,12 @@ class Camera(AutostartNode):
         self._reports = self.create_timer(REPORT_PERIOD_S, self._report)
 
     def activate(self) -> None:
-        self._capture.start()
+        if self._capture is not None:
+            self._capture.start()
 
     def deactivate(self) -> None:
-        self._capture.stop()
+        if self._capture is not None:
+            self._capture.stop()
 
     def stop(self) -> None:
         if self._capture is not None:

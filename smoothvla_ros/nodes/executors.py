@@ -18,7 +18,7 @@ from rclpy.node import Node
 try:
     from rclpy.experimental.events_executor import EventsExecutor
 except ImportError:  # a Jazzy from before 2025 has none
-    EventsExecutor = None
+    EventsExecutor = None  # type: ignore[assignment]
 
 # `spin` of rclpy 7.1.5's events executor turns without a pause; with a timeout it waits.
 _LOOK_S = 1.0

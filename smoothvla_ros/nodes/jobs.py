@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import rclpy
 from rclpy.node import Node
@@ -24,7 +24,15 @@ from smoothvla_ros.nodes.running import (
 )
 from smoothvla_ros.nodes.topic_rollouts import TopicRolloutSource
 
-Config = TypeVar('Config')
+
+class HasRobots(Protocol):
+    """Settings of a job: how many robots it works with, and more."""
+
+    @property
+    def robots(self) -> int: ...
+
+
+Config = TypeVar('Config', bound=HasRobots)
 
 Work = Callable[[Node, Config, TopicRolloutSource], None]
 

@@ -73,7 +73,7 @@ def check(
     file gives it on top.  Returns the configuration that the node will have.
     """
     check_namespace(configurations)
-    fields = {field.name for field in dataclasses.fields(config_class)}
+    fields = {field.name for field in dataclasses.fields(config_class)}  # type: ignore[arg-type]
     below = effective(node, own_file, configurations)
     values = {name: value for name, value in below.items() if name in fields}
     values |= {name: configurations[name] for name in names if configurations.get(name)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 from rcl_interfaces.msg import ParameterDescriptor
@@ -94,7 +95,7 @@ class AutostartNode(LifecycleNode):
     def _clean_up(self) -> None:
         """Undo `configure`, so that the node can be configured again."""
         self.stop()
-        destroy = {
+        destroy: dict[type, Callable[[Any], object]] = {
             Publisher: self.destroy_publisher,
             Subscription: self.destroy_subscription,
             Timer: self.destroy_timer,

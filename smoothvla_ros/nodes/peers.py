@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.event_handler import QoSLivelinessChangedInfo, SubscriptionEventCallbacks
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.quality_of_service import LEASE_S
@@ -63,7 +63,7 @@ class PeerWatch:
                     'graph again, the run goes on where it stopped'
                 )
 
-    def _on_liveliness(self, name: str, info: object) -> None:
+    def _on_liveliness(self, name: str, info: QoSLivelinessChangedInfo) -> None:
         with self._changed:
             peer = self._peers[name]
             alive = info.alive_count > 0

@@ -19,6 +19,7 @@ from smoothvla_ros.control.observation_slot import (
     JOINTS,
     ObservationSlot,
     PendingObservation,
+    Slot,
 )
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.diagnostics import OK, WARNING, Diagnostics
@@ -79,15 +80,21 @@ class PolicyRobot:
                 )
                 for part, (topic, part_joints) in topics.items()
             }
-            self.slot = self._live = self._live_slot(config)
-            node.create_subscription(String, f'{name}/task', self._on_task, quality.state)
+            live = self._live_slot(config)
+            self.slot: Slot = live
+            self._live = live
+            told = functools.partial(self._on_task, live)
+            node.create_subscription(String, f'{name}/task', told, quality.state)
             return
-        self.slot = ObservationSlot(config.cameras)
+        self.slot = slot = ObservationSlot(config.cameras)
         # Of a burst only the last sample asks: the others need not wake the executor.
         newest = with_depth(quality.joint_states, 1)
         self._subscribe(JointState, f'{name}/joint_states', JOINTS, newest)
         node.create_subscription(
-            msg.EpisodeState, f'{name}/episode_state', self._on_episode, quality.state
+            msg.EpisodeState,
+            f'{name}/episode_state',
+            functools.partial(self._on_episode, slot),
+            quality.state,
         )
 
     def expect_chunks(self, chunk_period_ns: int, version: int) -> None:
@@ -191,10 +198,10 @@ class PolicyRobot:
         except UserError as error:
             self._diagnostics.report(f'{self._name}/{part}', WARNING, str(error))
 
-    def _on_task(self, message: String) -> None:
+    def _on_task(self, live: LiveObservationSlot, message: String) -> None:
         with self._changed:
             try:
-                self._live.instruct(message.data)
+                live.instruct(message.data)
             except UserError as error:
                 self._diagnostics.report(f'{self._name}/task', WARNING, str(error))
             self._changed.notify_all()
@@ -222,7 +229,7 @@ class PolicyRobot:
             slot.instruct(config.instruction)
         return slot
 
-    def _on_episode(self, message: msg.EpisodeState) -> None:
+    def _on_episode(self, slot: ObservationSlot, message: msg.EpisodeState) -> None:
         with self._changed:
-            self.slot.announce(from_episode_state(message))
+            slot.announce(from_episode_state(message))
             self._changed.notify_all()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.control.robot_files import described_robot
@@ -15,6 +15,9 @@ from smoothvla_ros.nodes.quality_of_service import GRAPHS, profiles
 from smoothvla_ros.nodes.robot_names import require_one_robot, robot_names
 from smoothvla_ros.nodes.running import run_node
 from smoothvla_ros.viewer.installed import rerun_program
+
+if TYPE_CHECKING:
+    from smoothvla_ros.viewer.rerun_view import RerunView
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class RerunViewer(AutostartNode):
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__('rerun_viewer', **arguments)
-        self._view = None
+        self._view: RerunView | None = None
 
     def configure(self) -> None:
         config = declare(self, RerunViewerConfig)

@@ -7,7 +7,11 @@ from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
-from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+from rclpy.event_handler import (
+    PublisherEventCallbacks,
+    QoSPublisherMatchedInfo,
+    SubscriptionEventCallbacks,
+)
 from rclpy.node import Node
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import String
@@ -137,7 +141,7 @@ class RobotLink:
             self._answers.append(from_action_chunk(message))
             self._changed.notify_all()
 
-    def _on_match(self, name: str, info: object) -> None:
+    def _on_match(self, name: str, info: QoSPublisherMatchedInfo) -> None:
         with self._changed:
             if info.current_count > 0:
                 self._unmatched.discard(name)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rclpy.event_handler import PublisherEventCallbacks
+from rclpy.event_handler import PublisherEventCallbacks, QoSPublisherMatchedInfo
 from rclpy.node import Node
 
 from smoothvla_ros import msg
@@ -115,7 +115,7 @@ class TopicRolloutSource:
             self._closed = True
             self._changed.notify_all()
 
-    def fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException | None) -> None:
         """End a `collect` that is under way with an error of another thread."""
         with self._changed:
             self._error = error
@@ -178,7 +178,7 @@ class TopicRolloutSource:
                 self._ledger.decide(decision)
                 self._changed.notify_all()
 
-    def _on_match(self, info: object) -> None:
+    def _on_match(self, info: QoSPublisherMatchedInfo) -> None:
         with self._changed:
             self._bridge_matched = info.current_count > 0
             self._changed.notify_all()

@@ -98,10 +98,12 @@ class TwinOperator(AutostartNode):
         self._looks = self.create_timer(LOOK_PERIOD_S, self._look, clock=steady, autostart=False)
 
     def activate(self) -> None:
-        self._looks.reset()
+        if self._looks is not None:
+            self._looks.reset()
 
     def deactivate(self) -> None:
-        self._looks.cancel()
+        if self._looks is not None:
+            self._looks.cancel()
 
     def stop(self) -> None:
         if self._looks is not None:
@@ -149,11 +151,12 @@ class TwinOperator(AutostartNode):
     def _is_alone(self) -> bool:
         """Whether there is one arm of this name: what is asked for here, every guard of it does."""
         for topic in ('joint_states', 'motion_guard/state'):
-            count = self.count_publishers(f'{self._robot}/{topic}')
-            if count > 1:
+            found = self.get_publishers_info_by_topic(f'{self._robot}/{topic}')
+            if len(found) > 1:
+                names = ', '.join(sorted(f'{who.node_namespace}/{who.node_name}' for who in found))
                 text = (
-                    f'{count} publishers of {topic}: another arm of this name is in the network, '
-                    'nothing is asked for; end it, or give this launch a namespace'
+                    f'{len(found)} publishers of {topic} ({names}): another arm of this name is in '
+                    'the network, nothing is asked for; end it, or give this launch a namespace'
                 )
                 self._diagnostics.report(self._robot, ERROR, text)
                 return False

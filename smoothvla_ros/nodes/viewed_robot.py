@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image, JointState
 
 from smoothvla_ros import msg
@@ -54,7 +55,7 @@ class ViewedRobot:
         self._heard_ns = self._newest_ns = 0
         self._episode = ('', 0)
 
-        def queue(message_type: type, topic: str, profile: object) -> DrainedSubscription:
+        def queue(message_type: type, topic: str, profile: QoSProfile) -> DrainedSubscription:
             return DrainedSubscription(node, message_type, f'{name}/{topic}', profile)
 
         self._states = queue(msg.EpisodeState, 'episode_state', quality.state)

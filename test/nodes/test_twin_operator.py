@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import pytest
@@ -9,7 +10,6 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
-from smoothvla_ros.srv import LabelEpisode
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
@@ -19,18 +19,26 @@ from smoothvla_ros.control.scene_operator import Wish
 from smoothvla_ros.nodes.quality_of_service import SHARED_DEPTH, profiles, with_depth
 from smoothvla_ros.nodes.stamps import to_stamp
 from smoothvla_ros.nodes.twin_operator import HEARTBEAT_TIMEOUT_S, SETTLE_NS, TwinOperator
+from smoothvla_ros.srv import LabelEpisode
 
 BEGINS = {Wish.ARM: Phase.ARMED, Wish.DISARM: Phase.DISARMED, Wish.CLEAR_FAULT: Phase.DISARMED}
+
+
+# The operator asks for nothing where a robot's name is taken twice; each world has one of its own,
+# so that nothing which another test left in the network stands in its way.
+NUMBERS = itertools.count()
 
 
 class World:
     """Guard, twin and recorder of one robot, played by the test."""
 
     def __init__(self, **parameters):
+        self.robot = f'operated_{next(NUMBERS)}'
+        values = {'robot': self.robot, **parameters}
         self.operator = TwinOperator(
-            parameter_overrides=[Parameter(name, value=value) for name, value in parameters.items()]
+            parameter_overrides=[Parameter(name, value=value) for name, value in values.items()]
         )
-        self.node = node = Node('world', namespace='robot_0')
+        self.node = node = Node('world', namespace=self.robot)
         quality = profiles('real_arm')
         self.guard = node.create_publisher(msg.GuardState, 'motion_guard/state', quality.status)
         self.episode = node.create_publisher(msg.EpisodeState, 'episode_state', quality.state)
@@ -193,7 +201,7 @@ def test_a_second_arm_of_the_same_name_is_not_armed(world):
     """Its guard would hear the same service, and it may be a real one."""
     play = world()
     other = play.node.create_publisher(msg.GuardState, 'motion_guard/state', 10)
-    play.until(lambda: play.operator.count_publishers('robot_0/motion_guard/state') == 2)
+    play.until(lambda: play.operator.count_publishers(f'{play.robot}/motion_guard/state') == 2)
     play.guard_is(Phase.DISARMED)
     play.begin()
     play.stand()

@@ -11,7 +11,7 @@ def run_ros_launch(path: Path, values: Mapping[str, str], *, show_arguments: boo
     from launch.actions import IncludeLaunchDescription
     from launch.launch_description_sources import PythonLaunchDescriptionSource
 
-    from launch import LaunchDescription, LaunchService
+    from launch import LaunchDescription, LaunchService  # type: ignore[attr-defined]
 
     source = PythonLaunchDescriptionSource(str(path))
     include = IncludeLaunchDescription(source, launch_arguments=list(values.items()))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import mujoco
 import numpy as np
+from numpy.typing import ArrayLike
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.records import EpisodeName
@@ -93,7 +94,7 @@ class ArmTwin:
         start_s = None if delay_s is None else self._time_s + delay_s
         self._controller.command(points, start_s)
 
-    def forward(self, positions: Sequence[float]) -> None:
+    def forward(self, positions: ArrayLike) -> None:
         """Take joint positions [7] rad that hold from now on, as forward_position_controller does.
 
         Raises UserError for another number of joints or a value that is not finite.

@@ -82,17 +82,17 @@ def _module(name: str, contents: dict[str, Any]) -> ModuleType:
         known = ', '.join(contents) or 'nothing'
         raise UserError(f'{name}.{item} is not known here ({name} has {known}); {_HINT}')
 
-    module.__getattr__ = unknown
+    module.__getattr__ = unknown  # type: ignore[method-assign]
     return module
 
 
 def _checked(name: str, value: type) -> type:
     """Return the class with a constructor that names an argument it does not know."""
-    signature = inspect.signature(value.__init__)
+    signature = inspect.signature(value.__init__)  # type: ignore[misc]
     known = set(signature.parameters) - {'self'}
 
     class Checked(value):
-        @functools.wraps(value.__init__)
+        @functools.wraps(value.__init__)  # type: ignore[misc]
         def __init__(self, *arguments: Any, **keywords: Any) -> None:
             for keyword in keywords:
                 if keyword not in known:

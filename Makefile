@@ -85,7 +85,7 @@ test-all: install
 	$(run) '$(python)' -m pytest $(ARGS)
 
 lint: install
-	'$(python)' -m ruff check .
+	'$(python)' -m ruff check --no-cache .
 	'$(python)' -m ruff format --check .
 	'$(python)' -m mypy
 

@@ -16,7 +16,6 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image, JointState
-from smoothvla_ros.srv import LabelEpisode
 
 from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
@@ -32,6 +31,7 @@ from smoothvla_ros.nodes.stamps import to_stamp
 from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.folder import policy_folder
 from smoothvla_ros.simulation.splits import Split, episode_names
+from smoothvla_ros.srv import LabelEpisode
 from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.workflows.arm_recordings import read_recordings

@@ -28,6 +28,7 @@ from smoothvla_ros.nodes.policy_weights import PolicyWeights, to_policy_update
 from smoothvla_ros.nodes.quality_of_service import Graph, profiles
 from smoothvla_ros.nodes.robot_names import robot_names
 from smoothvla_ros.nodes.running import run_node
+from smoothvla_ros.policies.checked_answer import checked_answer
 from smoothvla_ros.policies.policy import ActionChunks
 from smoothvla_ros.policies.seeds import chunk_seed
 from smoothvla_ros.records import Observation
@@ -225,9 +226,9 @@ class PolicyNode(AutostartNode):
             chunk_seed(state.seed, state.episode_id, pending.question.chunk_index)
             for state, pending in zip(states, batch, strict=True)
         ]
-        return self._weights.policy.act(
-            observations, temperature=states[0].temperature, seeds=seeds
-        )
+        policy = self._weights.policy
+        chunks = policy.act(observations, temperature=states[0].temperature, seeds=seeds)
+        return checked_answer(chunks, policy.spec, len(observations))
 
     def _record(
         self, name: str, answer: Answer, observation: Observation, temperature: float

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from importlib.resources import files
 from pathlib import Path
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.hub import cached_snapshot, is_hub_name
+from smoothvla_ros.policies.installed_kinds import SMALL_VLA, installed_kinds, stated_kind
 
 DEFAULT_POLICY = 'default'
-
-_CONFIGURATION = 'config.json'
-_SMALL_VLA = 'smoothvla_small'
 
 
 def policy_folder(path_or_name: str | Path) -> Path:
@@ -46,16 +43,12 @@ def check_small_vla(folder: Path) -> None:
     That is one whose configuration names another type, as the hub's policies do. Whether the
     files of a small VLA are whole is not looked at here.
     """
-    try:
-        values = json.loads((folder / _CONFIGURATION).read_text())
-    except (OSError, ValueError):
+    found = stated_kind(folder)
+    if found in (None, SMALL_VLA):
         return
-    if not isinstance(values, dict):
-        return
-    found = values.get('model_type', values.get('type'))
-    if found not in (None, _SMALL_VLA):
-        raise UserError(
-            f'policy {folder} is neither a small VLA of this package nor OpenVLA (its '
-            f'{_CONFIGURATION} says {found!r}); give one of those, or let a node of your own '
-            'answer in place of the policy node (docs/policy.md)'
-        )
+    brought = ', '.join(map(repr, installed_kinds())) or 'none'
+    raise UserError(
+        f'policy {folder} says in config.json that it is {found!r}: neither a small VLA of this '
+        f'package nor OpenVLA, nor a kind that an installed package brings ({brought}); '
+        'docs/policy.md, "Another policy", says how one is brought'
+    )

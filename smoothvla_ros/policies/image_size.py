@@ -7,6 +7,7 @@ from pathlib import Path
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.folder import check_small_vla, existing_policy_folder
+from smoothvla_ros.policies.installed_kinds import installed_kind
 from smoothvla_ros.policies.openvla.settings import CAMERA_SIZE, is_openvla
 
 _CONFIGURATION = 'config.json'
@@ -18,6 +19,8 @@ def image_size(path_or_name: str | Path) -> int:
     Raises UserError for a policy that is not there, or a configuration that does not say.
     """
     folder = existing_policy_folder(path_or_name)
+    if (kind := installed_kind(folder)) is not None:
+        return kind.image_size(folder)
     if is_openvla(folder):
         return CAMERA_SIZE
     check_small_vla(folder)

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.policies.folder import check_small_vla, existing_policy_folder
+from smoothvla_ros.policies.installed_kinds import installed_kind
 from smoothvla_ros.policies.policy import Policy
 
 if TYPE_CHECKING:
@@ -13,7 +15,6 @@ if TYPE_CHECKING:
     import torch
 
     from smoothvla_ros.kinematics.arm import Arm
-from smoothvla_ros.policies.folder import check_small_vla, existing_policy_folder
 
 AUTO_DEVICE = 'auto'
 """Names the GPU where there is one, else the CPU."""
@@ -55,12 +56,15 @@ def torch_device(name: str) -> torch.device:
 def load_policy(path_or_name: str | Path, device: str = 'cpu', arm: Arm | None = None) -> Policy:
     """Load the policy in a folder, or the shipped one by the name ``default``.
 
-    A folder holds what `Policy.save` wrote, or a published OpenVLA checkpoint.
+    A folder holds what `Policy.save` wrote, a published OpenVLA checkpoint, or a policy of a kind
+    that an installed package brings (`installed_kinds`).
     arm: whose kinematics give the proprioception; None is the Panda.
     Raises UserError naming the path and what is wrong with it, or a device that is not here.
     """
     folder = existing_policy_folder(path_or_name)
     place = torch_device(device)
+    if (kind := installed_kind(folder)) is not None:
+        return kind.load(folder, place, arm)
     # Imported here: transformers takes seconds to import, and few callers load a policy.
     from smoothvla_ros.policies.openvla.load import load_openvla
     from smoothvla_ros.policies.openvla.settings import is_openvla

@@ -28,6 +28,21 @@ class Trajectory:
     control_period_s: float
     substep_period_s: float
 
+    @classmethod
+    def at_rest(cls, steps: int, joints: int = 7) -> Trajectory:
+        """Return an arm that stood still at zero, in LIBERO's 20 steps a second: none was kept."""
+        period_s = 0.05
+        return cls(
+            actions=np.zeros((steps, 7)),
+            joint_positions=np.zeros((steps + 1, joints)),
+            joint_velocities=np.zeros((steps + 1, joints)),
+            tool_positions=np.zeros((steps + 1, 3)),
+            tool_rotations=np.tile(np.eye(3), (steps + 1, 1, 1)),
+            substep_joint_positions=np.zeros((steps + 1, joints), np.float32),
+            control_period_s=period_s,
+            substep_period_s=period_s,
+        )
+
     @property
     def steps(self) -> int:
         """Number of control steps that were executed."""

@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.records import Trajectory
 from smoothvla_ros.training.outcomes import GroupOutcome, RolloutOutcome, TaskReference
 from smoothvla_ros.training.rewards import (
     REWARDS,
@@ -114,4 +115,5 @@ def _made_up_rollout(steps: int) -> RolloutOutcome:
         step_angular_jerk=4.0 * jerk,
         step_speed=np.full(steps, 0.1),
         chunk_steps=(8,) * full + (rest,),
+        trajectory=Trajectory.at_rest(steps),
     )

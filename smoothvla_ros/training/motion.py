@@ -49,6 +49,7 @@ def rollout_outcome(
         step_speed=np.linalg.norm(np.diff(trajectory.tool_positions, axis=0), axis=1)
         / trajectory.control_period_s,
         chunk_steps=tuple(chunk.executed for chunk in episode.chunks),
+        trajectory=trajectory,
     )
 
 

@@ -1,10 +1,12 @@
-"""What a reward may know of a group of rollouts: success and the arm's own motion, nothing else."""
+"""What a reward may know of a group of rollouts: success, the actions and the arm's own motion."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+
+from smoothvla_ros.records import Trajectory
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,7 @@ class RolloutOutcome:
     These three are NaN for a rollout that is too short to have a jerk; no other is smoother.
     step_speed: [T] m/s, mean speed of the tool during each.
     chunk_steps: [C] executed steps of each chunk; they add up to T.
+    trajectory: the actions and the motion that the others are measured on.
     """
 
     success: bool
@@ -25,6 +28,7 @@ class RolloutOutcome:
     step_angular_jerk: np.ndarray
     step_speed: np.ndarray
     chunk_steps: tuple[int, ...]
+    trajectory: Trajectory
 
     @property
     def measured(self) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from smoothvla_ros.policies.checked_answer import checked_answer
 from smoothvla_ros.policies.policy import ActionChunks, Policy
 from smoothvla_ros.records import EpisodeRequest, Observation
 from smoothvla_ros.training.checkpoints import require_unchanged
@@ -73,6 +74,7 @@ class ServedPolicy:
             temperature=first.temperature,
             seeds=[question.seed for question in batch],
         )
+        checked_answer(chunks, policy.spec, len(batch))
         for row, question in enumerate(batch):
             one = np.s_[row : row + 1]
             question.answer = ActionChunks(

@@ -56,7 +56,7 @@ def test_a_policy_of_another_kind_is_named(name, tmp_path):
     for ask in (load_policy, image_size):
         with pytest.raises(UserError) as error:
             ask(tmp_path)
-        assert "nor OpenVLA (its config.json says 'smolvla')" in str(error.value)
+        assert "says in config.json that it is 'smolvla'" in str(error.value)
 
 
 @pytest.mark.parametrize('content', ['', '{}', '[]', '{"model_type": "smoothvla_small"}'])

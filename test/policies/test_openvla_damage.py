@@ -102,7 +102,7 @@ DAMAGES = {
     'padding of all': (CONFIG, _set('pad_to_multiple_of', to=40000), 'pad_to_multiple_of'),
     'not UTF-8': (CONFIG, b'\xff\xfe\x00', 'damaged or incomplete'),
     'no config': (CONFIG, None, 'is missing'),
-    'another model': (CONFIG, _set('model_type', to='llava'), "model_type='llava'"),
+    'another model': (CONFIG, _set('model_type', to='llava'), "it is 'llava'"),
     'one colour': (PREPROCESSOR, _set('means', to=[[1], [2]]), 'means=[[1], [2]]'),
     'one mean': (PREPROCESSOR, _set('means', to=[[0.5] * 3]), 'means'),
     'no deviation': (PREPROCESSOR, _set('stds', to=[[0.0] * 3] * 2), 'stds'),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.records import Trajectory
 from smoothvla_ros.training.checked_reward import group_credit, try_reward
 from smoothvla_ros.training.outcomes import GroupOutcome, RolloutOutcome, TaskReference
 from smoothvla_ros.training.rewards import REWARDS, RewardSettings, reward_function
@@ -36,7 +38,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def group() -> GroupOutcome:
     """Two successes of three and four steps."""
     rollouts = [
-        RolloutOutcome(True, 1.0, np.ones(steps), np.ones(steps), np.ones(steps), (steps,))
+        RolloutOutcome(True, 1.0, *[np.ones(steps)] * 3, (steps,), Trajectory.at_rest(steps))
         for steps in (3, 4)
     ]
     return GroupOutcome(tuple(rollouts), TaskReference(1.0, 1.0, 4.0, 8))
@@ -94,6 +96,20 @@ def test_a_reward_that_is_right_is_returned_as_it_is(own):
     try_reward(settings)
     credit = group_credit(group(), settings)
     np.testing.assert_array_equal(credit.rewards, [1 / 3, 1 / 4])
+
+
+def test_a_reward_of_the_actions_is_tried_and_given_them(own):
+    """What the policy commanded is there for each step, in the trial too."""
+    code = 'return credit_from_rewards(group, np.array([{} for r in group.rollouts]))'
+    settings = own(code.format('np.abs(np.diff(r.trajectory.actions[:, 6])).sum()'))
+    try_reward(settings)
+    rollouts = list(group().rollouts)
+    closes_once = np.zeros((4, 7))
+    closes_once[2:, 6] = 1.0
+    moved = dataclasses.replace(rollouts[1].trajectory, actions=closes_once)
+    rollouts[1] = dataclasses.replace(rollouts[1], trajectory=moved)
+    credit = group_credit(dataclasses.replace(group(), rollouts=tuple(rollouts)), settings)
+    np.testing.assert_array_equal(credit.rewards, [0.0, 1.0])
 
 
 def test_a_reward_that_keeps_state_does_not_remember_the_trial(own):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from toy_world import PERIOD_S, START
@@ -24,15 +26,11 @@ def rollout(actions: np.ndarray, last_joint: np.ndarray | float = START[-1]) -> 
     steps = len(actions)
     joints = np.tile(START, (steps + 1, 1))
     joints[:, -1] = last_joint
-    trajectory = Trajectory(
+    trajectory = dataclasses.replace(
+        Trajectory.at_rest(steps),
         actions=actions,
         joint_positions=joints,
-        joint_velocities=np.zeros_like(joints),
-        tool_positions=np.zeros((steps + 1, 3)),
-        tool_rotations=np.repeat(np.eye(3)[None], steps + 1, axis=0),
         substep_joint_positions=joints.astype(np.float32),
-        control_period_s=PERIOD_S,
-        substep_period_s=PERIOD_S,
     )
     request = EpisodeRequest('e', EpisodeName('libero_spatial', 0, 0, 0), 0, 1.0, 0, 0)
     observation = Observation({}, START, START, np.zeros(2), 'go')
@@ -54,6 +52,7 @@ def test_commands_have_jerk_that_the_joints_need_not_have() -> None:
     assert of_commands.mean_jerk == pytest.approx(expected)
     np.testing.assert_allclose(of_commands.step_jerk, np.full(steps, expected))
     assert not of_commands.step_angular_jerk.any()
+    assert of_joints.trajectory.actions is actions
 
 
 def test_the_last_joint_turns_the_tool_and_moves_it_nowhere() -> None:

@@ -13,6 +13,7 @@ import pytest
 from scipy.interpolate import CubicSpline
 
 from smoothvla_ros.kinematics import Arm
+from smoothvla_ros.records import Trajectory
 from smoothvla_ros.smoothness import EstimatorSettings, mean_jerk, tool_jerk
 from smoothvla_ros.training.outcomes import GroupOutcome, RolloutOutcome, TaskReference
 from smoothvla_ros.training.rewards import CREDIT, RewardSettings, decoupled
@@ -36,6 +37,7 @@ def outcome(joints: np.ndarray) -> RolloutOutcome:
         np.nan_to_num(np.linalg.norm(jerk[:, 3:], axis=1))[1:],
         np.linalg.norm(np.diff(tool, axis=0), axis=1) / PERIOD_S,
         (CHUNK,) * full + ((rest,) if rest else ()),
+        Trajectory.at_rest(steps),
     )
 
 

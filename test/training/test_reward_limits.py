@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from smoothvla_ros.records import Trajectory
 from smoothvla_ros.training.outcomes import GroupOutcome, RolloutOutcome, TaskReference
 from smoothvla_ros.training.rewards import RewardSettings, reward_function
 
@@ -18,7 +19,13 @@ def success(jerk: float, steps: int = 80) -> RolloutOutcome:
     full, rest = divmod(steps, CHUNK)
     chunks = (CHUNK,) * full + ((rest,) if rest else ())
     return RolloutOutcome(
-        True, jerk, np.full(steps, jerk), np.zeros(steps), np.full(steps, SPEED), chunks
+        True,
+        jerk,
+        np.full(steps, jerk),
+        np.zeros(steps),
+        np.full(steps, SPEED),
+        chunks,
+        Trajectory.at_rest(steps),
     )
 
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.records import Trajectory
 from smoothvla_ros.training.equal_pace import equal_pace_jerk
 from smoothvla_ros.training.outcomes import GroupOutcome, RolloutOutcome, TaskReference
 from smoothvla_ros.training.phases import Profile
@@ -44,7 +45,8 @@ def rollout(
     step_speed = PATH_M / (PERIOD_S * steps) * pace / pace.mean()
     chunk_steps = (CHUNK,) * full + ((rest,) if rest else ())
     turning = 2.0 * step_jerk if angular is None else np.resize(angular, steps)
-    return RolloutOutcome(success, jerk, step_jerk, turning, step_speed, chunk_steps)
+    still = Trajectory.at_rest(steps)
+    return RolloutOutcome(success, jerk, step_jerk, turning, step_speed, chunk_steps, still)
 
 
 def credit(rollouts, **settings):
@@ -350,7 +352,8 @@ def test_bad_settings_are_refused_in_one_line(settings, named):
 def too_short(success: bool = True) -> RolloutOutcome:
     """Five steps, fewer than the estimator's window: no jerk."""
     nothing = np.full(5, np.nan)
-    return RolloutOutcome(success, np.nan, nothing, nothing, np.full(5, 0.2), (5,))
+    still = Trajectory.at_rest(5)
+    return RolloutOutcome(success, np.nan, nothing, nothing, np.full(5, 0.2), (5,), still)
 
 
 @pytest.mark.parametrize('credited', CREDIT)

@@ -10,6 +10,7 @@ from typing import Any
 
 from smoothvla_ros.configuration import from_mapping, setting, validate
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.policies.installed_kinds import OPENVLA, stated_kind
 from smoothvla_ros.policies.openvla.json_fields import Fields
 
 SETTINGS = 'openvla.json'
@@ -110,16 +111,16 @@ class OpenVLASettings:
 def is_openvla(folder: Path) -> bool:
     """Say whether a folder holds `openvla.json` or a published checkpoint, damaged or not.
 
-    Any small file that only the published layout has is enough: where `config.json` is lost, the
-    others still tell what the folder was.
+    Any small file of the published layout is enough where `config.json` is lost, because the others
+    still tell what the folder was; where it says another kind, they are that kind's.
     """
-    marks = (SETTINGS, TOKENIZER, STATISTICS, PREPROCESSOR, INDEX)
-    if any((folder / name).is_file() for name in marks):
+    if (folder / SETTINGS).is_file():
         return True
-    try:
-        return Fields.read(folder / CONFIGURATION).values.get('model_type') == 'openvla'
-    except UserError:
-        return False
+    stated = stated_kind(folder)
+    if stated is not None:
+        return stated == OPENVLA
+    marks = (TOKENIZER, STATISTICS, PREPROCESSOR, INDEX)
+    return any((folder / name).is_file() for name in marks)
 
 
 def read_settings(folder: Path) -> dict[str, Any]:

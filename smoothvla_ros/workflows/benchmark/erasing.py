@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from smoothvla_ros.evaluation.episode_table import EpisodeRow
+from smoothvla_ros.records import Trajectory
 from smoothvla_ros.training.advantages import group_normalised
 from smoothvla_ros.training.outcomes import GroupOutcome, RolloutOutcome, TaskReference
 from smoothvla_ros.training.rewards import RewardSettings, smooth
@@ -81,8 +82,9 @@ def _outcome(rows: Sequence[EpisodeRow], jerks: Sequence[float]) -> GroupOutcome
     rollouts = []
     for row in rows:
         nothing = np.zeros(row.steps)  # the reward of eq. 5 looks at the mean alone
+        at_rest = Trajectory.at_rest(row.steps)
         rollouts.append(
-            RolloutOutcome(row.success, row.jerk, nothing, nothing, nothing, (row.steps,))
+            RolloutOutcome(row.success, row.jerk, nothing, nothing, nothing, (row.steps,), at_rest)
         )
     # Of angular jerk eq. 5 knows nothing.
     reference = TaskReference(float(np.mean(jerks)), math.nan, rows[0].steps, len(jerks))

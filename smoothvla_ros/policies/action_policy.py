@@ -1,0 +1,83 @@
+"""A policy of one's own that answers with actions and has no tokens: played, not trained."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+import torch
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.policies.action_tokens import ActionBins, sampling_temperature
+from smoothvla_ros.policies.policy import ActionChunks, PolicySpec, TokenStatistics
+from smoothvla_ros.records import Observation
+
+_DIMENSION = 7
+_ACTION_SPACE = 'libero_osc_pose'
+
+
+class ActionPolicy(ABC):
+    """What a flow, diffusion or regression policy needs to be evaluated, and to drive an arm.
+
+    A subclass says `actions`.  GRPO needs log-probabilities: a policy that has them implements
+    `Policy` instead.
+    """
+
+    def __init__(self, chunk: int, cameras: Sequence[str], image_size: int) -> None:
+        """chunk: steps an answer has.  cameras, image_size: as `PolicySpec` has them."""
+        self._bins = ActionBins()
+        self.spec = PolicySpec(
+            chunk, _DIMENSION, self._bins.count, _ACTION_SPACE, tuple(cameras), image_size
+        )
+        self.module = torch.nn.Module()
+
+    @abstractmethod
+    def actions(self, observations: Sequence[Observation], seeds: Sequence[int]) -> np.ndarray:
+        """Return actions [B, chunk, 7] for B observations.
+
+        Tool translation in axes of the base (1 is 0.05 m), rotation vector in the same axes (1 is
+        0.5 rad), gripper (-1 opens, 1 closes). What lies beyond [-1, 1] is clipped, as LIBERO's
+        controller does. A policy that draws noise draws row i from seeds[i] alone, so that an
+        episode can be played again.
+        """
+
+    def act(
+        self, observations: Sequence[Observation], *, temperature: float, seeds: Sequence[int]
+    ) -> ActionChunks:
+        """Answer with `actions`, the tokens nearest to them and log-probabilities of 0.
+
+        Raises UserError for a temperature other than 0: there is no distribution to sample from,
+        and for an answer that is not finite.
+        """
+        sampling_temperature(temperature)
+        if temperature > 0.0:
+            self._cannot(f'sample at temperature {temperature:g}')
+        answer = np.asarray(self.actions(observations, seeds), dtype=np.float64)
+        if not np.isfinite(answer).all():
+            raise UserError(f'policy {type(self).__name__} answered a number that is not finite')
+        clipped = np.clip(answer, -1.0, 1.0)
+        tokens = self._bins.encode(clipped)
+        return ActionChunks(clipped, tokens, np.zeros(tokens.shape, np.float32))
+
+    def evaluate(
+        self, observations: Sequence[Observation], tokens: np.ndarray, *, temperature: float
+    ) -> TokenStatistics:
+        """Raise UserError: there are no log-probabilities."""
+        self._cannot('score tokens')
+
+    def prepare_training(self) -> None:
+        """Raise UserError: there are no log-probabilities to learn from."""
+        self._cannot('be trained by GRPO')
+
+    def save(self, folder: Path) -> None:
+        """Raise UserError: nothing changed, and the folder it came from stays what it is."""
+        self._cannot('be saved')
+
+    def _cannot(self, purpose: str) -> NoReturn:
+        raise UserError(
+            f'policy {type(self).__name__} answers with actions alone and cannot {purpose}: it '
+            'has no log-probabilities; a policy that has them implements the whole Policy'
+        )

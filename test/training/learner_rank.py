@@ -1,8 +1,8 @@
-"""One of several processes that learn together: `learner_rank.py FOLDER POLICY MINIBATCHES`.
+"""One of several processes that learn together: `learner_rank.py (FOLDER POLICY MINIBATCHES)…`.
 
-Every rank does two updates of the batch of `sampled_batch`; rank 0 saves a checkpoint before each,
-and what it ended with. Each rank writes how much of the network it holds. Then all go on from the
-second checkpoint as a job does.
+Of each policy every rank does two updates of the batch of `sampled_batch`; rank 0 saves a
+checkpoint before each, and what it ended with. Each rank writes how much of the network it holds.
+Then all go on from the second checkpoint as a job does.
 """
 
 from __future__ import annotations
@@ -136,6 +136,7 @@ def resume(folder: Path, name: str, group: LearnerGroup, minibatches: int) -> No
 if __name__ == '__main__':
     torch.set_num_threads(1)
     group_of_this = LearnerGroup.launched('cpu')
-    for part in (learn, resume):
-        part(Path(sys.argv[1]), sys.argv[2], group_of_this, int(sys.argv[3]))
+    for folder_of, policy_name, count in zip(*[iter(sys.argv[1:])] * 3, strict=True):
+        for part in (learn, resume):
+            part(Path(folder_of), policy_name, group_of_this, int(count))
     group_of_this.close()

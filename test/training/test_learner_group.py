@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import socket
@@ -54,7 +55,16 @@ def policy_folder(folder: Path, **settings) -> Path:
     return folder
 
 
-def launch(folder: Path, name: str, minibatches: int) -> None:
+@pytest.fixture(scope='module')
+def together(openvla, adapted, tmp_path_factory) -> dict[str, Path]:
+    """Return what two ranks left behind of each policy, of one launch: starting takes longest."""
+    plan = {TOYS: (TOYS, 2), 'openvla': (openvla, 2), 'adapted': (adapted, 1)}
+    folders = {kind: tmp_path_factory.mktemp(kind) for kind in plan}
+    launch([[str(folders[kind]), name, str(count)] for kind, (name, count) in plan.items()])
+    return folders
+
+
+def launch(policies: list[list[str]]) -> None:
     """Run the ranks as a launcher would."""
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
@@ -67,7 +77,7 @@ def launch(folder: Path, name: str, minibatches: int) -> None:
         'OMP_NUM_THREADS': '1',
         'GLOO_SOCKET_IFNAME': 'lo',
     }
-    command = [sys.executable, learner_rank.__file__, str(folder), name, str(minibatches)]
+    command = [sys.executable, learner_rank.__file__, *itertools.chain.from_iterable(policies)]
     ranks = [
         subprocess.Popen(command, env={**environment, 'RANK': str(rank), 'LOCAL_RANK': str(rank)})
         for rank in range(PROCESSES)
@@ -81,27 +91,23 @@ def launch(folder: Path, name: str, minibatches: int) -> None:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize('kind', [TOYS, 'openvla'])
-def test_two_processes_make_the_update_of_one(kind, openvla, tmp_path):
+def test_two_processes_make_the_update_of_one(kind, openvla, together, tmp_path):
     """Gradients, weights and figures of seven rows on two ranks; resumed, the same bits again."""
-    name = TOYS if kind == TOYS else openvla
-    together, alone = tmp_path / 'together', tmp_path / 'alone'
-    together.mkdir()
-    alone.mkdir()
-    launch(together, name, 2)
-    learner_rank.learn(alone, name, LearnerGroup(), 2)
-    ours = [load_file(together / f'state-{rank}.safetensors') for rank in range(PROCESSES)]
-    one = load_file(alone / 'state-0.safetensors')
+    learner_rank.learn(tmp_path, TOYS if kind == TOYS else openvla, LearnerGroup(), 2)
+    ours = [load_file(together[kind] / f'state-{rank}.safetensors') for rank in range(PROCESSES)]
+    one = load_file(tmp_path / 'state-0.safetensors')
     assert ours[0].keys() == one.keys()
     for key, value in one.items():
         assert torch.equal(ours[0][key], ours[1][key]), key
         scale = value.abs().max().clamp(min=1e-12)
         # Another order of the sums; AdamW divides by what may be as small as its rounding.
         assert (ours[0][key] - value).abs().max() <= 5e-5 * scale, key
-    figures = [json.loads((folder / 'figures.json').read_text()) for folder in (together, alone)]
+    folders = (together[kind], tmp_path)
+    figures = [json.loads((folder / 'figures.json').read_text()) for folder in folders]
     for mine, its in zip(*figures, strict=True):
         assert mine == pytest.approx(its, rel=1e-4, abs=1e-6)
-    compare_resumed(together)
-    held = [json.loads((together / f'held-{r}.json').read_text()) for r in range(PROCESSES)]
+    compare_resumed(together[kind])
+    held = [json.loads((together[kind] / f'held-{r}.json').read_text()) for r in range(PROCESSES)]
     for rank in held:
         if kind == TOYS:
             assert rank['here'] == rank['all']
@@ -110,11 +116,10 @@ def test_two_processes_make_the_update_of_one(kind, openvla, tmp_path):
 
 
 @pytest.mark.timeout(300)
-def test_a_group_goes_on_with_an_adapter_as_its_reference(adapted, tmp_path):
+def test_a_group_goes_on_with_an_adapter_as_its_reference(together):
     """Split among two processes with bfloat16 weights beside its float32; the same bits again."""
-    launch(tmp_path, adapted, 1)
-    compare_resumed(tmp_path)
-    first, second = json.loads((tmp_path / 'figures.json').read_text())
+    compare_resumed(together['adapted'])
+    first, second = json.loads((together['adapted'] / 'figures.json').read_text())
     assert first['reference_kl'] == pytest.approx(0.0, abs=1e-6)
     assert second['reference_kl'] > 1e-6
 

@@ -116,12 +116,13 @@ def stock_images(suite, index, name, cameras):
 def test_stock_profile_draws_the_stock_pixels():
     """Pins images of both cameras, upright, equal to robosuite's (which are upside down)."""
     name = EpisodeName('libero_goal', 7, init_state=2, scene_seed=9)
-    ours = Environment(tasks.task('libero_goal', 7), RenderSettings(profile='stock', size=64))
-    ours.reset(name)
     # In a process of its own: robosuite's renderer draws black once another context was current.
     with ProcessPoolExecutor(1, mp_context=get_context('spawn')) as executor:
         cameras = ('agentview', 'robot0_eye_in_hand')
-        stock = executor.submit(stock_images, 'libero_goal', 7, name, cameras).result()
+        drawn = executor.submit(stock_images, 'libero_goal', 7, name, cameras)
+        ours = Environment(tasks.task('libero_goal', 7), RenderSettings(profile='stock', size=64))
+        ours.reset(name)
+        stock = drawn.result()
     for camera, theirs in zip(('agentview', 'wrist'), stock, strict=True):
         assert theirs.std() > 10
         np.testing.assert_array_equal(ours.render(camera), theirs)

@@ -13,13 +13,13 @@ from smoothvla_ros.workflows.expert_rollouts import ExpertRolloutSource
 
 
 def test_the_expert_plays_the_episodes_that_a_policy_is_measured_on():
-    """Real simulator: a held-out episode comes back solved, whole, and the same a second time."""
+    """Real simulator: a held-out episode comes back solved, whole, and the same from another."""
     name = episode_names('libero_object', 0, Split.HELD_OUT, 1, seed=1000)[0]
-    request = EpisodeRequest('expert-0', name, 0, 0.0, 1000, 0)
-    source = ExpertRolloutSource(processes=1)
-    first, second = (next(iter(source.collect([request]))) for _ in range(2))
+    requests = [EpisodeRequest(f'expert-{i}', name, 0, 0.0, 1000, 0) for i in range(2)]
+    source = ExpertRolloutSource(processes=2)
+    first, second = sorted(source.collect(requests), key=lambda e: e.request.episode_id)
     assert first.success
-    assert first.request == request
+    assert [first.request, second.request] == requests
     assert 40 < first.trajectory.steps < 280
     assert (first.trajectory.joint_positions == second.trajectory.joint_positions).all()
 

@@ -98,8 +98,8 @@ def _topic_source(image_size: int) -> Iterator[RolloutSource]:
         from rclpy.node import Node
 
         from smoothvla_ros.control.episode_ledger import LedgerSettings
-        from smoothvla_ros.nodes.executors import spinning
-        from smoothvla_ros.nodes.topic_rollouts import TopicRolloutSource
+        from smoothvla_ros.nodes.base.executors import spinning
+        from smoothvla_ros.nodes.jobs.topic_rollouts import TopicRolloutSource
 
         nodes = [
             _node('libero_bridge', f'robots:={ROBOTS}', f'image_size:={image_size}'),

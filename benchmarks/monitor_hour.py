@@ -53,8 +53,8 @@ def _measure(periods: int) -> dict[str, float]:
 
     from smoothvla_ros import msg
     from smoothvla_ros.nodes.jerk_monitor import JerkMonitor
-    from smoothvla_ros.nodes.quality_of_service import profiles
-    from smoothvla_ros.nodes.stamps import to_nanoseconds, to_stamp
+    from smoothvla_ros.nodes.topics.quality_of_service import profiles
+    from smoothvla_ros.nodes.topics.stamps import to_nanoseconds, to_stamp
 
     rclpy.init()
     values = {'graph': 'real_arm', 'robots': 1, 'rate_hz': RATE_HZ}

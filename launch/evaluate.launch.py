@@ -11,15 +11,15 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
-from smoothvla_ros.nodes.launch_arguments import (
+from smoothvla_ros.nodes.launching.arguments import (
     agree,
     check,
     declare_arguments,
     drawn_for,
     given,
 )
-from smoothvla_ros.nodes.launch_recorder import declare_recording, recorder
-from smoothvla_ros.nodes.launch_viewer import NONE, declare_viewer, viewer, wanted
+from smoothvla_ros.nodes.launching.recorder import declare_recording, recorder
+from smoothvla_ros.nodes.launching.viewer import NONE, declare_viewer, viewer, wanted
 from smoothvla_ros.simulation.robot_count import AUTOMATIC, robots_that_fit
 from smoothvla_ros.workflows.evaluation.config import EXPERT, EvaluationConfig
 from smoothvla_ros.writable_folder import check_writable

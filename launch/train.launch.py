@@ -13,15 +13,15 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
-from smoothvla_ros.nodes.launch_arguments import (
+from smoothvla_ros.nodes.launching.arguments import (
     agree,
     check,
     declare_arguments,
     drawn_for,
     given,
 )
-from smoothvla_ros.nodes.launch_recorder import declare_recording, recorder
-from smoothvla_ros.nodes.launch_viewer import declare_viewer, viewer
+from smoothvla_ros.nodes.launching.recorder import declare_recording, recorder
+from smoothvla_ros.nodes.launching.viewer import declare_viewer, viewer
 from smoothvla_ros.simulation.robot_count import AUTOMATIC, robots_that_fit
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.run_folder import check_folder

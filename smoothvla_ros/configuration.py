@@ -2,7 +2,7 @@
 
 A configuration class is a frozen dataclass whose fields are made with `setting`. The same class
 fills itself from YAML (`load`), from ``key=value`` overrides, and becomes the declared parameters
-of a node (`nodes/parameters.py`), so that every value, range and description exists once.
+of a node (`nodes/base/parameters.py`), so that every value, range and description exists once.
 """
 
 from __future__ import annotations

@@ -13,14 +13,14 @@ from smoothvla_ros.cameras.calibration import read_calibration
 from smoothvla_ros.cameras.capture import Capture
 from smoothvla_ros.cameras.settings import CameraSettings
 from smoothvla_ros.configuration import setting
-from smoothvla_ros.nodes.diagnostics import ERROR, OK, WARNING, Diagnostics
-from smoothvla_ros.nodes.image_conversion import ENCODINGS, to_image_message
-from smoothvla_ros.nodes.lifecycle import AutostartNode
-from smoothvla_ros.nodes.messages import to_camera_info
-from smoothvla_ros.nodes.parameters import declare
-from smoothvla_ros.nodes.quality_of_service import profiles
-from smoothvla_ros.nodes.running import run_node
-from smoothvla_ros.nodes.stamps import to_stamp
+from smoothvla_ros.nodes.base.diagnostics import ERROR, OK, WARNING, Diagnostics
+from smoothvla_ros.nodes.base.lifecycle import AutostartNode
+from smoothvla_ros.nodes.base.parameters import declare
+from smoothvla_ros.nodes.base.running import run_node
+from smoothvla_ros.nodes.topics.image_conversion import ENCODINGS, to_image_message
+from smoothvla_ros.nodes.topics.messages import to_camera_info
+from smoothvla_ros.nodes.topics.quality_of_service import profiles
+from smoothvla_ros.nodes.topics.stamps import to_stamp
 
 REPORT_PERIOD_S = 1.0
 STALE_S = 0.5

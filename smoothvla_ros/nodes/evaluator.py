@@ -8,8 +8,8 @@ from rclpy.node import Node
 
 from smoothvla_ros.evaluation.comparison_table import print_comparison
 from smoothvla_ros.evaluation.report import REPORT
-from smoothvla_ros.nodes.jobs import run_job
-from smoothvla_ros.nodes.topic_rollouts import TopicRolloutSource
+from smoothvla_ros.nodes.jobs.job import run_job
+from smoothvla_ros.nodes.jobs.topic_rollouts import TopicRolloutSource
 from smoothvla_ros.policies.loading import tell_unused_gpu
 from smoothvla_ros.workflows.evaluation.config import EvaluationConfig
 from smoothvla_ros.workflows.evaluation.run import run_evaluation

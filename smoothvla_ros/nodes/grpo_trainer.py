@@ -7,9 +7,9 @@ import sys
 from rclpy.node import Node
 
 from smoothvla_ros import msg
-from smoothvla_ros.nodes.jobs import run_job
-from smoothvla_ros.nodes.quality_of_service import profiles
-from smoothvla_ros.nodes.topic_rollouts import TopicRolloutSource
+from smoothvla_ros.nodes.jobs.job import run_job
+from smoothvla_ros.nodes.jobs.topic_rollouts import TopicRolloutSource
+from smoothvla_ros.nodes.topics.quality_of_service import profiles
 from smoothvla_ros.policies.loading import tell_unused_gpu
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.progress import TrainStatus

@@ -9,14 +9,14 @@ from typing import Any
 
 from smoothvla_ros.control.look_schedule import LookSchedule
 from smoothvla_ros.control.robot_files import described_robot
-from smoothvla_ros.nodes.diagnostics import Diagnostics
-from smoothvla_ros.nodes.jerk_monitor_config import JerkMonitorConfig
-from smoothvla_ros.nodes.lifecycle import AutostartNode
-from smoothvla_ros.nodes.monitored_robot import MonitoredRobot
-from smoothvla_ros.nodes.parameters import declare
-from smoothvla_ros.nodes.quality_of_service import DRAINED_DEPTH, profiles
-from smoothvla_ros.nodes.robot_names import robot_names
-from smoothvla_ros.nodes.running import run_node
+from smoothvla_ros.nodes.base.diagnostics import Diagnostics
+from smoothvla_ros.nodes.base.lifecycle import AutostartNode
+from smoothvla_ros.nodes.base.parameters import declare
+from smoothvla_ros.nodes.base.running import run_node
+from smoothvla_ros.nodes.monitor.config import JerkMonitorConfig
+from smoothvla_ros.nodes.monitor.robot import MonitoredRobot
+from smoothvla_ros.nodes.topics.quality_of_service import DRAINED_DEPTH, profiles
+from smoothvla_ros.nodes.topics.robot_names import robot_names
 
 # From one look to the next, at least, and where nothing came: a late sample waits no longer.
 _SHORTEST_LOOK_S, _SILENT_LOOK_S = 0.00125, 0.0025

@@ -11,15 +11,15 @@ from smoothvla_ros import msg
 from smoothvla_ros.configuration import setting
 from smoothvla_ros.control.lock_step import EpisodeReport, SimulationClock
 from smoothvla_ros.control.robot_episode import LockStepSettings, RobotEpisode
-from smoothvla_ros.nodes.diagnostics import Diagnostics
-from smoothvla_ros.nodes.lifecycle import AutostartNode
-from smoothvla_ros.nodes.messages import to_episode_result
-from smoothvla_ros.nodes.parameters import declare
-from smoothvla_ros.nodes.quality_of_service import profiles
-from smoothvla_ros.nodes.robot_driver import RobotDriver
-from smoothvla_ros.nodes.robot_link import RobotLink
-from smoothvla_ros.nodes.robot_names import PANDA_GRIPPER_JOINTS, PANDA_JOINTS, robot_names
-from smoothvla_ros.nodes.running import run_node
+from smoothvla_ros.nodes.base.diagnostics import Diagnostics
+from smoothvla_ros.nodes.base.lifecycle import AutostartNode
+from smoothvla_ros.nodes.base.parameters import declare
+from smoothvla_ros.nodes.base.running import run_node
+from smoothvla_ros.nodes.simulated.robot_driver import RobotDriver
+from smoothvla_ros.nodes.simulated.robot_link import RobotLink
+from smoothvla_ros.nodes.topics.messages import to_episode_result
+from smoothvla_ros.nodes.topics.quality_of_service import profiles
+from smoothvla_ros.nodes.topics.robot_names import PANDA_GRIPPER_JOINTS, PANDA_JOINTS, robot_names
 from smoothvla_ros.simulation.rendering import RenderSettings
 from smoothvla_ros.simulation.worker_pool import WorkerPool
 

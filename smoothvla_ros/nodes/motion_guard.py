@@ -16,22 +16,22 @@ from std_srvs.srv import Trigger
 from smoothvla_ros import msg
 from smoothvla_ros.control.motion_guard.phases import Phase
 from smoothvla_ros.control.robot_files import described_robot
-from smoothvla_ros.nodes.diagnostics import ERROR, OK, WARNING, Diagnostics
-from smoothvla_ros.nodes.drained_subscription import DrainedSubscription
-from smoothvla_ros.nodes.guard_commands import ArmCommands, CommandedJoints, gripper_commands
-from smoothvla_ros.nodes.guard_config import (
+from smoothvla_ros.nodes.base.diagnostics import ERROR, OK, WARNING, Diagnostics
+from smoothvla_ros.nodes.base.lifecycle import AutostartNode
+from smoothvla_ros.nodes.base.parameters import declare
+from smoothvla_ros.nodes.base.running import run_node
+from smoothvla_ros.nodes.guard.commands import ArmCommands, CommandedJoints, gripper_commands
+from smoothvla_ros.nodes.guard.config import (
     POSITION_CONTROLLER,
     STOP_TIMEOUT_S,
     MotionGuardConfig,
     make_guard,
 )
-from smoothvla_ros.nodes.guard_messages import from_action_chunk, named_values, to_guard_state
-from smoothvla_ros.nodes.lifecycle import AutostartNode
-from smoothvla_ros.nodes.named_joint_states import NamedJointStates
-from smoothvla_ros.nodes.parameters import declare
-from smoothvla_ros.nodes.quality_of_service import Graph, profiles
-from smoothvla_ros.nodes.running import run_node
-from smoothvla_ros.nodes.stamps import to_nanoseconds
+from smoothvla_ros.nodes.guard.messages import from_action_chunk, named_values, to_guard_state
+from smoothvla_ros.nodes.topics.drained_subscription import DrainedSubscription
+from smoothvla_ros.nodes.topics.named_joint_states import NamedJointStates
+from smoothvla_ros.nodes.topics.quality_of_service import Graph, profiles
+from smoothvla_ros.nodes.topics.stamps import to_nanoseconds
 
 STATE_PERIOD_S = 0.1
 LEVELS = {Phase.DISARMED: WARNING, Phase.STOPPING: WARNING, Phase.FAULTED: ERROR}

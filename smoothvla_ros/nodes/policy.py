@@ -17,17 +17,17 @@ from smoothvla_ros.control.observation_slot import PendingObservation
 from smoothvla_ros.control.policy_desk import Decide, PolicyDesk, Refuse, Repeat, Work
 from smoothvla_ros.control.robot_files import described_robot
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.nodes.diagnostics import ERROR, OK, WARNING, Diagnostics
-from smoothvla_ros.nodes.heartbeat import Heartbeat
-from smoothvla_ros.nodes.lifecycle import AutostartNode
-from smoothvla_ros.nodes.messages import to_rollout_step
-from smoothvla_ros.nodes.parameters import declare
-from smoothvla_ros.nodes.policy_config import PolicyConfig
-from smoothvla_ros.nodes.policy_robot import PolicyRobot
-from smoothvla_ros.nodes.policy_weights import PolicyWeights, to_policy_update
-from smoothvla_ros.nodes.quality_of_service import Graph, profiles
-from smoothvla_ros.nodes.robot_names import robot_names
-from smoothvla_ros.nodes.running import run_node
+from smoothvla_ros.nodes.base.diagnostics import ERROR, OK, WARNING, Diagnostics
+from smoothvla_ros.nodes.base.heartbeat import Heartbeat
+from smoothvla_ros.nodes.base.lifecycle import AutostartNode
+from smoothvla_ros.nodes.base.parameters import declare
+from smoothvla_ros.nodes.base.running import run_node
+from smoothvla_ros.nodes.inference.config import PolicyConfig
+from smoothvla_ros.nodes.inference.robot import PolicyRobot
+from smoothvla_ros.nodes.inference.weights import PolicyWeights, to_policy_update
+from smoothvla_ros.nodes.topics.messages import to_rollout_step
+from smoothvla_ros.nodes.topics.quality_of_service import Graph, profiles
+from smoothvla_ros.nodes.topics.robot_names import robot_names
 from smoothvla_ros.policies.checked_answer import checked_answer
 from smoothvla_ros.policies.policy import ActionChunks
 from smoothvla_ros.policies.seeds import chunk_seed

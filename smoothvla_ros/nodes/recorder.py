@@ -15,11 +15,11 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.nodes.diagnostics import OK, WARNING, Diagnostics
-from smoothvla_ros.nodes.lifecycle import AutostartNode
-from smoothvla_ros.nodes.message_definitions import message_definition
-from smoothvla_ros.nodes.parameters import declare
-from smoothvla_ros.nodes.running import run_node
+from smoothvla_ros.nodes.base.diagnostics import OK, WARNING, Diagnostics
+from smoothvla_ros.nodes.base.lifecycle import AutostartNode
+from smoothvla_ros.nodes.base.parameters import declare
+from smoothvla_ros.nodes.base.running import run_node
+from smoothvla_ros.nodes.topics.message_definitions import message_definition
 from smoothvla_ros.recordings.writer import BagWriter
 
 # Of what this node says itself, and of parameters, nothing can be computed again.

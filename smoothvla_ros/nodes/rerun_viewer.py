@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.control.robot_files import described_robot
-from smoothvla_ros.nodes.jerk_monitor_config import MEASURED
-from smoothvla_ros.nodes.lifecycle import AutostartNode
-from smoothvla_ros.nodes.parameters import declare
-from smoothvla_ros.nodes.quality_of_service import GRAPHS, profiles
-from smoothvla_ros.nodes.robot_names import require_one_robot, robot_names
-from smoothvla_ros.nodes.running import run_node
+from smoothvla_ros.nodes.base.lifecycle import AutostartNode
+from smoothvla_ros.nodes.base.parameters import declare
+from smoothvla_ros.nodes.base.running import run_node
+from smoothvla_ros.nodes.monitor.config import MEASURED
+from smoothvla_ros.nodes.topics.quality_of_service import GRAPHS, profiles
+from smoothvla_ros.nodes.topics.robot_names import require_one_robot, robot_names
 from smoothvla_ros.viewer.installed import rerun_program
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class RerunViewer(AutostartNode):
         config = declare(self, RerunViewerConfig)
         rerun_program()
         # Only now: who has no Rerun reads one line, not a traceback.
-        from smoothvla_ros.nodes.viewed_robot import ViewedRobot
+        from smoothvla_ros.nodes.viewing.viewed_robot import ViewedRobot
         from smoothvla_ros.viewer.rerun_view import RerunView
 
         robot = described_robot(config.robot, config.urdf)

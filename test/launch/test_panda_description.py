@@ -16,7 +16,7 @@ import yaml
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.kinematics.robot_descriptions import robot_description
-from smoothvla_ros.nodes.xacro_description import PANDA_URDF, xacro_description
+from smoothvla_ros.nodes.launching.xacro_description import PANDA_URDF, xacro_description
 
 ROOT = Path(__file__).parents[2]
 XACRO = ROOT / 'urdf' / 'panda.urdf.xacro'

@@ -17,8 +17,8 @@ from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
 from smoothvla_ros import msg
-from smoothvla_ros.nodes.quality_of_service import Graph, profiles
-from smoothvla_ros.nodes.robot_names import PANDA_JOINTS
+from smoothvla_ros.nodes.topics.quality_of_service import Graph, profiles
+from smoothvla_ros.nodes.topics.robot_names import PANDA_JOINTS
 from smoothvla_ros.ros_domain import free_domain
 
 LAUNCH = Path(__file__).parents[2] / 'launch' / 'deploy.launch.py'

@@ -14,13 +14,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from smoothvla_ros.nodes.guard_config import STOP_TIMEOUT_S
+from smoothvla_ros.nodes.guard.config import STOP_TIMEOUT_S
 from smoothvla_ros.nodes.launch_runner.node_command import node_command
 from smoothvla_ros.nodes.launch_runner.plan import make_plan
 from smoothvla_ros.nodes.launch_runner.processes import ESCALATION, ProcessGroup, ProcessSpec
 
 LAUNCH = Path(__file__).parents[2] / 'launch' / 'deploy.launch.py'
-MODULE = 'smoothvla_ros.nodes.stop_after_guard'
+MODULE = 'smoothvla_ros.nodes.launching.stop_after_guard'
 STOP_S = 1.0
 
 # It needs its time to stop the arm, as the guard does.

@@ -21,13 +21,13 @@ from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.nodes.episodes import Episodes
-from smoothvla_ros.nodes.image_conversion import to_image_message
-from smoothvla_ros.nodes.messages import to_joint_state
 from smoothvla_ros.nodes.policy import PolicyNode
-from smoothvla_ros.nodes.quality_of_service import profiles, with_depth
 from smoothvla_ros.nodes.recorder import Recorder
-from smoothvla_ros.nodes.robot_names import PANDA_GRIPPER_JOINTS, PANDA_JOINTS
-from smoothvla_ros.nodes.stamps import to_stamp
+from smoothvla_ros.nodes.topics.image_conversion import to_image_message
+from smoothvla_ros.nodes.topics.messages import to_joint_state
+from smoothvla_ros.nodes.topics.quality_of_service import profiles, with_depth
+from smoothvla_ros.nodes.topics.robot_names import PANDA_GRIPPER_JOINTS, PANDA_JOINTS
+from smoothvla_ros.nodes.topics.stamps import to_stamp
 from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.folder import policy_folder
 from smoothvla_ros.simulation.splits import Split, episode_names

@@ -9,8 +9,8 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from smoothvla_ros.nodes import diagnostics as module
-from smoothvla_ros.nodes.diagnostics import ERROR, OK, WARNING, Diagnostics
+from smoothvla_ros.nodes.base import diagnostics as module
+from smoothvla_ros.nodes.base.diagnostics import ERROR, OK, WARNING, Diagnostics
 
 
 def test_a_fault_is_said_once_and_a_measurement_never(ros, capfd):

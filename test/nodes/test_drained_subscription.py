@@ -6,8 +6,8 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from std_msgs.msg import String
 
-from smoothvla_ros.nodes.drained_subscription import DrainedSubscription
-from smoothvla_ros.nodes.quality_of_service import profiles
+from smoothvla_ros.nodes.topics.drained_subscription import DrainedSubscription
+from smoothvla_ros.nodes.topics.quality_of_service import profiles
 
 
 def test_messages_wait_in_order_and_wake_no_executor(ros):

@@ -10,7 +10,7 @@ from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from std_msgs.msg import String
 
-from smoothvla_ros.nodes.executors import spinning
+from smoothvla_ros.nodes.base.executors import spinning
 
 PATIENCE_S = 10.0
 either = pytest.mark.parametrize('drains_topics', [True, False])

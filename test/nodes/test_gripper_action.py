@@ -10,10 +10,10 @@ from guard_graph import GuardGraph, swing
 from rclpy.action.client import GoalStatus
 from rclpy.task import Future
 
-from smoothvla_ros.nodes import gripper_action
-from smoothvla_ros.nodes.diagnostics import OK, WARNING
-from smoothvla_ros.nodes.gripper_action import ActionGripper
-from smoothvla_ros.nodes.guard_config import MotionGuardConfig
+from smoothvla_ros.nodes.base.diagnostics import OK, WARNING
+from smoothvla_ros.nodes.guard import gripper_action
+from smoothvla_ros.nodes.guard.config import MotionGuardConfig
+from smoothvla_ros.nodes.guard.gripper_action import ActionGripper
 
 
 class Action:

@@ -7,7 +7,7 @@ import pytest
 from sensor_msgs.msg import Image
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.nodes import image_conversion
+from smoothvla_ros.nodes.topics import image_conversion
 
 RGB = np.random.default_rng(0).integers(0, 256, (5, 4, 3), dtype=np.uint8)
 

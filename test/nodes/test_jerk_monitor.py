@@ -18,11 +18,11 @@ from visualization_msgs.msg import Marker, MarkerArray
 from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics import Arm
-from smoothvla_ros.nodes.diagnostics import ERROR
-from smoothvla_ros.nodes.executors import spinning
+from smoothvla_ros.nodes.base.diagnostics import ERROR
+from smoothvla_ros.nodes.base.executors import spinning
 from smoothvla_ros.nodes.jerk_monitor import JerkMonitor
-from smoothvla_ros.nodes.quality_of_service import profiles
-from smoothvla_ros.nodes.stamps import to_stamp
+from smoothvla_ros.nodes.topics.quality_of_service import profiles
+from smoothvla_ros.nodes.topics.stamps import to_stamp
 from smoothvla_ros.smoothness import AlarmLevel, EstimatorSettings, mean_jerk, peak_jerk, tool_jerk
 
 PATIENCE_S = 60.0

@@ -10,10 +10,10 @@ from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.nodes import joint_state_stream as module
-from smoothvla_ros.nodes.joint_state_stream import JointStateStream
-from smoothvla_ros.nodes.quality_of_service import DRAINED_DEPTH, Graph, profiles, with_depth
-from smoothvla_ros.nodes.stamps import to_stamp
+from smoothvla_ros.nodes.topics import joint_state_stream as module
+from smoothvla_ros.nodes.topics.joint_state_stream import JointStateStream
+from smoothvla_ros.nodes.topics.quality_of_service import DRAINED_DEPTH, Graph, profiles, with_depth
+from smoothvla_ros.nodes.topics.stamps import to_stamp
 
 JOINTS = ('a', 'b')
 PATIENCE_S = 20.0

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 from training_run import TrainingRun
 
 from smoothvla_ros import msg
-from smoothvla_ros.nodes.quality_of_service import profiles
+from smoothvla_ros.nodes.topics.quality_of_service import profiles
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

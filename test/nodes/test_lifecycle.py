@@ -9,9 +9,9 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.nodes import lifecycle
+from smoothvla_ros.nodes.base import lifecycle
+from smoothvla_ros.nodes.base.lifecycle import AutostartNode
 from smoothvla_ros.nodes.jerk_monitor import JerkMonitor
-from smoothvla_ros.nodes.lifecycle import AutostartNode
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
 

@@ -29,11 +29,11 @@ from smoothvla_ros.control.motion_guard.robot import RobotDescription
 from smoothvla_ros.control.motion_guard.watchdogs import Trip
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes import motion_guard
-from smoothvla_ros.nodes.heartbeat import Heartbeat
+from smoothvla_ros.nodes.base.heartbeat import Heartbeat
 from smoothvla_ros.nodes.motion_guard import MotionGuardNode
-from smoothvla_ros.nodes.quality_of_service import Graph, profiles
-from smoothvla_ros.nodes.robot_names import PANDA_JOINTS
-from smoothvla_ros.nodes.stamps import to_nanoseconds, to_stamp
+from smoothvla_ros.nodes.topics.quality_of_service import Graph, profiles
+from smoothvla_ros.nodes.topics.robot_names import PANDA_JOINTS
+from smoothvla_ros.nodes.topics.stamps import to_nanoseconds, to_stamp
 
 State = msg.GuardState
 # The machine that tests run on does not keep time: a late tick is not what these tests are about.

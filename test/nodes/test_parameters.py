@@ -11,7 +11,7 @@ from rclpy.parameter import Parameter
 
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.nodes.parameters import declare
+from smoothvla_ros.nodes.base.parameters import declare
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,16 @@ from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import String
 
 from smoothvla_ros import msg
-from smoothvla_ros.nodes import policy_weights
+from smoothvla_ros.nodes.inference import weights as policy_weights
 from smoothvla_ros.nodes.launch_runner.plan import make_plan
 from smoothvla_ros.nodes.policy import PolicyNode
-from smoothvla_ros.nodes.quality_of_service import JOINT_DEPTH, SHARED_DEPTH, profiles, with_depth
-from smoothvla_ros.nodes.stamps import to_nanoseconds
+from smoothvla_ros.nodes.topics.quality_of_service import (
+    JOINT_DEPTH,
+    SHARED_DEPTH,
+    profiles,
+    with_depth,
+)
+from smoothvla_ros.nodes.topics.stamps import to_nanoseconds
 from smoothvla_ros.training.checkpoints import folder_sha256
 
 LAUNCH = Path(__file__).parents[2] / 'launch'

@@ -13,14 +13,14 @@ from rclpy.node import Node
 
 from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.nodes.peers import GRACE_S, START_TIMEOUT_S, PeerWatch
-from smoothvla_ros.nodes.quality_of_service import LEASE_S, profiles
+from smoothvla_ros.nodes.base.peers import GRACE_S, START_TIMEOUT_S, PeerWatch
+from smoothvla_ros.nodes.topics.quality_of_service import LEASE_S, profiles
 
 PUBLISHER = """
 import rclpy
 from rclpy.node import Node
 from smoothvla_ros import msg
-from smoothvla_ros.nodes.quality_of_service import profiles
+from smoothvla_ros.nodes.topics.quality_of_service import profiles
 rclpy.init()
 node = Node('libero_bridge')
 node.create_publisher(msg.EpisodeResult, 'watched_result', profiles('lock_step').result)

@@ -14,11 +14,11 @@ from smoothvla_ros import msg
 from smoothvla_ros.control.robot_files import described_robot
 from smoothvla_ros.evaluation.bags.analysis import Robot, analyse
 from smoothvla_ros.evaluation.bags.settings import AnalysisSettings
-from smoothvla_ros.nodes.executors import spinning
+from smoothvla_ros.nodes.base.executors import spinning
 from smoothvla_ros.nodes.jerk_monitor import JerkMonitor
-from smoothvla_ros.nodes.quality_of_service import profiles
 from smoothvla_ros.nodes.recorder import Recorder
-from smoothvla_ros.nodes.stamps import to_stamp
+from smoothvla_ros.nodes.topics.quality_of_service import profiles
+from smoothvla_ros.nodes.topics.stamps import to_stamp
 from smoothvla_ros.recordings import Bag
 from smoothvla_ros.recordings.messages import MessageDecoder
 

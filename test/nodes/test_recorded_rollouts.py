@@ -25,8 +25,8 @@ from smoothvla_ros.control.lock_step import (
     Question,
 )
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.nodes.message_definitions import message_definition
-from smoothvla_ros.nodes.messages import (
+from smoothvla_ros.nodes.topics.message_definitions import message_definition
+from smoothvla_ros.nodes.topics.messages import (
     to_episode_result,
     to_request,
     to_rollout_step,

@@ -15,9 +15,9 @@ from std_msgs.msg import String
 
 from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.nodes.message_definitions import message_definition
-from smoothvla_ros.nodes.quality_of_service import profiles
 from smoothvla_ros.nodes.recorder import Recorder
+from smoothvla_ros.nodes.topics.message_definitions import message_definition
+from smoothvla_ros.nodes.topics.quality_of_service import profiles
 from smoothvla_ros.recordings import JOINT_STATE, Bag, joint_samples
 from smoothvla_ros.recordings.messages import MessageDecoder
 

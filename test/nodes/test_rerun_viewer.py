@@ -16,10 +16,10 @@ from sensor_msgs.msg import Image, JointState
 
 from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.nodes.executors import spinning
-from smoothvla_ros.nodes.quality_of_service import profiles
+from smoothvla_ros.nodes.base.executors import spinning
 from smoothvla_ros.nodes.rerun_viewer import RerunViewer
-from smoothvla_ros.nodes.stamps import to_stamp
+from smoothvla_ros.nodes.topics.quality_of_service import profiles
+from smoothvla_ros.nodes.topics.stamps import to_stamp
 
 pytest.importorskip('rerun', reason='no rerun-sdk: pip install rerun-sdk')
 sys.path.append(str(Path(__file__).parents[1] / 'viewer'))

@@ -9,8 +9,8 @@ import pytest
 from graph_world import SeededPolicy
 from rclpy.parameter import Parameter
 
-from smoothvla_ros.nodes import policy_weights
 from smoothvla_ros.nodes.camera import Camera
+from smoothvla_ros.nodes.inference import weights as policy_weights
 from smoothvla_ros.nodes.jerk_monitor import JerkMonitor
 from smoothvla_ros.nodes.motion_guard import MotionGuardNode
 from smoothvla_ros.nodes.policy import PolicyNode

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rclpy.task import Future
 from std_srvs.srv import Trigger
 
-from smoothvla_ros.nodes.trigger_calls import ANSWER_TIMEOUT_S, TriggerCalls
+from smoothvla_ros.nodes.base.trigger_calls import ANSWER_TIMEOUT_S, TriggerCalls
 
 
 class SilentClient:

@@ -37,11 +37,8 @@ KNOWN: dict[str, dict[str, Any]] = {
     'launch_ros.actions': {'Node': actions.Node},
     'launch_ros.parameter_descriptions': {'ParameterValue': actions.ParameterValue},
 }
-# They hold the classes that they imported, so they go and come with them.
-_HOLDERS = tuple(
-    f'smoothvla_ros.nodes.{name}'
-    for name in ('launch_arguments', 'launch_recorder', 'launch_viewer')
-)
+# Its modules hold the classes that they imported, so they go and come with them.
+_HOLDER = 'smoothvla_ros.nodes.launching'
 
 
 @contextmanager
@@ -66,7 +63,7 @@ def stand_ins() -> Iterator[None]:
 
 
 def _ours(name: str) -> bool:
-    return name.split('.')[0] in ('launch', 'launch_ros') or name in _HOLDERS
+    return name.split('.')[0] in ('launch', 'launch_ros') or name.startswith(f'{_HOLDER}.')
 
 
 def _module(name: str, contents: dict[str, Any]) -> ModuleType:

@@ -1,0 +1,110 @@
+"""From the command line to a spinning node and back to an exit status."""
+
+from __future__ import annotations
+
+import gc
+import queue
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from types import FrameType
+
+import rclpy
+from rclpy.signals import SignalHandlerOptions
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.nodes.base.executors import spinning
+from smoothvla_ros.nodes.base.lifecycle import AutostartNode
+
+EXIT_FAILURE = 1
+EXIT_USER_ERROR = 2
+
+# Ctrl-C from a terminal, and what a launch file sends next.
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def run_node(make_node: Callable[[], AutostartNode], *, steady: bool = False) -> int:
+    """Spin a node until a signal or its failure; return the process's exit status.
+
+    steady: keep what the start made from being looked through by the garbage collector again and
+    again, for a node that has a period to hold.
+
+    0 after SIGINT or SIGTERM, 2 for a user's error, 1 for anything else. An error in any thread of
+    the process ends it: a node that is half dead would only be noticed by its silence.
+    """
+    # Not an Event: a handler that sets one while another is setting it waits for itself for ever.
+    ended: queue.SimpleQueue[None] = queue.SimpleQueue()
+    failures: list[BaseException] = []
+
+    def on_thread_error(arguments: threading.ExceptHookArgs) -> None:
+        if arguments.exc_value is not None:
+            failures.append(arguments.exc_value)
+        ended.put(None)
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        ignore_ending_signals()
+        ended.put(None)
+
+    threading.excepthook = on_thread_error
+    # rclpy's own handlers shut the context down at once, and a node could not say goodbye.
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    for number in ENDING_SIGNALS:
+        signal.signal(number, on_signal)
+    node: AutostartNode | None = None
+    try:
+        node = make_node()
+        node.autostart()
+        if steady:
+            spare_pauses()
+        with spinning(node, drains_topics=node.drains_topics):
+            ended.get()
+            node.stop()
+    except UserError as error:
+        failures.append(error)
+    finally:
+        if node is not None:
+            node.stop()
+            node.destroy_node()
+        rclpy.try_shutdown()
+        leave_quickly()
+        # All is done: a Ctrl-C in the interpreter's last moments must not look like a death.
+        ignore_ending_signals()
+    return exit_status(failures[0]) if failures else 0
+
+
+def ignore_ending_signals() -> None:
+    """Let no signal interrupt the end once it has begun: the terminal and the launch both send."""
+    for number in ENDING_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def spare_pauses() -> None:
+    """Spare a loop the collector's long pauses: a full collection of what is loaded takes 16 ms.
+
+    What is made from now on is still collected; that is little and takes 0.1 ms.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def leave_quickly() -> None:
+    """Spare the interpreter the last collection: half a second of processor time with torch.
+
+    Everything that matters is closed by now, and others may be waiting for this process to end.
+    Without torch it costs nothing, and Ruckig complains of all that was not collected.
+    """
+    if 'torch' in sys.modules:
+        gc.freeze()
+    else:
+        gc.unfreeze()
+
+
+def exit_status(error: BaseException) -> int:
+    """Say on standard error what ended the process and return its exit status."""
+    if isinstance(error, UserError):
+        print(f'error: {" ".join(str(error).split())}', file=sys.stderr, flush=True)
+        return EXIT_USER_ERROR
+    traceback.print_exception(error)
+    return EXIT_FAILURE

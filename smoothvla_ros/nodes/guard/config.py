@@ -1,0 +1,106 @@
+"""The motion guard's parameters, and what is made of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from smoothvla_ros.configuration import setting, validate
+from smoothvla_ros.control.motion_guard.action_space import ActionSpace
+from smoothvla_ros.control.motion_guard.gripper import GripperSettings
+from smoothvla_ros.control.motion_guard.guard import MotionGuard
+from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
+from smoothvla_ros.control.motion_guard.joint_positions import JointPositions
+from smoothvla_ros.control.motion_guard.osc_reference import OscParameters, OscReference
+from smoothvla_ros.control.motion_guard.refusals import ChunkLimits
+from smoothvla_ros.control.motion_guard.robot import COMFORT, LIMIT_SETS, RobotDescription
+from smoothvla_ros.control.motion_guard.timeline import require_streamable
+from smoothvla_ros.control.motion_guard.watchdogs import WatchdogLimits
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.nodes.topics.robot_names import PANDA_GRIPPER_JOINTS
+from smoothvla_ros.shipped_files import file_or_shipped
+
+# No stop takes longer; a simulated clock that stands still would let one last for ever.
+STOP_TIMEOUT_S = 3.0
+
+TRAJECTORY_CONTROLLER = 'joint_trajectory_controller'
+POSITION_CONTROLLER = 'forward_position_controller'
+CONTROLLERS = (TRAJECTORY_CONTROLLER, POSITION_CONTROLLER)
+COMMAND_TOPICS = {
+    TRAJECTORY_CONTROLLER: f'{TRAJECTORY_CONTROLLER}/joint_trajectory',
+    POSITION_CONTROLLER: f'{POSITION_CONTROLLER}/commands',
+}
+
+GRIPPER_NONE, GRIPPER_TRAJECTORY = 'none', 'joint_trajectory'
+GRIPPER_POSITIONS, GRIPPER_ACTION = 'positions', 'gripper_command'
+GRIPPERS = (GRIPPER_NONE, GRIPPER_TRAJECTORY, GRIPPER_POSITIONS, GRIPPER_ACTION)
+GRIPPER_TOPICS = {
+    GRIPPER_NONE: '',
+    GRIPPER_TRAJECTORY: 'gripper_controller/joint_trajectory',
+    GRIPPER_POSITIONS: 'gripper_controller/commands',
+    GRIPPER_ACTION: 'gripper_controller/gripper_cmd',
+}
+
+
+@dataclass(frozen=True)
+class MotionGuardConfig(GuardSettings, ChunkLimits, WatchdogLimits, GripperSettings):
+    """Which arm the guard moves, through which controller, and how carefully."""
+
+    robot: str = setting('panda', 'Arm: a name in config/robots, or a file')
+    urdf: str = setting('', "URDF of the arm; empty takes the robot file's")
+    limits: str = setting(COMFORT, 'Which limits of the robot file hold', choices=LIMIT_SETS)
+    action_space: str = setting(
+        'libero_osc_pose',
+        'What actions mean: joint_positions, a name in config/action_spaces, or a file',
+    )
+    controller: str = setting(
+        TRAJECTORY_CONTROLLER, 'Kind of controller that moves the arm', choices=CONTROLLERS
+    )
+    controller_rate_hz: float = setting(
+        1000.0, 'Rate of that controller, Hz', minimum=1.0, maximum=10000.0
+    )
+    command_topic: str = setting('', "Commands of the arm; empty is the controller's usual one")
+    gripper: str = setting(GRIPPER_TRAJECTORY, 'How the gripper is commanded', choices=GRIPPERS)
+    gripper_topic: str = setting('', 'Commands of the gripper; empty is the usual one')
+    gripper_joints: tuple[str, ...] = setting(PANDA_GRIPPER_JOINTS, "The gripper's joints")
+    gripper_open: tuple[float, ...] = setting((0.04, 0.04), 'Its positions when open, m')
+    gripper_closed: tuple[float, ...] = setting((0.0, 0.0), 'Its positions when closed, m')
+    gripper_travel_s: float = setting(
+        0.4, 'Time from open to closed, s', minimum=0.01, maximum=10.0
+    )
+    gripper_effort: float = setting(20.0, 'Largest force of the gripper, N', minimum=0.0)
+    auto_arm: bool = setting(False, 'Arm by itself when joint states come: simulated arms only')
+
+    def __post_init__(self) -> None:
+        validate(self, 'motion_guard node')
+        if not len(self.gripper_open) == len(self.gripper_closed) == len(self.gripper_joints):
+            raise UserError(
+                'motion_guard node: gripper_joints, gripper_open and gripper_closed must be of '
+                'one length'
+            )
+        if self.controller == POSITION_CONTROLLER:
+            require_streamable(self.rate_hz, self.controller_rate_hz)
+
+
+def make_guard(config: MotionGuardConfig, robot: RobotDescription) -> MotionGuard:
+    """Return the guard of an arm; raises UserError where a file or a limit is missing."""
+    limits = robot.limits(config.limits)
+    return MotionGuard(
+        config,
+        limits,
+        _action_space(config, robot),
+        chunk_limits=config,
+        watchdog_limits=config,
+        gripper=config,
+        streams_positions=config.controller == POSITION_CONTROLLER,
+    )
+
+
+def _action_space(config: MotionGuardConfig, robot: RobotDescription) -> ActionSpace:
+    if config.action_space == JointPositions.name:
+        if robot.urdf:
+            # Such actions need no kinematics; the limits are held against the URDF all the same.
+            robot.arm()
+        return JointPositions(robot.limits(config.limits))
+    file = file_or_shipped(config.action_space, 'action_spaces', 'action_space')
+    parameters = OscParameters.from_file(file)
+    return OscReference.for_robot(parameters, robot, config.limits, config.rate_hz)

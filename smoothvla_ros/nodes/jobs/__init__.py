@@ -1,0 +1,1 @@
+"""What the trainer and the evaluator share: one piece of work over the graph, then the end."""

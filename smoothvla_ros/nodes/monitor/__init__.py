@@ -1,0 +1,1 @@
+"""What the jerk monitor node is made of; its estimator is in `smoothness`."""

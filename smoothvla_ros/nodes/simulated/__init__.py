@@ -1,0 +1,1 @@
+"""The topics of simulated robots: the bridge's and the twin's."""

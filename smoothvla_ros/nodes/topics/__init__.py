@@ -1,0 +1,1 @@
+"""What goes over topics: names, quality of service, and records to messages and back."""

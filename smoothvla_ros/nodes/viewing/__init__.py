@@ -1,0 +1,1 @@
+"""What RViz and the web page are shown."""

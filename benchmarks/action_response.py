@@ -17,7 +17,7 @@ from smoothvla_ros.policies import load_policy
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.environment import Environment
-from smoothvla_ros.simulation.rendering import RenderSettings
+from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.simulation.splits import Split, episode_names
 from smoothvla_ros.smoothness import EstimatorSettings, tool_jerk
 

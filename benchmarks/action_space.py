@@ -20,7 +20,7 @@ from smoothvla_ros.kinematics.inverse import InverseKinematics
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.environment import Environment
-from smoothvla_ros.simulation.rendering import RenderSettings
+from smoothvla_ros.simulation.rendering.settings import RenderSettings
 
 CONFIG = Path(__file__).resolve().parents[1] / 'config'
 SUITE = 'libero_spatial'

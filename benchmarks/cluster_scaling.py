@@ -19,11 +19,11 @@ import numpy as np
 from benchmarks.clocked_world import ClockedPool, load_clocked
 from benchmarks.cluster_events import simulate
 from smoothvla_ros.records import EpisodeName, EpisodeRequest
-from smoothvla_ros.simulation.rendering import RenderSettings
+from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.cluster_cost import Cluster, RolloutCosts, rollout_seconds
-from smoothvla_ros.training.ray_rollouts import RayRolloutSource
-from smoothvla_ros.training.ray_settings import RaySettings
+from smoothvla_ros.training.rollouts.ray_rollouts import RayRolloutSource
+from smoothvla_ros.training.rollouts.ray_settings import RaySettings
 
 matplotlib.use('Agg')
 from matplotlib import pyplot

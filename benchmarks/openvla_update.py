@@ -11,9 +11,9 @@ import torch
 from benchmarks.openvla_checkpoint import observation, wait
 from smoothvla_ros.policies.openvla.memory import CONTEXT_GIB, GIB, Footprint, with_allowances
 from smoothvla_ros.policies.openvla.policy import OpenVLAPolicy
-from smoothvla_ros.training.chunk_batch import ChunkBatch
 from smoothvla_ros.training.config import GrpoConfig
-from smoothvla_ros.training.learner import GrpoLearner
+from smoothvla_ros.training.learning.chunk_batch import ChunkBatch
+from smoothvla_ros.training.learning.learner import GrpoLearner
 
 
 def batch_of(policy: OpenVLAPolicy, count: int) -> ChunkBatch:

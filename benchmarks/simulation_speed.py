@@ -24,12 +24,13 @@ import numpy as np
 from tqdm import tqdm
 
 from smoothvla_ros.records import EpisodeName
-from smoothvla_ros.simulation import libero_scene, tasks
-from smoothvla_ros.simulation.compiled_scene import SceneLibrary
-from smoothvla_ros.simulation.rendering import CAMERAS, RenderSettings
-from smoothvla_ros.simulation.scene_reset import SceneReset
+from smoothvla_ros.simulation import tasks
+from smoothvla_ros.simulation.rendering.settings import CAMERAS, RenderSettings
+from smoothvla_ros.simulation.scenes import libero_scene
+from smoothvla_ros.simulation.scenes.compiled_scene import SceneLibrary
+from smoothvla_ros.simulation.scenes.scene_reset import SceneReset
 from smoothvla_ros.simulation.splits import Split, episode_names
-from smoothvla_ros.simulation.worker_pool import Worker, WorkerPool
+from smoothvla_ros.simulation.workers.worker_pool import Worker, WorkerPool
 
 SUITE = 'libero_spatial'
 TASKS = (0, 5)

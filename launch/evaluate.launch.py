@@ -20,7 +20,7 @@ from smoothvla_ros.nodes.launching.arguments import (
 )
 from smoothvla_ros.nodes.launching.recorder import declare_recording, recorder
 from smoothvla_ros.nodes.launching.viewer import NONE, declare_viewer, viewer, wanted
-from smoothvla_ros.simulation.robot_count import AUTOMATIC, robots_that_fit
+from smoothvla_ros.simulation.workers.robot_count import AUTOMATIC, robots_that_fit
 from smoothvla_ros.workflows.evaluation.config import EXPERT, EvaluationConfig
 from smoothvla_ros.writable_folder import check_writable
 

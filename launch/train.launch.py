@@ -22,7 +22,7 @@ from smoothvla_ros.nodes.launching.arguments import (
 )
 from smoothvla_ros.nodes.launching.recorder import declare_recording, recorder
 from smoothvla_ros.nodes.launching.viewer import declare_viewer, viewer
-from smoothvla_ros.simulation.robot_count import AUTOMATIC, robots_that_fit
+from smoothvla_ros.simulation.workers.robot_count import AUTOMATIC, robots_that_fit
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.run_folder import check_folder
 

@@ -20,8 +20,8 @@ from smoothvla_ros.nodes.simulated.robot_link import RobotLink
 from smoothvla_ros.nodes.topics.messages import to_episode_result
 from smoothvla_ros.nodes.topics.quality_of_service import profiles
 from smoothvla_ros.nodes.topics.robot_names import PANDA_GRIPPER_JOINTS, PANDA_JOINTS, robot_names
-from smoothvla_ros.simulation.rendering import RenderSettings
-from smoothvla_ros.simulation.worker_pool import WorkerPool
+from smoothvla_ros.simulation.rendering.settings import RenderSettings
+from smoothvla_ros.simulation.workers.worker_pool import WorkerPool
 
 CONTROL_PERIOD_S = 0.05
 

@@ -18,7 +18,7 @@ from smoothvla_ros.nodes.simulated.twin_link import TwinLink
 from smoothvla_ros.nodes.topics.quality_of_service import profiles
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation import splits
-from smoothvla_ros.simulation.rendering import RenderSettings
+from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.simulation.twin.arm_twin import ArmTwin
 from smoothvla_ros.simulation.twin.config import TwinConfig
 from smoothvla_ros.simulation.twin.episode_log import EpisodeLog

@@ -4,6 +4,6 @@ Knows neither ROS nor torch. Listing suites and splitting episodes imports nothi
 robosuite and LIBERO come with an environment.
 """
 
-from smoothvla_ros.simulation import graphics
+from smoothvla_ros.simulation.rendering import graphics
 
 graphics.choose_backend()

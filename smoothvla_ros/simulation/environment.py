@@ -7,13 +7,14 @@ import numpy as np
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.records import EpisodeName, Observation, Trajectory
-from smoothvla_ros.simulation import libero_scene, tasks
-from smoothvla_ros.simulation.compiled_scene import SceneLibrary
-from smoothvla_ros.simulation.control_step import ControlStep
+from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.episode_recording import EpisodeRecording
-from smoothvla_ros.simulation.rendering import RenderSettings
-from smoothvla_ros.simulation.scene_reset import SceneReset
-from smoothvla_ros.simulation.settled_state import SettledState
+from smoothvla_ros.simulation.physics.control_step import ControlStep
+from smoothvla_ros.simulation.rendering.settings import RenderSettings
+from smoothvla_ros.simulation.scenes import libero_scene
+from smoothvla_ros.simulation.scenes.compiled_scene import SceneLibrary
+from smoothvla_ros.simulation.scenes.scene_reset import SceneReset
+from smoothvla_ros.simulation.scenes.settled_state import SettledState
 from smoothvla_ros.simulation.tasks import Task
 
 ACTION_DIMENSION = 7

@@ -8,8 +8,8 @@ from pathlib import Path
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.simulation.tasks import task, tasks
-from smoothvla_ros.training.motion import JERK_SOURCES
-from smoothvla_ros.training.rewards import RewardSettings
+from smoothvla_ros.training.rewards.functions import RewardSettings
+from smoothvla_ros.training.rewards.motion import JERK_SOURCES
 
 
 @dataclass(frozen=True)

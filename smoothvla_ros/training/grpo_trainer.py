@@ -15,17 +15,25 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.seeds import chunk_seed
 from smoothvla_ros.records import Episode
 from smoothvla_ros.smoothness import EstimatorSettings
-from smoothvla_ros.training.checked_reward import group_credit
-from smoothvla_ros.training.chunk_batch import chunk_batch
 from smoothvla_ros.training.config import GrpoConfig
-from smoothvla_ros.training.group_sampling import CollectedGroup, collect_episodes, collect_groups
-from smoothvla_ros.training.jerk_reference import JerkReference, Rollouts, measure_jerk_reference
-from smoothvla_ros.training.learner import GrpoLearner
-from smoothvla_ros.training.outcomes import GroupOutcome, RolloutOutcome
+from smoothvla_ros.training.learning.chunk_batch import chunk_batch
+from smoothvla_ros.training.learning.learner import GrpoLearner
 from smoothvla_ros.training.progress import Phase, Report, TrainStatus, silent
-from smoothvla_ros.training.rewards import GroupCredit
-from smoothvla_ros.training.rollouts import RolloutSource, reasons
-from smoothvla_ros.training.schedule import Plans
+from smoothvla_ros.training.rewards.checked import group_credit
+from smoothvla_ros.training.rewards.functions import GroupCredit
+from smoothvla_ros.training.rewards.jerk_reference import (
+    JerkReference,
+    Rollouts,
+    measure_jerk_reference,
+)
+from smoothvla_ros.training.rewards.outcomes import GroupOutcome, RolloutOutcome
+from smoothvla_ros.training.rollouts.group_sampling import (
+    CollectedGroup,
+    collect_episodes,
+    collect_groups,
+)
+from smoothvla_ros.training.rollouts.schedule import Plans
+from smoothvla_ros.training.rollouts.source import RolloutSource, reasons
 
 Measure = Callable[[Episode], RolloutOutcome]
 OnRollouts = Callable[[int, Sequence[Episode]], None]

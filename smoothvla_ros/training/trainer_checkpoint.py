@@ -8,7 +8,7 @@ import torch
 
 from smoothvla_ros.training.checkpoints import Checkpoint, CheckpointStore
 from smoothvla_ros.training.grpo_trainer import TrainerState
-from smoothvla_ros.training.learner import GrpoLearner
+from smoothvla_ros.training.learning.learner import GrpoLearner
 from smoothvla_ros.training.random_states import random_states, restore_random_states
 
 _LEARNER = 'learner'

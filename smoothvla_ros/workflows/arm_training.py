@@ -25,10 +25,10 @@ from smoothvla_ros.smoothness import EstimatorSettings
 from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.grpo_trainer import GrpoTrainer, TrainerState
-from smoothvla_ros.training.learner import GrpoLearner
-from smoothvla_ros.training.motion import rollout_outcome
-from smoothvla_ros.training.rollouts import LostEpisode
-from smoothvla_ros.training.schedule import GroupPlan
+from smoothvla_ros.training.learning.learner import GrpoLearner
+from smoothvla_ros.training.rewards.motion import rollout_outcome
+from smoothvla_ros.training.rollouts.schedule import GroupPlan
+from smoothvla_ros.training.rollouts.source import LostEpisode
 from smoothvla_ros.workflows.arm_recordings import ArmRecordings, ArmRollout, read_recordings
 
 SUITE = 'arm'

@@ -21,10 +21,10 @@ from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.demonstrations import demonstration_path
 from smoothvla_ros.simulation.expert.noise import NoiseSettings
 from smoothvla_ros.simulation.expert.recorder import Recorder, RecordingJob, RecordingResult
-from smoothvla_ros.simulation.owned_processes import finished_work
-from smoothvla_ros.simulation.owner import end_with_owner
-from smoothvla_ros.simulation.rendering import RenderSettings
+from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.simulation.splits import Split, episode_names, require_train
+from smoothvla_ros.simulation.workers.owned_processes import finished_work
+from smoothvla_ros.simulation.workers.owner import end_with_owner
 from smoothvla_ros.workflows.expert_report import ExpertReport
 from smoothvla_ros.workflows.options import option
 

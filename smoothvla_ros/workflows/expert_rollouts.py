@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from smoothvla_ros.records import Episode, EpisodeRequest
-from smoothvla_ros.simulation.environment_cache import EnvironmentCache
 from smoothvla_ros.simulation.expert.playing import play
-from smoothvla_ros.simulation.memory import keep_allocator_lean
-from smoothvla_ros.simulation.owned_processes import finished_work
-from smoothvla_ros.simulation.owner import end_with_owner
-from smoothvla_ros.simulation.rendering import RenderSettings
-from smoothvla_ros.simulation.robot_count import MEMORY_LIMIT_MB
-from smoothvla_ros.training.rollouts import LostEpisode
+from smoothvla_ros.simulation.rendering.settings import RenderSettings
+from smoothvla_ros.simulation.workers.environment_cache import EnvironmentCache
+from smoothvla_ros.simulation.workers.memory import keep_allocator_lean
+from smoothvla_ros.simulation.workers.owned_processes import finished_work
+from smoothvla_ros.simulation.workers.owner import end_with_owner
+from smoothvla_ros.simulation.workers.robot_count import MEMORY_LIMIT_MB
+from smoothvla_ros.training.rollouts.source import LostEpisode
 
 
 class ExpertRolloutSource:

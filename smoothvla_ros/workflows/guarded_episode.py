@@ -20,7 +20,7 @@ from smoothvla_ros.control.motion_guard.refusals import Chunk
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.records import EpisodeName, Observation
 from smoothvla_ros.simulation import tasks
-from smoothvla_ros.simulation.libero_scene import CONTROL_RATE_HZ
+from smoothvla_ros.simulation.scenes.libero_scene import CONTROL_RATE_HZ
 from smoothvla_ros.simulation.twin.arm_twin import FINGER_RANGE_M, ArmTwin
 from smoothvla_ros.simulation.twin.trajectory_controller import TrajectoryPoint
 

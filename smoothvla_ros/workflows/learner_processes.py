@@ -13,9 +13,9 @@ from smoothvla_ros.policies import Policy
 from smoothvla_ros.training.checkpoints import Checkpoint
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.grpo_trainer import TrainerState
-from smoothvla_ros.training.learner import GrpoLearner
-from smoothvla_ros.training.learner_group import LearnerGroup
-from smoothvla_ros.training.sharding import shard_frozen
+from smoothvla_ros.training.learning.learner import GrpoLearner
+from smoothvla_ros.training.learning.learner_group import LearnerGroup
+from smoothvla_ros.training.learning.sharding import shard_frozen
 from smoothvla_ros.training.trainer_checkpoint import restore_trainer
 
 Loader = Callable[[str | Path, str], Policy]

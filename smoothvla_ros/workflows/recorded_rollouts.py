@@ -13,7 +13,7 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.recordings import Bag
 from smoothvla_ros.recordings.messages import MessageDecoder, rgb_image
 from smoothvla_ros.records import ChunkRecord, Episode, EpisodeRequest
-from smoothvla_ros.training.rollouts import LostEpisode
+from smoothvla_ros.training.rollouts.source import LostEpisode
 
 REQUEST = 'smoothvla_ros/msg/EpisodeRequest'
 RESULT = 'smoothvla_ros/msg/EpisodeResult'

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from smoothvla_ros.configuration import load
 from smoothvla_ros.policies.policy import Policy
-from smoothvla_ros.simulation.rendering import RenderSettings
-from smoothvla_ros.simulation.robot_count import AUTOMATIC, robots_that_fit
-from smoothvla_ros.training.process_rollouts import ProcessRolloutSource
-from smoothvla_ros.training.ray_rollouts import RayRolloutSource
-from smoothvla_ros.training.ray_settings import RaySettings
-from smoothvla_ros.training.rollouts import RolloutSource
+from smoothvla_ros.simulation.rendering.settings import RenderSettings
+from smoothvla_ros.simulation.workers.robot_count import AUTOMATIC, robots_that_fit
+from smoothvla_ros.training.rollouts.process import ProcessRolloutSource
+from smoothvla_ros.training.rollouts.ray_rollouts import RayRolloutSource
+from smoothvla_ros.training.rollouts.ray_settings import RaySettings
+from smoothvla_ros.training.rollouts.source import RolloutSource
 
 PROCESS, RAY = 'process', 'ray'
 OTHERWISE = {'robots': f'{AUTOMATIC}; of an actor of a cluster 2'}

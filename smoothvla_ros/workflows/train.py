@@ -22,11 +22,10 @@ from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.policies import Policy, load_policy
 from smoothvla_ros.policies.loading import tell_unused_gpu
 from smoothvla_ros.records import Episode
-from smoothvla_ros.simulation.rendering import RenderSettings
+from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.simulation.splits import Split
 from smoothvla_ros.simulation.tasks import task
 from smoothvla_ros.smoothness import EstimatorSettings
-from smoothvla_ros.training.checked_reward import try_reward
 from smoothvla_ros.training.checkpoints import (
     Checkpoint,
     CheckpointStore,
@@ -35,14 +34,15 @@ from smoothvla_ros.training.checkpoints import (
 )
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.grpo_trainer import GrpoTrainer, TrainerState
-from smoothvla_ros.training.learner import GrpoLearner
-from smoothvla_ros.training.learner_group import LearnerGroup
+from smoothvla_ros.training.learning.learner import GrpoLearner
+from smoothvla_ros.training.learning.learner_group import LearnerGroup
 from smoothvla_ros.training.metrics_log import METRICS, TENSORBOARD, MetricsLog
-from smoothvla_ros.training.motion import rollout_outcome
 from smoothvla_ros.training.progress import Phase, Report, TrainStatus
-from smoothvla_ros.training.rollouts import RolloutSource
+from smoothvla_ros.training.rewards.checked import try_reward
+from smoothvla_ros.training.rewards.motion import rollout_outcome
+from smoothvla_ros.training.rollouts.schedule import Schedule
+from smoothvla_ros.training.rollouts.source import RolloutSource
 from smoothvla_ros.training.run_folder import RunFolder, check_folder
-from smoothvla_ros.training.schedule import Schedule
 from smoothvla_ros.training.trainer_checkpoint import save_trainer
 from smoothvla_ros.workflows.arm_training import print_update, train_from_arm
 from smoothvla_ros.workflows.evaluation.episodes import evaluate

@@ -281,7 +281,7 @@ def test_open_loop_chunks_end_where_liberos_own_controller_ends_them():
     from smoothvla_ros.records import EpisodeName
     from smoothvla_ros.simulation import tasks
     from smoothvla_ros.simulation.environment import Environment
-    from smoothvla_ros.simulation.rendering import RenderSettings
+    from smoothvla_ros.simulation.rendering.settings import RenderSettings
 
     space, arm = osc_space(), PANDA.arm()
     environment = Environment(tasks.task('libero_spatial', 0), RenderSettings('fast', 128))
@@ -325,7 +325,7 @@ def test_model_stays_with_liberos_arm_at_the_edge_of_its_reach(direction):
     from smoothvla_ros.records import EpisodeName
     from smoothvla_ros.simulation import tasks
     from smoothvla_ros.simulation.environment import Environment
-    from smoothvla_ros.simulation.rendering import RenderSettings
+    from smoothvla_ros.simulation.rendering.settings import RenderSettings
 
     space = osc_space(limited=False)
     environment = Environment(tasks.task('libero_spatial', 0), RenderSettings('fast', 128))

@@ -34,7 +34,7 @@ from smoothvla_ros.evaluation.video import (
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.records import Episode, EpisodeName, EpisodeRequest
 from smoothvla_ros.simulation.environment import Environment
-from smoothvla_ros.simulation.rendering import RenderSettings
+from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.simulation.tasks import task
 
 Make = Callable[..., Episode]

@@ -19,7 +19,7 @@ from smoothvla_ros.nodes.launch_runner import command
 from smoothvla_ros.nodes.launch_runner.command import find_launch_file, parse_values
 from smoothvla_ros.nodes.launch_runner.node_command import node_command
 from smoothvla_ros.nodes.launch_runner.plan import PlannedNode, declared_arguments, make_plan
-from smoothvla_ros.simulation import robot_count
+from smoothvla_ros.simulation.workers import robot_count
 
 ROOT = Path(__file__).parents[2]
 LAUNCH = ROOT / 'launch'

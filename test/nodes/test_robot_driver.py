@@ -12,7 +12,7 @@ from smoothvla_ros.control.lock_step import EpisodeReport
 from smoothvla_ros.control.robot_episode import EpisodeFailed
 from smoothvla_ros.nodes.simulated.robot_driver import RobotDriver
 from smoothvla_ros.nodes.topics.messages import to_request
-from smoothvla_ros.simulation.worker_pool import WorkerDied
+from smoothvla_ros.simulation.workers.worker_pool import WorkerDied
 
 
 class HeldEpisode:

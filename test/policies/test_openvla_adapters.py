@@ -12,10 +12,10 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.openvla.export import export
 from smoothvla_ros.training.checkpoints import CheckpointStore
-from smoothvla_ros.training.chunk_batch import ChunkBatch
 from smoothvla_ros.training.config import GrpoConfig
 from smoothvla_ros.training.grpo_trainer import TrainerState
-from smoothvla_ros.training.learner import GrpoLearner
+from smoothvla_ros.training.learning.chunk_batch import ChunkBatch
+from smoothvla_ros.training.learning.learner import GrpoLearner
 from smoothvla_ros.training.trainer_checkpoint import restore_trainer, save_trainer
 
 PARALLEL = {'decoding': 'parallel', 'chunk': 8, 'lora_rank': 4, 'lora_alpha': 8}

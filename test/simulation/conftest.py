@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from smoothvla_ros.simulation import tasks
-from smoothvla_ros.simulation.rendering import RenderSettings
+from smoothvla_ros.simulation.rendering.settings import RenderSettings
 
 
 @pytest.fixture(scope='session')

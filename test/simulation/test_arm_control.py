@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from smoothvla_ros.simulation.arm_control import ArmControl
+from smoothvla_ros.simulation.physics.arm_control import ArmControl
 
 
 def test_another_control_law_is_refused(spatial_environment, monkeypatch):

@@ -10,9 +10,9 @@ from PIL import Image
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation.environment import Environment
-from smoothvla_ros.simulation.mesh_clustering import cluster_drawn_meshes
-from smoothvla_ros.simulation.rendering import RenderSettings
-from smoothvla_ros.simulation.texture_files import with_reduced_textures
+from smoothvla_ros.simulation.rendering.mesh_clustering import cluster_drawn_meshes
+from smoothvla_ros.simulation.rendering.settings import RenderSettings
+from smoothvla_ros.simulation.rendering.texture_files import with_reduced_textures
 
 
 def bumpy_sheet(points):

@@ -3,8 +3,8 @@
 import pytest
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.simulation.environment_cache import EnvironmentCache
-from smoothvla_ros.simulation.rendering import RenderSettings
+from smoothvla_ros.simulation.rendering.settings import RenderSettings
+from smoothvla_ros.simulation.workers.environment_cache import EnvironmentCache
 
 PLENTY_MB = 1e6
 
@@ -28,7 +28,7 @@ def test_the_least_recently_used_environment_gives_way_when_memory_is_short(monk
     cache = EnvironmentCache(RenderSettings(size=16), memory_limit_mb=500.0)
     used_mb = 400.0
     monkeypatch.setattr(
-        'smoothvla_ros.simulation.environment_cache.proportional_mb', lambda: used_mb
+        'smoothvla_ros.simulation.workers.environment_cache.proportional_mb', lambda: used_mb
     )
     first, second = (cache.get('libero_spatial', task) for task in (0, 1))
     assert len(cache) == 2

@@ -8,9 +8,9 @@ import pytest
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation import tasks
-from smoothvla_ros.simulation.compiled_scene import SceneLibrary
 from smoothvla_ros.simulation.environment import Environment
-from smoothvla_ros.simulation.scene_reset import SceneReset
+from smoothvla_ros.simulation.scenes.compiled_scene import SceneLibrary
+from smoothvla_ros.simulation.scenes.scene_reset import SceneReset
 
 NAME = EpisodeName('libero_spatial', 0, init_state=7, scene_seed=11)
 OTHER = EpisodeName('libero_spatial', 0, init_state=8, scene_seed=12)

@@ -10,7 +10,7 @@ from smoothvla_ros.simulation.environment import Environment
 from smoothvla_ros.simulation.expert.motion import LIMITS
 from smoothvla_ros.simulation.expert.noise import ActionNoise, NoiseSettings
 from smoothvla_ros.simulation.expert.recording import record
-from smoothvla_ros.simulation.rendering import RenderSettings
+from smoothvla_ros.simulation.rendering.settings import RenderSettings
 
 CLEAN = ActionNoise(NoiseSettings(scale=0.0), [0])
 

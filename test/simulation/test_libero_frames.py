@@ -12,8 +12,8 @@ from smoothvla_ros.policies.openvla.libero_frames import (
     TABLE,
     base_position,
 )
-from smoothvla_ros.simulation import libero_scene
-from smoothvla_ros.simulation.compiled_scene import SceneLibrary
+from smoothvla_ros.simulation.scenes import libero_scene
+from smoothvla_ros.simulation.scenes.compiled_scene import SceneLibrary
 from smoothvla_ros.simulation.tasks import tasks
 
 _KINDS = {

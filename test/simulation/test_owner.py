@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from smoothvla_ros.simulation.owner import end_with_owner
+from smoothvla_ros.simulation.workers.owner import end_with_owner
 
 
 def compute(announce) -> None:

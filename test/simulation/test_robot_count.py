@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from smoothvla_ros.simulation.robot_count import robots_that_fit
+from smoothvla_ros.simulation.workers.robot_count import robots_that_fit
 
 GB = 2**30
 

@@ -66,7 +66,8 @@ def test_listing_tasks_and_splitting_episodes_imports_no_simulator():
     """Pins that a command line lists suites at once."""
     program = (
         'import sys\n'
-        'from smoothvla_ros.simulation import rendering, splits, tasks\n'
+        'from smoothvla_ros.simulation import splits, tasks\n'
+        'from smoothvla_ros.simulation.rendering import settings\n'
         'splits.episode_names("libero_goal", 0, splits.Split.TRAIN, 3, 0)\n'
         'heavy = {"mujoco", "robosuite", "torch", "numba"} & set(sys.modules)\n'
         'sys.exit(f"imported {heavy}" if heavy else 0)\n'

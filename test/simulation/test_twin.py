@@ -14,8 +14,8 @@ import pytest
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.records import EpisodeName
-from smoothvla_ros.simulation import graphics
-from smoothvla_ros.simulation.rendering import RenderSettings
+from smoothvla_ros.simulation.rendering import graphics
+from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.simulation.twin import runner as runner_module
 from smoothvla_ros.simulation.twin.arm_twin import ArmTwin, TwinState
 from smoothvla_ros.simulation.twin.cameras import TwinCameras

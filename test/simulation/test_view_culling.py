@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from smoothvla_ros.records import EpisodeName
-from smoothvla_ros.simulation.view_culling import ViewCulling
+from smoothvla_ros.simulation.rendering.view_culling import ViewCulling
 
 # A camera at the origin that looks along +x with 90 degrees: |y| <= x and |z| <= x is seen.
 BOXES = {

@@ -13,9 +13,14 @@ import pytest
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.records import EpisodeName, Trajectory
-from smoothvla_ros.simulation.rendering import RenderSettings
-from smoothvla_ros.simulation.worker_pool import Worker, WorkerDied, WorkerPool, WorkerTimeout
-from smoothvla_ros.simulation.worker_process import EpisodeRunner
+from smoothvla_ros.simulation.rendering.settings import RenderSettings
+from smoothvla_ros.simulation.workers.worker_pool import (
+    Worker,
+    WorkerDied,
+    WorkerPool,
+    WorkerTimeout,
+)
+from smoothvla_ros.simulation.workers.worker_process import EpisodeRunner
 
 # Two tasks of one suite share a compiled scene, which is where one could disturb the other.
 ONE_TASK = EpisodeName('libero_spatial', 2, init_state=4, scene_seed=21)
@@ -195,8 +200,8 @@ def test_an_interrupt_from_the_keyboard_does_not_end_a_worker(idle_worker):
 def test_a_worker_whose_owner_was_killed_ends_by_itself():
     """Pins that no process is left behind by kill -9."""
     program = (
-        'from smoothvla_ros.simulation.rendering import RenderSettings\n'
-        'from smoothvla_ros.simulation.worker_pool import WorkerPool\n'
+        'from smoothvla_ros.simulation.rendering.settings import RenderSettings\n'
+        'from smoothvla_ros.simulation.workers.worker_pool import WorkerPool\n'
         'if __name__ == "__main__":\n'
         '    pool = WorkerPool(1, RenderSettings())\n'
         '    print(pool.workers[0].pid, flush=True)\n'

@@ -20,12 +20,12 @@ from toy_world import START, ToyPolicy, load_toy
 from smoothvla_ros.policies import load_policy
 from smoothvla_ros.records import Observation
 from smoothvla_ros.training.checkpoints import CheckpointStore
-from smoothvla_ros.training.chunk_batch import ChunkBatch
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.grpo_trainer import TrainerState
-from smoothvla_ros.training.learner import GrpoLearner
-from smoothvla_ros.training.learner_group import LearnerGroup
-from smoothvla_ros.training.sharding import shard_frozen
+from smoothvla_ros.training.learning.chunk_batch import ChunkBatch
+from smoothvla_ros.training.learning.learner import GrpoLearner
+from smoothvla_ros.training.learning.learner_group import LearnerGroup
+from smoothvla_ros.training.learning.sharding import shard_frozen
 from smoothvla_ros.training.trainer_checkpoint import save_trainer
 from smoothvla_ros.workflows.learner_processes import (
     LearnerStart,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from smoothvla_ros.training.advantages import group_normalised, profile_scores
-from smoothvla_ros.training.phases import Profile
+from smoothvla_ros.training.rewards.advantages import group_normalised, profile_scores
+from smoothvla_ros.training.rewards.phases import Profile
 
 EVERYONE = np.array([True, True, True])
 

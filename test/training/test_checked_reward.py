@@ -11,9 +11,9 @@ import pytest
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.records import Trajectory
-from smoothvla_ros.training.checked_reward import group_credit, try_reward
-from smoothvla_ros.training.outcomes import GroupOutcome, RolloutOutcome, TaskReference
-from smoothvla_ros.training.rewards import REWARDS, RewardSettings, reward_function
+from smoothvla_ros.training.rewards.checked import group_credit, try_reward
+from smoothvla_ros.training.rewards.functions import REWARDS, RewardSettings, reward_function
+from smoothvla_ros.training.rewards.outcomes import GroupOutcome, RolloutOutcome, TaskReference
 
 _names = (f'own_reward_{number}' for number in itertools.count())
 

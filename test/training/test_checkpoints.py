@@ -14,9 +14,9 @@ from smoothvla_ros.smoothness import EstimatorSettings
 from smoothvla_ros.training.checkpoints import CheckpointStore, DamagedCheckpoint, folder_sha256
 from smoothvla_ros.training.config import GrpoConfig
 from smoothvla_ros.training.grpo_trainer import TrainerState
-from smoothvla_ros.training.jerk_reference import JerkReference
-from smoothvla_ros.training.learner import GrpoLearner
-from smoothvla_ros.training.outcomes import TaskReference
+from smoothvla_ros.training.learning.learner import GrpoLearner
+from smoothvla_ros.training.rewards.jerk_reference import JerkReference
+from smoothvla_ros.training.rewards.outcomes import TaskReference
 from smoothvla_ros.training.trainer_checkpoint import restore_trainer, save_trainer
 
 

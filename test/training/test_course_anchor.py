@@ -9,8 +9,8 @@ from test_learner import batch_of
 from toy_world import ToyPolicy
 
 from smoothvla_ros.training.config import GrpoConfig
-from smoothvla_ros.training.course_anchor import CourseSums, deviation, rest_displacement
-from smoothvla_ros.training.learner import GrpoLearner
+from smoothvla_ros.training.learning.course_anchor import CourseSums, deviation, rest_displacement
+from smoothvla_ros.training.learning.learner import GrpoLearner
 
 REST = 0.4
 

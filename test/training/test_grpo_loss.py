@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from smoothvla_ros.training.grpo_loss import grpo_loss, k3_divergence
+from smoothvla_ros.training.learning.grpo_loss import grpo_loss, k3_divergence
 
 
 def one_token(ratio: float, advantage: float, **settings):

@@ -16,9 +16,9 @@ from smoothvla_ros.smoothness import EstimatorSettings
 from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.grpo_trainer import GrpoTrainer, TrainerState
-from smoothvla_ros.training.learner import GrpoLearner
-from smoothvla_ros.training.motion import rollout_outcome
-from smoothvla_ros.training.schedule import Schedule
+from smoothvla_ros.training.learning.learner import GrpoLearner
+from smoothvla_ros.training.rewards.motion import rollout_outcome
+from smoothvla_ros.training.rollouts.schedule import Schedule
 
 ARM = Arm.panda()
 TASKS = (0, 1)

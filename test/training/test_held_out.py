@@ -16,8 +16,8 @@ import smoothvla_ros
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.records import EpisodeName, EpisodeRequest
 from smoothvla_ros.simulation.splits import Split, init_state_indices, scene_seeds
-from smoothvla_ros.training.chunk_batch import chunk_batch
-from smoothvla_ros.training.robot_loop import run_episode
+from smoothvla_ros.training.learning.chunk_batch import chunk_batch
+from smoothvla_ros.training.rollouts.robot_loop import run_episode
 from smoothvla_ros.training.sft.lerobot_dataset import LeRobotNames
 from smoothvla_ros.training.sft.read_demonstrations import read_episodes
 
@@ -77,6 +77,6 @@ def test_there_are_no_other_paths_to_a_gradient():
                     batches.add(place)
                 if node.func.id == 'FrameSet':
                     frames.add(place)
-    assert optimisers == {'training/learner.py', 'training/sft/trainer.py'}
-    assert batches == {'training/chunk_batch.py'}
+    assert optimisers == {'training/learning/learner.py', 'training/sft/trainer.py'}
+    assert batches == {'training/learning/chunk_batch.py'}
     assert frames == {'workflows/sft.py'}

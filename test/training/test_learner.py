@@ -13,11 +13,11 @@ from toy_world import HORIZON, ToyPolicy, ToyRobot
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.seeds import chunk_seed
 from smoothvla_ros.records import EpisodeName, EpisodeRequest
-from smoothvla_ros.training.chunk_batch import chunk_batch
 from smoothvla_ros.training.config import GrpoConfig
-from smoothvla_ros.training.grpo_loss import grpo_loss
-from smoothvla_ros.training.learner import GrpoLearner
-from smoothvla_ros.training.robot_loop import run_episode
+from smoothvla_ros.training.learning.chunk_batch import chunk_batch
+from smoothvla_ros.training.learning.grpo_loss import grpo_loss
+from smoothvla_ros.training.learning.learner import GrpoLearner
+from smoothvla_ros.training.rollouts.robot_loop import run_episode
 
 TEMPERATURE = 0.9
 

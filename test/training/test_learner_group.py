@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies import load_policy
-from smoothvla_ros.training.learner_group import LearnerGroup
+from smoothvla_ros.training.learning.learner_group import LearnerGroup
 
 PROCESSES = 2
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from smoothvla_ros.training.masks import executed_mask, token_advantages
+from smoothvla_ros.training.learning.masks import executed_mask, token_advantages
 
 
 def test_the_rest_of_a_chunk_after_success_does_not_count():

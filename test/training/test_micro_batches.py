@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smoothvla_ros.training.micro_batches import micro_batches, share
+from smoothvla_ros.training.learning.micro_batches import micro_batches, share
 
 
 @given(

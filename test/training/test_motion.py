@@ -18,7 +18,7 @@ from smoothvla_ros.records import (
     Trajectory,
 )
 from smoothvla_ros.smoothness import EstimatorSettings
-from smoothvla_ros.training.motion import rollout_outcome
+from smoothvla_ros.training.rewards.motion import rollout_outcome
 
 
 def rollout(actions: np.ndarray, last_joint: np.ndarray | float = START[-1]) -> Episode:

@@ -22,12 +22,12 @@ from toy_world import ToyPolicy, ToyRobot, load_toy
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.folder import policy_folder
-from smoothvla_ros.simulation.rendering import RenderSettings
-from smoothvla_ros.training import process_rollouts
+from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.training.checkpoints import folder_sha256
-from smoothvla_ros.training.process_rollouts import ProcessRolloutSource
-from smoothvla_ros.training.ray_rollouts import RayRolloutSource
-from smoothvla_ros.training.ray_settings import RaySettings
+from smoothvla_ros.training.rollouts import process as process_rollouts
+from smoothvla_ros.training.rollouts.process import ProcessRolloutSource
+from smoothvla_ros.training.rollouts.ray_rollouts import RayRolloutSource
+from smoothvla_ros.training.rollouts.ray_settings import RaySettings
 
 TWO = RaySettings(actors=2, object_store_mb=100)
 # Figures of an iteration that time alone decides.
@@ -289,7 +289,7 @@ def test_without_ray_one_line_says_what_to_install(monkeypatch):
 def test_ray_is_imported_only_where_it_is_used():
     """Neither training nor the command waits for it, or needs it."""
     code = (
-        'import sys, smoothvla_ros.workflows.train, smoothvla_ros.training.ray_rollouts; '
+        'import sys, smoothvla_ros.workflows.train, smoothvla_ros.training.rollouts.ray_rollouts; '
         'sys.exit("ray" in sys.modules)'
     )
     assert subprocess.run([sys.executable, '-c', code]).returncode == 0

@@ -15,8 +15,8 @@ from scipy.interpolate import CubicSpline
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.records import Trajectory
 from smoothvla_ros.smoothness import EstimatorSettings, mean_jerk, tool_jerk
-from smoothvla_ros.training.outcomes import GroupOutcome, RolloutOutcome, TaskReference
-from smoothvla_ros.training.rewards import CREDIT, RewardSettings, decoupled
+from smoothvla_ros.training.rewards.functions import CREDIT, RewardSettings, decoupled
+from smoothvla_ros.training.rewards.outcomes import GroupOutcome, RolloutOutcome, TaskReference
 
 CHUNK, PERIOD_S = 8, 0.05
 ARM = Arm.panda()

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from smoothvla_ros.records import Trajectory
-from smoothvla_ros.training.outcomes import GroupOutcome, RolloutOutcome, TaskReference
-from smoothvla_ros.training.rewards import RewardSettings, reward_function
+from smoothvla_ros.training.rewards.functions import RewardSettings, reward_function
+from smoothvla_ros.training.rewards.outcomes import GroupOutcome, RolloutOutcome, TaskReference
 
 CHUNK = 8
 JERK_REFERENCE, STEPS_REFERENCE = 10.0, 80

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.records import Trajectory
-from smoothvla_ros.training.equal_pace import equal_pace_jerk
-from smoothvla_ros.training.outcomes import GroupOutcome, RolloutOutcome, TaskReference
-from smoothvla_ros.training.phases import Profile
-from smoothvla_ros.training.rewards import CREDIT, RewardSettings, reward_function
+from smoothvla_ros.training.rewards.equal_pace import equal_pace_jerk
+from smoothvla_ros.training.rewards.functions import CREDIT, RewardSettings, reward_function
+from smoothvla_ros.training.rewards.outcomes import GroupOutcome, RolloutOutcome, TaskReference
+from smoothvla_ros.training.rewards.phases import Profile
 
 CHUNK = 8
 SPACE = 'libero_osc_pose'

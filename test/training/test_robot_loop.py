@@ -11,7 +11,7 @@ from toy_world import CHUNK, JOINTS
 from smoothvla_ros.policies import ActionChunks, chunk_seed
 from smoothvla_ros.records import EpisodeName, EpisodeRequest, Observation
 from smoothvla_ros.simulation.tasks import horizon
-from smoothvla_ros.training.robot_loop import run_episode
+from smoothvla_ros.training.rollouts.robot_loop import run_episode
 
 NAME = EpisodeName('libero_spatial', 2, 3, 17)
 

@@ -13,7 +13,7 @@ from toy_world import START, ToyPolicy
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.records import EpisodeName, EpisodeRequest, Observation
 from smoothvla_ros.training.checkpoints import folder_sha256
-from smoothvla_ros.training.served_policy import ServedPolicy
+from smoothvla_ros.training.rollouts.served_policy import ServedPolicy
 
 ROBOTS = 6
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from smoothvla_ros.training.weight_average import WeightAverage
+from smoothvla_ros.training.learning.weight_average import WeightAverage
 
 VALUES = [4.0, 8.0, 0.0, 2.0, 10.0]
 # The plain mean of the first two, then half of each new one.

@@ -20,8 +20,8 @@ from smoothvla_ros.policies.policy import ActionChunks, PolicySpec, TokenStatist
 from smoothvla_ros.policies.tensor_files import tensor_file_errors
 from smoothvla_ros.records import Episode, EpisodeName, EpisodeRequest, Observation, Trajectory
 from smoothvla_ros.training.checkpoints import folder_sha256
-from smoothvla_ros.training.robot_loop import run_episode
-from smoothvla_ros.training.rollouts import LostEpisode
+from smoothvla_ros.training.rollouts.robot_loop import run_episode
+from smoothvla_ros.training.rollouts.source import LostEpisode
 
 CHUNK, JOINTS, BINS = 4, 7, 5
 HORIZON = 32

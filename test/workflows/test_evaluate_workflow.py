@@ -35,7 +35,7 @@ from smoothvla_ros.records import (
 )
 from smoothvla_ros.simulation.splits import Split, split_of
 from smoothvla_ros.simulation.tasks import tasks
-from smoothvla_ros.training.rollouts import LostEpisode
+from smoothvla_ros.training.rollouts.source import LostEpisode
 from smoothvla_ros.workflows import report as report_command
 from smoothvla_ros.workflows.evaluation import command, contestants
 from smoothvla_ros.workflows.evaluation.config import EvaluationConfig

@@ -15,7 +15,7 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.environment import Environment
-from smoothvla_ros.simulation.rendering import RenderSettings
+from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.simulation.twin.arm_twin import ArmTwin
 from smoothvla_ros.workflows.guarded_episode import play_guarded
 

@@ -9,7 +9,7 @@ import pytest
 from smoothvla_ros.configuration import load
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.training.config import TrainConfig
-from smoothvla_ros.training.ray_settings import RaySettings
+from smoothvla_ros.training.rollouts.ray_settings import RaySettings
 from smoothvla_ros.workflows import rollout_choice
 from smoothvla_ros.workflows.rollout_choice import (
     add_rollout_arguments,

@@ -21,7 +21,7 @@ from smoothvla_ros.nodes.topics.robot_names import robot_names
 from smoothvla_ros.nodes.topics.stamps import to_stamp
 from smoothvla_ros.records import Episode, EpisodeRequest
 from smoothvla_ros.training.checkpoints import require_unchanged
-from smoothvla_ros.training.rollouts import LostEpisode
+from smoothvla_ros.training.rollouts.source import LostEpisode
 
 # How often lateness is looked at; nothing waits for it.
 _LOOK_S = 0.25

@@ -15,7 +15,7 @@ from smoothvla_ros.nodes.base.diagnostics import ERROR, OK, WARNING, Diagnostics
 from smoothvla_ros.nodes.simulated.robot_link import RobotLink
 from smoothvla_ros.records import EpisodeRequest
 from smoothvla_ros.simulation.tasks import horizon
-from smoothvla_ros.simulation.worker_pool import Worker, WorkerDied, WorkerTimeout
+from smoothvla_ros.simulation.workers.worker_pool import Worker, WorkerDied, WorkerTimeout
 
 # The first message after a match can take 0.2 s; a policy that loads takes seconds.
 MATCH_TIMEOUT_S = 60.0

@@ -10,12 +10,12 @@ import numpy as np
 
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation.demonstrations import demonstration_path, write_demonstration
-from smoothvla_ros.simulation.environment_cache import EnvironmentCache
 from smoothvla_ros.simulation.expert.noise import ActionNoise, NoiseSettings
 from smoothvla_ros.simulation.expert.recording import record
-from smoothvla_ros.simulation.memory import keep_allocator_lean
-from smoothvla_ros.simulation.rendering import RenderSettings
-from smoothvla_ros.simulation.robot_count import MEMORY_LIMIT_MB
+from smoothvla_ros.simulation.rendering.settings import RenderSettings
+from smoothvla_ros.simulation.workers.environment_cache import EnvironmentCache
+from smoothvla_ros.simulation.workers.memory import keep_allocator_lean
+from smoothvla_ros.simulation.workers.robot_count import MEMORY_LIMIT_MB
 
 
 @dataclass(frozen=True)

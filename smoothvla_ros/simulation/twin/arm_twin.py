@@ -13,7 +13,7 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.environment import Environment
-from smoothvla_ros.simulation.rendering import RenderSettings
+from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.simulation.twin.position_servo import PositionServo
 from smoothvla_ros.simulation.twin.trajectory_controller import (
     TrajectoryController,

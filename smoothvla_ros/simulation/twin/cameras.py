@@ -12,8 +12,8 @@ import mujoco
 import numpy as np
 
 from smoothvla_ros.simulation.environment import Environment
-from smoothvla_ros.simulation.memory import release_free_memory
 from smoothvla_ros.simulation.twin.arm_twin import ArmTwin
+from smoothvla_ros.simulation.workers.memory import release_free_memory
 
 Images = dict[str, np.ndarray]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.simulation import splits, tasks
-from smoothvla_ros.simulation.rendering import CAMERAS
+from smoothvla_ros.simulation.rendering.settings import CAMERAS
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from smoothvla_ros.policies.small_vla.modeling import (
     SmallVLAOutput,
     to_channels_last,
 )
-from smoothvla_ros.training.divergence import check_gradient, check_weights
+from smoothvla_ros.training.learning.divergence import check_gradient, check_weights
 from smoothvla_ros.training.sft.augmentation import augment, drop_words
 from smoothvla_ros.training.sft.checkpoint import TrainingState, read_state, write_state
 from smoothvla_ros.training.sft.config import SFTConfig

@@ -13,7 +13,7 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.benchmark.matrix import SFT
 from smoothvla_ros.shipped_files import shipped_file
 from smoothvla_ros.simulation import tasks
-from smoothvla_ros.simulation.robot_count import robots_that_fit
+from smoothvla_ros.simulation.workers.robot_count import robots_that_fit
 
 FILE = 'benchmark.yaml'
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from smoothvla_ros.evaluation.episode_table import EpisodeRow
 from smoothvla_ros.records import Trajectory
-from smoothvla_ros.training.advantages import group_normalised
-from smoothvla_ros.training.outcomes import GroupOutcome, RolloutOutcome, TaskReference
-from smoothvla_ros.training.rewards import RewardSettings, smooth
+from smoothvla_ros.training.rewards.advantages import group_normalised
+from smoothvla_ros.training.rewards.functions import RewardSettings, smooth
+from smoothvla_ros.training.rewards.outcomes import GroupOutcome, RolloutOutcome, TaskReference
 
 FIRST_ITERATION = 'first_iteration'
 """The column `policy` of the rollouts that a cell's training sampled first."""

@@ -30,12 +30,12 @@ from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.policies import Policy, load_policy
 from smoothvla_ros.policies.chunk_filters import ChunkFilterFactory, chunk_filter_factory
 from smoothvla_ros.policies.folder import policy_folder
-from smoothvla_ros.simulation.rendering import RenderSettings
+from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.simulation.splits import Split
 from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.config import TrainConfig
-from smoothvla_ros.training.process_rollouts import ProcessRolloutSource
-from smoothvla_ros.training.rollouts import RolloutSource
+from smoothvla_ros.training.rollouts.process import ProcessRolloutSource
+from smoothvla_ros.training.rollouts.source import RolloutSource
 from smoothvla_ros.workflows.benchmark.cells import Cell, cell_folder, device_of
 from smoothvla_ros.workflows.benchmark.config import BenchmarkConfig
 from smoothvla_ros.workflows.benchmark.erasing import FIRST_ITERATION

@@ -17,10 +17,10 @@ from smoothvla_ros.evaluation.reworded_policy import (
 from smoothvla_ros.policies.folder import policy_folder
 from smoothvla_ros.policies.loading import load_policy
 from smoothvla_ros.policies.policy import Policy, PolicySpec
-from smoothvla_ros.simulation.rendering import RenderSettings
+from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.training.checkpoints import folder_sha256
-from smoothvla_ros.training.process_rollouts import ProcessRolloutSource
-from smoothvla_ros.training.rollouts import RolloutSource
+from smoothvla_ros.training.rollouts.process import ProcessRolloutSource
+from smoothvla_ros.training.rollouts.source import RolloutSource
 from smoothvla_ros.workflows.evaluation.config import EXPERT, EvaluationConfig
 from smoothvla_ros.workflows.expert_rollouts import ExpertRolloutSource
 

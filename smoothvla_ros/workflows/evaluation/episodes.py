@@ -13,8 +13,8 @@ from smoothvla_ros.evaluation.archive import EpisodeArchive
 from smoothvla_ros.evaluation.episode_table import EpisodeRow
 from smoothvla_ros.records import Episode, EpisodeRequest
 from smoothvla_ros.simulation.splits import Split, episode_names
-from smoothvla_ros.training.group_sampling import collect_episodes
-from smoothvla_ros.training.rollouts import RolloutSource
+from smoothvla_ros.training.rollouts.group_sampling import collect_episodes
+from smoothvla_ros.training.rollouts.source import RolloutSource
 
 log = logging.getLogger(__name__)
 

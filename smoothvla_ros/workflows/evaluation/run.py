@@ -14,7 +14,7 @@ from smoothvla_ros.folder_lock import FolderLock
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.simulation.splits import Split
 from smoothvla_ros.simulation.tasks import tasks as tasks_of
-from smoothvla_ros.training.rollouts import RolloutSource
+from smoothvla_ros.training.rollouts.source import RolloutSource
 from smoothvla_ros.workflows.evaluation.config import EvaluationConfig
 from smoothvla_ros.workflows.evaluation.contestants import (
     Contestant,

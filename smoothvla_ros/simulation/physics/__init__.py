@@ -1,0 +1,1 @@
+"""One control step, bit for bit robosuite's, without its redundant work."""

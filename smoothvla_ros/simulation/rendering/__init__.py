@@ -1,0 +1,1 @@
+"""What is drawn of a scene, and how, in software too."""

@@ -1,0 +1,1 @@
+"""From a name to a scene that is ready to be acted in."""

@@ -1,0 +1,1 @@
+"""Processes that simulate, and the one that owns them."""

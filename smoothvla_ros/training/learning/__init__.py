@@ -1,0 +1,1 @@
+"""From a batch of chunks to new weights."""

@@ -1,0 +1,91 @@
+"""From a finished episode to what a reward may know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from smoothvla_ros.records import Episode, Trajectory
+from smoothvla_ros.smoothness import (
+    EstimatorSettings,
+    TooFewSamplesError,
+    commanded_jerk,
+    mean_jerk,
+    tool_jerk,
+)
+from smoothvla_ros.training.rewards.outcomes import RolloutOutcome
+
+JERK_SOURCES = ('joints', 'commands')
+
+_FEWEST_COMMANDS = 3
+
+Jacobian = Callable[[np.ndarray], np.ndarray]
+
+
+def rollout_outcome(
+    episode: Episode,
+    jacobian: Jacobian,
+    estimator: EstimatorSettings,
+    source: str = 'joints',
+) -> RolloutOutcome:
+    """Measure the executed motion with the one estimator that the monitor and the report use.
+
+    jacobian: [n] rad -> [6, n].  The jerk of a motion shorter than one window is NaN.
+    source: 'commands' takes the jerk of the path that the actions ask for, whatever the arm did.
+    Raises ValueError for joint samples at another rate, or that are not finite.
+    """
+    trajectory = episode.trajectory
+    if source == 'commands':
+        mean, translation, rotation = _of_commands(trajectory)
+    else:
+        mean, translation, rotation = _of_joints(trajectory, jacobian, estimator)
+    return RolloutOutcome(
+        success=bool(episode.success),
+        mean_jerk=mean,
+        step_jerk=translation,
+        step_angular_jerk=rotation,
+        step_speed=np.linalg.norm(np.diff(trajectory.tool_positions, axis=0), axis=1)
+        / trajectory.control_period_s,
+        chunk_steps=tuple(chunk.executed for chunk in episode.chunks),
+        trajectory=trajectory,
+    )
+
+
+def _of_joints(
+    trajectory: Trajectory, jacobian: Jacobian, estimator: EstimatorSettings
+) -> tuple[float, np.ndarray, np.ndarray]:
+    try:
+        jerk = tool_jerk(
+            trajectory.joint_positions, jacobian, trajectory.control_period_s, estimator
+        )
+    except TooFewSamplesError:
+        return _unmeasured(trajectory)
+    translation, rotation = _norms(jerk)
+    return mean_jerk(jerk), _filled(translation)[1:], _filled(rotation)[1:]
+
+
+def _of_commands(trajectory: Trajectory) -> tuple[float, np.ndarray, np.ndarray]:
+    if trajectory.steps < _FEWEST_COMMANDS:
+        return _unmeasured(trajectory)
+    translation, rotation = _norms(commanded_jerk(trajectory.actions, trajectory.control_period_s))
+    # A second difference belongs to the middle one of its three commands.
+    pad = partial(np.pad, pad_width=1, mode='edge')
+    return float(translation.mean()), pad(translation), pad(rotation)
+
+
+def _unmeasured(trajectory: Trajectory) -> tuple[float, np.ndarray, np.ndarray]:
+    nothing = np.full(trajectory.steps, np.nan)
+    return np.nan, nothing, nothing
+
+
+def _norms(jerk: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the norms of translation and rotation [N] of jerks [N, 6]."""
+    return np.linalg.norm(jerk[:, :3], axis=1), np.linalg.norm(jerk[:, 3:6], axis=1)
+
+
+def _filled(norms: np.ndarray) -> np.ndarray:
+    """Give samples without a full window, at both ends, the value of the nearest that has one."""
+    measured = np.flatnonzero(~np.isnan(norms))
+    return np.interp(np.arange(len(norms)), measured, norms[measured])

@@ -15,8 +15,8 @@ from tqdm import tqdm
 from smoothvla_ros.configuration import to_mapping
 from smoothvla_ros.control.motion_guard.identification import Recording, errors, identified
 from smoothvla_ros.control.motion_guard.osc_reference import OscParameters
-from smoothvla_ros.control.motion_guard.robot import COMFORT, RobotDescription
 from smoothvla_ros.kinematics.inverse import InverseKinematics
+from smoothvla_ros.kinematics.robot import COMFORT, RobotDescription
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.environment import Environment

@@ -27,8 +27,8 @@ from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.joint_positions import JointPositions
 from smoothvla_ros.control.motion_guard.osc_reference import OscParameters, OscReference
 from smoothvla_ros.control.motion_guard.refusals import Chunk, ChunkLimits
-from smoothvla_ros.control.motion_guard.robot import COMFORT, RobotDescription
 from smoothvla_ros.control.motion_guard.watchdogs import WatchdogLimits
+from smoothvla_ros.kinematics.robot import COMFORT, RobotDescription
 from smoothvla_ros.ros_domain import free_domain
 
 CONFIG = Path(__file__).resolve().parents[1] / 'config'

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from smoothvla_ros.control.look_schedule import LookSchedule
-from smoothvla_ros.control.robot_files import described_robot
+from smoothvla_ros.kinematics.robot import described_robot
 from smoothvla_ros.nodes.base.diagnostics import Diagnostics
 from smoothvla_ros.nodes.base.lifecycle import AutostartNode
 from smoothvla_ros.nodes.base.parameters import declare

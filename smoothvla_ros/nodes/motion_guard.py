@@ -15,7 +15,7 @@ from std_srvs.srv import Trigger
 
 from smoothvla_ros import msg
 from smoothvla_ros.control.motion_guard.phases import Phase
-from smoothvla_ros.control.robot_files import described_robot
+from smoothvla_ros.kinematics.robot import described_robot
 from smoothvla_ros.nodes.base.diagnostics import ERROR, OK, WARNING, Diagnostics
 from smoothvla_ros.nodes.base.lifecycle import AutostartNode
 from smoothvla_ros.nodes.base.parameters import declare

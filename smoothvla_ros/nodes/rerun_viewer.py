@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from smoothvla_ros.configuration import setting, validate
-from smoothvla_ros.control.robot_files import described_robot
+from smoothvla_ros.kinematics.robot import described_robot
 from smoothvla_ros.nodes.base.lifecycle import AutostartNode
 from smoothvla_ros.nodes.base.parameters import declare
 from smoothvla_ros.nodes.base.running import run_node

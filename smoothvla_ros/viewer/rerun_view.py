@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import rerun
 
-from smoothvla_ros.control.motion_guard.robot import RobotDescription
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.kinematics.robot import RobotDescription
 from smoothvla_ros.viewer.layout import layout
 from smoothvla_ros.viewer.rerun_server import RerunServer
 from smoothvla_ros.viewer.robot_scene import RobotScene

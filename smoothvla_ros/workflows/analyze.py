@@ -14,8 +14,6 @@ from typing import Any
 from tqdm import tqdm
 
 from smoothvla_ros.atomic_files import write_file
-from smoothvla_ros.control.motion_guard.robot import LIMIT_SETS, VENDOR
-from smoothvla_ros.control.robot_files import described_robot
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.bags.analysis import Progress, analyse
 from smoothvla_ros.evaluation.bags.comparison import compare
@@ -23,6 +21,7 @@ from smoothvla_ros.evaluation.bags.page import page
 from smoothvla_ros.evaluation.bags.settings import AnalysisSettings, Robot
 from smoothvla_ros.evaluation.bags.table import comparison_lines, lines
 from smoothvla_ros.kinematics import Arm
+from smoothvla_ros.kinematics.robot import LIMIT_SETS, VENDOR, described_robot
 
 REPORT = Path('jerk_report.html')
 

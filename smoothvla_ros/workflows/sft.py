@@ -12,10 +12,9 @@ import torch
 
 from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.configuration import load, to_mapping
-from smoothvla_ros.control.motion_guard.robot import RobotDescription
-from smoothvla_ros.control.robot_files import described_robot
 from smoothvla_ros.errors import UserError, disk_errors
 from smoothvla_ros.folder_lock import FolderLock
+from smoothvla_ros.kinematics.robot import RobotDescription, described_robot
 from smoothvla_ros.policies.folder import policy_folder
 from smoothvla_ros.policies.instructions import Vocabulary
 from smoothvla_ros.policies.small_vla.configuration import SmallVLAConfig

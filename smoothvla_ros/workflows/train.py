@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from smoothvla_ros.configuration import load, to_mapping
-from smoothvla_ros.control.robot_files import described_robot
 from smoothvla_ros.errors import UserError, disk_errors
 from smoothvla_ros.evaluation.archive import TABLE, TRAJECTORIES, EpisodeArchive
 from smoothvla_ros.evaluation.comparison_table import print_comparison
@@ -19,6 +18,7 @@ from smoothvla_ros.evaluation.episode_table import EpisodeRow
 from smoothvla_ros.evaluation.report import FIGURES, REPORT, write_report
 from smoothvla_ros.evaluation.summary import SUMMARY, RunContext, read_summary
 from smoothvla_ros.kinematics import Arm
+from smoothvla_ros.kinematics.robot import described_robot
 from smoothvla_ros.policies import Policy, load_policy
 from smoothvla_ros.policies.loading import tell_unused_gpu
 from smoothvla_ros.records import Episode

@@ -13,8 +13,8 @@ from smoothvla_ros.control.motion_guard.joint_positions import JointPositions
 from smoothvla_ros.control.motion_guard.osc_reference import OscParameters, OscReference
 from smoothvla_ros.control.motion_guard.phases import Phase
 from smoothvla_ros.control.motion_guard.refusals import Chunk
-from smoothvla_ros.control.motion_guard.robot import RobotDescription
 from smoothvla_ros.kinematics import InverseKinematics
+from smoothvla_ros.kinematics.robot import RobotDescription
 
 CONFIG = Path(__file__).parents[2] / 'config'
 PANDA = RobotDescription.from_file(CONFIG / 'robots' / 'panda.yaml')

@@ -10,8 +10,8 @@ from smoothvla_ros.control.motion_guard import profile as profile_module
 from smoothvla_ros.control.motion_guard.braking import Stop
 from smoothvla_ros.control.motion_guard.motion import Motion
 from smoothvla_ros.control.motion_guard.profile import JointProfile, followable
-from smoothvla_ros.control.motion_guard.robot import JointLimits
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.kinematics.joint_limits import JointLimits
 
 PERIOD_S = 0.004
 LIMITS = JointLimits(

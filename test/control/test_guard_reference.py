@@ -19,9 +19,9 @@ from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.identification import Recording, errors, identified
 from smoothvla_ros.control.motion_guard.osc_reference import OscParameters, OscReference
 from smoothvla_ros.control.motion_guard.profile import followable
-from smoothvla_ros.control.motion_guard.robot import RobotDescription
 from smoothvla_ros.control.motion_guard.schedule import Schedule
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.kinematics.robot import RobotDescription
 from smoothvla_ros.kinematics.rotations import rotation_matrix, rotation_vector
 
 STEP_S = 0.05

@@ -7,9 +7,9 @@ import dataclasses
 import pytest
 from guard_world import CONFIG, PANDA
 
-from smoothvla_ros.control.motion_guard.robot import RobotDescription
 from smoothvla_ros.control.motion_guard.timeline import require_streamable
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.kinematics.robot import RobotDescription
 from smoothvla_ros.kinematics.robot_descriptions import robot_description
 from smoothvla_ros.nodes.guard.config import MotionGuardConfig, make_guard
 

@@ -10,9 +10,9 @@ from guard_world import CONFIG, MS, SECOND_NS, World, to_joints
 
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.phases import Phase
-from smoothvla_ros.control.motion_guard.robot import RobotDescription
 from smoothvla_ros.control.motion_guard.watchdogs import WatchdogLimits
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.kinematics.robot import RobotDescription
 
 FR3 = RobotDescription.from_file(CONFIG / 'robots' / 'fr3.yaml')
 # libfranka's: offset rad/s, twice the deceleration rad/s^2, both ends rad, of each joint.

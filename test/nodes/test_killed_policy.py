@@ -17,8 +17,8 @@ from std_srvs.srv import Trigger
 
 from smoothvla_ros import msg
 from smoothvla_ros.control.motion_guard.controller_model import sampled_jerk
-from smoothvla_ros.control.motion_guard.robot import RobotDescription
 from smoothvla_ros.control.motion_guard.watchdogs import Trip, WatchdogLimits
+from smoothvla_ros.kinematics.robot import RobotDescription
 from smoothvla_ros.nodes.topics.quality_of_service import profiles
 from smoothvla_ros.nodes.topics.robot_names import PANDA_JOINTS
 from smoothvla_ros.nodes.topics.stamps import to_nanoseconds

@@ -25,9 +25,9 @@ from trajectory_msgs.msg import JointTrajectory
 from smoothvla_ros import msg
 from smoothvla_ros.control.motion_guard.phases import Phase
 from smoothvla_ros.control.motion_guard.refusals import STOPPING, Refusal
-from smoothvla_ros.control.motion_guard.robot import RobotDescription
 from smoothvla_ros.control.motion_guard.watchdogs import Trip
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.kinematics.robot import RobotDescription
 from smoothvla_ros.nodes import motion_guard
 from smoothvla_ros.nodes.base.heartbeat import Heartbeat
 from smoothvla_ros.nodes.motion_guard import MotionGuardNode

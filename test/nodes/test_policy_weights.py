@@ -7,9 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from smoothvla_ros.control.robot_files import described_robot
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics import Arm
+from smoothvla_ros.kinematics.robot import described_robot
 from smoothvla_ros.nodes.inference.weights import PolicyWeights
 from smoothvla_ros.records import Observation
 

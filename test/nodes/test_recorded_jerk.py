@@ -11,9 +11,9 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 
 from smoothvla_ros import msg
-from smoothvla_ros.control.robot_files import described_robot
 from smoothvla_ros.evaluation.bags.analysis import Robot, analyse
 from smoothvla_ros.evaluation.bags.settings import AnalysisSettings
+from smoothvla_ros.kinematics.robot import described_robot
 from smoothvla_ros.nodes.base.executors import spinning
 from smoothvla_ros.nodes.jerk_monitor import JerkMonitor
 from smoothvla_ros.nodes.recorder import Recorder

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import smoothvla_ros
-from smoothvla_ros.control.robot_files import described_robot
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.kinematics.robot import described_robot
 from smoothvla_ros.nodes.guard.config import MotionGuardConfig, make_guard
 from smoothvla_ros.workflows.benchmark.config import default_file
 

@@ -9,9 +9,9 @@ import pytest
 from sft_data import episode, own_file, tiny_shape
 
 from smoothvla_ros.cli import main
-from smoothvla_ros.control.robot_files import described_robot
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.folder_lock import FolderLock
+from smoothvla_ros.kinematics.robot import described_robot
 from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.small_vla.policy import SmallVLAPolicy
 from smoothvla_ros.training.sft.config import SFTConfig

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from smoothvla_ros.control.motion_guard.robot import RobotDescription
-from smoothvla_ros.control.robot_files import described_robot
+from smoothvla_ros.kinematics.robot import RobotDescription, described_robot
 from smoothvla_ros.viewer.rerun_view import RerunView
 from smoothvla_ros.viewer.robot_scene import Reading
 

@@ -10,8 +10,8 @@ import pytest
 from smoothvla_ros.control.motion_guard.guard import MotionGuard
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.osc_reference import OscParameters, OscReference
-from smoothvla_ros.control.motion_guard.robot import RobotDescription
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.kinematics.robot import RobotDescription
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.environment import Environment

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from smoothvla_ros.control.motion_guard.action_space import ActionSpace, Unreachable
+from smoothvla_ros.control.motion_guard.arming import Arming
 from smoothvla_ros.control.motion_guard.gripper import Gripper, GripperSettings
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.heard import Heard
-from smoothvla_ros.control.motion_guard.motion import POSITION, Motion, least_duration_s
+from smoothvla_ros.control.motion_guard.motion import POSITION, Motion
 from smoothvla_ros.control.motion_guard.phases import Event, Phase, PhaseMachine
-from smoothvla_ros.control.motion_guard.profile import JointProfile, followable
+from smoothvla_ros.control.motion_guard.profile import JointProfile
 from smoothvla_ros.control.motion_guard.refusals import (
     STOPPING,
     Chunk,
@@ -29,7 +30,6 @@ from smoothvla_ros.control.motion_guard.refusals import (
     Situation,
     judged,
 )
-from smoothvla_ros.control.motion_guard.robot import JointLimits
 from smoothvla_ros.control.motion_guard.schedule import Mode, Schedule
 from smoothvla_ros.control.motion_guard.timeline import Timeline
 from smoothvla_ros.control.motion_guard.watchdogs import (
@@ -38,15 +38,12 @@ from smoothvla_ros.control.motion_guard.watchdogs import (
     Pulse,
     Trip,
     WatchdogLimits,
-    ahead,
     describe,
     tripped,
 )
+from smoothvla_ros.kinematics.joint_limits import JointLimits
 
 E_STOP = 'emergency stop'
-# How far from the arm a controller may have been left, in tracking errors that are a fault: the
-# stop that follows the fault goes on for about as far again.
-_FARTHEST_LEFT = 2.0
 # In which the parts of the next action are worked out, one a tick.
 _PREPARED_TICKS = 8
 
@@ -86,17 +83,16 @@ class MotionGuard:
         motion then advances by one tick a tick, however late it is.
         """
         self._settings = settings
-        self._limits = limits
         self._space = space
         self._chunk_limits = chunk_limits or ChunkLimits()
         self._watchdog_limits = watchdog_limits or WatchdogLimits()
         self._gripper = Gripper(gripper or GripperSettings())
         self._streams = streams_positions
         self._time = Timeline(settings.rate_hz, settings.transport_s, streams_positions)
+        self._arming = Arming(settings, limits, self._watchdog_limits, self._time.period_s)
         self._profile = JointProfile(
             limits, self._time.period_s, settings.follow_ticks, settings.horizon_s
         )
-        self._followable = followable(limits, self._time.period_s)
         self._machine = PhaseMachine()
         self._motion = Motion.at_rest(self._time.period_s, (0,), limits.lower)
         self._takeover_ends = 0
@@ -326,24 +322,17 @@ class MotionGuard:
         ) * self._time.period_s
 
     def _take_over(self, now_ns: int) -> str:
-        measured = self._heard.measured
-        if measured is None or self._heard.joints_age_s(now_ns) > (
-            self._watchdog_limits.joint_states_timeout_s
-        ):
-            return f'{Trip.NO_JOINT_STATES}{ahead(self._heard.ahead_s)}'
-        if ((measured.joints < self._limits.lower) | (measured.joints > self._limits.upper)).any():
-            return f'a joint is outside of its range: {np.round(measured.joints, 3).tolist()}'
-        if measured.speed > self._settings.max_arming_speed_rad_s:
-            return (
-                f'the arm moves, a joint at {measured.speed:.2f} rad/s, more than '
-                f'max_arming_speed_rad_s={self._settings.max_arming_speed_rad_s:g}'
-            )
+        refused = self._arming.refusal(now_ns, self._heard)
+        if refused:
+            return refused
         if self._is_led:
             return 'the arm is still being taken over; ask again when it has come to rest'
-        settling_s, last = self._settling_s(measured.joints), self._motion.states[-1, POSITION]
+        assert self._heard.measured is not None
+        joints = self._heard.measured.joints
+        settling_s, last = self._settling_s(joints), self._motion.states[-1, POSITION]
         self._time.begin(now_ns)
         ends = self._time.ticks(settling_s)
-        self._motion = Motion.at_rest(self._time.period_s, (ends,), measured.joints)
+        self._motion = Motion.at_rest(self._time.period_s, (ends,), joints)
         if self._streams and self.ever_armed:
             # Nothing but what is streamed brings such a controller from its last position here.
             leaves = Motion.at_rest(self._time.period_s, (0,), last)
@@ -359,21 +348,11 @@ class MotionGuard:
         return ''
 
     def _settling_s(self, joints: np.ndarray) -> float:
-        """Return the time in which a controller comes from what it was last told to `joints` [n].
-
-        It may have been left pushing against something, far from where the arm is, and by a guard
-        that is no more.
-        """
-        if self.ever_armed:
-            distance = np.abs(joints - self._motion.states[-1, POSITION])
-        elif self._streams:
+        if self._streams and not self.ever_armed:
             # Wherever the controller is, the first position of a stream is where it goes at once.
             return self._settings.settle_s
-        else:
-            farthest = _FARTHEST_LEFT * self._watchdog_limits.max_tracking_error_rad
-            distance = np.minimum(farthest, self._limits.upper - self._limits.lower)
-        least_s = least_duration_s(distance, self._followable, joints) + self._settings.transport_s
-        return max(self._settings.settle_s, least_s + self._time.period_s)
+        last = self._motion.states[-1, POSITION] if self.ever_armed else None
+        return self._arming.settling_s(joints, last)
 
     def _pulse(self, now_ns: int, since_last_s: float, late_s: float) -> Pulse:
         running = self.phase is Phase.RUNNING

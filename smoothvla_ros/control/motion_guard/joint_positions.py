@@ -7,7 +7,7 @@ from collections.abc import Generator
 import numpy as np
 
 from smoothvla_ros.control.motion_guard.action_space import Knot, Unreachable, hermite
-from smoothvla_ros.control.motion_guard.robot import JointLimits
+from smoothvla_ros.kinematics.joint_limits import JointLimits
 
 
 class JointPositions:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smoothvla_ros.control.motion_guard.robot import EndVelocities, JointLimits
+from smoothvla_ros.kinematics.joint_limits import EndVelocities, JointLimits
 
 POSITION, VELOCITY, ACCELERATION = range(3)
 _JERK = 3

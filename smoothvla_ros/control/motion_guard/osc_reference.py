@@ -37,10 +37,11 @@ from smoothvla_ros.control.motion_guard.action_space import (
     hermite,
 )
 from smoothvla_ros.control.motion_guard.profile import followable
-from smoothvla_ros.control.motion_guard.robot import JointLimits, RobotDescription
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.kinematics.inverse import InverseKinematics
+from smoothvla_ros.kinematics.joint_limits import JointLimits
+from smoothvla_ros.kinematics.robot import RobotDescription
 from smoothvla_ros.kinematics.rotations import rotation_matrix, rotation_vector
 
 POSE_DELTA = 6

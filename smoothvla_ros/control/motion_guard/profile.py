@@ -22,8 +22,8 @@ from smoothvla_ros.control.motion_guard.motion import (
     VELOCITY,
     Motion,
 )
-from smoothvla_ros.control.motion_guard.robot import EndVelocities, JointLimits
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.kinematics.joint_limits import EndVelocities, JointLimits
 
 # Largest jerk of the quintic over the largest jerk of what it interpolates, and the largest
 # difference of acceleration (times jerk and distance of knots) and of velocity (times its square).

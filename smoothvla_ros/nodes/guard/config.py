@@ -12,10 +12,10 @@ from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.joint_positions import JointPositions
 from smoothvla_ros.control.motion_guard.osc_reference import OscParameters, OscReference
 from smoothvla_ros.control.motion_guard.refusals import ChunkLimits
-from smoothvla_ros.control.motion_guard.robot import COMFORT, LIMIT_SETS, RobotDescription
 from smoothvla_ros.control.motion_guard.timeline import require_streamable
 from smoothvla_ros.control.motion_guard.watchdogs import WatchdogLimits
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.kinematics.robot import COMFORT, LIMIT_SETS, RobotDescription
 from smoothvla_ros.nodes.topics.robot_names import PANDA_GRIPPER_JOINTS
 from smoothvla_ros.shipped_files import file_or_shipped
 

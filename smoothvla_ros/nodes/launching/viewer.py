@@ -81,7 +81,7 @@ def base_frame(configurations: Mapping[str, str]) -> str:
     Raises UserError for a robot that is not there.
     """
     # RViz alone needs it: a launch without it is spared the kinematics.
-    from smoothvla_ros.control.robot_files import described_robot
+    from smoothvla_ros.kinematics.robot import described_robot
     from smoothvla_ros.nodes.monitor.config import JerkMonitorConfig
 
     file = parameters_of('jerk_monitor', configurations)

@@ -12,8 +12,8 @@ from std_msgs.msg import Float32
 from smoothvla_ros import msg
 from smoothvla_ros.control.episode_samples import Begun, Closed, EpisodeSamples, Event, Sample
 from smoothvla_ros.control.lock_step import NANOSECONDS
-from smoothvla_ros.control.motion_guard.robot import RobotDescription
 from smoothvla_ros.kinematics.arm import Arm
+from smoothvla_ros.kinematics.robot import RobotDescription
 from smoothvla_ros.nodes.base.diagnostics import Diagnostics
 from smoothvla_ros.nodes.monitor.config import MEASURED, JerkMonitorConfig
 from smoothvla_ros.nodes.monitor.messages import JerkMessages

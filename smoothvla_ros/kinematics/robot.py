@@ -1,9 +1,8 @@
-"""What the guard must know of an arm: its model and its limits, from config/robots/*.yaml."""
+"""One arm: its model and its limits, from a file of config/robots or of one's own."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,9 @@ import numpy as np
 from smoothvla_ros.configuration import load, setting, validate
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
+from smoothvla_ros.kinematics.joint_limits import EndVelocities, JointLimits
 from smoothvla_ros.kinematics.robot_descriptions import robot_description
+from smoothvla_ros.shipped_files import file_or_shipped
 
 VENDOR = 'vendor'
 COMFORT = 'comfort'
@@ -31,73 +32,6 @@ _PER_JOINT = (
 _NEAR_ENDS = ('end_lower', 'end_upper', 'end_velocity_offset', 'end_deceleration')
 # An arm that rests at the end of its range must be reached in a time that has an end.
 _LEAST_END_VELOCITY = 0.1
-
-
-@dataclass(frozen=True)
-class EndVelocities:
-    """How fast n joints may go towards their ends: sqrt(2 deceleration way) - offset.
-
-    way: to `upper` or `lower`, rad.  offset: rad/s.  deceleration: rad/s^2. A joint that follows
-    such a curve loses speed at deceleration * v / (v + offset), at every speed less than that.
-    """
-
-    lower: np.ndarray
-    upper: np.ndarray
-    offset: np.ndarray
-    deceleration: np.ndarray
-
-    def up(self, positions: np.ndarray) -> np.ndarray:
-        """Return the most towards the upper ends at positions [..., n] rad, rad/s."""
-        return self._along(self.upper - positions)
-
-    def down(self, positions: np.ndarray) -> np.ndarray:
-        """Return the most towards the lower ends at positions [..., n] rad, rad/s."""
-        return self._along(positions - self.lower)
-
-    def braking(self, left: np.ndarray) -> np.ndarray:
-        """Return with which deceleration [n] a joint stays below the curve until it rests.
-
-        left: [n] rad, above 0, from where it rests to where the curve ends. Braking at b from v
-        takes v^2 / (2 b), and the curve is at v where (v + offset)^2 / (2 deceleration) are left:
-        both meet in one point where b = deceleration - offset^2 / (2 left).
-        """
-        return self.deceleration - self.offset**2 / (2 * left)
-
-    def _along(self, way: np.ndarray) -> np.ndarray:
-        reached = np.sqrt(2 * self.deceleration * np.maximum(way, 0.0)) - self.offset
-        return np.maximum(reached, 0.0)
-
-
-@dataclass(frozen=True)
-class JointLimits:
-    """Of n joints: position range rad, and the most of velocity, acceleration and jerk.
-
-    ends: what the velocity is bounded by besides, towards the ends; None: nothing.
-    """
-
-    lower: np.ndarray
-    upper: np.ndarray
-    velocity: np.ndarray
-    acceleration: np.ndarray
-    jerk: np.ndarray
-    ends: EndVelocities | None = None
-
-    def velocity_at(self, joints: np.ndarray) -> np.ndarray:
-        """Return the most [n] rad/s in either direction at `joints` [n] rad."""
-        if self.ends is None:
-            return self.velocity
-        towards_ends = np.minimum(self.ends.up(joints), self.ends.down(joints))
-        return np.minimum(self.velocity, towards_ends)
-
-    @cached_property
-    def middle(self) -> np.ndarray:
-        """Of the position ranges, [n] rad."""
-        return (self.lower + self.upper) / 2
-
-    @cached_property
-    def most(self) -> np.ndarray:
-        """The largest magnitude [4, n] of position from `middle`, velocity and so on."""
-        return np.array([self.upper - self.middle, self.velocity, self.acceleration, self.jerk])
 
 
 @dataclass(frozen=True)
@@ -244,3 +178,12 @@ class RobotDescription:
                     "the robot file's limits in rad and rad/s in the order of joints, or the URDF "
                     'of this arm'
                 )
+
+
+def described_robot(name: str, urdf: str = '') -> RobotDescription:
+    """Return the arm of a file, or of a name in config/robots.
+
+    urdf: in place of its file's, if not empty.  Raises UserError where there is no such file, or
+    something is wrong with it.
+    """
+    return RobotDescription.from_file(file_or_shipped(name, 'robots', 'robot'), urdf)

@@ -31,8 +31,8 @@ from benchmarks.deployment_operator import operate
 from smoothvla_ros.control.motion_guard.guard import MotionGuard
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.osc_reference import OscParameters, OscReference
-from smoothvla_ros.evaluation.bootstrap import paired_change_percent
-from smoothvla_ros.evaluation.statistics import PairedCounts, success_difference
+from smoothvla_ros.evaluation.intervals.bootstrap import paired_change_percent
+from smoothvla_ros.evaluation.intervals.rates import PairedCounts, success_difference
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.kinematics.robot import COMFORT, RobotDescription
 from smoothvla_ros.policies.folder import policy_folder

@@ -131,7 +131,7 @@ def test_every_part_has_its_row() -> None:
         ('simulation.tasks', 'import smoothvla_ros.policies.policy'),
         ('policies.policy', 'from smoothvla_ros import simulation'),
         ('policies.policy', 'from libero.libero import benchmark'),
-        ('training.rewards', 'from smoothvla_ros.evaluation.statistics import wilson'),
+        ('training.rewards', 'from smoothvla_ros.evaluation.intervals.rates import wilson'),
         ('training.rewards', 'from smoothvla_ros.workflows import train'),
         ('workflows.train', 'from smoothvla_ros.msg import ActionChunk'),
         ('workflows.train', 'import rclpy'),

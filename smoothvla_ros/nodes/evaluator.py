@@ -6,8 +6,8 @@ import sys
 
 from rclpy.node import Node
 
-from smoothvla_ros.evaluation.comparison_table import print_comparison
-from smoothvla_ros.evaluation.report import REPORT
+from smoothvla_ros.evaluation.report.comparison_table import print_comparison
+from smoothvla_ros.evaluation.report.run_report import REPORT
 from smoothvla_ros.nodes.jobs.job import run_job
 from smoothvla_ros.nodes.jobs.topic_rollouts import TopicRolloutSource
 from smoothvla_ros.policies.loading import tell_unused_gpu

@@ -6,11 +6,16 @@ import argparse
 from pathlib import Path
 
 from smoothvla_ros.errors import UserError, disk_errors
-from smoothvla_ros.evaluation.archive import TABLE, EpisodeArchive, recompute
-from smoothvla_ros.evaluation.comparison_table import print_comparison
-from smoothvla_ros.evaluation.episode_table import EpisodeRow, in_order, read_rows, write_rows
-from smoothvla_ros.evaluation.report import REPORT, write_report
-from smoothvla_ros.evaluation.summary import SUMMARY, RunContext, context_of, read_summary
+from smoothvla_ros.evaluation.episodes.archive import TABLE, EpisodeArchive, recompute
+from smoothvla_ros.evaluation.episodes.episode_table import (
+    EpisodeRow,
+    in_order,
+    read_rows,
+    write_rows,
+)
+from smoothvla_ros.evaluation.report.comparison_table import print_comparison
+from smoothvla_ros.evaluation.report.run_report import REPORT, write_report
+from smoothvla_ros.evaluation.report.summary import SUMMARY, RunContext, context_of, read_summary
 from smoothvla_ros.folder_lock import FolderLock
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.simulation.tasks import tasks

@@ -12,11 +12,11 @@ from typing import Any
 
 from smoothvla_ros.configuration import load, to_mapping
 from smoothvla_ros.errors import UserError, disk_errors
-from smoothvla_ros.evaluation.archive import TABLE, TRAJECTORIES, EpisodeArchive
-from smoothvla_ros.evaluation.comparison_table import print_comparison
-from smoothvla_ros.evaluation.episode_table import EpisodeRow
-from smoothvla_ros.evaluation.report import FIGURES, REPORT, write_report
-from smoothvla_ros.evaluation.summary import SUMMARY, RunContext, read_summary
+from smoothvla_ros.evaluation.episodes.archive import TABLE, TRAJECTORIES, EpisodeArchive
+from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow
+from smoothvla_ros.evaluation.report.comparison_table import print_comparison
+from smoothvla_ros.evaluation.report.run_report import FIGURES, REPORT, write_report
+from smoothvla_ros.evaluation.report.summary import SUMMARY, RunContext, read_summary
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.kinematics.robot import described_robot
 from smoothvla_ros.policies import Policy, load_policy

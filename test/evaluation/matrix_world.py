@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from smoothvla_ros.evaluation.episode_table import EpisodeRow
+from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow
 
 
 def made_row(

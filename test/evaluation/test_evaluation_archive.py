@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.evaluation import stored_episode
-from smoothvla_ros.evaluation.archive import TABLE, EpisodeArchive, recompute
-from smoothvla_ros.evaluation.episode_table import (
+from smoothvla_ros.evaluation.episodes import stored_episode
+from smoothvla_ros.evaluation.episodes.archive import TABLE, EpisodeArchive, recompute
+from smoothvla_ros.evaluation.episodes.episode_table import (
     COLUMNS,
     read_rows,
     row_from_episode,

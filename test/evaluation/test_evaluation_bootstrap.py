@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.evaluation.bootstrap import (
+from smoothvla_ros.evaluation.intervals.bootstrap import (
     mean_interval,
     paired_change_percent,
     paired_difference,

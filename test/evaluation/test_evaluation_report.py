@@ -15,14 +15,11 @@ import pytest
 from PIL import Image
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.evaluation.archive import EpisodeArchive
-from smoothvla_ros.evaluation.findings import Verdict, findings
-from smoothvla_ros.evaluation.motion import Motion, MotionPair
-from smoothvla_ros.evaluation.replay import Replay, replay
-from smoothvla_ros.evaluation.report import REPORT, read_metrics, write_report
-from smoothvla_ros.evaluation.stored_episode import StoredEpisode
-from smoothvla_ros.evaluation.summary import RunContext
-from smoothvla_ros.evaluation.video import (
+from smoothvla_ros.evaluation.episodes.archive import EpisodeArchive
+from smoothvla_ros.evaluation.episodes.motion import Motion, MotionPair
+from smoothvla_ros.evaluation.episodes.stored_episode import StoredEpisode
+from smoothvla_ros.evaluation.pictures.replay import Replay, replay
+from smoothvla_ros.evaluation.pictures.video import (
     HEIGHT,
     PICTURE,
     WIDTH,
@@ -31,6 +28,9 @@ from smoothvla_ros.evaluation.video import (
     write_film,
     write_still,
 )
+from smoothvla_ros.evaluation.report.findings import Verdict, findings
+from smoothvla_ros.evaluation.report.run_report import REPORT, read_metrics, write_report
+from smoothvla_ros.evaluation.report.summary import RunContext
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.records import Episode, EpisodeName, EpisodeRequest
 from smoothvla_ros.simulation.environment import Environment

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.evaluation.statistics import (
+from smoothvla_ros.evaluation.intervals.rates import (
     PairedCounts,
     mcnemar,
     success_difference,

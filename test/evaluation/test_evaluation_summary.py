@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.evaluation.comparison_table import format_comparison
-from smoothvla_ros.evaluation.episode_table import EpisodeRow, row_from_episode
-from smoothvla_ros.evaluation.measures import MEASURES
-from smoothvla_ros.evaluation.pairing import pair_rows
-from smoothvla_ros.evaluation.statistics import wilson
-from smoothvla_ros.evaluation.summary import (
+from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow, row_from_episode
+from smoothvla_ros.evaluation.episodes.measures import MEASURES
+from smoothvla_ros.evaluation.intervals.pairing import pair_rows
+from smoothvla_ros.evaluation.intervals.rates import wilson
+from smoothvla_ros.evaluation.report.comparison_table import format_comparison
+from smoothvla_ros.evaluation.report.summary import (
     RunContext,
     describe,
     read_summary,

@@ -22,9 +22,9 @@ from smoothvla_ros.evaluation.benchmark.cell_record import (
 from smoothvla_ros.evaluation.benchmark.figures import compared, described
 from smoothvla_ros.evaluation.benchmark.matrix import Kinds, Matrix, Part, PlannedCell, Role
 from smoothvla_ros.evaluation.benchmark.scene_bootstrap import SceneBootstrap
-from smoothvla_ros.evaluation.bootstrap import paired_change_percent
-from smoothvla_ros.evaluation.episode_table import EpisodeRow
-from smoothvla_ros.evaluation.statistics import wilson
+from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow
+from smoothvla_ros.evaluation.intervals.bootstrap import paired_change_percent
+from smoothvla_ros.evaluation.intervals.rates import wilson
 
 NAME = CellName('libero_spatial', 'binary', 1)
 

@@ -14,15 +14,15 @@ import pytest
 
 from smoothvla_ros.configuration import from_mapping, load
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.evaluation.archive import TABLE, EpisodeArchive
-from smoothvla_ros.evaluation.episode_table import EpisodeRow
-from smoothvla_ros.evaluation.report import REPORT, write_report
+from smoothvla_ros.evaluation.episodes.archive import TABLE, EpisodeArchive
+from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow
+from smoothvla_ros.evaluation.report.run_report import REPORT, write_report
+from smoothvla_ros.evaluation.report.summary import SUMMARY, RunContext
 from smoothvla_ros.evaluation.reworded_policy import (
     RewordedPolicy,
     one_instruction,
     wrong_instructions,
 )
-from smoothvla_ros.evaluation.summary import SUMMARY, RunContext
 from smoothvla_ros.folder_lock import FolderLock
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.policies.policy import ActionChunks, PolicySpec

@@ -8,8 +8,8 @@ from typing import Any
 
 from smoothvla_ros.evaluation.bags.analysis import BagAnalysis
 from smoothvla_ros.evaluation.bags.segments import Segment
-from smoothvla_ros.evaluation.bootstrap import paired_change_percent
-from smoothvla_ros.evaluation.statistics import Interval
+from smoothvla_ros.evaluation.intervals.bootstrap import paired_change_percent
+from smoothvla_ros.evaluation.intervals.rates import Interval
 
 # Fewer pairs say nothing about the next.
 LEAST_PAIRS = 3

@@ -10,7 +10,7 @@ from matplotlib.colors import Normalize
 from mpl_toolkits.mplot3d.art3d import Line3DCollection
 
 from smoothvla_ros.evaluation.bags.analysis import BagAnalysis
-from smoothvla_ros.evaluation.figure_style import (
+from smoothvla_ros.evaluation.pictures.figure_style import (
     AFTER_COLOUR,
     FAINT,
     INK,

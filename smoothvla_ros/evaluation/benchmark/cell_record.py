@@ -14,7 +14,7 @@ from typing import Any
 
 from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.evaluation.episode_table import COLUMNS, EpisodeRow, in_order
+from smoothvla_ros.evaluation.episodes.episode_table import COLUMNS, EpisodeRow, in_order
 
 FORMAT = 1
 SUFFIX = '.json.xz'

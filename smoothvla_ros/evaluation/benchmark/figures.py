@@ -9,9 +9,9 @@ import numpy as np
 
 from smoothvla_ros.evaluation.benchmark.matrix import Scene
 from smoothvla_ros.evaluation.benchmark.scene_bootstrap import SceneBootstrap
-from smoothvla_ros.evaluation.episode_table import EpisodeRow
-from smoothvla_ros.evaluation.measures import MEASURES, Measure
-from smoothvla_ros.evaluation.statistics import (
+from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow
+from smoothvla_ros.evaluation.episodes.measures import MEASURES, Measure
+from smoothvla_ros.evaluation.intervals.rates import (
     Interval,
     PairedCounts,
     success_difference,

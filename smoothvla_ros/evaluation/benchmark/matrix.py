@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from smoothvla_ros.evaluation.benchmark.cell_record import CellName, CellRecord
-from smoothvla_ros.evaluation.episode_table import EpisodeRow
+from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow
 from smoothvla_ros.records import EpisodeName
 
 SFT = 'sft'

@@ -16,7 +16,7 @@ from smoothvla_ros.evaluation.benchmark.matrix import (
     Matrix,
     Role,
 )
-from smoothvla_ros.evaluation.pairing import common_estimator
+from smoothvla_ros.evaluation.intervals.pairing import common_estimator
 
 BINARY, SMOOTH, DECOUPLED = 'binary', 'smooth', 'decoupled'
 REWARDS = (BINARY, SMOOTH, DECOUPLED)

@@ -8,8 +8,8 @@ from functools import lru_cache
 import numpy as np
 
 from smoothvla_ros.evaluation.benchmark.matrix import Scene
-from smoothvla_ros.evaluation.bootstrap import draw_children, resample_weights
-from smoothvla_ros.evaluation.statistics import CONFIDENCE, Interval
+from smoothvla_ros.evaluation.intervals.bootstrap import draw_children, resample_weights
+from smoothvla_ros.evaluation.intervals.rates import CONFIDENCE, Interval
 
 REPLICATES = 2_000
 _SEED = 0

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from smoothvla_ros.evaluation.episode_table import EpisodeRow
+from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow
 from smoothvla_ros.records import Trajectory
 from smoothvla_ros.training.rewards.advantages import group_normalised
 from smoothvla_ros.training.rewards.functions import RewardSettings, smooth

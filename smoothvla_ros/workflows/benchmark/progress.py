@@ -8,7 +8,7 @@ from types import TracebackType
 from tqdm import tqdm
 
 from smoothvla_ros.evaluation.benchmark.matrix import WRONG_INSTRUCTION, Part
-from smoothvla_ros.evaluation.episode_table import EpisodeRow
+from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.progress import Phase, TrainStatus
 

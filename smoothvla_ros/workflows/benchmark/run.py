@@ -12,7 +12,6 @@ from typing import Any
 
 from smoothvla_ros.configuration import default_mapping
 from smoothvla_ros.errors import UserError, disk_errors
-from smoothvla_ros.evaluation.archive import TABLE, EpisodeArchive
 from smoothvla_ros.evaluation.benchmark.cell_record import (
     CellRecord,
     read_record,
@@ -21,10 +20,11 @@ from smoothvla_ros.evaluation.benchmark.cell_record import (
 )
 from smoothvla_ros.evaluation.benchmark.matrix import WRONG_INSTRUCTION, Part
 from smoothvla_ros.evaluation.benchmark.results import SMOOTH
-from smoothvla_ros.evaluation.episode_table import EpisodeRow, read_rows, write_rows
-from smoothvla_ros.evaluation.report import METRICS, read_metrics
+from smoothvla_ros.evaluation.episodes.archive import TABLE, EpisodeArchive
+from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow, read_rows, write_rows
+from smoothvla_ros.evaluation.report.run_report import METRICS, read_metrics
+from smoothvla_ros.evaluation.report.versions import versions
 from smoothvla_ros.evaluation.reworded_policy import RewordedPolicy, wrong_instructions
-from smoothvla_ros.evaluation.versions import versions
 from smoothvla_ros.folder_lock import FolderInUse, FolderLock
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.policies import Policy, load_policy

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from smoothvla_ros.configuration import load
-from smoothvla_ros.evaluation.comparison_table import print_comparison
-from smoothvla_ros.evaluation.report import REPORT
+from smoothvla_ros.evaluation.report.comparison_table import print_comparison
+from smoothvla_ros.evaluation.report.run_report import REPORT
 from smoothvla_ros.policies.loading import tell_unused_gpu
 from smoothvla_ros.workflows.evaluation.config import EvaluationConfig
 from smoothvla_ros.workflows.evaluation.run import run_evaluation

@@ -9,8 +9,8 @@ import numpy as np
 from tqdm import tqdm
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.evaluation.archive import EpisodeArchive
-from smoothvla_ros.evaluation.episode_table import EpisodeRow
+from smoothvla_ros.evaluation.episodes.archive import EpisodeArchive
+from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow
 from smoothvla_ros.records import Episode, EpisodeRequest
 from smoothvla_ros.simulation.splits import Split, episode_names
 from smoothvla_ros.training.rollouts.group_sampling import collect_episodes

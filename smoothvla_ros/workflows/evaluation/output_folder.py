@@ -10,7 +10,7 @@ from typing import Any
 from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.configuration import to_mapping
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.evaluation.summary import SUMMARY, read_summary
+from smoothvla_ros.evaluation.report.summary import SUMMARY, read_summary
 from smoothvla_ros.folder_lock import LOCK
 from smoothvla_ros.workflows.evaluation.config import EvaluationConfig
 from smoothvla_ros.workflows.evaluation.contestants import Contestant

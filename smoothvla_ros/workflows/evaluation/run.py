@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from smoothvla_ros.errors import disk_errors
-from smoothvla_ros.evaluation.archive import EpisodeArchive
-from smoothvla_ros.evaluation.report import write_report
-from smoothvla_ros.evaluation.summary import RunContext
+from smoothvla_ros.evaluation.episodes.archive import EpisodeArchive
+from smoothvla_ros.evaluation.report.run_report import write_report
+from smoothvla_ros.evaluation.report.summary import RunContext
 from smoothvla_ros.folder_lock import FolderLock
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.simulation.splits import Split

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smoothvla_ros.evaluation.stored_episode import StoredEpisode
+from smoothvla_ros.evaluation.episodes.stored_episode import StoredEpisode
 from smoothvla_ros.simulation.environment import Environment
 from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.simulation.tasks import task

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from smoothvla_ros.evaluation.measures import MEASURES
+from smoothvla_ros.evaluation.episodes.measures import MEASURES
 
 NOTHING = '–'
 

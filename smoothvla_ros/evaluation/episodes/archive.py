@@ -6,15 +6,15 @@ import re
 from pathlib import Path
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.evaluation import stored_episode
-from smoothvla_ros.evaluation.episode_table import (
+from smoothvla_ros.evaluation.episodes import stored_episode
+from smoothvla_ros.evaluation.episodes.episode_table import (
     EpisodeRow,
     append_row,
     read_rows,
     row_from_stored,
     write_rows,
 )
-from smoothvla_ros.evaluation.stored_episode import StoredEpisode
+from smoothvla_ros.evaluation.episodes.stored_episode import StoredEpisode
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.records import Episode
 from smoothvla_ros.smoothness import EstimatorSettings

@@ -15,15 +15,15 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from smoothvla_ros.atomic_files import new_file, write_file
-from smoothvla_ros.evaluation.figure_style import (
+from smoothvla_ros.evaluation.episodes.motion import Motion, MotionPair
+from smoothvla_ros.evaluation.pictures.figure_style import (
     AFTER_COLOUR,
     BEFORE_COLOUR,
     INK,
     figure,
     quiet_axes,
 )
-from smoothvla_ros.evaluation.motion import Motion, MotionPair
-from smoothvla_ros.evaluation.replay import Replay
+from smoothvla_ros.evaluation.pictures.replay import Replay
 
 # Even numbers of pixels: H.264 halves its colour planes.
 PICTURE = 384

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smoothvla_ros.evaluation.episode_table import jerk_over_time
-from smoothvla_ros.evaluation.stored_episode import StoredEpisode
+from smoothvla_ros.evaluation.episodes.episode_table import jerk_over_time
+from smoothvla_ros.evaluation.episodes.stored_episode import StoredEpisode
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.smoothness import EstimatorSettings
 

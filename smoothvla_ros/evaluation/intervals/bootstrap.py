@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.evaluation.statistics import CONFIDENCE, Interval
+from smoothvla_ros.evaluation.intervals.rates import CONFIDENCE, Interval
 
 REPLICATES = 10_000
 # Resamples drawn at a time: bounds the memory at thousands of episodes.

@@ -13,12 +13,12 @@ import numpy as np
 
 from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.evaluation.bootstrap import REPLICATES, mean_interval
-from smoothvla_ros.evaluation.episode_table import EpisodeRow, in_order
-from smoothvla_ros.evaluation.measures import JERK, MEASURES, Measure
-from smoothvla_ros.evaluation.pairing import Pairing, common_estimator, pair_rows
-from smoothvla_ros.evaluation.statistics import Interval, PairedCounts, mcnemar, wilson
-from smoothvla_ros.evaluation.versions import versions
+from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow, in_order
+from smoothvla_ros.evaluation.episodes.measures import JERK, MEASURES, Measure
+from smoothvla_ros.evaluation.intervals.bootstrap import REPLICATES, mean_interval
+from smoothvla_ros.evaluation.intervals.pairing import Pairing, common_estimator, pair_rows
+from smoothvla_ros.evaluation.intervals.rates import Interval, PairedCounts, mcnemar, wilson
+from smoothvla_ros.evaluation.report.versions import versions
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation.splits import split_of
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.evaluation.bootstrap import (
+from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow
+from smoothvla_ros.evaluation.intervals.bootstrap import (
     REPLICATES,
     paired_change_percent,
     paired_difference,
 )
-from smoothvla_ros.evaluation.episode_table import EpisodeRow
-from smoothvla_ros.evaluation.statistics import Interval, PairedCounts, success_difference
+from smoothvla_ros.evaluation.intervals.rates import Interval, PairedCounts, success_difference
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.smoothness import EstimatorSettings
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.evaluation.stored_episode import StoredEpisode
+from smoothvla_ros.evaluation.episodes.stored_episode import StoredEpisode
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.records import Episode, EpisodeName, Trajectory
 from smoothvla_ros.smoothness import (

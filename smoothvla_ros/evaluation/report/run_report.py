@@ -14,22 +14,22 @@ from tqdm import tqdm
 
 from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.evaluation import plots
-from smoothvla_ros.evaluation.archive import EpisodeArchive
-from smoothvla_ros.evaluation.measures import JERK
-from smoothvla_ros.evaluation.motion import MotionPair, motion_of
-from smoothvla_ros.evaluation.pairing import Pair, Pairing, pair_rows
-from smoothvla_ros.evaluation.replay import frame_count, replay
-from smoothvla_ros.evaluation.report_page import page
-from smoothvla_ros.evaluation.stored_episode import StoredEpisode
-from smoothvla_ros.evaluation.summary import RunContext, summarise_run, write_summary
-from smoothvla_ros.evaluation.video import (
+from smoothvla_ros.evaluation.episodes.archive import EpisodeArchive
+from smoothvla_ros.evaluation.episodes.measures import JERK
+from smoothvla_ros.evaluation.episodes.motion import MotionPair, motion_of
+from smoothvla_ros.evaluation.episodes.stored_episode import StoredEpisode
+from smoothvla_ros.evaluation.intervals.pairing import Pair, Pairing, pair_rows
+from smoothvla_ros.evaluation.pictures import plots
+from smoothvla_ros.evaluation.pictures.replay import frame_count, replay
+from smoothvla_ros.evaluation.pictures.video import (
     PICTURE,
     BeforeAfterFilm,
     write_animation,
     write_film,
     write_still,
 )
+from smoothvla_ros.evaluation.report.report_page import page
+from smoothvla_ros.evaluation.report.summary import RunContext, summarise_run, write_summary
 
 REPORT = 'report.html'
 FIGURES = 'figures'

@@ -11,8 +11,8 @@ from typing import Any
 
 import jinja2
 
-from smoothvla_ros.evaluation.comparison_table import caption, comparison_lines, task_lines
-from smoothvla_ros.evaluation.findings import findings
+from smoothvla_ros.evaluation.report.comparison_table import caption, comparison_lines, task_lines
+from smoothvla_ros.evaluation.report.findings import findings
 
 # A longer film is linked instead, to keep the page quick to open and to send.
 _MOST_EMBEDDED_BYTES = 4_000_000
@@ -40,7 +40,7 @@ def page(
     environment.filters['percent'] = lambda share: f'{100.0 * share:.1f}'.removesuffix('.0')
     environment.filters['minus'] = lambda text: _HYPHEN_AS_MINUS.sub('−', text)
     template = environment.from_string(
-        (files('smoothvla_ros.evaluation') / 'report.html.jinja').read_text()
+        (files('smoothvla_ros.evaluation.report') / 'report.html.jinja').read_text()
     )
     return template.render(
         summary=summary,

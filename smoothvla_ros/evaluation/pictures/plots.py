@@ -14,7 +14,8 @@ from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from smoothvla_ros.evaluation.figure_style import (
+from smoothvla_ros.evaluation.episodes.motion import Motion, MotionPair
+from smoothvla_ros.evaluation.pictures.figure_style import (
     AFTER_COLOUR,
     BEFORE_COLOUR,
     FAINT,
@@ -24,7 +25,6 @@ from smoothvla_ros.evaluation.figure_style import (
     png,
     quiet_axes,
 )
-from smoothvla_ros.evaluation.motion import Motion, MotionPair
 
 Labels = tuple[str, str]
 BEFORE_AFTER: Labels = ('before', 'after')

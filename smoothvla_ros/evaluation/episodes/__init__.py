@@ -1,0 +1,1 @@
+"""Episodes on disk, and the table that is computed from them."""

@@ -1,0 +1,1 @@
+"""Intervals of means, of rates and of changes between policies on the same episodes."""

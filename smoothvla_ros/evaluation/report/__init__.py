@@ -1,0 +1,1 @@
+"""What a run leaves to be read: tables, sentences, summary.json, report.html."""

@@ -56,6 +56,7 @@ def setting(
 def validate(config: Any, place: str) -> None:
     """Check every field of a configuration against its range; call it from ``__post_init__``.
 
+    Of a field of several values each is checked.
     Raises UserError naming the field, its value, `place` and what is allowed.
     """
     for field in dataclasses.fields(config):
@@ -65,14 +66,16 @@ def validate(config: Any, place: str) -> None:
         if any(isinstance(item, float) and not math.isfinite(item) for item in numbers):
             raise UserError(f'{name} is not a finite number; give one')
         low, high = field.metadata.get('minimum'), field.metadata.get('maximum')
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            if low is not None and value < low:
+        for item in numbers:
+            if not isinstance(item, int | float) or isinstance(item, bool):
+                continue
+            if low is not None and item < low:
                 raise UserError(f'{name} is too small; the smallest allowed is {low}')
-            if high is not None and value > high:
+            if high is not None and item > high:
                 raise UserError(f'{name} is too large; the largest allowed is {high}')
         choices = field.metadata.get('choices')
         if choices is not None:
-            for item in value if isinstance(value, tuple | list) else (value,):
+            for item in numbers:
                 if item not in choices:
                     raise UserError(f'{name} is unknown; choose from {", ".join(choices)}')
 

@@ -28,7 +28,7 @@ SETTLE_STEPS = 10
 
 
 class Worker(Protocol):
-    """What this module needs of `simulation.worker_pool`'s workers."""
+    """What this module needs of `simulation.workers`."""
 
     def reset(self, name: Any, timeout_s: float) -> Observation: ...
     def execute(self, actions: np.ndarray, timeout_s: float, observe: bool = True) -> Any: ...

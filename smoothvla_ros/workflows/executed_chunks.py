@@ -112,8 +112,9 @@ def sampled_motion(
     if len(stamps_s) < 2 or stamps_s[0] > 0.0 or stamps_s[-1] < end_s:
         raise Incomplete('joint_states do not cover it')
     inside = stamps_s[(stamps_s > -period_s) & (stamps_s < end_s + period_s)]
-    if np.diff(inside).max() > period_s:
-        raise Incomplete(f'joint_states have a hole of {np.diff(inside).max():.2f} s')
+    widest_s = np.diff(inside).max(initial=0.0) if len(inside) > 1 else np.diff(stamps_s).max()
+    if widest_s > period_s:
+        raise Incomplete(f'joint_states have a hole of {widest_s:.2f} s')
     if not np.isfinite(positions).all():
         raise Incomplete('joint_states are not all finite')
 

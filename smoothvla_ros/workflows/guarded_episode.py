@@ -82,6 +82,7 @@ def play_guarded(
 ) -> GuardedEpisode:
     """Play an episode with a guard that was never armed, until success, a fault or LIBERO's limit.
 
+    The limit counts from the first chunk that the guard takes, or from arming where it takes none.
     rate_hz: of the guard; a divisor of the physics' 500 Hz.  chunks: end after so many instead.
     Raises UserError for an unknown name or a rate that does not divide.
     """
@@ -128,6 +129,7 @@ class _Episode:
         self._on_its_way: tuple[int, Question, np.ndarray] | None = None
         self._commands: list[tuple[int, Command]] = []
         self._over_ns = 0
+        self._began_ns = _START_NS
         self._taken = 0
         self._sequence = 0
         self._rows: list[tuple[np.ndarray, np.ndarray]] = []
@@ -140,26 +142,27 @@ class _Episode:
             raise UserError(f'{self._name}: the guard cannot be armed: {reason}')
         while self._now_ns < _START_NS + _ARMING_S * _NANOSECONDS:
             self._tick(deciding=False)
+        self._began_ns = self._now_ns
         limit_s = tasks.horizon(self._name.suite) / CONTROL_RATE_HZ
         ended = ''
         while not self._twin.succeeded:
             if self._guard.phase is Phase.FAULTED:
                 ended = self._guard.reason
                 break
-            if len(self._rows) * self._twin.period_s >= limit_s:
+            if self._now_ns - self._began_ns >= limit_s * _NANOSECONDS:
                 ended = 'out of time'
                 break
             if chunks is not None and self._taken == chunks and self._now_ns > self._over_ns:
                 ended = 'all chunks played'
                 break
             self._tick(deciding=chunks is None or self._taken < chunks)
-        joints, commanded = (np.array(rows) for rows in zip(*self._rows, strict=True))
+        rows = np.array(self._rows).reshape(-1, 2, len(self._twin.state().joint_positions))
         return GuardedEpisode(
             self._name,
             bool(self._twin.succeeded),
             ended,
-            joints,
-            commanded,
+            rows[:, 0],
+            rows[:, 1],
             self._twin.period_s,
             {str(refusal): count for refusal, count in self._guard.refusals.items()},
             self._taken,
@@ -222,6 +225,8 @@ class _Episode:
         nothing = np.empty((0, 0))
         self._slot.settle(question, Answer(question, 1, self._sequence, actions, nothing, nothing))
         if self._guard.offer(self._now_ns, chunk) is None:
+            if not self._taken:
+                self._began_ns = self._now_ns
             self._taken += 1
             self._over_ns = self._now_ns + period_ns
 

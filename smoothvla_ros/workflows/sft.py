@@ -135,7 +135,7 @@ def train_sft(
         _check_same(out / _SETTINGS, settings)
     trainer = SFTTrainer(model, vocabulary, frames, config, state)
     write_file(out / _SETTINGS, json.dumps(settings, indent=2) + '\n')
-    with MetricsLog(out) as log:
+    with MetricsLog(out, trainer.step) as log:
         trainer.run(log.add)
         log.add(trainer.step, trainer.validate())
     folder = out / 'policy'

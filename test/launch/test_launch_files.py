@@ -94,6 +94,12 @@ def test_security_that_would_protect_nothing_is_refused(monkeypatch):
             )
 
 
+def test_two_viewers_at_once_are_refused():
+    """One would be dropped without a word."""
+    with pytest.raises(UserError, match='viewer:=rerun and rviz:=true'):
+        make_plan(LAUNCH / 'train.launch.py', {'viewer': 'rerun', 'rviz': 'true'})
+
+
 def test_arm_is_heard_on_this_machine_only_unless_the_shell_says_otherwise(monkeypatch):
     """Who hears the controllers' topics can move the arm."""
     name = 'ROS_AUTOMATIC_DISCOVERY_RANGE'

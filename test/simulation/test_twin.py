@@ -16,8 +16,9 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation.rendering import graphics
 from smoothvla_ros.simulation.rendering.settings import RenderSettings
+from smoothvla_ros.simulation.scenes.scene_reset import NoPlaceFoundError, SceneReset
 from smoothvla_ros.simulation.twin import runner as runner_module
-from smoothvla_ros.simulation.twin.arm_twin import ArmTwin, TwinState
+from smoothvla_ros.simulation.twin.arm_twin import ArmTwin, SceneLostError, TwinState
 from smoothvla_ros.simulation.twin.cameras import TwinCameras
 from smoothvla_ros.simulation.twin.episode_log import EpisodeLog
 from smoothvla_ros.simulation.twin.runner import RunnerSettings, TwinRunner
@@ -222,6 +223,8 @@ class FakeTwin:
     def reset(self, name):
         if name.init_state == 77:
             raise UserError('init state 77')
+        if name.init_state == 88:
+            raise SceneLostError('no place')
         self.steps, self.succeeded = 0, False
 
     def advance(self):
@@ -412,6 +415,38 @@ def test_reset_takes_the_next_scene_or_a_named_one(run):
     assert [name.init_state for name, *_ in heard.of('began')] == [4, 9, 14]
     assert [number for _, _, number, _ in heard.of('began')] == [1, 2, 3]
     assert heard.of('refused') == [('init state 77',)]
+
+
+def test_a_scene_that_is_lost_ends_what_was_under_way(run):
+    """Its objects are where the former episode began: that one cannot go on, and is not solved."""
+    heard = run(
+        lambda h: h.of('refused') and len(h.of('images')) > 8,
+        lambda runner: runner.reset(EpisodeName('libero_spatial', 0, 88, 0)),
+    )
+    assert heard.of('refused') == [('no place',)]
+    assert len(heard.of('cut_short')) == 1
+    assert not heard.of('ended')
+
+
+def test_objects_without_a_place_leave_the_arm_where_the_former_episode_began(twin, monkeypatch):
+    """The scene that they were to be put into is the one that is simulated."""
+    began = twin.state().joint_positions.copy()
+    twin.follow([TrajectoryPoint(0.3, began + 0.1)])
+    advance(twin, 0.3)
+    assert np.abs(twin.state().joint_positions - began).max() > 0.05
+    placed = SceneReset.place_fixtures
+
+    def place(self, scene_seed):
+        placed(self, scene_seed)
+        if scene_seed == 100_002:
+            raise NoPlaceFoundError('no place')
+
+    monkeypatch.setattr(SceneReset, 'place_fixtures', place)
+    with pytest.raises(SceneLostError, match='the former episode is over'):
+        twin.reset(EpisodeName('libero_spatial', 0, 14, 100_002))
+    np.testing.assert_allclose(twin.state().joint_positions, began, atol=1e-6)
+    advance(twin, 0.5)
+    np.testing.assert_allclose(twin.state().joint_positions, began, atol=1e-3)
 
 
 def test_refused_command_is_said_and_does_not_start_the_time(run):

@@ -109,6 +109,8 @@ def test_the_motion_is_read_at_the_control_steps():
         (slice(0, 100), 'do not cover it'),
         (slice(40, None), 'do not cover it'),
         (np.r_[0:60, 90:420], r'hole of 0\.12 s'),
+        (np.r_[0:8, 405:420], r'hole of 1\.59 s'),
+        (np.r_[0:8, 100:101, 405:420], r'hole of 1\.22 s'),
     ],
 )
 def test_a_motion_with_a_hole_is_incomplete(keep, reason):

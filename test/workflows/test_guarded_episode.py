@@ -17,6 +17,7 @@ from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.environment import Environment
 from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.simulation.twin.arm_twin import ArmTwin
+from smoothvla_ros.workflows import guarded_episode
 from smoothvla_ros.workflows.guarded_episode import play_guarded
 
 CONFIG = Path(__file__).parents[2] / 'config'
@@ -92,3 +93,16 @@ def test_rate_that_the_physics_cannot_keep_is_refused(environment):
     twin = ArmTwin(environment.render_settings, environment)
     with pytest.raises(UserError, match='choose 250 or 500'):
         play_guarded(twin, make_guard(), 300.0, 'libero_osc_pose', lambda o, i: None, NAME)
+
+
+def test_a_guard_that_takes_no_chunk_ends_with_the_time(environment, monkeypatch):
+    """Every chunk is of an action space that the guard does not know: nothing moves."""
+    monkeypatch.setattr(guarded_episode.tasks, 'horizon', lambda suite: 20)
+    twin = ArmTwin(environment.render_settings, environment)
+    actions = chunk_of(np.zeros(6))
+    episode = play_guarded(
+        twin, make_guard(), SETTINGS.rate_hz, 'joint_angles', lambda o, i: actions, NAME
+    )
+    assert (episode.ended, episode.chunks) == ('out of time', 0)
+    assert episode.joint_positions.shape == episode.commanded_positions.shape == (0, 7)
+    assert sum(episode.refusals.values()) > 0

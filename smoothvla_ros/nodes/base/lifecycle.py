@@ -26,7 +26,7 @@ class AutostartNode(LifecycleNode):
     With the parameter `autostart` the node configures and activates itself; without it, it waits
     for the transitions, as any lifecycle node.
 
-    drains_topics: see `nodes.executors.spinning`; looked at when the node is spun.
+    drains_topics: see `nodes.base.executors.spinning`; looked at when the node is spun.
     """
 
     drains_topics = True

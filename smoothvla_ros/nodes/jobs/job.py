@@ -58,6 +58,7 @@ def run_job(name: str, config_class: type[Config], work: Work[Config]) -> int:
         threading.excepthook = lambda arguments: source.fail(arguments.exc_value)
         with spinning(node, drains_topics=False):
             work(node, config, source)
+            source.require_no_failure()
             ignore_ending_signals()
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

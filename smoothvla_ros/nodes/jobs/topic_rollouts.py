@@ -121,11 +121,16 @@ class TopicRolloutSource:
             self._error = error
             self._changed.notify_all()
 
-    def _next(self, ledger: EpisodeLedger) -> Episode | None:
-        """Wait a little for an episode, and ask, repeat and give up what is due."""
+    def require_no_failure(self) -> None:
+        """Raise the error of another thread, which no `collect` was there to raise."""
         with self._changed:
             if self._error is not None:
                 raise self._error
+
+    def _next(self, ledger: EpisodeLedger) -> Episode | None:
+        """Wait a little for an episode, and ask, repeat and give up what is due."""
+        with self._changed:
+            self.require_no_failure()
             if self._closed:
                 raise UserError('the rollouts were closed while episodes were under way')
             now = time.monotonic()

@@ -9,6 +9,7 @@ from typing import Any
 from launch.actions import DeclareLaunchArgument
 from launch_ros.actions import Node
 
+from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.launching.arguments import given, parameters_of
 
 NONE, RERUN, RVIZ = 'none', 'rerun', 'rviz'
@@ -33,8 +34,13 @@ def declare_viewer() -> list[DeclareLaunchArgument]:
 
 
 def wanted(configurations: Mapping[str, str]) -> str:
-    """Return which viewer was asked for."""
-    return RVIZ if configurations['rviz'] == 'true' else configurations['viewer']
+    """Return which viewer was asked for.  Raises UserError for two of them."""
+    which = configurations['viewer']
+    if configurations['rviz'] == 'false':
+        return which
+    if which == RERUN:
+        raise UserError('viewer:=rerun and rviz:=true: one is shown; give viewer:=rerun or rviz')
+    return RVIZ
 
 
 def viewer(

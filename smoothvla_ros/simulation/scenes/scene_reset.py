@@ -22,6 +22,10 @@ _PROPERTY_SAMPLER_ROUNDS = 2
 _PLACEMENT_DRAWS = 20
 
 
+class NoPlaceFoundError(UserError):
+    """The objects of a scene find no place; what was in it before is lost."""
+
+
 class SceneReset:
     """Puts one built environment into the state that stock LIBERO would give it.
 
@@ -38,7 +42,7 @@ class SceneReset:
         """Reset robot, controller and counters, and set the fixture poses of a scene seed.
 
         NumPy's global random state, from which LIBERO draws, is left as it was.
-        Raises UserError if the objects of the scene find no place.
+        Raises NoPlaceFoundError, a UserError, if the objects of the scene find no place.
         """
         env = self._env
         before = np.random.get_state()  # noqa: NPY002 (LIBERO knows no other generator)
@@ -71,7 +75,7 @@ class SceneReset:
             except RandomizationError:
                 continue
             return
-        raise UserError(
+        raise NoPlaceFoundError(
             f'scene_seed={scene_seed}: {_PLACEMENT_DRAWS} draws found no place for the objects of '
             f'{Path(env.bddl_file_name).stem}; use another scene seed'
         )

@@ -14,6 +14,7 @@ from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.environment import Environment
 from smoothvla_ros.simulation.rendering.settings import RenderSettings
+from smoothvla_ros.simulation.scenes.scene_reset import NoPlaceFoundError
 from smoothvla_ros.simulation.twin.position_servo import PositionServo
 from smoothvla_ros.simulation.twin.trajectory_controller import (
     TrajectoryController,
@@ -37,6 +38,10 @@ class TwinState:
     finger_velocities: np.ndarray
 
 
+class SceneLostError(UserError):
+    """A scene could not be built where the former one was; the former episode is over."""
+
+
 class ArmTwin:
     """One episode at a time, advanced by substeps of the physics; belongs to one thread.
 
@@ -48,6 +53,7 @@ class ArmTwin:
         """render: how a scene is drawn.  environment: a scene that is built already."""
         self._render = render
         self._environment = environment
+        self._name: EpisodeName | None = None
 
     @property
     def environment(self) -> Environment:
@@ -64,15 +70,25 @@ class ArmTwin:
     def reset(self, name: EpisodeName) -> None:
         """Begin an episode: the state that LIBERO's own controller would start from, at rest.
 
-        Takes seconds for another task.  Raises UserError for an unknown name; the former episode
-        then goes on.
+        Takes seconds for another task.  Raises UserError for an unknown name, and the former
+        episode then goes on; SceneLostError where the objects of its scene find no place: the arm
+        then stands where the former episode began.
         """
         task = tasks.task(name.suite, name.task)
-        environment = self._environment
+        environment, former = self._environment, self._name
         if environment is None or environment.task != task:
-            environment = Environment(task, self._render)
+            environment, former = Environment(task, self._render), None
+        try:
+            self._begin(environment, name)
+        except NoPlaceFoundError as error:
+            if former is None:
+                raise
+            self._begin(environment, former)
+            raise SceneLostError(f'{error}; the former episode is over') from error
+
+    def _begin(self, environment: Environment, name: EpisodeName) -> None:
         environment.reset(name)
-        self._environment = environment
+        self._environment, self._name = environment, name
         self._servo = PositionServo(environment.libero)
         self._servo.reset()
         robot = environment.libero.robots[0]  # type: ignore[attr-defined]

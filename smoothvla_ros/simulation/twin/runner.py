@@ -14,7 +14,7 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.scenes.libero_scene import CONTROL_RATE_HZ
-from smoothvla_ros.simulation.twin.arm_twin import ArmTwin, TwinState
+from smoothvla_ros.simulation.twin.arm_twin import ArmTwin, SceneLostError, TwinState
 from smoothvla_ros.simulation.twin.cameras import Images, TwinCameras
 from smoothvla_ros.simulation.twin.episode_log import EpisodeLog
 from smoothvla_ros.simulation.twin.pacing import Pacer
@@ -153,6 +153,9 @@ class TwinRunner:
     def _begin_wanted(self, name: EpisodeName | None, done: threading.Event) -> None:
         try:
             self._begin(name if name is not None else next(self._episodes))
+        except SceneLostError as error:
+            self._cut_short()
+            self._outlet.refused(str(error))
         except UserError as error:
             self._outlet.refused(str(error))
         done.set()

@@ -35,7 +35,7 @@ def processor_seconds(process: int) -> float:
 
 def case(robots: int, rate_hz: float, seconds: float) -> dict[str, float]:
     """Return the share of a core and the 99th percentile of sample to JerkState."""
-    command = [sys.executable, '-m', 'smoothvla_ros.nodes.jerk_monitor', '--ros-args']
+    command = [sys.executable, '-m', 'smoothvla_ros.nodes.jerk_monitor.node', '--ros-args']
     for name, value in (('robots', robots), ('rate_hz', rate_hz), ('graph', 'real_arm')):
         command += ['-p', f'{name}:={value}']
     with free_domain() as domain:

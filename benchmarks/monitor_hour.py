@@ -52,7 +52,7 @@ def _measure(periods: int) -> dict[str, float]:
     from sensor_msgs.msg import JointState
 
     from smoothvla_ros import msg
-    from smoothvla_ros.nodes.jerk_monitor import JerkMonitor
+    from smoothvla_ros.nodes.jerk_monitor.node import JerkMonitor
     from smoothvla_ros.nodes.topics.quality_of_service import profiles
     from smoothvla_ros.nodes.topics.stamps import to_nanoseconds, to_stamp
 

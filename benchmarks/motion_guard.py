@@ -219,8 +219,8 @@ def _published() -> Iterator[Callable[[Command], None]]:
         from rclpy.node import Node
         from trajectory_msgs.msg import JointTrajectory
 
-        from smoothvla_ros.nodes.guard.commands import ArmCommands
-        from smoothvla_ros.nodes.guard.config import MotionGuardConfig
+        from smoothvla_ros.nodes.motion_guard.commands import ArmCommands
+        from smoothvla_ros.nodes.motion_guard.config import MotionGuardConfig
         from smoothvla_ros.nodes.topics.quality_of_service import profiles
         from smoothvla_ros.nodes.topics.robot_names import PANDA_JOINTS
 

@@ -19,13 +19,6 @@ from launch import LaunchContext, LaunchDescription
 from smoothvla_ros.cameras.settings import SOURCE_KINDS
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.robot_descriptions import robot_description
-from smoothvla_ros.nodes.guard.config import (
-    CONTROLLERS,
-    GRIPPER_ACTION,
-    POSITION_CONTROLLER,
-    MotionGuardConfig,
-)
-from smoothvla_ros.nodes.inference.config import PolicyConfig
 from smoothvla_ros.nodes.launching.arguments import (
     check,
     check_namespace,
@@ -40,6 +33,13 @@ from smoothvla_ros.nodes.launching.ros2_control import declare_ros2_control, has
 from smoothvla_ros.nodes.launching.security import enclave
 from smoothvla_ros.nodes.launching.viewer import RVIZ, declare_viewer, viewer, wanted
 from smoothvla_ros.nodes.launching.xacro_description import PANDA_URDF
+from smoothvla_ros.nodes.motion_guard.config import (
+    CONTROLLERS,
+    GRIPPER_ACTION,
+    POSITION_CONTROLLER,
+    MotionGuardConfig,
+)
+from smoothvla_ros.nodes.policy.config import PolicyConfig
 from smoothvla_ros.nodes.twin_operator import TwinOperatorConfig
 from smoothvla_ros.simulation.twin.config import TwinConfig
 from smoothvla_ros.smoothness import EstimatorSettings

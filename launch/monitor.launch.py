@@ -11,6 +11,7 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
+from smoothvla_ros.nodes.jerk_monitor.config import JerkMonitorConfig
 from smoothvla_ros.nodes.launching.arguments import (
     agree,
     check,
@@ -19,7 +20,6 @@ from smoothvla_ros.nodes.launching.arguments import (
 )
 from smoothvla_ros.nodes.launching.recorder import declare_recording, recorder
 from smoothvla_ros.nodes.launching.viewer import declare_viewer, viewer
-from smoothvla_ros.nodes.monitor.config import JerkMonitorConfig
 
 SHARE = Path(__file__).resolve().parents[1]
 CONFIG = SHARE / 'config'

@@ -36,7 +36,7 @@ class Worker(Protocol):
 
 
 class RobotLink(Protocol):
-    """How a robot reaches the graph; `nodes/simulated/robot_link.py` does it over topics."""
+    """How a robot reaches the graph; `nodes/libero_bridge/robot_link.py` does it over topics."""
 
     def announce(self, state: EpisodeState) -> None:
         """Say which episode the robot is in."""

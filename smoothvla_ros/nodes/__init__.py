@@ -1,4 +1,5 @@
 """The ROS 2 nodes: parameters, topics, lifecycle and time. They call the packages below.
 
-A file here is a node that runs; the folders hold what nodes and launch files are made of.
+A node is a file here, or a folder of its name with `node.py`. What nodes share is in `base`,
+`topics` and `jobs`, what launch files share in `launching`.
 """

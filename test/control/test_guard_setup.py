@@ -11,7 +11,7 @@ from smoothvla_ros.control.motion_guard.timeline import require_streamable
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.robot import RobotDescription
 from smoothvla_ros.kinematics.robot_descriptions import robot_description
-from smoothvla_ros.nodes.guard.config import MotionGuardConfig, make_guard
+from smoothvla_ros.nodes.motion_guard.config import MotionGuardConfig, make_guard
 
 
 def test_slow_guard_does_not_stream_to_a_fast_controller():

@@ -14,10 +14,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from smoothvla_ros.nodes.guard.config import STOP_TIMEOUT_S
 from smoothvla_ros.nodes.launch_runner.node_command import node_command
 from smoothvla_ros.nodes.launch_runner.plan import make_plan
 from smoothvla_ros.nodes.launch_runner.processes import ESCALATION, ProcessGroup, ProcessSpec
+from smoothvla_ros.nodes.motion_guard.config import STOP_TIMEOUT_S
 
 LAUNCH = Path(__file__).parents[2] / 'launch' / 'deploy.launch.py'
 MODULE = 'smoothvla_ros.nodes.launching.stop_after_guard'

@@ -15,11 +15,11 @@ from rclpy.parameter import Parameter
 
 from smoothvla_ros import msg
 from smoothvla_ros.control.episode_ledger import LedgerSettings
-from smoothvla_ros.nodes import libero_bridge
-from smoothvla_ros.nodes.inference import weights as policy_weights
-from smoothvla_ros.nodes.jerk_monitor import JerkMonitor
+from smoothvla_ros.nodes.jerk_monitor.node import JerkMonitor
 from smoothvla_ros.nodes.jobs.topic_rollouts import TopicRolloutSource
-from smoothvla_ros.nodes.policy import PolicyNode
+from smoothvla_ros.nodes.libero_bridge import node as libero_bridge
+from smoothvla_ros.nodes.policy import weights as policy_weights
+from smoothvla_ros.nodes.policy.node import PolicyNode
 from smoothvla_ros.nodes.topics.quality_of_service import profiles
 from smoothvla_ros.policies.policy import ActionChunks, PolicySpec
 from smoothvla_ros.records import EpisodeName, EpisodeRequest, Observation

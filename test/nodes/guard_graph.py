@@ -18,7 +18,7 @@ from trajectory_msgs.msg import JointTrajectory
 from smoothvla_ros import msg
 from smoothvla_ros.control.motion_guard.controller_model import TrajectoryController
 from smoothvla_ros.control.motion_guard.motion import Motion
-from smoothvla_ros.nodes.motion_guard import MotionGuardNode
+from smoothvla_ros.nodes.motion_guard.node import MotionGuardNode
 from smoothvla_ros.nodes.topics.drained_subscription import DrainedSubscription
 from smoothvla_ros.nodes.topics.quality_of_service import Graph, profiles, with_depth
 from smoothvla_ros.nodes.topics.robot_names import PANDA_GRIPPER_JOINTS, PANDA_JOINTS

@@ -21,7 +21,7 @@ from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.nodes.episodes import Episodes
-from smoothvla_ros.nodes.policy import PolicyNode
+from smoothvla_ros.nodes.policy.node import PolicyNode
 from smoothvla_ros.nodes.recorder import Recorder
 from smoothvla_ros.nodes.topics.image_conversion import to_image_message
 from smoothvla_ros.nodes.topics.messages import to_joint_state

@@ -11,9 +11,9 @@ from rclpy.action.client import GoalStatus
 from rclpy.task import Future
 
 from smoothvla_ros.nodes.base.diagnostics import OK, WARNING
-from smoothvla_ros.nodes.guard import gripper_action
-from smoothvla_ros.nodes.guard.config import MotionGuardConfig
-from smoothvla_ros.nodes.guard.gripper_action import ActionGripper
+from smoothvla_ros.nodes.motion_guard import gripper_action
+from smoothvla_ros.nodes.motion_guard.config import MotionGuardConfig
+from smoothvla_ros.nodes.motion_guard.gripper_action import ActionGripper
 
 
 class Action:

@@ -20,7 +20,7 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.nodes.base.diagnostics import ERROR
 from smoothvla_ros.nodes.base.executors import spinning
-from smoothvla_ros.nodes.jerk_monitor import JerkMonitor
+from smoothvla_ros.nodes.jerk_monitor.node import JerkMonitor
 from smoothvla_ros.nodes.topics.quality_of_service import profiles
 from smoothvla_ros.nodes.topics.stamps import to_stamp
 from smoothvla_ros.smoothness import AlarmLevel, EstimatorSettings, mean_jerk, peak_jerk, tool_jerk

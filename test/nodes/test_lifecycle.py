@@ -11,7 +11,7 @@ from std_srvs.srv import Trigger
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.base import lifecycle
 from smoothvla_ros.nodes.base.lifecycle import AutostartNode
-from smoothvla_ros.nodes.jerk_monitor import JerkMonitor
+from smoothvla_ros.nodes.jerk_monitor.node import JerkMonitor
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
 

@@ -28,9 +28,9 @@ from smoothvla_ros.control.motion_guard.refusals import STOPPING, Refusal
 from smoothvla_ros.control.motion_guard.watchdogs import Trip
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.robot import RobotDescription
-from smoothvla_ros.nodes import motion_guard
 from smoothvla_ros.nodes.base.heartbeat import Heartbeat
-from smoothvla_ros.nodes.motion_guard import MotionGuardNode
+from smoothvla_ros.nodes.motion_guard import node as motion_guard
+from smoothvla_ros.nodes.motion_guard.node import MotionGuardNode
 from smoothvla_ros.nodes.topics.quality_of_service import Graph, profiles
 from smoothvla_ros.nodes.topics.robot_names import PANDA_JOINTS
 from smoothvla_ros.nodes.topics.stamps import to_nanoseconds, to_stamp
@@ -605,7 +605,7 @@ def test_heartbeat_beats_from_a_thread_of_its_own(ros):
 @pytest.mark.parametrize('insists', [False, True])
 def test_process_ends_without_a_word(insists):
     """SIGINT, once or until the end, status 0, nothing on standard error after what was logged."""
-    command = [sys.executable, '-m', 'smoothvla_ros.nodes.motion_guard']
+    command = [sys.executable, '-m', 'smoothvla_ros.nodes.motion_guard.node']
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )

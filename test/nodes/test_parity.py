@@ -15,9 +15,9 @@ from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import String
 
 from smoothvla_ros import msg
-from smoothvla_ros.nodes.inference import weights as policy_weights
 from smoothvla_ros.nodes.launch_runner.plan import make_plan
-from smoothvla_ros.nodes.policy import PolicyNode
+from smoothvla_ros.nodes.policy import weights as policy_weights
+from smoothvla_ros.nodes.policy.node import PolicyNode
 from smoothvla_ros.nodes.topics.quality_of_service import (
     JOINT_DEPTH,
     SHARED_DEPTH,

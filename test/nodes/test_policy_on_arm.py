@@ -18,10 +18,10 @@ from std_msgs.msg import String
 
 from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.nodes import policy as policy_module
 from smoothvla_ros.nodes.base.diagnostics import WARNING
-from smoothvla_ros.nodes.inference import weights as policy_weights
-from smoothvla_ros.nodes.policy import PolicyNode
+from smoothvla_ros.nodes.policy import node as policy_module
+from smoothvla_ros.nodes.policy import weights as policy_weights
+from smoothvla_ros.nodes.policy.node import PolicyNode
 from smoothvla_ros.nodes.topics.image_conversion import to_image_message
 from smoothvla_ros.nodes.topics.messages import to_joint_state
 from smoothvla_ros.nodes.topics.quality_of_service import profiles

@@ -10,7 +10,7 @@ import pytest
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.kinematics.robot import described_robot
-from smoothvla_ros.nodes.inference.weights import PolicyWeights
+from smoothvla_ros.nodes.policy.weights import PolicyWeights
 from smoothvla_ros.records import Observation
 
 

@@ -15,7 +15,7 @@ from smoothvla_ros.evaluation.bags.analysis import Robot, analyse
 from smoothvla_ros.evaluation.bags.settings import AnalysisSettings
 from smoothvla_ros.kinematics.robot import described_robot
 from smoothvla_ros.nodes.base.executors import spinning
-from smoothvla_ros.nodes.jerk_monitor import JerkMonitor
+from smoothvla_ros.nodes.jerk_monitor.node import JerkMonitor
 from smoothvla_ros.nodes.recorder import Recorder
 from smoothvla_ros.nodes.topics.quality_of_service import profiles
 from smoothvla_ros.nodes.topics.stamps import to_stamp

@@ -17,7 +17,7 @@ from sensor_msgs.msg import Image, JointState
 from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.base.executors import spinning
-from smoothvla_ros.nodes.rerun_viewer import RerunViewer
+from smoothvla_ros.nodes.rerun_viewer.node import RerunViewer
 from smoothvla_ros.nodes.topics.quality_of_service import profiles
 from smoothvla_ros.nodes.topics.stamps import to_stamp
 

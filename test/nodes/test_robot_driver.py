@@ -10,7 +10,7 @@ from lock_step_world import request
 
 from smoothvla_ros.control.lock_step import EpisodeReport
 from smoothvla_ros.control.robot_episode import EpisodeFailed
-from smoothvla_ros.nodes.simulated.robot_driver import RobotDriver
+from smoothvla_ros.nodes.libero_bridge.robot_driver import RobotDriver
 from smoothvla_ros.nodes.topics.messages import to_request
 from smoothvla_ros.simulation.workers.worker_pool import WorkerDied
 

@@ -10,10 +10,10 @@ from graph_world import SeededPolicy
 from rclpy.parameter import Parameter
 
 from smoothvla_ros.nodes.camera import Camera
-from smoothvla_ros.nodes.inference import weights as policy_weights
-from smoothvla_ros.nodes.jerk_monitor import JerkMonitor
-from smoothvla_ros.nodes.motion_guard import MotionGuardNode
-from smoothvla_ros.nodes.policy import PolicyNode
+from smoothvla_ros.nodes.jerk_monitor.node import JerkMonitor
+from smoothvla_ros.nodes.motion_guard.node import MotionGuardNode
+from smoothvla_ros.nodes.policy import weights as policy_weights
+from smoothvla_ros.nodes.policy.node import PolicyNode
 
 FILE = Path(__file__).parents[2] / 'config' / 'security' / 'policy.xml'
 ROOT = ElementTree.parse(FILE).getroot()

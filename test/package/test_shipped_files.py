@@ -12,7 +12,7 @@ import pytest
 import smoothvla_ros
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.robot import described_robot
-from smoothvla_ros.nodes.guard.config import MotionGuardConfig, make_guard
+from smoothvla_ros.nodes.motion_guard.config import MotionGuardConfig, make_guard
 from smoothvla_ros.workflows.benchmark.config import default_file
 
 CONFIG = Path(__file__).parents[2] / 'config'

@@ -11,14 +11,14 @@ from launch.actions import DeclareLaunchArgument, Shutdown
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from smoothvla_ros.nodes.guard.config import (
+from smoothvla_ros.nodes.launching.security import enclave
+from smoothvla_ros.nodes.launching.xacro_description import xacro_description
+from smoothvla_ros.nodes.motion_guard.config import (
     CONTROLLERS,
     GRIPPER_TOPICS,
     STOP_TIMEOUT_S,
     MotionGuardConfig,
 )
-from smoothvla_ros.nodes.launching.security import enclave
-from smoothvla_ros.nodes.launching.xacro_description import xacro_description
 
 GRIPPER_CONTROLLER = 'gripper_controller'
 NO_HAND = 'none'

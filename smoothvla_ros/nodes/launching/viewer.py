@@ -88,7 +88,7 @@ def base_frame(configurations: Mapping[str, str]) -> str:
     """
     # RViz alone needs it: a launch without it is spared the kinematics.
     from smoothvla_ros.kinematics.robot import described_robot
-    from smoothvla_ros.nodes.monitor.config import JerkMonitorConfig
+    from smoothvla_ros.nodes.jerk_monitor.config import JerkMonitorConfig
 
     file = parameters_of('jerk_monitor', configurations)
     robot = configurations.get('robot') or file.get('robot') or JerkMonitorConfig.robot

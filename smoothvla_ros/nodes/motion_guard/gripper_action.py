@@ -14,8 +14,8 @@ from rclpy.node import Node
 from smoothvla_ros.control.motion_guard.gripper import is_holding
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.base.diagnostics import OK, WARNING, Diagnostics
-from smoothvla_ros.nodes.guard import config as guard_config
-from smoothvla_ros.nodes.guard.config import MotionGuardConfig
+from smoothvla_ros.nodes.motion_guard import config as guard_config
+from smoothvla_ros.nodes.motion_guard.config import MotionGuardConfig
 
 PART = 'gripper'
 # A server that answers at all says within milliseconds whether it accepts a goal.

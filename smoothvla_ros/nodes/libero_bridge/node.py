@@ -15,8 +15,8 @@ from smoothvla_ros.nodes.base.diagnostics import Diagnostics
 from smoothvla_ros.nodes.base.lifecycle import AutostartNode
 from smoothvla_ros.nodes.base.parameters import declare
 from smoothvla_ros.nodes.base.running import run_node
-from smoothvla_ros.nodes.simulated.robot_driver import RobotDriver
-from smoothvla_ros.nodes.simulated.robot_link import RobotLink
+from smoothvla_ros.nodes.libero_bridge.robot_driver import RobotDriver
+from smoothvla_ros.nodes.libero_bridge.robot_link import RobotLink
 from smoothvla_ros.nodes.topics.messages import to_episode_result
 from smoothvla_ros.nodes.topics.quality_of_service import profiles
 from smoothvla_ros.nodes.topics.robot_names import PANDA_GRIPPER_JOINTS, PANDA_JOINTS, robot_names

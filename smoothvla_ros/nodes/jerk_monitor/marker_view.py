@@ -9,7 +9,7 @@ from rclpy.node import Node
 from visualization_msgs.msg import MarkerArray
 
 from smoothvla_ros.kinematics.arm import Arm
-from smoothvla_ros.nodes.viewing.jerk_markers import JerkMarkers, deleted
+from smoothvla_ros.nodes.jerk_monitor.markers import JerkMarkers, deleted
 from smoothvla_ros.smoothness import AlarmLevel, WatchedJerk
 
 PERIOD_S = 0.05  # 20 Hz is as much as an eye follows

@@ -13,8 +13,8 @@ from smoothvla_ros.nodes.base.diagnostics import Diagnostics
 from smoothvla_ros.nodes.base.lifecycle import AutostartNode
 from smoothvla_ros.nodes.base.parameters import declare
 from smoothvla_ros.nodes.base.running import run_node
-from smoothvla_ros.nodes.monitor.config import JerkMonitorConfig
-from smoothvla_ros.nodes.monitor.robot import MonitoredRobot
+from smoothvla_ros.nodes.jerk_monitor.config import JerkMonitorConfig
+from smoothvla_ros.nodes.jerk_monitor.robot import MonitoredRobot
 from smoothvla_ros.nodes.topics.quality_of_service import DRAINED_DEPTH, profiles
 from smoothvla_ros.nodes.topics.robot_names import robot_names
 

@@ -14,8 +14,8 @@ from smoothvla_ros.nodes.base.diagnostics import OK, WARNING, Diagnostics
 from smoothvla_ros.nodes.base.lifecycle import AutostartNode
 from smoothvla_ros.nodes.base.parameters import declare
 from smoothvla_ros.nodes.base.running import run_node
-from smoothvla_ros.nodes.simulated.twin_link import TwinLink
 from smoothvla_ros.nodes.topics.quality_of_service import profiles
+from smoothvla_ros.nodes.twin.link import TwinLink
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation import splits
 from smoothvla_ros.simulation.rendering.settings import RenderSettings

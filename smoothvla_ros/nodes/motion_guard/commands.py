@@ -18,10 +18,10 @@ from smoothvla_ros.control.motion_guard.guard import Command
 from smoothvla_ros.control.motion_guard.motion import POSITION, VELOCITY
 from smoothvla_ros.control.motion_guard.timeline import NANOSECONDS
 from smoothvla_ros.nodes.base.diagnostics import Diagnostics
-from smoothvla_ros.nodes.guard import config as guard_config
-from smoothvla_ros.nodes.guard.config import MotionGuardConfig
-from smoothvla_ros.nodes.guard.gripper_action import ActionGripper
-from smoothvla_ros.nodes.guard.messages import TrajectoryMessages
+from smoothvla_ros.nodes.motion_guard import config as guard_config
+from smoothvla_ros.nodes.motion_guard.config import MotionGuardConfig
+from smoothvla_ros.nodes.motion_guard.gripper_action import ActionGripper
+from smoothvla_ros.nodes.motion_guard.messages import TrajectoryMessages
 from smoothvla_ros.nodes.topics.stamps import to_stamp
 
 

@@ -20,14 +20,18 @@ from smoothvla_ros.nodes.base.diagnostics import ERROR, OK, WARNING, Diagnostics
 from smoothvla_ros.nodes.base.lifecycle import AutostartNode
 from smoothvla_ros.nodes.base.parameters import declare
 from smoothvla_ros.nodes.base.running import run_node
-from smoothvla_ros.nodes.guard.commands import ArmCommands, CommandedJoints, gripper_commands
-from smoothvla_ros.nodes.guard.config import (
+from smoothvla_ros.nodes.motion_guard.commands import ArmCommands, CommandedJoints, gripper_commands
+from smoothvla_ros.nodes.motion_guard.config import (
     POSITION_CONTROLLER,
     STOP_TIMEOUT_S,
     MotionGuardConfig,
     make_guard,
 )
-from smoothvla_ros.nodes.guard.messages import from_action_chunk, named_values, to_guard_state
+from smoothvla_ros.nodes.motion_guard.messages import (
+    from_action_chunk,
+    named_values,
+    to_guard_state,
+)
 from smoothvla_ros.nodes.topics.drained_subscription import DrainedSubscription
 from smoothvla_ros.nodes.topics.named_joint_states import NamedJointStates
 from smoothvla_ros.nodes.topics.quality_of_service import Graph, profiles

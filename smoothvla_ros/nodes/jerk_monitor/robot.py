@@ -15,9 +15,10 @@ from smoothvla_ros.control.lock_step import NANOSECONDS
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.kinematics.robot import RobotDescription
 from smoothvla_ros.nodes.base.diagnostics import Diagnostics
-from smoothvla_ros.nodes.monitor.config import MEASURED, JerkMonitorConfig
-from smoothvla_ros.nodes.monitor.messages import JerkMessages
-from smoothvla_ros.nodes.monitor.reports import JerkReports
+from smoothvla_ros.nodes.jerk_monitor.config import MEASURED, JerkMonitorConfig
+from smoothvla_ros.nodes.jerk_monitor.marker_view import JerkView
+from smoothvla_ros.nodes.jerk_monitor.messages import JerkMessages
+from smoothvla_ros.nodes.jerk_monitor.reports import JerkReports
 from smoothvla_ros.nodes.topics.drained_subscription import DrainedSubscription
 from smoothvla_ros.nodes.topics.joint_state_stream import ArmSample, JointStateStream
 from smoothvla_ros.nodes.topics.messages import from_episode_state
@@ -30,7 +31,6 @@ from smoothvla_ros.nodes.topics.quality_of_service import (
 )
 from smoothvla_ros.nodes.topics.robot_names import robot_topic
 from smoothvla_ros.nodes.topics.stamps import to_nanoseconds
-from smoothvla_ros.nodes.viewing.jerk_view import JerkView
 from smoothvla_ros.smoothness import AlarmSettings, EpisodeJerk, JerkWatch, WatchedJerk
 from smoothvla_ros.smoothness.stream_trouble import StreamTrouble
 

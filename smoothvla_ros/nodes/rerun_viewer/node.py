@@ -11,7 +11,7 @@ from smoothvla_ros.kinematics.robot import described_robot
 from smoothvla_ros.nodes.base.lifecycle import AutostartNode
 from smoothvla_ros.nodes.base.parameters import declare
 from smoothvla_ros.nodes.base.running import run_node
-from smoothvla_ros.nodes.monitor.config import MEASURED
+from smoothvla_ros.nodes.jerk_monitor.config import MEASURED
 from smoothvla_ros.nodes.topics.quality_of_service import GRAPHS, profiles
 from smoothvla_ros.nodes.topics.robot_names import require_one_robot, robot_names
 from smoothvla_ros.viewer.installed import rerun_program
@@ -62,7 +62,7 @@ class RerunViewer(AutostartNode):
         config = declare(self, RerunViewerConfig)
         rerun_program()
         # Only now: who has no Rerun reads one line, not a traceback.
-        from smoothvla_ros.nodes.viewing.viewed_robot import ViewedRobot
+        from smoothvla_ros.nodes.rerun_viewer.robot import ViewedRobot
         from smoothvla_ros.viewer.rerun_view import RerunView
 
         robot = described_robot(config.robot, config.urdf)

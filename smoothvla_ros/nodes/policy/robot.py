@@ -23,7 +23,7 @@ from smoothvla_ros.control.observation_slot import (
 )
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.base.diagnostics import OK, WARNING, Diagnostics
-from smoothvla_ros.nodes.inference.config import PolicyConfig
+from smoothvla_ros.nodes.policy.config import PolicyConfig
 from smoothvla_ros.nodes.topics.image_conversion import to_image_array
 from smoothvla_ros.nodes.topics.messages import from_episode_state, joint_values, to_action_chunk
 from smoothvla_ros.nodes.topics.named_joint_states import NamedJointStates

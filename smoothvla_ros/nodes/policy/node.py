@@ -22,9 +22,9 @@ from smoothvla_ros.nodes.base.heartbeat import Heartbeat
 from smoothvla_ros.nodes.base.lifecycle import AutostartNode
 from smoothvla_ros.nodes.base.parameters import declare
 from smoothvla_ros.nodes.base.running import run_node
-from smoothvla_ros.nodes.inference.config import PolicyConfig
-from smoothvla_ros.nodes.inference.robot import PolicyRobot
-from smoothvla_ros.nodes.inference.weights import PolicyWeights, to_policy_update
+from smoothvla_ros.nodes.policy.config import PolicyConfig
+from smoothvla_ros.nodes.policy.robot import PolicyRobot
+from smoothvla_ros.nodes.policy.weights import PolicyWeights, to_policy_update
 from smoothvla_ros.nodes.topics.messages import to_rollout_step
 from smoothvla_ros.nodes.topics.quality_of_service import Graph, profiles
 from smoothvla_ros.nodes.topics.robot_names import robot_names

@@ -1,1 +1,0 @@
-"""What the policy node is made of."""

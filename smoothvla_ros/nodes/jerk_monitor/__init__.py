@@ -1,0 +1,1 @@
+"""The jerk monitor node; its estimator is in `smoothness`."""

@@ -1,0 +1,1 @@
+"""LIBERO on topics."""

@@ -1,0 +1,1 @@
+"""The motion guard node; its rules are in `control.motion_guard`."""

@@ -1,0 +1,8 @@
+"""Run the node."""
+
+import sys
+
+from smoothvla_ros.nodes.motion_guard.node import main
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The policy node: one answers every robot, simulated or real."""

@@ -1,0 +1,1 @@
+"""The web page's node; what it shows is made in `viewer`."""

@@ -1,1 +1,0 @@
-"""The topics of simulated robots: the bridge's and the twin's."""

@@ -1,0 +1,1 @@
+"""The twin's node; the simulated arm is in `simulation.twin`."""

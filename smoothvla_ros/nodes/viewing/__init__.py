@@ -1,1 +1,0 @@
-"""What RViz and the web page are shown."""

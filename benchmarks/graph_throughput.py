@@ -97,7 +97,7 @@ def _topic_source(image_size: int) -> Iterator[RolloutSource]:
         import rclpy
         from rclpy.node import Node
 
-        from smoothvla_ros.control.episode_ledger import LedgerSettings
+        from smoothvla_ros.control.lock_step.episode_ledger import LedgerSettings
         from smoothvla_ros.nodes.base.executors import spinning
         from smoothvla_ros.nodes.jobs.topic_rollouts import TopicRolloutSource
 

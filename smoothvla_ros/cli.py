@@ -18,7 +18,10 @@ from smoothvla_ros.errors import UserError
 COMMANDS = {
     'demos': ('smoothvla_ros.workflows.demos', 'record demonstrations with the scripted expert'),
     'sft': ('smoothvla_ros.workflows.sft', 'train a policy on demonstrations'),
-    'train': ('smoothvla_ros.workflows.train', 'fine-tune a policy with GRPO, without ROS'),
+    'train': (
+        'smoothvla_ros.workflows.training.command',
+        'fine-tune a policy with GRPO, without ROS',
+    ),
     'eval': ('smoothvla_ros.workflows.evaluation.command', 'measure success and jerk of a policy'),
     'benchmark': (
         'smoothvla_ros.workflows.benchmark.command',

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from smoothvla_ros import msg
-from smoothvla_ros.control.episode_keeper import ArmEpisode, EpisodeKeeper
+from smoothvla_ros.control.live.episode_keeper import ArmEpisode, EpisodeKeeper
 from smoothvla_ros.control.motion_guard.phases import Phase
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.base.lifecycle import AutostartNode

@@ -1,4 +1,4 @@
-"""GRPO over the graph: the training job of `workflows.train`, its rollouts over topics."""
+"""GRPO over the graph: the training job of `workflows.training`, its rollouts over topics."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from smoothvla_ros.nodes.topics.quality_of_service import profiles
 from smoothvla_ros.policies.loading import tell_unused_gpu
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.progress import TrainStatus
-from smoothvla_ros.workflows.train import print_result, train
-from smoothvla_ros.workflows.train_progress import ProgressBar
+from smoothvla_ros.workflows.training.job import print_result, train
+from smoothvla_ros.workflows.training.progress import ProgressBar
 
 
 def run_training(node: Node, config: TrainConfig, source: TopicRolloutSource) -> None:

@@ -16,8 +16,8 @@ from std_srvs.srv import Trigger
 
 from smoothvla_ros import msg
 from smoothvla_ros.configuration import setting, validate
+from smoothvla_ros.control.live.scene_operator import Guard, Scene, SceneOperator, Verdict, Wish
 from smoothvla_ros.control.motion_guard.phases import Phase
-from smoothvla_ros.control.scene_operator import Guard, Scene, SceneOperator, Verdict, Wish
 from smoothvla_ros.nodes.base.diagnostics import ERROR, OK, WARNING, Diagnostics
 from smoothvla_ros.nodes.base.lifecycle import AutostartNode
 from smoothvla_ros.nodes.base.parameters import declare

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     import torch
 
     from smoothvla_ros.kinematics.arm import Arm
+
+Loader = Callable[[str | Path, str], Policy]
+"""Folder and device to a policy, as `load_policy`."""
 
 AUTO_DEVICE = 'auto'
 """Names the GPU where there is one, else the CPU."""

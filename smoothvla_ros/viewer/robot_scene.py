@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import rerun
 
-from smoothvla_ros.control.jerk_scene import (
+from smoothvla_ros.kinematics.arm import Arm
+from smoothvla_ros.viewer.jerk_scene import (
     JerkTrail,
     jerk_colours,
     joint_colour,
     joint_diameter,
 )
-from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.viewer.robot_model import RobotModel
 
 TIMELINE = 'time'

@@ -12,8 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smoothvla_ros.control.live_observation_slot import LiveObservationSlot, LiveSettings, Trigger
-from smoothvla_ros.control.lock_step import Answer, Question
+from smoothvla_ros.control.live.live_observation_slot import (
+    LiveObservationSlot,
+    LiveSettings,
+    Trigger,
+)
+from smoothvla_ros.control.lock_step.protocol import Answer, Question
 from smoothvla_ros.control.motion_guard.guard import Command, MotionGuard
 from smoothvla_ros.control.motion_guard.phases import Phase
 from smoothvla_ros.control.motion_guard.refusals import Chunk

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from smoothvla_ros.control.lock_step import Answer, EpisodeState, Question
+from smoothvla_ros.control.lock_step.protocol import Answer, EpisodeState, Question
 from smoothvla_ros.records import EpisodeName, EpisodeRequest, Observation, Trajectory
 
 CHUNK = 4

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smoothvla_ros.control.decision_lead import DecisionLead
+from smoothvla_ros.control.live.decision_lead import DecisionLead
 
 MS = 1_000_000
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from smoothvla_ros.control.episode_keeper import EpisodeKeeper
+from smoothvla_ros.control.live.episode_keeper import EpisodeKeeper
 from smoothvla_ros.control.motion_guard.phases import Phase
 from smoothvla_ros.errors import UserError
 

@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 from lock_step_world import FakeWorker, observation, request
 
-from smoothvla_ros.control.episode_ledger import EpisodeLedger, LedgerSettings
-from smoothvla_ros.control.lock_step import Decision, EpisodeReport, ExecutedChunk, Question
+from smoothvla_ros.control.lock_step.episode_ledger import EpisodeLedger, LedgerSettings
+from smoothvla_ros.control.lock_step.protocol import (
+    Decision,
+    EpisodeReport,
+    ExecutedChunk,
+    Question,
+)
 
 SETTINGS = LedgerSettings(
     request_attempts=2, episode_deadline_s=60.0, resend_s=2.0, completion_s=5.0

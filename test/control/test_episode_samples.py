@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from smoothvla_ros.control.episode_samples import Begun, Closed, EpisodeSamples, Sample
-from smoothvla_ros.control.lock_step import EpisodeState, Phase
+from smoothvla_ros.control.lock_step.protocol import EpisodeState, Phase
+from smoothvla_ros.control.monitoring.episode_samples import Begun, Closed, EpisodeSamples, Sample
 
 RUNNING = EpisodeState('robot_0', 'e0', 0, Phase.RUNNING, first_stamp_ns=10)
 FINISHED = EpisodeState('robot_0', 'e0', 0, Phase.FINISHED, 10, last_stamp_ns=13, samples=4)

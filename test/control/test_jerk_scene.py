@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from smoothvla_ros.control.jerk_scene import (
+from smoothvla_ros.viewer.jerk_scene import (
     JerkTrail,
     jerk_colours,
     joint_colour,

@@ -5,9 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from smoothvla_ros.control.live_observation_slot import LiveObservationSlot, LiveSettings, Trigger
-from smoothvla_ros.control.lock_step import Answer
-from smoothvla_ros.control.observation_slot import GRIPPER, JOINTS
+from smoothvla_ros.control.live.live_observation_slot import (
+    LiveObservationSlot,
+    LiveSettings,
+    Trigger,
+)
+from smoothvla_ros.control.lock_step.observation_slot import GRIPPER, JOINTS
+from smoothvla_ros.control.lock_step.protocol import Answer
 from smoothvla_ros.errors import UserError
 
 MS = 1_000_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from smoothvla_ros.control.look_schedule import LookSchedule
+from smoothvla_ros.control.monitoring.look_schedule import LookSchedule
 
 OVERSLEPT_S = 70e-6
 

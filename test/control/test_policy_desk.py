@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from smoothvla_ros.control.lock_step import Answer, EpisodeState, Phase
-from smoothvla_ros.control.observation_slot import JOINTS, ObservationSlot
-from smoothvla_ros.control.policy_desk import Decide, PolicyDesk, Refuse, Repeat
+from smoothvla_ros.control.lock_step.observation_slot import JOINTS, ObservationSlot
+from smoothvla_ros.control.lock_step.policy_desk import Decide, PolicyDesk, Refuse, Repeat
+from smoothvla_ros.control.lock_step.protocol import Answer, EpisodeState, Phase
 
 CHUNK_NS = 400
 FIRST = 1000

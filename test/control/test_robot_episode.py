@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 from lock_step_world import CHUNK, PERIOD_NS, FakeLink, FakeWorker, request
 
-from smoothvla_ros.control.lock_step import Phase, SimulationClock, Verdict
-from smoothvla_ros.control.robot_episode import EpisodeFailed, LockStepSettings, RobotEpisode
+from smoothvla_ros.control.lock_step.protocol import Phase, SimulationClock, Verdict
+from smoothvla_ros.control.lock_step.robot_episode import (
+    EpisodeFailed,
+    LockStepSettings,
+    RobotEpisode,
+)
 
 SETTINGS = LockStepSettings(resend_s=2.0, chunk_timeout_s=9.0)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from smoothvla_ros.control.live.scene_operator import Guard, Scene, SceneOperator, Verdict, Wish
 from smoothvla_ros.control.motion_guard.guard import E_STOP
 from smoothvla_ros.control.motion_guard.phases import Phase
-from smoothvla_ros.control.scene_operator import Guard, Scene, SceneOperator, Verdict, Wish
 
 
 def scene(number=1, *, stands=True, finished=False, success=False):

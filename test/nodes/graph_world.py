@@ -14,7 +14,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from smoothvla_ros import msg
-from smoothvla_ros.control.episode_ledger import LedgerSettings
+from smoothvla_ros.control.lock_step.episode_ledger import LedgerSettings
 from smoothvla_ros.nodes.jerk_monitor.node import JerkMonitor
 from smoothvla_ros.nodes.jobs.topic_rollouts import TopicRolloutSource
 from smoothvla_ros.nodes.libero_bridge import node as libero_bridge

@@ -34,8 +34,8 @@ from smoothvla_ros.simulation.splits import Split, episode_names
 from smoothvla_ros.srv import LabelEpisode
 from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.config import TrainConfig
-from smoothvla_ros.workflows.arm_recordings import read_recordings
-from smoothvla_ros.workflows.arm_training import POLICY, ArmRolloutSource, train_from_arm
+from smoothvla_ros.workflows.training.arm_recordings import read_recordings
+from smoothvla_ros.workflows.training.arm_training import POLICY, ArmRolloutSource, train_from_arm
 
 REST = np.array([0.0, -0.161, 0.0, -2.445, 0.0, 2.227, 0.785])
 PATIENCE_S = 150.0

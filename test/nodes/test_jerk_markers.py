@@ -9,9 +9,9 @@ import pytest
 from builtin_interfaces.msg import Time
 from visualization_msgs.msg import Marker
 
-from smoothvla_ros.control.jerk_scene import JerkTrail, jerk_colours
 from smoothvla_ros.nodes.jerk_monitor import markers as jerk_markers_module
 from smoothvla_ros.nodes.jerk_monitor.markers import JerkMarkers, TrailMarker, deleted
+from smoothvla_ros.viewer.jerk_scene import JerkTrail, jerk_colours
 
 
 def picture(points: int, shares=(0.1, 0.9, float('nan'))):

@@ -7,7 +7,8 @@ import pytest
 from lock_step_world import FakeWorker, observation, request
 from rclpy.serialization import deserialize_message, serialize_message
 
-from smoothvla_ros.control.lock_step import (
+from smoothvla_ros.control.lock_step.decoded_messages import report_of, request_of
+from smoothvla_ros.control.lock_step.protocol import (
     Answer,
     Decision,
     EpisodeReport,
@@ -17,7 +18,6 @@ from smoothvla_ros.control.lock_step import (
     Question,
 )
 from smoothvla_ros.control.motion_guard.motion import Motion
-from smoothvla_ros.control.recorded_messages import report_of, request_of
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.motion_guard.messages import TrajectoryMessages
 from smoothvla_ros.nodes.topics import messages

@@ -18,7 +18,7 @@ from test_grpo_trainer import SMALL, Run
 from toy_world import ToyPolicy, ToySource
 
 from smoothvla_ros import msg
-from smoothvla_ros.control.lock_step import (
+from smoothvla_ros.control.lock_step.protocol import (
     Decision,
     EpisodeReport,
     ExecutedChunk,
@@ -33,7 +33,7 @@ from smoothvla_ros.nodes.topics.messages import (
 )
 from smoothvla_ros.records import Episode, EpisodeName, EpisodeRequest
 from smoothvla_ros.training.checkpoints import folder_sha256
-from smoothvla_ros.workflows.recorded_rollouts import RecordedRolloutSource
+from smoothvla_ros.workflows.training.recorded_rollouts import RecordedRolloutSource
 
 JOINTS = [f'panda_joint{i}' for i in range(1, 8)]
 ATTEMPT = 1_790_000_000

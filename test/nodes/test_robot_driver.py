@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 from lock_step_world import request
 
-from smoothvla_ros.control.lock_step import EpisodeReport
-from smoothvla_ros.control.robot_episode import EpisodeFailed
+from smoothvla_ros.control.lock_step.protocol import EpisodeReport
+from smoothvla_ros.control.lock_step.robot_episode import EpisodeFailed
 from smoothvla_ros.nodes.libero_bridge.robot_driver import RobotDriver
 from smoothvla_ros.nodes.topics.messages import to_request
 from smoothvla_ros.simulation.workers.worker_pool import WorkerDied

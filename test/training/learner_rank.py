@@ -27,7 +27,7 @@ from smoothvla_ros.training.learning.learner import GrpoLearner
 from smoothvla_ros.training.learning.learner_group import LearnerGroup
 from smoothvla_ros.training.learning.sharding import shard_frozen
 from smoothvla_ros.training.trainer_checkpoint import save_trainer
-from smoothvla_ros.workflows.learner_processes import (
+from smoothvla_ros.workflows.training.learner_processes import (
     LearnerStart,
     follow_training,
     start_learner,

@@ -289,7 +289,8 @@ def test_without_ray_one_line_says_what_to_install(monkeypatch):
 def test_ray_is_imported_only_where_it_is_used():
     """Neither training nor the command waits for it, or needs it."""
     code = (
-        'import sys, smoothvla_ros.workflows.train, smoothvla_ros.training.rollouts.ray_rollouts; '
+        'import sys, smoothvla_ros.workflows.training.command; '
+        'import smoothvla_ros.training.rollouts.ray_rollouts; '
         'sys.exit("ray" in sys.modules)'
     )
     assert subprocess.run([sys.executable, '-c', code]).returncode == 0

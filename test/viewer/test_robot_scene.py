@@ -7,10 +7,10 @@ import pytest
 import rerun
 from logged import curve, logged
 
-from smoothvla_ros.control.jerk_scene import jerk_colours
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.kinematics.robot_descriptions import robot_description
+from smoothvla_ros.viewer.jerk_scene import jerk_colours
 from smoothvla_ros.viewer.layout import layout
 from smoothvla_ros.viewer.robot_model import RobotModel
 from smoothvla_ros.viewer.robot_scene import Reading, RobotScene

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from smoothvla_ros.kinematics import Arm
-from smoothvla_ros.workflows.executed_chunks import (
+from smoothvla_ros.workflows.training.executed_chunks import (
     Incomplete,
     SentChunk,
     executed_chunks,

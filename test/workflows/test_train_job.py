@@ -24,7 +24,7 @@ from smoothvla_ros import cli  # noqa: E402
 from smoothvla_ros.errors import UserError  # noqa: E402
 from smoothvla_ros.training.checkpoints import CheckpointStore  # noqa: E402
 from smoothvla_ros.training.config import TrainConfig  # noqa: E402
-from smoothvla_ros.workflows.train import print_result, train  # noqa: E402
+from smoothvla_ros.workflows.training.job import print_result, train  # noqa: E402
 
 TIMING = ('rollout_seconds', 'update_seconds', 'episodes_per_minute')
 
@@ -223,7 +223,7 @@ import sys
 from pathlib import Path
 from test_train_job import config_of
 from toy_world import ToySource, load_toy
-from smoothvla_ros.workflows.train import train
+from smoothvla_ros.workflows.training.job import train
 config = config_of(Path(sys.argv[1]), policy=sys.argv[2])
 train(config, ToySource(kill_at=sys.argv[3]), load=load_toy)
 """

@@ -15,7 +15,7 @@ from geometry_msgs.msg import Point
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
-from smoothvla_ros.control.jerk_scene import (
+from smoothvla_ros.viewer.jerk_scene import (
     JerkTrail,
     jerk_colours,
     joint_colour,

@@ -9,7 +9,7 @@ import numpy as np
 from builtin_interfaces.msg import Time
 
 from smoothvla_ros import msg
-from smoothvla_ros.control.lock_step import EpisodeState
+from smoothvla_ros.control.lock_step.protocol import EpisodeState
 from smoothvla_ros.nodes.jerk_monitor.config import JerkMonitorConfig
 from smoothvla_ros.nodes.topics.stamps import to_stamp
 from smoothvla_ros.smoothness import EpisodeJerk, JerkEstimate, JerkWatch

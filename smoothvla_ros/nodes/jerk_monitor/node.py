@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Any
 
-from smoothvla_ros.control.look_schedule import LookSchedule
+from smoothvla_ros.control.monitoring.look_schedule import LookSchedule
 from smoothvla_ros.kinematics.robot import described_robot
 from smoothvla_ros.nodes.base.diagnostics import Diagnostics
 from smoothvla_ros.nodes.base.lifecycle import AutostartNode

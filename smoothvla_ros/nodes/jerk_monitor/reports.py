@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from smoothvla_ros.control.lock_step import EpisodeState
+from smoothvla_ros.control.lock_step.protocol import EpisodeState
 from smoothvla_ros.nodes.base.diagnostics import ERROR, OK, WARNING, Diagnostics
 from smoothvla_ros.nodes.jerk_monitor.config import JerkMonitorConfig
 from smoothvla_ros.smoothness import AlarmLevel, WatchedJerk

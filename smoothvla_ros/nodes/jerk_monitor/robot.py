@@ -10,8 +10,14 @@ from rclpy.node import Node
 from std_msgs.msg import Float32
 
 from smoothvla_ros import msg
-from smoothvla_ros.control.episode_samples import Begun, Closed, EpisodeSamples, Event, Sample
-from smoothvla_ros.control.lock_step import NANOSECONDS
+from smoothvla_ros.control.lock_step.protocol import NANOSECONDS
+from smoothvla_ros.control.monitoring.episode_samples import (
+    Begun,
+    Closed,
+    EpisodeSamples,
+    Event,
+    Sample,
+)
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.kinematics.robot import RobotDescription
 from smoothvla_ros.nodes.base.diagnostics import Diagnostics

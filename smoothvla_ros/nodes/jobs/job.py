@@ -12,7 +12,7 @@ import rclpy
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
-from smoothvla_ros.control.episode_ledger import LedgerSettings
+from smoothvla_ros.control.lock_step.episode_ledger import LedgerSettings
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.base.executors import spinning
 from smoothvla_ros.nodes.base.parameters import declare

@@ -11,8 +11,8 @@ from rclpy.event_handler import PublisherEventCallbacks, QoSPublisherMatchedInfo
 from rclpy.node import Node
 
 from smoothvla_ros import msg
-from smoothvla_ros.control.episode_ledger import EpisodeLedger, LedgerSettings
-from smoothvla_ros.control.recorded_messages import report_of
+from smoothvla_ros.control.lock_step.decoded_messages import report_of
+from smoothvla_ros.control.lock_step.episode_ledger import EpisodeLedger, LedgerSettings
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.base.peers import PeerWatch
 from smoothvla_ros.nodes.topics.messages import from_rollout_step, to_request

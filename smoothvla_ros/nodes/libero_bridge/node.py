@@ -9,8 +9,8 @@ from typing import Any
 
 from smoothvla_ros import msg
 from smoothvla_ros.configuration import setting
-from smoothvla_ros.control.lock_step import EpisodeReport, SimulationClock
-from smoothvla_ros.control.robot_episode import LockStepSettings, RobotEpisode
+from smoothvla_ros.control.lock_step.protocol import EpisodeReport, SimulationClock
+from smoothvla_ros.control.lock_step.robot_episode import LockStepSettings, RobotEpisode
 from smoothvla_ros.nodes.base.diagnostics import Diagnostics
 from smoothvla_ros.nodes.base.lifecycle import AutostartNode
 from smoothvla_ros.nodes.base.parameters import declare

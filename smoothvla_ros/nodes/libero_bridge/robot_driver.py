@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 
 from smoothvla_ros import msg
-from smoothvla_ros.control.lock_step import Answer, EpisodeReport, Verdict
-from smoothvla_ros.control.recorded_messages import request_of
-from smoothvla_ros.control.robot_episode import EpisodeFailed, RobotEpisode
+from smoothvla_ros.control.lock_step.decoded_messages import request_of
+from smoothvla_ros.control.lock_step.protocol import Answer, EpisodeReport, Verdict
+from smoothvla_ros.control.lock_step.robot_episode import EpisodeFailed, RobotEpisode
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.base.diagnostics import ERROR, OK, WARNING, Diagnostics
 from smoothvla_ros.nodes.libero_bridge.robot_link import RobotLink

@@ -17,7 +17,7 @@ from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import String
 
 from smoothvla_ros import msg
-from smoothvla_ros.control.lock_step import Answer, EpisodeState
+from smoothvla_ros.control.lock_step.protocol import Answer, EpisodeState
 from smoothvla_ros.nodes.topics.image_conversion import to_image_message
 from smoothvla_ros.nodes.topics.messages import from_action_chunk, to_episode_state, to_joint_state
 from smoothvla_ros.nodes.topics.quality_of_service import Profiles

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from smoothvla_ros.configuration import setting, validate
-from smoothvla_ros.control.live_observation_slot import TRIGGERS, Trigger
+from smoothvla_ros.control.live.live_observation_slot import TRIGGERS, Trigger
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.topics.quality_of_service import GRAPHS
 from smoothvla_ros.nodes.topics.robot_names import LIBERO_FINGER_SIGNS, PANDA_GRIPPER_JOINTS

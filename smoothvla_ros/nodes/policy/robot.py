@@ -12,15 +12,19 @@ from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import String
 
 from smoothvla_ros import msg
-from smoothvla_ros.control.live_observation_slot import LiveObservationSlot, LiveSettings, Trigger
-from smoothvla_ros.control.lock_step import NANOSECONDS, Answer, Question
-from smoothvla_ros.control.observation_slot import (
+from smoothvla_ros.control.live.live_observation_slot import (
+    LiveObservationSlot,
+    LiveSettings,
+    Trigger,
+)
+from smoothvla_ros.control.lock_step.observation_slot import (
     GRIPPER,
     JOINTS,
     ObservationSlot,
     PendingObservation,
     Slot,
 )
+from smoothvla_ros.control.lock_step.protocol import NANOSECONDS, Answer, Question
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.base.diagnostics import OK, WARNING, Diagnostics
 from smoothvla_ros.nodes.policy.config import PolicyConfig

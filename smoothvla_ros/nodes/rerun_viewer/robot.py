@@ -10,7 +10,7 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image, JointState
 
 from smoothvla_ros import msg
-from smoothvla_ros.control.lock_step import NANOSECONDS, Phase
+from smoothvla_ros.control.lock_step.protocol import NANOSECONDS, Phase
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.topics.drained_subscription import DrainedSubscription
 from smoothvla_ros.nodes.topics.image_conversion import to_image_array

@@ -11,7 +11,8 @@ from sensor_msgs.msg import CameraInfo, JointState
 
 from smoothvla_ros import msg
 from smoothvla_ros.cameras.calibration import Calibration
-from smoothvla_ros.control.lock_step import (
+from smoothvla_ros.control.lock_step.decoded_messages import decision_of, unpacked
+from smoothvla_ros.control.lock_step.protocol import (
     Answer,
     Decision,
     EpisodeReport,
@@ -19,7 +20,6 @@ from smoothvla_ros.control.lock_step import (
     Phase,
     Question,
 )
-from smoothvla_ros.control.recorded_messages import decision_of, unpacked
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.topics.image_conversion import to_image_array, to_image_message
 from smoothvla_ros.nodes.topics.stamps import to_nanoseconds, to_stamp

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from builtin_interfaces.msg import Time
 
-from smoothvla_ros.control.lock_step import NANOSECONDS
+from smoothvla_ros.control.lock_step.protocol import NANOSECONDS
 
 
 def to_stamp(nanoseconds: int) -> Time:

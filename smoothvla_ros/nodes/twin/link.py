@@ -14,7 +14,7 @@ from std_msgs.msg import Float64MultiArray, String
 from trajectory_msgs.msg import JointTrajectory
 
 from smoothvla_ros import msg
-from smoothvla_ros.control.lock_step import EpisodeState, Phase
+from smoothvla_ros.control.lock_step.protocol import EpisodeState, Phase
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.base.diagnostics import OK, WARNING, Diagnostics
 from smoothvla_ros.nodes.topics.image_conversion import to_image_message

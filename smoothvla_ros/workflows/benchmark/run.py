@@ -30,6 +30,7 @@ from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.policies import Policy, load_policy
 from smoothvla_ros.policies.chunk_filters import ChunkFilterFactory, chunk_filter_factory
 from smoothvla_ros.policies.folder import policy_folder
+from smoothvla_ros.policies.loading import Loader
 from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.simulation.splits import Split
 from smoothvla_ros.training.checkpoints import folder_sha256
@@ -41,7 +42,7 @@ from smoothvla_ros.workflows.benchmark.config import BenchmarkConfig
 from smoothvla_ros.workflows.benchmark.erasing import FIRST_ITERATION
 from smoothvla_ros.workflows.benchmark.progress import MatrixProgress
 from smoothvla_ros.workflows.evaluation.episodes import evaluate
-from smoothvla_ros.workflows.train import BEFORE, POLICY, Loader, train
+from smoothvla_ros.workflows.training.job import BEFORE, POLICY, train
 
 Wrap = Callable[[Policy], Policy]
 OpenSource = Callable[

@@ -1,16 +1,15 @@
-"""`smoothvla train`: measure a policy, fine-tune it with GRPO, measure it again."""
+"""A training job: measure a policy, fine-tune it with GRPO, measure it again."""
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from smoothvla_ros.configuration import load, to_mapping
+from smoothvla_ros.configuration import to_mapping
 from smoothvla_ros.errors import UserError, disk_errors
 from smoothvla_ros.evaluation.episodes.archive import TABLE, TRAJECTORIES, EpisodeArchive
 from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow
@@ -18,11 +17,9 @@ from smoothvla_ros.evaluation.report.comparison_table import print_comparison
 from smoothvla_ros.evaluation.report.run_report import FIGURES, REPORT, write_report
 from smoothvla_ros.evaluation.report.summary import SUMMARY, RunContext, read_summary
 from smoothvla_ros.kinematics import Arm
-from smoothvla_ros.kinematics.robot import described_robot
-from smoothvla_ros.policies import Policy, load_policy
-from smoothvla_ros.policies.loading import tell_unused_gpu
+from smoothvla_ros.policies import load_policy
+from smoothvla_ros.policies.loading import Loader
 from smoothvla_ros.records import Episode
-from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.simulation.splits import Split
 from smoothvla_ros.simulation.tasks import task
 from smoothvla_ros.smoothness import EstimatorSettings
@@ -42,31 +39,21 @@ from smoothvla_ros.training.rewards.checked import try_reward
 from smoothvla_ros.training.rewards.motion import rollout_outcome
 from smoothvla_ros.training.rollouts.schedule import Schedule
 from smoothvla_ros.training.rollouts.source import RolloutSource
-from smoothvla_ros.training.run_folder import RunFolder, check_folder
+from smoothvla_ros.training.run_folder import RunFolder
 from smoothvla_ros.training.trainer_checkpoint import save_trainer
-from smoothvla_ros.workflows.arm_training import print_update, train_from_arm
 from smoothvla_ros.workflows.evaluation.episodes import evaluate
-from smoothvla_ros.workflows.learner_processes import (
+from smoothvla_ros.workflows.training.learner_processes import (
     LearnerStart,
     deterministic_kernels,
     dismiss,
-    follow_training,
     start_learner,
 )
-from smoothvla_ros.workflows.options import option
-from smoothvla_ros.workflows.recorded_rollouts import RecordedRolloutSource
-from smoothvla_ros.workflows.rollout_choice import (
-    OTHERWISE,
-    add_rollout_arguments,
-    open_rollouts,
-    robots_unless_given,
-)
-from smoothvla_ros.workflows.train_progress import ProgressBar
+from smoothvla_ros.workflows.training.progress import ProgressBar
 
 BEFORE, AFTER = 'before', 'after'
 CHECKPOINTS = 'checkpoints'
 POLICY = 'policy'
-_FILES = (
+RUN_FILES = (
     SUMMARY,
     TABLE,
     TRAJECTORIES,
@@ -77,8 +64,6 @@ _FILES = (
     REPORT,
     FIGURES,
 )
-
-Loader = Callable[[str | Path, str], Policy]
 
 
 def train(
@@ -100,7 +85,7 @@ def train(
     """
     with (
         disk_errors(f'output={config.output}'),
-        RunFolder(config, _FILES) as folder,
+        RunFolder(config, RUN_FILES) as folder,
         deterministic_kernels(config.deterministic),
     ):
         group = group or LearnerGroup()
@@ -285,76 +270,6 @@ def print_result(summary: Mapping[str, Any], config: TrainConfig) -> None:
     """Print the tables before and after, and where everything lies."""
     print_comparison(summary)
     print(f'\nreport: {config.output / REPORT}\npolicy: {config.output / POLICY}')
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments; every setting of `TrainConfig` is one."""
-    parser.add_argument(
-        '--recording',
-        type=Path,
-        nargs='+',
-        metavar='BAG',
-        help='train again from a recorded run, given the same settings, instead of from simulation',
-    )
-    parser.add_argument(
-        '--arm-recording',
-        type=Path,
-        nargs='+',
-        metavar='BAG',
-        help='one update from labelled episodes of a real arm (deploy.launch.py record:=true)',
-    )
-    parser.add_argument(
-        '--robot',
-        default='panda',
-        help='arm of --arm-recording: a name in config/robots, or a file',
-    )
-    parser.add_argument('--urdf', default='', help="its URDF, in place of the file's")
-    add_rollout_arguments(parser)
-    parser.add_argument('--config', type=Path, help='YAML file of the settings below')
-    for field in dataclasses.fields(TrainConfig):
-        default = field.default
-        if isinstance(default, tuple):
-            default = ','.join(map(str, default)) or 'all'
-        default = OTHERWISE.get(field.name, default)
-        parser.add_argument(
-            *option(field.name),
-            dest=field.name,
-            metavar='VALUE',
-            help=f'{field.metadata["description"]} (default: {default})'.replace('%', '%%'),
-        )
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Train in this process, print the table and say where the report is."""
-    names = {field.name for field in dataclasses.fields(TrainConfig)}
-    given = {
-        name: value
-        for name, value in vars(arguments).items()
-        if name in names and value is not None
-    }
-    config = load(TrainConfig, arguments.config, given, robots_unless_given(arguments))
-    if arguments.arm_recording:
-        arm = described_robot(arguments.robot, arguments.urdf).arm()
-        print_update(train_from_arm(config, arguments.arm_recording, arm), config)
-        return 0
-    group = LearnerGroup.launched(config.device)
-    if group.rank > 0:
-        follow_training(group, load_policy)
-        return 0
-    check_folder(config, _FILES)
-    tell_unused_gpu(config.device)
-    if arguments.recording:
-        source = RecordedRolloutSource(arguments.recording)
-        print_result(train(config, source, group=group), config)
-        return 0
-    # A policy that cannot be loaded is named before anything is started.
-    spec = load_policy(config.policy, config.device).spec
-    render = RenderSettings(config.render_profile, spec.image_size, spec.cameras)
-    with open_rollouts(
-        arguments, config.device, config.robots, load_policy, render, config.deterministic
-    ) as rollouts:
-        print_result(train(config, rollouts, group=group), config)
-    return 0
 
 
 def _verify_first(checkpoint: Checkpoint) -> None:

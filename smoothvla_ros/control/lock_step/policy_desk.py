@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from smoothvla_ros.control.lock_step import Answer
-from smoothvla_ros.control.observation_slot import PendingObservation, Slot
+from smoothvla_ros.control.lock_step.observation_slot import PendingObservation, Slot
+from smoothvla_ros.control.lock_step.protocol import Answer
 
 
 @dataclass(frozen=True)

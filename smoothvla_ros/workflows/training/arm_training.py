@@ -29,7 +29,11 @@ from smoothvla_ros.training.learning.learner import GrpoLearner
 from smoothvla_ros.training.rewards.motion import rollout_outcome
 from smoothvla_ros.training.rollouts.schedule import GroupPlan
 from smoothvla_ros.training.rollouts.source import LostEpisode
-from smoothvla_ros.workflows.arm_recordings import ArmRecordings, ArmRollout, read_recordings
+from smoothvla_ros.workflows.training.arm_recordings import (
+    ArmRecordings,
+    ArmRollout,
+    read_recordings,
+)
 
 SUITE = 'arm'
 POLICY, FIGURES = 'policy', 'update.json'

@@ -7,8 +7,8 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from smoothvla_ros.control.lock_step import Decision, EpisodeReport
-from smoothvla_ros.control.recorded_messages import decision_of, report_of, request_of
+from smoothvla_ros.control.lock_step.decoded_messages import decision_of, report_of, request_of
+from smoothvla_ros.control.lock_step.protocol import Decision, EpisodeReport
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.recordings import Bag
 from smoothvla_ros.recordings.messages import MessageDecoder, rgb_image

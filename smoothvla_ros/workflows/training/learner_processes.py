@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from smoothvla_ros.policies import Policy
+from smoothvla_ros.policies.loading import Loader
 from smoothvla_ros.training.checkpoints import Checkpoint
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.grpo_trainer import TrainerState
@@ -17,8 +17,6 @@ from smoothvla_ros.training.learning.learner import GrpoLearner
 from smoothvla_ros.training.learning.learner_group import LearnerGroup
 from smoothvla_ros.training.learning.sharding import shard_frozen
 from smoothvla_ros.training.trainer_checkpoint import restore_trainer
-
-Loader = Callable[[str | Path, str], Policy]
 
 
 @dataclass(frozen=True)

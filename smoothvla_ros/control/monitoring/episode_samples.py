@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from smoothvla_ros.control.lock_step import EpisodeState, Phase
+from smoothvla_ros.control.lock_step.protocol import EpisodeState, Phase
 
 # Samples that may come before their episode is announced.
 _EARLY = 512

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from smoothvla_ros.configuration import setting, validate
-from smoothvla_ros.control.lock_step import Decision, EpisodeReport
+from smoothvla_ros.control.lock_step.protocol import Decision, EpisodeReport
 from smoothvla_ros.records import ChunkRecord, Episode, EpisodeRequest
 
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from smoothvla_ros.configuration import setting, validate
-from smoothvla_ros.control.lock_step import (
+from smoothvla_ros.control.lock_step.protocol import (
     Answer,
     ChunkGate,
     EpisodeReport,

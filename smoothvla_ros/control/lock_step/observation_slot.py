@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from smoothvla_ros.control.lock_step import Answer, EpisodeState, Phase, Question
+from smoothvla_ros.control.lock_step.protocol import Answer, EpisodeState, Phase, Question
 
 JOINTS = 'joint_states'
 # The hand of a real arm may have a driver of its own.

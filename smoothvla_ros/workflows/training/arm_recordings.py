@@ -21,16 +21,16 @@ from typing import Any
 
 import numpy as np
 
-from smoothvla_ros.control.episode_keeper import DISCARD, OUTCOMES, SUCCESS
-from smoothvla_ros.control.lock_step import Decision
-from smoothvla_ros.control.recorded_messages import decision_of, nanoseconds, unpacked
+from smoothvla_ros.control.live.episode_keeper import DISCARD, OUTCOMES, SUCCESS
+from smoothvla_ros.control.lock_step.decoded_messages import decision_of, nanoseconds, unpacked
+from smoothvla_ros.control.lock_step.protocol import Decision
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.recordings import JOINT_STATE, Bag, joint_samples
 from smoothvla_ros.recordings.messages import MessageDecoder, rgb_image
 from smoothvla_ros.records import EpisodeName, Trajectory
 from smoothvla_ros.simulation.splits import require_train
-from smoothvla_ros.workflows.executed_chunks import (
+from smoothvla_ros.workflows.training.executed_chunks import (
     ExecutedChunks,
     Incomplete,
     SentChunk,

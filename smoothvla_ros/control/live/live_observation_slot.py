@@ -13,9 +13,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from smoothvla_ros.control.decision_lead import DecisionLead
-from smoothvla_ros.control.lock_step import NANOSECONDS, Answer, EpisodeState, Phase, Question
-from smoothvla_ros.control.observation_slot import GRIPPER, JOINTS, PendingObservation
+from smoothvla_ros.control.live.decision_lead import DecisionLead
+from smoothvla_ros.control.lock_step.observation_slot import GRIPPER, JOINTS, PendingObservation
+from smoothvla_ros.control.lock_step.protocol import (
+    NANOSECONDS,
+    Answer,
+    EpisodeState,
+    Phase,
+    Question,
+)
 from smoothvla_ros.errors import UserError
 
 # Two seconds of a 1 kHz arm, and images of the slowest camera in that time.

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from smoothvla_ros.control.lock_step import (
+from smoothvla_ros.control.lock_step.protocol import (
     NANOSECONDS,
     Decision,
     EpisodeReport,

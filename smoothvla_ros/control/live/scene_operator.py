@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from smoothvla_ros.control.episode_keeper import DISCARD, FAILURE, SUCCESS
+from smoothvla_ros.control.live.episode_keeper import DISCARD, FAILURE, SUCCESS
 from smoothvla_ros.control.motion_guard.guard import E_STOP
 from smoothvla_ros.control.motion_guard.phases import Phase
 

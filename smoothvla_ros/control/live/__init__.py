@@ -1,0 +1,1 @@
+"""A real arm, or the twin: parts that each have their own clock."""

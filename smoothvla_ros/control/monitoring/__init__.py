@@ -1,0 +1,1 @@
+"""Which samples a monitor looks at, and whose they are."""

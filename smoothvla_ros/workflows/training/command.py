@@ -1,0 +1,97 @@
+"""`smoothvla train`: a training job in this process."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+from smoothvla_ros.configuration import load
+from smoothvla_ros.kinematics.robot import described_robot
+from smoothvla_ros.policies import load_policy
+from smoothvla_ros.policies.loading import tell_unused_gpu
+from smoothvla_ros.simulation.rendering.settings import RenderSettings
+from smoothvla_ros.training.config import TrainConfig
+from smoothvla_ros.training.learning.learner_group import LearnerGroup
+from smoothvla_ros.training.run_folder import check_folder
+from smoothvla_ros.workflows.options import option
+from smoothvla_ros.workflows.rollout_choice import (
+    OTHERWISE,
+    add_rollout_arguments,
+    open_rollouts,
+    robots_unless_given,
+)
+from smoothvla_ros.workflows.training.arm_training import print_update, train_from_arm
+from smoothvla_ros.workflows.training.job import RUN_FILES, print_result, train
+from smoothvla_ros.workflows.training.learner_processes import follow_training
+from smoothvla_ros.workflows.training.recorded_rollouts import RecordedRolloutSource
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments; every setting of `TrainConfig` is one."""
+    parser.add_argument(
+        '--recording',
+        type=Path,
+        nargs='+',
+        metavar='BAG',
+        help='train again from a recorded run, given the same settings, instead of from simulation',
+    )
+    parser.add_argument(
+        '--arm-recording',
+        type=Path,
+        nargs='+',
+        metavar='BAG',
+        help='one update from labelled episodes of a real arm (deploy.launch.py record:=true)',
+    )
+    parser.add_argument(
+        '--robot',
+        default='panda',
+        help='arm of --arm-recording: a name in config/robots, or a file',
+    )
+    parser.add_argument('--urdf', default='', help="its URDF, in place of the file's")
+    add_rollout_arguments(parser)
+    parser.add_argument('--config', type=Path, help='YAML file of the settings below')
+    for field in dataclasses.fields(TrainConfig):
+        default = field.default
+        if isinstance(default, tuple):
+            default = ','.join(map(str, default)) or 'all'
+        default = OTHERWISE.get(field.name, default)
+        parser.add_argument(
+            *option(field.name),
+            dest=field.name,
+            metavar='VALUE',
+            help=f'{field.metadata["description"]} (default: {default})'.replace('%', '%%'),
+        )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train in this process, print the table and say where the report is."""
+    names = {field.name for field in dataclasses.fields(TrainConfig)}
+    given = {
+        name: value
+        for name, value in vars(arguments).items()
+        if name in names and value is not None
+    }
+    config = load(TrainConfig, arguments.config, given, robots_unless_given(arguments))
+    if arguments.arm_recording:
+        arm = described_robot(arguments.robot, arguments.urdf).arm()
+        print_update(train_from_arm(config, arguments.arm_recording, arm), config)
+        return 0
+    group = LearnerGroup.launched(config.device)
+    if group.rank > 0:
+        follow_training(group, load_policy)
+        return 0
+    check_folder(config, RUN_FILES)
+    tell_unused_gpu(config.device)
+    if arguments.recording:
+        source = RecordedRolloutSource(arguments.recording)
+        print_result(train(config, source, group=group), config)
+        return 0
+    # A policy that cannot be loaded is named before anything is started.
+    spec = load_policy(config.policy, config.device).spec
+    render = RenderSettings(config.render_profile, spec.image_size, spec.cameras)
+    with open_rollouts(
+        arguments, config.device, config.robots, load_policy, render, config.deterministic
+    ) as rollouts:
+        print_result(train(config, rollouts, group=group), config)
+    return 0

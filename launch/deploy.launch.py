@@ -18,7 +18,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch import LaunchContext, LaunchDescription
 from smoothvla_ros.cameras.settings import SOURCE_KINDS
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.kinematics.robot_descriptions import robot_description
+from smoothvla_ros.kinematics.example_urdf import example_urdf
 from smoothvla_ros.nodes.launching.arguments import (
     check,
     check_namespace,
@@ -271,7 +271,7 @@ def view(arguments: dict[str, str]) -> list[Node]:
     if wanted(arguments) != RVIZ or arguments['hardware'] != 'twin':
         return shown
     # RViz hears where the links are; the twin, unlike ros2_control, has nobody who says so.
-    urdf_text = robot_description(PANDA_URDF).read_text()
+    urdf_text = example_urdf(PANDA_URDF).read_text()
     description = {'robot_description': ParameterValue(urdf_text, value_type=str)}
     return [
         *shown,

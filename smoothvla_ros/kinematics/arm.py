@@ -12,7 +12,7 @@ import numpy as np
 import pinocchio as pin
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.kinematics.robot_descriptions import robot_description
+from smoothvla_ros.kinematics.example_urdf import example_urdf
 
 # robosuite's grip site, which LIBERO's actions move. The URDF's own panda_hand_tcp lies 6.9 mm
 # further out.
@@ -83,7 +83,7 @@ class Arm:
         robot0_eef_quat, seen from the base.
         """
         return cls.from_urdf(
-            robot_description('panda_description/urdf/panda.urdf'),
+            example_urdf('panda_description/urdf/panda.urdf'),
             'panda_hand',
             tool_offset=PANDA_GRIP_SITE_OFFSET,
             base_frame='panda_link0',

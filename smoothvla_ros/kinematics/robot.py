@@ -10,8 +10,8 @@ import numpy as np
 from smoothvla_ros.configuration import load, setting, validate
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
+from smoothvla_ros.kinematics.example_urdf import example_urdf
 from smoothvla_ros.kinematics.joint_limits import EndVelocities, JointLimits
-from smoothvla_ros.kinematics.robot_descriptions import robot_description
 from smoothvla_ros.shipped_files import file_or_shipped
 
 VENDOR = 'vendor'
@@ -143,7 +143,7 @@ class RobotDescription:
                 'description package of this arm, with the parameter urdf'
             )
         inside = self.urdf.removeprefix(_FROM_PACKAGE)
-        return robot_description(inside) if inside != self.urdf else Path(self.urdf)
+        return example_urdf(inside) if inside != self.urdf else Path(self.urdf)
 
     def arm(self) -> Arm:
         """Return the arm's kinematics.

@@ -9,8 +9,8 @@ from guard_world import CONFIG, PANDA
 
 from smoothvla_ros.control.motion_guard.timeline import require_streamable
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.kinematics.example_urdf import example_urdf
 from smoothvla_ros.kinematics.robot import RobotDescription
-from smoothvla_ros.kinematics.robot_descriptions import robot_description
 from smoothvla_ros.nodes.motion_guard.config import MotionGuardConfig, make_guard
 
 
@@ -77,7 +77,7 @@ def test_limits_that_are_tighter_or_rounded_fit_the_urdf():
 
 def test_a_joint_that_turns_without_end_has_no_range_to_be_held_against(tmp_path):
     """What its robot file says is all there is; a velocity of 0 in a URDF says nothing."""
-    urdf = robot_description('panda_description/urdf/panda.urdf').read_text()
+    urdf = example_urdf('panda_description/urdf/panda.urdf').read_text()
     ranged = '<limit effort="87.0" lower="-2.8973" upper="2.8973" velocity="2.175"/>'
     first, second = '<joint name="panda_joint1" type="revolute">', '<joint name="panda_joint2"'
     begins, ends = urdf.index(first), urdf.index(second)

@@ -15,7 +15,7 @@ import yaml
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics import Arm
-from smoothvla_ros.kinematics.robot_descriptions import robot_description
+from smoothvla_ros.kinematics.example_urdf import example_urdf
 from smoothvla_ros.nodes.launching.xacro_description import PANDA_URDF, xacro_description
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +24,7 @@ ARM = [f'panda_joint{number}' for number in range(1, 8)]
 
 
 def process(**mappings):
-    links = str(robot_description('panda_description/urdf/panda.urdf'))
+    links = str(example_urdf('panda_description/urdf/panda.urdf'))
     document = xacro.process_file(str(XACRO), mappings={'description': links} | mappings)
     return document.toxml()
 
@@ -106,7 +106,7 @@ def test_wrong_arguments_are_said(mappings, words):
 def test_a_copy_makes_what_the_shipped_file_makes(links, tmp_path):
     """docs/deploy.md says to copy it for another driver; pip's robot data are no ROS package."""
     copy = shutil.copy(XACRO, tmp_path / 'copy.urdf.xacro')
-    links = links and shutil.copy(robot_description(PANDA_URDF), tmp_path / 'links.urdf')
+    links = links and shutil.copy(example_urdf(PANDA_URDF), tmp_path / 'links.urdf')
     made = interfaces(xacro_description(str(copy), 'mock', '', str(links)))
     assert made == interfaces(xacro_description(str(XACRO), 'mock', '', ''))
 
@@ -154,7 +154,7 @@ def test_controllers_move_the_joints_of_the_description():
     nodes = yaml.safe_load((ROOT / 'config' / 'controllers.yaml').read_text())
     manager = nodes['/**/controller_manager']['ros__parameters']
     assert manager['update_rate'] == 1000
-    model = pin.buildModelFromUrdf(str(robot_description('panda_description/urdf/panda.urdf')))
+    model = pin.buildModelFromUrdf(str(example_urdf('panda_description/urdf/panda.urdf')))
     for name in ('joint_trajectory_controller', 'forward_position_controller'):
         assert nodes[f'/**/{name}']['ros__parameters']['joints'] == ARM
         assert name in manager

@@ -9,7 +9,7 @@ from logged import curve, logged
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics import Arm
-from smoothvla_ros.kinematics.robot_descriptions import robot_description
+from smoothvla_ros.kinematics.example_urdf import example_urdf
 from smoothvla_ros.viewer.jerk_scene import jerk_colours
 from smoothvla_ros.viewer.layout import layout
 from smoothvla_ros.viewer.robot_model import RobotModel
@@ -19,7 +19,7 @@ REST = np.array([0.0, -0.161, 0.0, -2.445, 0.0, 2.227, 0.785])
 START_NS = 1_790_000_000 * 10**9
 STEP_NS = 50_000_000
 LIMITS = np.array([1500.0, 750.0, 1000.0, 1250.0, 1500.0, 2000.0, 2000.0])
-URDF = robot_description('panda_description/urdf/panda.urdf')
+URDF = example_urdf('panda_description/urdf/panda.urdf')
 
 
 @pytest.fixture

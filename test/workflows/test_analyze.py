@@ -14,7 +14,7 @@ from rosbags.rosbag2 import StoragePlugin
 
 from smoothvla_ros.cli import main
 from smoothvla_ros.kinematics import Arm
-from smoothvla_ros.kinematics.robot_descriptions import robot_description
+from smoothvla_ros.kinematics.example_urdf import example_urdf
 from smoothvla_ros.smoothness import (
     EstimatorSettings,
     Part,
@@ -269,7 +269,7 @@ def test_a_urdf_of_any_robot(tmp_path):
     """The arm's joints are found by name; its tool by the link that is asked for."""
     time = np.arange(1200) * 0.01
     bag = write_bag(tmp_path / 'bag', time, motion(time), NAMES)
-    urdf = str(robot_description('panda_description/urdf/panda.urdf'))
+    urdf = str(example_urdf('panda_description/urdf/panda.urdf'))
     (found,) = analysed(tmp_path, str(bag), '--urdf', urdf, '--tool', 'panda_link8')['bags']
     assert found['tool']['translation']['peak'] > 0.5
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from xml.parsers.expat import ExpatError
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.kinematics.robot_descriptions import robot_description
+from smoothvla_ros.kinematics.example_urdf import example_urdf
 
 PANDA_URDF = 'panda_description/urdf/panda.urdf'
 # As urdf/panda.urdf.xacro and copies of it say where the links are.
@@ -30,7 +30,7 @@ def xacro_description(file: str, hardware: str, robot_ip: str, links: str) -> st
     mappings = {'hardware_type': hardware, 'robot_ip': robot_ip}
     if links or _has_panda_links(file):
         # Where pip installed example-robot-data, ROS and therefore xacro do not find it.
-        mappings['description'] = links or str(robot_description(PANDA_URDF))
+        mappings['description'] = links or str(example_urdf(PANDA_URDF))
     try:
         return xacro.process_file(file, mappings=mappings).toxml()
     except (xacro.XacroException, ExpatError) as error:

@@ -25,7 +25,7 @@ def named_values(
     return np.array([found.get(name, math.nan) for name in wanted])
 
 
-def from_action_chunk(message: msg.ActionChunk) -> Chunk:
+def chunk_from_message(message: msg.ActionChunk) -> Chunk:
     """Return the chunk as it came; nothing is checked here."""
     return Chunk(
         epoch=message.epoch,

@@ -28,7 +28,7 @@ from smoothvla_ros.nodes.motion_guard.config import (
     make_guard,
 )
 from smoothvla_ros.nodes.motion_guard.messages import (
-    from_action_chunk,
+    chunk_from_message,
     named_values,
     to_guard_state,
 )
@@ -182,7 +182,7 @@ class MotionGuardNode(AutostartNode):
             if self._is_active:
                 now_ns = self._now_ns()
                 self._listen(now_ns)
-                self._guard.offer(now_ns, from_action_chunk(message))
+                self._guard.offer(now_ns, chunk_from_message(message))
                 # Here and not at the next tick: before that another one may be taken.
                 self._say(now_ns)
 

@@ -202,9 +202,10 @@ def from_action_chunk(message: msg.ActionChunk) -> Answer:
     """Return the chunk; arrays of another size than announced come out empty."""
     shape = (message.horizon, message.dimension)
     size = message.horizon * message.dimension
-    whole = len(message.actions) == len(message.tokens) == len(message.log_probs) == size
-    if not whole:
-        shape, message.actions, message.tokens, message.log_probs = (0, 0), [], [], []
+    arrays = (message.actions, message.tokens, message.log_probs)
+    if any(len(values) != size for values in arrays):
+        shape, arrays = (0, 0), ([], [], [])
+    actions, tokens, log_probs = (unpacked(values, *shape) for values in arrays)
     return Answer(
         question=Question(
             message.episode_id,
@@ -215,9 +216,9 @@ def from_action_chunk(message: msg.ActionChunk) -> Answer:
         ),
         epoch=message.epoch,
         seq=message.seq,
-        actions=unpacked(message.actions, *shape),
-        tokens=unpacked(message.tokens, *shape).astype(np.int64),
-        log_probs=unpacked(message.log_probs, *shape),
+        actions=actions,
+        tokens=tokens.astype(np.int64),
+        log_probs=log_probs,
         refusal=message.refusal,
     )
 

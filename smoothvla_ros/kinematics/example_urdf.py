@@ -11,7 +11,7 @@ from smoothvla_ros.errors import UserError
 _PACKAGE = 'example-robot-data'
 
 
-def robot_description(relative_path: str) -> Path:
+def example_urdf(relative_path: str) -> Path:
     """Return a URDF of example-robot-data, from its wheel or from a sourced ROS 2 install.
 
     relative_path: below the package's folder of robots, with forward slashes, for example

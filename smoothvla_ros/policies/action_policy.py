@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,13 +12,11 @@ import numpy as np
 import torch
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.libero import ACTION_DIMENSION, ACTION_SPACE
 from smoothvla_ros.policies.action_tokens import ActionBins, sampling_temperature
+from smoothvla_ros.policies.images import camera_image, fit_images
 from smoothvla_ros.policies.policy import ActionChunks, PolicySpec, TokenStatistics
 from smoothvla_ros.records import Observation
-
-_DIMENSION = 7
-_ACTION_SPACE = 'libero_osc_pose'
-
 
 class ActionPolicy(ABC):
     """What a flow, diffusion or regression policy needs to be evaluated, and to drive an arm.
@@ -30,7 +29,13 @@ class ActionPolicy(ABC):
         """chunk: steps an answer has.  cameras, image_size: as `PolicySpec` has them."""
         self._bins = ActionBins()
         self.spec = PolicySpec(
-            chunk, _DIMENSION, self._bins.count, _ACTION_SPACE, tuple(cameras), image_size
+            chunk,
+            ACTION_DIMENSION,
+            self._bins.count,
+            ACTION_SPACE,
+            tuple(cameras),
+            image_size,
+            samples=False,
         )
         self.module = torch.nn.Module()
 
@@ -38,6 +43,7 @@ class ActionPolicy(ABC):
     def actions(self, observations: Sequence[Observation], seeds: Sequence[int]) -> np.ndarray:
         """Return actions [B, chunk, 7] for B observations.
 
+        Their images are uint8 [image_size, image_size, 3], whatever a camera gives.
         Tool translation in axes of the base (1 is 0.05 m), rotation vector in the same axes (1 is
         0.5 rad), gripper (-1 opens, 1 closes). What lies beyond [-1, 1] is clipped, as LIBERO's
         controller does. A policy that draws noise draws row i from seeds[i] alone, so that an
@@ -55,7 +61,13 @@ class ActionPolicy(ABC):
         sampling_temperature(temperature)
         if temperature > 0.0:
             self._cannot(f'sample at temperature {temperature:g}')
-        answer = np.asarray(self.actions(observations, seeds), dtype=np.float64)
+        given = self.actions([self._fitted(o) for o in observations], seeds)
+        if not isinstance(given, np.ndarray):
+            raise UserError(
+                f'policy {type(self).__name__} answered {type(given).__name__}; let `actions` '
+                'return a NumPy array'
+            )
+        answer = given.astype(np.float64)
         if not np.isfinite(answer).all():
             raise UserError(f'policy {type(self).__name__} answered a number that is not finite')
         clipped = np.clip(answer, -1.0, 1.0)
@@ -75,6 +87,17 @@ class ActionPolicy(ABC):
     def save(self, folder: Path) -> None:
         """Raise UserError: nothing changed, and the folder it came from stays what it is."""
         self._cannot('be saved')
+
+    def _fitted(self, observation: Observation) -> Observation:
+        """Return what was seen with the images of `spec`."""
+        images = {
+            camera: fit_images(
+                camera_image(observation, camera, 'name the cameras as the policy does')[None],
+                self.spec.image_size,
+            )[0]
+            for camera in self.spec.cameras
+        }
+        return dataclasses.replace(observation, images=images)
 
     def _cannot(self, purpose: str) -> NoReturn:
         raise UserError(

@@ -8,6 +8,7 @@ from pathlib import Path
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.hub import cached_snapshot, is_hub_name
 from smoothvla_ros.policies.installed_kinds import SMALL_VLA, installed_kinds, stated_kind
+from smoothvla_ros.policies.weights_folder import HASHES
 
 DEFAULT_POLICY = 'default'
 
@@ -44,9 +45,15 @@ def check_small_vla(folder: Path) -> None:
     files of a small VLA are whole is not looked at here.
     """
     found = stated_kind(folder)
+    brought = ', '.join(map(repr, installed_kinds())) or 'none'
+    if found is None and not (folder / HASHES).is_file():
+        raise UserError(
+            f'policy {folder}: no config.json that says what it is, and no {HASHES} of a policy of '
+            'this package; copy the folder again, or write {"type": …} of a kind that an installed '
+            f'package brings ({brought}) into it'
+        )
     if found in (None, SMALL_VLA):
         return
-    brought = ', '.join(map(repr, installed_kinds())) or 'none'
     raise UserError(
         f'policy {folder} says in config.json that it is {found!r}: neither a small VLA of this '
         f'package nor OpenVLA, nor a kind that an installed package brings ({brought}); '

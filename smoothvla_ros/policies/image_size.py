@@ -7,7 +7,7 @@ from pathlib import Path
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.folder import check_small_vla, existing_policy_folder
-from smoothvla_ros.policies.installed_kinds import installed_kind
+from smoothvla_ros.policies.installed_kinds import installed_image_size, installed_kind
 from smoothvla_ros.policies.openvla.settings import CAMERA_SIZE, is_openvla
 
 _CONFIGURATION = 'config.json'
@@ -20,7 +20,7 @@ def image_size(path_or_name: str | Path) -> int:
     """
     folder = existing_policy_folder(path_or_name)
     if (kind := installed_kind(folder)) is not None:
-        return kind.image_size(folder)
+        return installed_image_size(kind, folder)
     if is_openvla(folder):
         return CAMERA_SIZE
     check_small_vla(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from smoothvla_ros.kinematics.arm import Arm
-    from smoothvla_ros.policies.policy import Policy
+    from smoothvla_ros.policies.policy import Policy, PolicySpec
 
 GROUP = 'smoothvla_ros.policies'
 """Entry points of this group are kinds; the name of each is what `stated_kind` returns."""
@@ -29,7 +30,7 @@ _FUNCTIONS = ('load', 'image_size')
 class PolicyKind(Protocol):
     """What an entry point names: a module, or any object, with these two functions."""
 
-    def load(self, folder: Path, device: torch.device, arm: Arm | None) -> Policy:
+    def load(self, folder: Path, device: torch.device, arm: Arm) -> Policy:
         """Return the policy in a folder; see `load_policy`."""
         ...
 
@@ -39,7 +40,7 @@ class PolicyKind(Protocol):
 
 
 def stated_kind(folder: Path) -> str | None:
-    """Return what a folder's `config.json` says it is, or None where it says nothing.
+    """Return what a folder's `config.json` says it is, or None where it says nothing readable.
 
     transformers writes `model_type`, LeRobot `type`.
     """
@@ -73,6 +74,61 @@ def installed_kind(folder: Path) -> PolicyKind | None:
     return _loaded(found[0])
 
 
+def load_installed(kind: PolicyKind, folder: Path, device: torch.device, arm: Arm) -> Policy:
+    """Return the policy that a kind loads from a folder.
+
+    Raises UserError, with the error of the kind's own code, if it loads none, or one whose spec
+    cannot be or is not what its `image_size` says.
+    """
+    name = stated_kind(folder)
+    try:
+        policy = kind.load(folder, device, arm)
+    except UserError:
+        raise
+    except Exception as error:  # noqa: BLE001 (the code of another package runs here)
+        raise UserError(
+            f'policy {folder}: `load` of kind {name!r} failed: {_said(error)}; mend the package '
+            'that brings it, or the folder'
+        ) from error
+    place = f'policy {folder}: kind {name!r}'
+    for attribute in ('spec', 'module', 'act'):
+        if not hasattr(policy, attribute):
+            raise UserError(
+                f'{place} loaded {type(policy).__name__}, which has no {attribute}; return a Policy'
+            )
+    _check_spec(policy.spec, place)
+    drawn = installed_image_size(kind, folder)
+    if drawn != policy.spec.image_size:
+        raise UserError(
+            f'{place}: image_size(folder) says {drawn} pixels and spec.image_size '
+            f'{policy.spec.image_size}; let both say the same'
+        )
+    return policy
+
+
+def installed_image_size(kind: PolicyKind, folder: Path) -> int:
+    """Return what a kind says of a folder.  Raises UserError where its own code fails."""
+    try:
+        return int(kind.image_size(folder))
+    except UserError:
+        raise
+    except Exception as error:  # noqa: BLE001 (the code of another package runs here)
+        raise UserError(
+            f'policy {folder}: `image_size` of kind {stated_kind(folder)!r} failed: '
+            f'{_said(error)}; mend the package that brings it, or the folder'
+        ) from error
+
+
+def require_same_kind(saved: Path, start: Path) -> None:
+    """Raise UserError where what a kind's `save` wrote does not say what its start said."""
+    expected = stated_kind(start)
+    if installed_kind(start) is not None and stated_kind(saved) != expected:
+        raise UserError(
+            f'policy {saved}: `save` of kind {expected!r} wrote no config.json that says so; let '
+            f'it write {{"type": "{expected}"}}, or no checkpoint can be loaded'
+        )
+
+
 def installed_kinds() -> tuple[str, ...]:
     """Return the names of the kinds that other packages bring, sorted."""
     return tuple(sorted({entry.name for entry in entry_points(group=GROUP)}))
@@ -81,10 +137,10 @@ def installed_kinds() -> tuple[str, ...]:
 def _loaded(entry: EntryPoint) -> PolicyKind:
     try:
         kind = entry.load()
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # noqa: BLE001 (the code of another package runs here)
         raise UserError(
             f'policies of kind {entry.name!r} come from {_origin(entry)}, which cannot be '
-            f'imported: {error}; mend that package or uninstall it'
+            f'imported: {_said(error)}; mend that package or uninstall it'
         ) from error
     missing = [name for name in _FUNCTIONS if not callable(getattr(kind, name, None))]
     if missing:
@@ -93,6 +149,20 @@ def _loaded(entry: EntryPoint) -> PolicyKind:
             f'{missing[0]!r}; docs/policy.md says what such a package holds'
         )
     return cast(PolicyKind, kind)
+
+
+def _check_spec(spec: PolicySpec, place: str) -> None:
+    for name in ('chunk', 'action_dimension', 'bins', 'image_size'):
+        value = getattr(spec, name)
+        if not isinstance(value, int) or value < 1:
+            raise UserError(f'{place}: spec.{name}={value!r}; give a whole number, 1 or more')
+
+
+def _said(error: Exception) -> str:
+    """Return an error of foreign code in one line, with where it was raised."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    words = ' '.join(str(error).split())
+    return f'{type(error).__name__}: {words} ({Path(last.filename).name}:{last.lineno})'
 
 
 def _origin(entry: EntryPoint) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.folder import check_small_vla, existing_policy_folder
-from smoothvla_ros.policies.installed_kinds import installed_kind
+from smoothvla_ros.policies.installed_kinds import installed_kind, load_installed
 from smoothvla_ros.policies.policy import Policy
 
 if TYPE_CHECKING:
@@ -68,7 +68,9 @@ def load_policy(path_or_name: str | Path, device: str = 'cpu', arm: Arm | None =
     folder = existing_policy_folder(path_or_name)
     place = torch_device(device)
     if (kind := installed_kind(folder)) is not None:
-        return kind.load(folder, place, arm)
+        from smoothvla_ros.kinematics.arm import Arm
+
+        return load_installed(kind, folder, place, arm if arm is not None else Arm.panda())
     # Imported here: transformers takes seconds to import, and few callers load a policy.
     from smoothvla_ros.policies.openvla.load import load_openvla
     from smoothvla_ros.policies.openvla.settings import is_openvla

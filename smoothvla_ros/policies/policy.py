@@ -21,7 +21,9 @@ class PolicySpec:
 
     chunk: steps decided at once.  action_dimension: numbers a step.  bins: tokens a number.
     action_space: the meaning of the numbers, for example ``libero_osc_pose``.
-    cameras: names of the images, in order.  image_size: height and width, pixels.
+    cameras: names of the images, in order.  image_size: height and width, pixels, of what the
+    simulator draws for it; a real camera's images come as they are.
+    samples: whether it can answer at a temperature above 0.
     """
 
     chunk: int
@@ -30,6 +32,7 @@ class PolicySpec:
     action_space: str
     cameras: tuple[str, ...]
     image_size: int
+    samples: bool = True
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ class Policy(Protocol):
     ) -> ActionChunks:
         """Decide for each observation, row i sampled from seeds[i] alone; temperature 0 is greedy.
 
+        Rows of several robots and episodes come in any order: nothing is remembered between calls.
         Raises UserError for an observation that cannot be used (NaN, a missing camera).
         """
         ...

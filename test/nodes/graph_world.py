@@ -77,7 +77,7 @@ class SwayingWorker(FakeWorker):
 class SeededPolicy:
     """Its tokens follow from the seed and from every number of the observation."""
 
-    spec = PolicySpec(4, 7, 256, 'toy', ('agentview', 'wrist'), 16)
+    spec = PolicySpec(4, 7, 256, 'libero_osc_pose', ('agentview', 'wrist'), 16)
     module = torch.nn.Identity()
 
     def __init__(self):

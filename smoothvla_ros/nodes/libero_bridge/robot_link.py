@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from std_msgs.msg import String
 
 from smoothvla_ros import msg
 from smoothvla_ros.control.lock_step.protocol import Answer, EpisodeState
+from smoothvla_ros.libero import ACTION_SPACE
 from smoothvla_ros.nodes.topics.image_conversion import to_image_message
 from smoothvla_ros.nodes.topics.messages import from_action_chunk, to_episode_state, to_joint_state
 from smoothvla_ros.nodes.topics.quality_of_service import Profiles
@@ -137,8 +139,12 @@ class RobotLink:
             self._changed.notify_all()
 
     def _on_chunk(self, message: msg.ActionChunk) -> None:
+        answer = from_action_chunk(message)
+        if message.action_space != ACTION_SPACE and not answer.refusal:
+            refusal = f'action space {message.action_space!r}, LIBERO takes {ACTION_SPACE!r}'
+            answer = dataclasses.replace(answer, refusal=refusal)
         with self._changed:
-            self._answers.append(from_action_chunk(message))
+            self._answers.append(answer)
             self._changed.notify_all()
 
     def _on_match(self, name: str, info: QoSPublisherMatchedInfo) -> None:

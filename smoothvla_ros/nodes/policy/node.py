@@ -228,7 +228,9 @@ class PolicyNode(AutostartNode):
         ]
         policy = self._weights.policy
         chunks = policy.act(observations, temperature=states[0].temperature, seeds=seeds)
-        return checked_answer(chunks, policy.spec, len(observations))
+        return checked_answer(
+            chunks, policy.spec, len(observations), f'policy {self._weights.path}'
+        )
 
     def _record(
         self, name: str, answer: Answer, observation: Observation, temperature: float

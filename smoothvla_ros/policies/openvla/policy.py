@@ -92,6 +92,7 @@ class OpenVLAPolicy:
             action_space=_ACTION_SPACE,
             cameras=settings.cameras,
             image_size=CAMERA_SIZE,
+            samples=settings.answer != REGRESSION,
         )
 
     @property

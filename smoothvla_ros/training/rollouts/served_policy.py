@@ -38,6 +38,7 @@ class ServedPolicy:
         self._load = load
         self._rows = rows
         self._policy: Policy | None = None
+        self._name = ''
         self._version = -1
         self._inference = threading.Lock()
         self._waiting: list[_Question] = []
@@ -46,6 +47,7 @@ class ServedPolicy:
         """Load the policy that answers from now on.  Raises UserError if its files changed."""
         require_unchanged(folder, version, sha256)
         self._policy = self._load(folder)
+        self._name = f'policy {folder}'
         self._policy.module.eval()
         self._version = version
 
@@ -74,7 +76,7 @@ class ServedPolicy:
             temperature=first.temperature,
             seeds=[question.seed for question in batch],
         )
-        checked_answer(chunks, policy.spec, len(batch))
+        checked_answer(chunks, policy.spec, len(batch), self._name)
         for row, question in enumerate(batch):
             one = np.s_[row : row + 1]
             question.answer = ActionChunks(

@@ -15,6 +15,7 @@ from smoothvla_ros.evaluation.reworded_policy import (
     wrong_instructions,
 )
 from smoothvla_ros.policies.folder import policy_folder
+from smoothvla_ros.policies.libero_actions import require_libero_actions, require_temperatures
 from smoothvla_ros.policies.loading import load_policy
 from smoothvla_ros.policies.policy import Policy, PolicySpec
 from smoothvla_ros.simulation.rendering.settings import RenderSettings
@@ -113,6 +114,8 @@ def contestants_of(config: EvaluationConfig, device: str) -> list[Contestant]:
             continue
         # Loaded here too, so that a bad one is named before anything is simulated.
         spec = load_policy(path, device).spec
+        require_libero_actions(spec, path)
+        require_temperatures(spec, path, config.temperatures)
         folder = policy_folder(path)
         contestants.append(Contestant(label, folder, folder_sha256(folder), spec, rewording))
     return contestants

@@ -9,6 +9,7 @@ from pathlib import Path
 from smoothvla_ros.configuration import load
 from smoothvla_ros.kinematics.robot import described_robot
 from smoothvla_ros.policies import load_policy
+from smoothvla_ros.policies.libero_actions import require_libero_actions
 from smoothvla_ros.policies.loading import tell_unused_gpu
 from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.training.config import TrainConfig
@@ -89,6 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     # A policy that cannot be loaded is named before anything is started.
     spec = load_policy(config.policy, config.device).spec
+    require_libero_actions(spec, config.policy)
     render = RenderSettings(config.render_profile, spec.image_size, spec.cameras)
     with open_rollouts(
         arguments, config.device, config.robots, load_policy, render, config.deterministic

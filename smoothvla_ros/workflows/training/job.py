@@ -18,6 +18,8 @@ from smoothvla_ros.evaluation.report.run_report import FIGURES, REPORT, write_re
 from smoothvla_ros.evaluation.report.summary import SUMMARY, RunContext, read_summary
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.policies import load_policy
+from smoothvla_ros.policies.folder import policy_folder
+from smoothvla_ros.policies.installed_kinds import require_same_kind
 from smoothvla_ros.policies.loading import Loader
 from smoothvla_ros.records import Episode
 from smoothvla_ros.simulation.splits import Split
@@ -131,6 +133,7 @@ class _Job:
         self._archive = EpisodeArchive(self._config.output, self._arm, self._estimator)
         # The starting policy is the first checkpoint.
         self._checkpoint = self._latest or self._save(self._state, self._learner)
+        require_same_kind(self._checkpoint.policy_folder, policy_folder(self._config.policy))
         if self._state.iteration == 0:
             self._serve()
             self._evaluate(BEFORE, Phase.EVALUATE_BEFORE, 0)

@@ -11,12 +11,10 @@ import numpy as np
 import torch
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.libero import ACTION_DIMENSION, ACTION_SPACE
 from smoothvla_ros.policies.action_tokens import ActionBins, sampling_temperature
 from smoothvla_ros.policies.policy import ActionChunks, PolicySpec, TokenStatistics
 from smoothvla_ros.records import Observation
-
-_DIMENSION = 7
-_ACTION_SPACE = 'libero_osc_pose'
 
 
 class ActionPolicy(ABC):
@@ -30,7 +28,7 @@ class ActionPolicy(ABC):
         """chunk: steps an answer has.  cameras, image_size: as `PolicySpec` has them."""
         self._bins = ActionBins()
         self.spec = PolicySpec(
-            chunk, _DIMENSION, self._bins.count, _ACTION_SPACE, tuple(cameras), image_size
+            chunk, ACTION_DIMENSION, self._bins.count, ACTION_SPACE, tuple(cameras), image_size
         )
         self.module = torch.nn.Module()
 

@@ -17,6 +17,7 @@ from smoothvla_ros.control.motion_guard.identification import Recording, errors,
 from smoothvla_ros.control.motion_guard.osc_reference import OscParameters
 from smoothvla_ros.kinematics.inverse import InverseKinematics
 from smoothvla_ros.kinematics.robot import COMFORT, RobotDescription
+from smoothvla_ros.libero import CONTROL_PERIOD_S
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.environment import Environment
@@ -47,7 +48,14 @@ def recordings(environment: Environment, episode: int) -> list[Recording]:
             actions.append(action)
         position, rotation = environment.tool_pose()
         found.append(
-            Recording(joints, velocities, np.array(actions), 0.05, position.copy(), rotation.copy())
+            Recording(
+                joints,
+                velocities,
+                np.array(actions),
+                CONTROL_PERIOD_S,
+                position.copy(),
+                rotation.copy(),
+            )
         )
     return found
 

@@ -29,10 +29,10 @@ from smoothvla_ros.control.motion_guard.osc_reference import OscParameters, OscR
 from smoothvla_ros.control.motion_guard.refusals import Chunk, ChunkLimits
 from smoothvla_ros.control.motion_guard.watchdogs import WatchdogLimits
 from smoothvla_ros.kinematics.robot import COMFORT, RobotDescription
+from smoothvla_ros.libero import CONTROL_PERIOD_S
 from smoothvla_ros.ros_domain import free_domain
 
 CONFIG = Path(__file__).resolve().parents[1] / 'config'
-ACTION_PERIOD_S = 0.05
 CHUNK = 8
 CHUNK_PERIOD_S = 0.2
 NANOSECONDS = 1_000_000_000
@@ -90,7 +90,7 @@ class _Rig:
             seq=self.seq,
             stamp_ns=now_ns,
             observation_stamp_ns=now_ns,
-            dt=ACTION_PERIOD_S,
+            dt=CONTROL_PERIOD_S,
             action_space=self.space.name,
             horizon=len(actions),
             dimension=actions.shape[1],
@@ -178,17 +178,17 @@ def _sawtooth(seconds: float = 5.0) -> dict[str, float]:
     if reason := rig.guard.arm(now_ns):
         raise RuntimeError(f'the guard was not armed: {reason}')
     received, held, lag, steps = [], [], 0.0, 0
-    executed = round(CHUNK_PERIOD_S / ACTION_PERIOD_S)
+    executed = round(CHUNK_PERIOD_S / CONTROL_PERIOD_S)
     for tick in range(round(seconds * rig.settings.rate_hz)):
         now_ns += period_ms * millisecond
         rig.listen(now_ns)
         if tick % round(CHUNK_PERIOD_S * rig.settings.rate_hz) == 0:
             anchors = generator.uniform(0.02, 0.07, 7) * generator.choice([-1, 1], 7)
-            swing = 0.3 * np.sin(0.8 * ACTION_PERIOD_S * np.arange(steps + 1, steps + CHUNK + 1))
+            swing = 0.3 * np.sin(0.8 * CONTROL_PERIOD_S * np.arange(steps + 1, steps + CHUNK + 1))
             targets = rig.joints + anchors + swing[:, None]
             chunk = rig.chunk(now_ns, np.column_stack([targets, -np.ones(CHUNK)]))
             rig.guard.offer(now_ns, chunk)
-            repeats = round(ACTION_PERIOD_S * CONTROLLER_RATE_HZ)
+            repeats = round(CONTROL_PERIOD_S * CONTROLLER_RATE_HZ)
             held.append(np.repeat(targets[:executed], repeats, axis=0))
             steps += executed
         command = rig.guard.tick(now_ns)

@@ -23,9 +23,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from smoothvla_ros.libero import SETTLE_STEPS
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation import tasks
-from smoothvla_ros.simulation.rendering.settings import CAMERAS, RenderSettings
+from smoothvla_ros.simulation.rendering.settings import MODEL_CAMERAS, RenderSettings
 from smoothvla_ros.simulation.scenes import libero_scene
 from smoothvla_ros.simulation.scenes.compiled_scene import SceneLibrary
 from smoothvla_ros.simulation.scenes.scene_reset import SceneReset
@@ -37,7 +38,6 @@ TASKS = (0, 5)
 CHUNK = 8
 CHUNKS = 15
 SIZE = 128
-SETTLE_STEPS = 10
 SETTLE_ACTION = np.array([0, 0, 0, 0, 0, 0, -1.0])
 AT_LEAST = {'speedup_every_step': 12.0, 'speedup_once_a_chunk': 2.5}
 AT_MOST = {'worker_memory_mb': 1200.0, 'place_fixtures_ms': 50.0}
@@ -172,7 +172,7 @@ class _StockEpisode:
 
     def _observe(self) -> None:
         if not self._render_every_step:
-            for camera in CAMERAS.values():
+            for camera in MODEL_CAMERAS.values():
                 self._env.sim.render(width=SIZE, height=SIZE, camera_name=camera)
 
 

@@ -19,6 +19,7 @@ from launch import LaunchContext, LaunchDescription
 from smoothvla_ros.cameras.settings import SOURCE_KINDS
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.example_urdf import example_urdf
+from smoothvla_ros.libero import CAMERAS
 from smoothvla_ros.nodes.launching.arguments import (
     check,
     check_namespace,
@@ -48,7 +49,6 @@ SHARE = Path(__file__).resolve().parents[1]
 CONFIG = SHARE / 'config'
 GUARD_FILE = CONFIG / 'motion_guard.yaml'
 ROBOT = 'robot_0'
-CAMERAS = ('agentview', 'wrist')
 TWIN = (
     'suite',
     'task',

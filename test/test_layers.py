@@ -21,6 +21,7 @@ FOUNDATIONS = (
     'configuration',
     'errors',
     'folder_lock',
+    'libero',
     'own_function',
     'parent_death',
     'ros_domain',

@@ -13,6 +13,7 @@ from smoothvla_ros.cameras.calibration import read_calibration
 from smoothvla_ros.cameras.capture import Capture
 from smoothvla_ros.cameras.settings import CameraSettings
 from smoothvla_ros.configuration import setting
+from smoothvla_ros.libero import AGENTVIEW
 from smoothvla_ros.nodes.base.diagnostics import ERROR, OK, WARNING, Diagnostics
 from smoothvla_ros.nodes.base.lifecycle import AutostartNode
 from smoothvla_ros.nodes.base.parameters import declare
@@ -31,7 +32,7 @@ class CameraConfig(CameraSettings):
     """The camera, and what it is called."""
 
     robot: str = setting('robot_0', 'Namespace of the robot that the camera belongs to')
-    camera: str = setting('agentview', 'Name of the camera, as the policy knows it')
+    camera: str = setting(AGENTVIEW, 'Name of the camera, as the policy knows it')
     frame_id: str = setting('', "Optical frame of the images; '': <robot>/<camera>_optical_frame")
     encoding: str = setting('rgb8', 'Encoding of the images', choices=ENCODINGS)
 

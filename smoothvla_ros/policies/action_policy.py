@@ -18,6 +18,7 @@ from smoothvla_ros.policies.images import camera_image, fit_images
 from smoothvla_ros.policies.policy import ActionChunks, PolicySpec, TokenStatistics
 from smoothvla_ros.records import Observation
 
+
 class ActionPolicy(ABC):
     """What a flow, diffusion or regression policy needs to be evaluated, and to drive an arm.
 

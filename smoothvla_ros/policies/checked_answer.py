@@ -42,6 +42,7 @@ def checked_answer(
             raise UserError(f'{place} that are not finite')
         if values.min(initial=high) < low - _ROUNDING or values.max(initial=low) > high + _ROUNDING:
             raise UserError(
-                f'{place} from {values.min():g} to {values.max():g}; they lie in [{low:g}, {high:g}]'
+                f'{place} from {values.min():g} to {values.max():g}; '
+                f'they lie in [{low:g}, {high:g}]'
             )
     return chunks

@@ -85,7 +85,7 @@ def load_installed(kind: PolicyKind, folder: Path, device: torch.device, arm: Ar
         policy = kind.load(folder, device, arm)
     except UserError:
         raise
-    except Exception as error:  # noqa: BLE001 (the code of another package runs here)
+    except Exception as error:
         raise UserError(
             f'policy {folder}: `load` of kind {name!r} failed: {_said(error)}; mend the package '
             'that brings it, or the folder'
@@ -112,7 +112,7 @@ def installed_image_size(kind: PolicyKind, folder: Path) -> int:
         return int(kind.image_size(folder))
     except UserError:
         raise
-    except Exception as error:  # noqa: BLE001 (the code of another package runs here)
+    except Exception as error:
         raise UserError(
             f'policy {folder}: `image_size` of kind {stated_kind(folder)!r} failed: '
             f'{_said(error)}; mend the package that brings it, or the folder'
@@ -137,7 +137,7 @@ def installed_kinds() -> tuple[str, ...]:
 def _loaded(entry: EntryPoint) -> PolicyKind:
     try:
         kind = entry.load()
-    except Exception as error:  # noqa: BLE001 (the code of another package runs here)
+    except Exception as error:
         raise UserError(
             f'policies of kind {entry.name!r} come from {_origin(entry)}, which cannot be '
             f'imported: {_said(error)}; mend that package or uninstall it'

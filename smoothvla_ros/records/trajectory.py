@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from smoothvla_ros.libero import ACTION_DIMENSION, ARM_JOINTS, CONTROL_PERIOD_S
+
 
 @dataclass(frozen=True)
 class Trajectory:
@@ -29,18 +31,17 @@ class Trajectory:
     substep_period_s: float
 
     @classmethod
-    def at_rest(cls, steps: int, joints: int = 7) -> Trajectory:
-        """Return an arm that stood still at zero, in LIBERO's 20 steps a second: none was kept."""
-        period_s = 0.05
+    def at_rest(cls, steps: int, joints: int = ARM_JOINTS) -> Trajectory:
+        """Return an arm that stood still at zero, at LIBERO's rate: none was kept."""
         return cls(
-            actions=np.zeros((steps, 7)),
+            actions=np.zeros((steps, ACTION_DIMENSION)),
             joint_positions=np.zeros((steps + 1, joints)),
             joint_velocities=np.zeros((steps + 1, joints)),
             tool_positions=np.zeros((steps + 1, 3)),
             tool_rotations=np.tile(np.eye(3), (steps + 1, 1, 1)),
             substep_joint_positions=np.zeros((steps + 1, joints), np.float32),
-            control_period_s=period_s,
-            substep_period_s=period_s,
+            control_period_s=CONTROL_PERIOD_S,
+            substep_period_s=CONTROL_PERIOD_S,
         )
 
     @property

@@ -6,6 +6,7 @@ import mujoco
 import numpy as np
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.libero import ACTION_DIMENSION, SETTLE_STEPS
 from smoothvla_ros.records import EpisodeName, Observation, Trajectory
 from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.episode_recording import EpisodeRecording
@@ -17,8 +18,6 @@ from smoothvla_ros.simulation.scenes.scene_reset import SceneReset
 from smoothvla_ros.simulation.scenes.settled_state import SettledState
 from smoothvla_ros.simulation.tasks import Task
 
-ACTION_DIMENSION = 7
-SETTLE_STEPS = 10
 _SETTLE_ACTION = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0])  # stand still, gripper open
 _LARGEST_SEED = 2**32 - 1
 
@@ -79,7 +78,7 @@ class Environment:
         self._record_state(self._recording)
 
     def step(self, action: np.ndarray) -> bool:
-        """Execute one control step of 1/20 s and return whether the goal is reached.
+        """Execute one control step and return whether the goal is reached.
 
         action: [7], tool-pose delta in units of LIBERO's scale and the gripper (-1 opens, 1
         closes); values beyond [-1, 1] are clipped.

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-# Robosuite's OSC_POSE, which LIBERO uses: what an action of 1 asks for in one control step.
-POSITION_SCALE_M = 0.05
-ROTATION_SCALE_RAD = 0.5
+from smoothvla_ros.libero import ROTATION_SCALE_RAD, TRANSLATION_SCALE_M
+
 _POSE_DIMENSIONS = 6
 
 
 def commanded_jerk(
     actions: np.ndarray,
     dt: float,
-    position_scale: float = POSITION_SCALE_M,
+    position_scale: float = TRANSLATION_SCALE_M,
     rotation_scale: float = ROTATION_SCALE_RAD,
 ) -> np.ndarray:
     """Return the jerk of the commanded tool path: [T - 2, 6], m/s^3 and rad/s^3, base axes.

@@ -16,6 +16,7 @@ import numpy as np
 
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.libero import CONTROL_RATE_HZ
 
 DERIVATIVES = 4  # position, velocity, acceleration, jerk
 # A stamp this close to its place on the regular grid counts as on it: at 1 rad/s that displaces a
@@ -38,7 +39,9 @@ class TooFewSamplesError(ValueError):
 class EstimatorSettings:
     """What makes two jerks comparable; published beside every jerk."""
 
-    rate_hz: float = setting(20.0, 'rate of the joint samples in Hz', minimum=1.0, maximum=10000.0)
+    rate_hz: float = setting(
+        CONTROL_RATE_HZ, 'rate of the joint samples in Hz', minimum=1.0, maximum=10000.0
+    )
     window_s: float = setting(0.3, 'length of the fitted window in s', minimum=0.001, maximum=10.0)
     order: int = setting(4, 'order of the fitted polynomial', minimum=3, maximum=6)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.libero import FAST, RENDER_PROFILES
 from smoothvla_ros.simulation.tasks import task, tasks
 from smoothvla_ros.training.rewards.functions import RewardSettings
 from smoothvla_ros.training.rewards.motion import JERK_SOURCES
@@ -155,7 +156,7 @@ class TrainConfig(GrpoConfig):
     )
     robots: int = setting(2, 'Simulated robots, one process each', minimum=1, maximum=64)
     render_profile: str = setting(
-        'fast', 'Rendering: stock is what LIBERO draws', choices=('stock', 'fast')
+        FAST, 'Rendering: stock is what LIBERO draws', choices=RENDER_PROFILES
     )
     video: bool = setting(True, 'Replay one episode before and after into a video')
     keep_checkpoints: int = setting(

@@ -16,6 +16,7 @@ from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.configuration import load, setting, validate
 from smoothvla_ros.errors import UserError, disk_errors
 from smoothvla_ros.folder_lock import FolderLock
+from smoothvla_ros.libero import FAST, RENDER_PROFILES
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.demonstrations import demonstration_path
@@ -51,7 +52,7 @@ class DemosConfig:
         0.2, 'noise on the executed actions (never on the labels)', minimum=0.0, maximum=1.0
     )
     attempts: int = setting(2, 'tries an episode, each with half the noise', minimum=1, maximum=10)
-    render_profile: str = setting('fast', 'how images are drawn', choices=('stock', 'fast'))
+    render_profile: str = setting(FAST, 'how images are drawn', choices=RENDER_PROFILES)
 
     def __post_init__(self) -> None:
         validate(self, 'demos')

@@ -22,9 +22,9 @@ from smoothvla_ros.control.motion_guard.guard import Command, MotionGuard
 from smoothvla_ros.control.motion_guard.phases import Phase
 from smoothvla_ros.control.motion_guard.refusals import Chunk
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.libero import CONTROL_PERIOD_S, CONTROL_RATE_HZ
 from smoothvla_ros.records import EpisodeName, Observation
 from smoothvla_ros.simulation import tasks
-from smoothvla_ros.simulation.scenes.libero_scene import CONTROL_RATE_HZ
 from smoothvla_ros.simulation.twin.arm_twin import FINGER_RANGE_M, ArmTwin
 from smoothvla_ros.simulation.twin.trajectory_controller import TrajectoryPoint
 
@@ -212,7 +212,7 @@ class _Episode:
         _, question, actions = self._on_its_way
         self._on_its_way = None
         self._sequence += 1
-        dt = 1.0 / CONTROL_RATE_HZ
+        dt = CONTROL_PERIOD_S
         chunk = Chunk(
             epoch=1,
             seq=self._sequence,

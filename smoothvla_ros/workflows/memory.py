@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.libero import ACTION_DIMENSION
 from smoothvla_ros.policies.openvla.memory import Footprint, with_allowances
 from smoothvla_ros.policies.openvla.settings import PARALLEL, SEQUENTIAL
 from smoothvla_ros.training.config import GrpoConfig
@@ -95,7 +96,8 @@ def table(
     # Beside the adapter that learns: the sampler's, and the reference's as it is after a resume.
     others = 2 if training.needs_reference else 1
     # Said in parallel, an end token follows; one after the other, the last goes in nowhere.
-    answer = arguments.chunk * 7 + 1 if arguments.decoding == PARALLEL else 7 - 1
+    parallel = arguments.decoding == PARALLEL
+    answer = arguments.chunk * ACTION_DIMENSION + 1 if parallel else ACTION_DIMENSION - 1
     tokens = footprint.tokens(images, _PROMPT, answer)
     weights = footprint.weights_bytes()
 

@@ -24,6 +24,7 @@ def test_a_folder_that_does_not_say_is_named(tmp_path):
     """One line with the file, as for a folder that is not there."""
     with pytest.raises(UserError, match='not found at'):
         image_size(tmp_path / 'nowhere')
+    (tmp_path / 'SHA256SUMS').write_text('')
     for content in ('', '{}', '[]', '{"image_size": "large"}'):
         (tmp_path / 'config.json').write_text(content)
         with pytest.raises(UserError, match=r'no image_size in config\.json'):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,8 @@ from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.action_policy import ActionPolicy
 from smoothvla_ros.policies.checked_answer import checked_answer
 from smoothvla_ros.policies.image_size import image_size
-from smoothvla_ros.policies.installed_kinds import GROUP, installed_kinds
+from smoothvla_ros.policies.installed_kinds import GROUP, installed_kinds, require_same_kind
+from smoothvla_ros.policies.libero_actions import require_libero_actions, require_temperatures
 from smoothvla_ros.policies.policy import ActionChunks, PolicySpec
 from smoothvla_ros.records import EpisodeName, EpisodeRequest, Observation
 from smoothvla_ros.simulation.rendering.settings import RenderSettings
@@ -46,6 +49,7 @@ def install(tmp_path, monkeypatch):
         lines = [f'{name} = {value}' for name, value in entries.items()]
         (information / 'entry_points.txt').write_text('\n'.join([f'[{GROUP}]', *lines, '']))
         monkeypatch.syspath_prepend(site)
+        sys.modules.pop(module, None)  # that of another test
 
     return put
 
@@ -114,7 +118,10 @@ def test_our_own_kinds_are_not_taken_over(install):
 @pytest.mark.parametrize(
     ('code', 'message'),
     [
-        ('import a_module_that_is_not_there\n', 'cannot be imported: No module named'),
+        (
+            'import a_module_that_is_not_there\n',
+            'cannot be imported: ModuleNotFoundError: No module named',
+        ),
         ('def load(folder, device, arm): ...\n', "has no function 'image_size'"),
     ],
 )
@@ -167,15 +174,104 @@ def test_what_has_no_log_probabilities_is_neither_sampled_nor_trained(tmp_path):
             ask()
 
 
-@pytest.mark.parametrize('name', ['actions', 'tokens', 'log_probs'])
+SPEC = PolicySpec(4, 7, 256, 'libero_osc_pose', ('agentview',), 64)
+RIGHT = {
+    'actions': np.zeros((1, 4, 7)),
+    'tokens': np.zeros((1, 4, 7), np.int64),
+    'log_probs': np.zeros((1, 4, 7), np.float32),
+}
+
+
+@pytest.mark.parametrize('name', RIGHT)
 def test_an_answer_of_another_shape_than_promised_is_named(name):
     """Broadcast or cut, it would move the arm otherwise than the policy said."""
-    spec = PolicySpec(4, 7, 256, 'libero_osc_pose', ('agentview',), 64)
-    right = {
-        'actions': np.zeros((1, 4, 7)),
-        'tokens': np.zeros((1, 4, 7), np.int64),
-        'log_probs': np.zeros((1, 4, 7), np.float32),
-    }
-    assert checked_answer(ActionChunks(**right), spec, 1).actions is right['actions']
-    with pytest.raises(UserError, match=rf'{name} of shape \[1, 3, 7\]; .* \[1, 4, 7\]'):
-        checked_answer(ActionChunks(**(right | {name: right[name][:, :3]})), spec, 1)
+    assert checked_answer(ActionChunks(**RIGHT), SPEC, 1).actions is RIGHT['actions']
+    with pytest.raises(UserError, match=rf'P answered {name} of shape \[1, 3, 7\]; .* \[1, 4, 7\]'):
+        checked_answer(ActionChunks(**(RIGHT | {name: RIGHT[name][:, :3]})), SPEC, 1, 'P')
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'actions': np.full((1, 4, 7), 50.0)}, r'actions from 50 to 50; they lie in \[-1, 1\]'),
+        ({'actions': np.full((1, 4, 7), np.nan)}, 'actions that are not finite'),
+        ({'log_probs': np.full((1, 4, 7), 3.2)}, r'log_probs .* they lie in \[-inf, 0\]'),
+        ({'tokens': np.full((1, 4, 7), 1004)}, r'tokens .* they lie in \[0, 255\]'),
+        ({'tokens': np.full((1, 4, 7), 0.5)}, 'tokens as float64; give a NumPy array of whole'),
+        ({'actions': [[[0.0] * 7] * 4]}, 'actions as list; give a NumPy array of floating'),
+    ],
+)
+def test_an_answer_of_wrong_numbers_is_named(change, message):
+    """LIBERO would clip them: what is learned from is then not what was done."""
+    with pytest.raises(UserError, match=message):
+        checked_answer(ActionChunks(**(RIGHT | change)), SPEC, 1)
+
+
+@pytest.mark.parametrize(
+    ('code', 'message'),
+    [
+        (
+            'raise RuntimeError("no CUDA\\nhere")',
+            r'`load` of kind .lab_vla. failed: RuntimeError: no',
+        ),
+        ('return None', 'loaded NoneType, which has no spec; return a Policy'),
+        (
+            'policy = LabVLA(folder, device, arm); policy.spec = replace(policy.spec, chunk=0); '
+            'return policy',
+            'spec.chunk=0; give a whole number',
+        ),
+        (
+            'policy = LabVLA(folder, device, arm); '
+            'policy.spec = replace(policy.spec, image_size=64); '
+            'return policy',
+            r'image_size\(folder\) says 224 pixels and spec.image_size 64',
+        ),
+    ],
+)
+def test_what_a_kind_loads_wrongly_is_one_line_with_its_name(code, message, install, lab_folder):
+    """Whatever its code does: also who is to mend it."""
+    before, _, after = documented('python').partition('    return LabVLA(folder, device, arm)\n')
+    install(
+        f'from dataclasses import replace\n{before}    {code}\n{after}',
+        'bad_lab',
+        {'lab_vla': 'bad_lab'},
+    )
+    with pytest.raises(UserError, match=message) as error:
+        load_policy(lab_folder)
+    assert '\n' not in str(error.value)
+
+
+def test_a_kind_is_given_an_arm_everywhere(documented_kind, lab_folder):
+    """The Panda where nobody names one: a policy that asks for tool poses runs in LIBERO too."""
+    position, _ = load_policy(lab_folder).arm.tool_pose(np.zeros(7))
+    assert np.isfinite(position).all()
+
+
+def test_an_action_policy_sees_images_of_its_size_whatever_the_camera_gives():
+    """On an arm they come as they are, on a page that draws for two policies larger."""
+    policy = Given(np.zeros((1, 2, 7)))
+    seen = []
+    policy.actions = lambda observations, seeds: seen.extend(observations) or np.zeros((1, 2, 7))
+    policy.act([observation()], temperature=0.0, seeds=[0])
+    assert seen[0].images['agentview'].shape == (64, 64, 3)
+    with pytest.raises(UserError, match="no image of camera 'agentview'"):
+        policy.act([replace(observation(), images={})], temperature=0.0, seeds=[0])
+
+
+def test_a_save_that_forgets_its_kind_is_named(documented_kind, lab_folder, tmp_path):
+    """No checkpoint of it could ever be loaded."""
+    require_same_kind(lab_folder, lab_folder)
+    (tmp_path / 'config.json').write_text('{}')
+    with pytest.raises(UserError, match=r"`save` of kind 'lab_vla' wrote no config.json"):
+        require_same_kind(tmp_path, lab_folder)
+
+
+def test_what_libero_cannot_play_is_refused():
+    """Joint angles would be played as tool-pose deltas, and the failures be the policy's."""
+    require_libero_actions(SPEC, 'mine')
+    with pytest.raises(UserError, match="mine answers 7 numbers of action space 'joints'; LIBERO"):
+        require_libero_actions(replace(SPEC, action_space='joints'), 'mine')
+    require_temperatures(SPEC, 'mine', (0.0, 1.0))
+    require_temperatures(replace(SPEC, samples=False), 'mine', (0.0,))
+    with pytest.raises(UserError, match='no distribution to sample from at temperature 1'):
+        require_temperatures(replace(SPEC, samples=False), 'mine', (0.0, 1.0))

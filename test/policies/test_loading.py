@@ -63,5 +63,17 @@ def test_a_policy_of_another_kind_is_named(name, tmp_path):
 def test_a_damaged_small_vla_is_still_a_damaged_one(content, tmp_path):
     """Only what says that it is something else is taken for that."""
     (tmp_path / 'config.json').write_text(content)
-    with pytest.raises(UserError, match='SHA256SUMS is missing; copy the folder again'):
+    (tmp_path / 'SHA256SUMS').write_text('')
+    with pytest.raises(UserError, match=r'copy (the folder|it) again'):
         load_policy(tmp_path)
+
+
+@pytest.mark.parametrize('content', [None, '{"type": "lab_act",}', '{}'])
+def test_a_folder_that_does_not_say_what_it_is_is_told_how(content, tmp_path):
+    """No copy would mend a configuration that was never written, or has a comma too many."""
+    if content is not None:
+        (tmp_path / 'config.json').write_text(content)
+    (tmp_path / 'weights.pt').write_bytes(b'')
+    for ask in (load_policy, image_size):
+        with pytest.raises(UserError, match=r'no config.json that says what it is.*\{"type": …\}'):
+            ask(tmp_path)

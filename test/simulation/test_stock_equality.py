@@ -7,9 +7,10 @@ import mujoco
 import numpy as np
 import pytest
 
+from smoothvla_ros.libero import SETTLE_STEPS
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation import tasks
-from smoothvla_ros.simulation.environment import SETTLE_STEPS, Environment
+from smoothvla_ros.simulation.environment import Environment
 from smoothvla_ros.simulation.rendering.settings import RenderSettings
 
 # One task a suite; among them doors and drawers that start open, which draw from the seed first.

@@ -21,10 +21,8 @@ from smoothvla_ros.control.lock_step.protocol import (
     SimulationClock,
     Verdict,
 )
+from smoothvla_ros.libero import ACTION_DIMENSION, SETTLE_STEPS
 from smoothvla_ros.records import EpisodeRequest, Observation
-
-# Simulated time between two episodes, in control periods: LIBERO lets a scene settle for 10 steps.
-SETTLE_STEPS = 10
 
 
 class Worker(Protocol):
@@ -92,7 +90,7 @@ class RobotEpisode:
     link: RobotLink
     clock: SimulationClock
     settings: LockStepSettings
-    dimension: int = 7
+    dimension: int = ACTION_DIMENSION
     monotonic: Callable[[], float] = time.monotonic
     dropped: Callable[[Answer, Verdict], None] = lambda answer, verdict: None
     _gate: ChunkGate = field(init=False)
@@ -130,6 +128,7 @@ class RobotEpisode:
         self, request: EpisodeRequest, state: EpisodeState, horizon: int, deadline: float
     ) -> EpisodeReport:
         observation = self.worker.reset(request.name, self.settings.reset_timeout_s)
+        # While the scene settled, time passed too: stamps of two episodes lie apart.
         stamp = self.clock.advance(SETTLE_STEPS)[-1]
         state = replace(state, first_stamp_ns=stamp, instruction=observation.instruction)
         self.link.announce(state)

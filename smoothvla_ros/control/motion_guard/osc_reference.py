@@ -43,6 +43,12 @@ from smoothvla_ros.kinematics.inverse import InverseKinematics
 from smoothvla_ros.kinematics.joint_limits import JointLimits
 from smoothvla_ros.kinematics.robot import RobotDescription
 from smoothvla_ros.kinematics.rotations import rotation_matrix, rotation_vector
+from smoothvla_ros.libero import (
+    ACTION_SPACE,
+    CONTROL_PERIOD_S,
+    ROTATION_SCALE_RAD,
+    TRANSLATION_SCALE_M,
+)
 
 POSE_DELTA = 6
 # So far beyond the reach a chunk may aim: the arm then stays at the edge. What aims farther was not
@@ -70,9 +76,9 @@ class OscParameters:
         description='Added to the inertia of the links, one a joint, kg m^2'
     )
     torque_limit: tuple[float, ...] = setting(description='Largest torque of each joint, N m')
-    action_space: str = setting('libero_osc_pose', 'Name in ActionChunk.action_space')
-    scale_m: float = setting(0.05, 'Metres of a translation of 1', minimum=1e-6)
-    scale_rad: float = setting(0.5, 'Radians of a rotation of 1', minimum=1e-6)
+    action_space: str = setting(ACTION_SPACE, 'Name in ActionChunk.action_space')
+    scale_m: float = setting(TRANSLATION_SCALE_M, 'Metres of a translation of 1', minimum=1e-6)
+    scale_rad: float = setting(ROTATION_SCALE_RAD, 'Radians of a rotation of 1', minimum=1e-6)
     stiffness: tuple[float, ...] = setting(
         (150.0,) * 6, 'Of the impedance, translation and rotation, 1/s^2', minimum=1.0
     )
@@ -238,9 +244,9 @@ class OscReference:
 
     @cached_property
     def _gain(self) -> np.ndarray:
-        """Return which part of a constant delta is moved a step of 1/20 s, [6]: about 0.26."""
+        """Return which part of a constant delta is moved in a control step, [6]: about 0.26."""
         moved, speed = np.zeros(6), np.zeros(6)
-        step = 0.05 / 100
+        step = CONTROL_PERIOD_S / 100
         for _ in range(30):
             offset = -np.ones(6)
             for _ in range(100):

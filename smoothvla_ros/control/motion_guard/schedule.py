@@ -16,6 +16,7 @@ from smoothvla_ros.control.motion_guard.action_space import (
     at_fraction,
     cubic,
 )
+from smoothvla_ros.libero import CONTROL_PERIOD_S
 
 
 class Mode(StrEnum):
@@ -64,7 +65,8 @@ class Schedule:
         self._spans: deque[Span] = deque()
         # Of the next knot, where that was begun.
         self._work: Generator[None, None, Knot] | None = None
-        self._idle_dt = 0.05
+        # Until the first chunk says how long its actions last.
+        self._idle_dt = CONTROL_PERIOD_S
         self._chunk = 0
         self._commanded_until_s = time_s
 

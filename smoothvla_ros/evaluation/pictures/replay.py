@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from smoothvla_ros.evaluation.episodes.stored_episode import StoredEpisode
+from smoothvla_ros.libero import AGENTVIEW, STOCK
 from smoothvla_ros.simulation.environment import Environment
 from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.simulation.tasks import task
-
-CAMERA = 'agentview'
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def replay(
     """
     name = episodes[0].request.name
     environment = Environment(
-        task(name.suite, name.task), RenderSettings('stock', size=size, cameras=(CAMERA,))
+        task(name.suite, name.task), RenderSettings(STOCK, size=size, cameras=(AGENTVIEW,))
     )
     try:
         return [_run(environment, episode, every, progress) for episode in episodes]
@@ -75,7 +74,7 @@ def _run(
             success = environment.step(actions[step - 1])
         if step % every == 0 or step == len(actions):
             steps.append(step)
-            frames.append(environment.render(CAMERA))
+            frames.append(environment.render(AGENTVIEW))
             if progress is not None:
                 progress(1)
     replayed = environment.trajectory().joint_positions

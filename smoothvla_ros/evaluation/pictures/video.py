@@ -24,6 +24,7 @@ from smoothvla_ros.evaluation.pictures.figure_style import (
     quiet_axes,
 )
 from smoothvla_ros.evaluation.pictures.replay import Replay
+from smoothvla_ros.libero import CONTROL_RATE_HZ
 
 # Even numbers of pixels: H.264 halves its colour planes.
 PICTURE = 384
@@ -133,7 +134,7 @@ class BeforeAfterFilm:
         return images[0], images[1], span
 
 
-def write_film(path: Path, film: BeforeAfterFilm, rate_hz: float = 20.0) -> None:
+def write_film(path: Path, film: BeforeAfterFilm, rate_hz: float = CONTROL_RATE_HZ) -> None:
     """Write the film as H.264 (.mp4) in real time, whole or not at all."""
     encoding = ['-crf', '23', '-preset', 'veryfast', '-movflags', '+faststart', '-f', 'mp4']
     with new_file(path) as temporary:

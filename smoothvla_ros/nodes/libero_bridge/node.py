@@ -11,6 +11,7 @@ from smoothvla_ros import msg
 from smoothvla_ros.configuration import setting
 from smoothvla_ros.control.lock_step.protocol import EpisodeReport, SimulationClock
 from smoothvla_ros.control.lock_step.robot_episode import LockStepSettings, RobotEpisode
+from smoothvla_ros.libero import CAMERAS, CONTROL_PERIOD_S, FAST, RENDER_PROFILES
 from smoothvla_ros.nodes.base.diagnostics import Diagnostics
 from smoothvla_ros.nodes.base.lifecycle import AutostartNode
 from smoothvla_ros.nodes.base.parameters import declare
@@ -23,17 +24,15 @@ from smoothvla_ros.nodes.topics.robot_names import PANDA_GRIPPER_JOINTS, PANDA_J
 from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.simulation.workers.worker_pool import WorkerPool
 
-CONTROL_PERIOD_S = 0.05
-
 
 @dataclass(frozen=True)
 class LiberoBridgeConfig(LockStepSettings):
     """What is simulated."""
 
     robots: int = setting(2, 'Simulated robots, one process each', minimum=1, maximum=64)
-    render_profile: str = setting('fast', 'How images are drawn', choices=('stock', 'fast'))
+    render_profile: str = setting(FAST, 'How images are drawn', choices=RENDER_PROFILES)
     image_size: int = setting(128, 'Height and width of an image, pixels', minimum=8, maximum=2048)
-    cameras: tuple[str, ...] = setting(('agentview', 'wrist'), 'Cameras that are published')
+    cameras: tuple[str, ...] = setting(CAMERAS, 'Cameras that are published')
 
 
 class LiberoBridge(AutostartNode):

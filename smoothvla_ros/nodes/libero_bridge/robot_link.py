@@ -19,11 +19,10 @@ from std_msgs.msg import String
 
 from smoothvla_ros import msg
 from smoothvla_ros.control.lock_step.protocol import Answer, EpisodeState
-from smoothvla_ros.libero import ACTION_SPACE
+from smoothvla_ros.libero import ACTION_SPACE, FINGER_SIGNS
 from smoothvla_ros.nodes.topics.image_conversion import to_image_message
 from smoothvla_ros.nodes.topics.messages import from_action_chunk, to_episode_state, to_joint_state
 from smoothvla_ros.nodes.topics.quality_of_service import Profiles
-from smoothvla_ros.nodes.topics.robot_names import LIBERO_FINGER_SIGNS
 from smoothvla_ros.nodes.topics.stamps import to_stamp
 from smoothvla_ros.records import Observation
 
@@ -103,7 +102,7 @@ class RobotLink:
 
         gripper: [samples, 2] m, as LIBERO counts them.
         """
-        fingers = gripper * np.array(LIBERO_FINGER_SIGNS)
+        fingers = gripper * np.array(FINGER_SIGNS)
         for stamp, *sample in zip(stamps_ns, positions, velocities, fingers, strict=True):
             self._joint_states.publish(to_joint_state(stamp, self._joint_names, *sample))
 

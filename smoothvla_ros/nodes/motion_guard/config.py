@@ -16,6 +16,7 @@ from smoothvla_ros.control.motion_guard.timeline import require_streamable
 from smoothvla_ros.control.motion_guard.watchdogs import WatchdogLimits
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.robot import COMFORT, LIMIT_SETS, RobotDescription
+from smoothvla_ros.libero import ACTION_SPACE
 from smoothvla_ros.nodes.topics.robot_names import PANDA_GRIPPER_JOINTS
 from smoothvla_ros.shipped_files import file_or_shipped
 
@@ -49,7 +50,7 @@ class MotionGuardConfig(GuardSettings, ChunkLimits, WatchdogLimits, GripperSetti
     urdf: str = setting('', "URDF of the arm; empty takes the robot file's")
     limits: str = setting(COMFORT, 'Which limits of the robot file hold', choices=LIMIT_SETS)
     action_space: str = setting(
-        'libero_osc_pose',
+        ACTION_SPACE,
         'What actions mean: joint_positions, a name in config/action_spaces, or a file',
     )
     controller: str = setting(

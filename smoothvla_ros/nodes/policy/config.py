@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.control.live.live_observation_slot import TRIGGERS, Trigger
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.libero import CAMERAS, CONTROL_PERIOD_S, FINGER_SIGNS
 from smoothvla_ros.nodes.topics.quality_of_service import GRAPHS
-from smoothvla_ros.nodes.topics.robot_names import LIBERO_FINGER_SIGNS, PANDA_GRIPPER_JOINTS
+from smoothvla_ros.nodes.topics.robot_names import PANDA_GRIPPER_JOINTS
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class PolicyConfig:
 
     graph: str = setting('lock_step', 'Graph that the node runs in', choices=GRAPHS)
     robots: int = setting(2, 'Robots that are served', minimum=1, maximum=64)
-    cameras: tuple[str, ...] = setting(('agentview', 'wrist'), 'Cameras of an observation')
+    cameras: tuple[str, ...] = setting(CAMERAS, 'Cameras of an observation')
     robot: str = setting('panda', 'Arm: a name in config/robots, or a file')
     urdf: str = setting('', "URDF of the arm; empty takes the robot file's")
     gripper_joints: tuple[str, ...] = setting(
@@ -27,13 +28,13 @@ class PolicyConfig:
         '', "Real arm: topic of the gripper's joints where joint_states has the arm's only"
     )
     gripper_scale: tuple[float, ...] = setting(
-        LIBERO_FINGER_SIGNS, "The policy's finger position for each unit of the gripper's joint"
+        FINGER_SIGNS, "The policy's finger position for each unit of the gripper's joint"
     )
     gripper_offset: tuple[float, ...] = setting(
         (0.0, 0.0), "The policy's finger position where the gripper's joint is at 0, m"
     )
     control_period_s: float = setting(
-        0.05, 'Time between two actions of a chunk, s', minimum=0.001, maximum=10.0
+        CONTROL_PERIOD_S, 'Time between two actions of a chunk, s', minimum=0.001, maximum=10.0
     )
     policy: str = setting(
         '', "Weights to start with: a folder or 'default'; empty waits for policy_update"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.kinematics.robot import described_robot
+from smoothvla_ros.libero import CAMERAS
 from smoothvla_ros.nodes.base.lifecycle import AutostartNode
 from smoothvla_ros.nodes.base.parameters import declare
 from smoothvla_ros.nodes.base.running import run_node
@@ -26,7 +27,7 @@ class RerunViewerConfig:
 
     graph: str = setting('lock_step', 'Graph that the node runs in', choices=GRAPHS)
     robots: int = setting(2, 'Robots that are shown', minimum=1, maximum=64)
-    cameras: tuple[str, ...] = setting(('agentview', 'wrist'), 'Cameras that are shown')
+    cameras: tuple[str, ...] = setting(CAMERAS, 'Cameras that are shown')
     robot: str = setting('panda', 'Arm: a name in config/robots, or a file')
     urdf: str = setting('', "URDF of the arm; empty takes the robot file's")
     joint_states: str = setting(

@@ -6,9 +6,6 @@ from smoothvla_ros.errors import UserError
 
 PANDA_JOINTS = tuple(f'panda_joint{number}' for number in range(1, 8))
 PANDA_GRIPPER_JOINTS = ('panda_finger_joint1', 'panda_finger_joint2')
-# LIBERO, and with it every policy trained on it, counts the second finger negative; the robot
-# description, and with it joint_states, counts both from closed to open.
-LIBERO_FINGER_SIGNS = (1.0, -1.0)
 
 
 def robot_names(count: int) -> tuple[str, ...]:

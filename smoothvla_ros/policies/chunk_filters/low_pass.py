@@ -9,6 +9,7 @@ from scipy import signal
 
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.libero import CONTROL_RATE_HZ
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class LowPassSettings:
     """Where the filter cuts off."""
 
     cutoff_hz: float = setting(2.0, 'Frequency at which an action has lost 3 dB, Hz', minimum=1e-3)
-    rate_hz: float = setting(20.0, 'Actions a second; that of LIBERO', minimum=1e-3)
+    rate_hz: float = setting(CONTROL_RATE_HZ, 'Actions a second; that of LIBERO', minimum=1e-3)
 
     def __post_init__(self) -> None:
         validate(self, 'low_pass')

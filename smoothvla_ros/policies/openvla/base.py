@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 import torch
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.libero import ACTION_DIMENSION
 from smoothvla_ros.policies.openvla.action_ids import ActionIds
 from smoothvla_ros.policies.openvla.adapters import Adapters
 from smoothvla_ros.policies.openvla.checkpoint import PublishedCheckpoint
@@ -20,7 +21,6 @@ from smoothvla_ros.policies.openvla.modeling import OpenVLANetwork
 from smoothvla_ros.policies.openvla.prompt import Prompt
 from smoothvla_ros.policies.openvla.proprioception import SIZE
 from smoothvla_ros.policies.openvla.settings import PARALLEL, REGRESSION, TOKENIZER, OpenVLASettings
-from smoothvla_ros.policies.openvla.statistics import ACTION_SIZE
 
 
 class Base:
@@ -139,7 +139,7 @@ def _read_network(
         _fill(checkpoint, network.proprio_projector, state, 'proprio_projector')
     if settings.answer == REGRESSION:
         state = _component(checkpoint, 'action_head')
-        network.action_head = RegressionHead(network.width, ACTION_SIZE)
+        network.action_head = RegressionHead(network.width, ACTION_DIMENSION)
         _fill(checkpoint, network.action_head, state, 'action_head')
     network.to(device=device, dtype=dtype)
     # Rotations of thousands of positions and norms of float32 sums need what that line took.

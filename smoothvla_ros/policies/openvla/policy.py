@@ -15,6 +15,7 @@ import torch
 from smoothvla_ros.configuration import to_mapping
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
+from smoothvla_ros.libero import ACTION_DIMENSION, ACTION_SPACE
 from smoothvla_ros.policies.action_tokens import (
     check_log_probs,
     choose_tokens,
@@ -43,7 +44,6 @@ from smoothvla_ros.policies.openvla.settings import (
     OpenVLASettings,
 )
 from smoothvla_ros.policies.openvla.statistics import (
-    ACTION_SIZE,
     DataScaling,
     libero_commands,
 )
@@ -51,7 +51,6 @@ from smoothvla_ros.policies.policy import ActionChunks, PolicySpec, TokenStatist
 from smoothvla_ros.policies.weights_folder import write_atomically
 from smoothvla_ros.records import Observation
 
-_ACTION_SPACE = 'libero_osc_pose'
 # OpenVLA-OFT adds this to the range of an action, OpenVLA does not.
 _OFT_MARGIN = 1e-8
 
@@ -87,9 +86,9 @@ class OpenVLAPolicy:
         self._images = ImagePreparation(settings, base.image_size)
         self.spec = PolicySpec(
             chunk=settings.chunk,
-            action_dimension=ACTION_SIZE,
+            action_dimension=ACTION_DIMENSION,
             bins=base.action_ids.bins,
-            action_space=_ACTION_SPACE,
+            action_space=ACTION_SPACE,
             cameras=settings.cameras,
             image_size=CAMERA_SIZE,
             samples=settings.answer != REGRESSION,
@@ -208,7 +207,7 @@ class OpenVLAPolicy:
 
     def _record_anew(self) -> None:
         """Forget the recordings: none is of the adapter that is in use from now on."""
-        count = self.settings.chunk * ACTION_SIZE
+        count = self.settings.chunk * ACTION_DIMENSION
         if self.settings.captured and self._parallel:
             self._captured_chunks = CapturedChunks(self.base.network, count)
         elif self.settings.captured:

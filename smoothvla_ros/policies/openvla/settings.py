@@ -10,6 +10,7 @@ from typing import Any
 
 from smoothvla_ros.configuration import from_mapping, setting, validate
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.libero import AGENTVIEW, CAMERAS
 from smoothvla_ros.policies.installed_kinds import OPENVLA, stated_kind
 from smoothvla_ros.policies.openvla.json_fields import Fields
 
@@ -52,9 +53,9 @@ class OpenVLASettings:
     )
     chunk: int = setting(1, 'Steps decided at once; 1 where decoding is sequential', minimum=1)
     cameras: tuple[str, ...] = setting(
-        ('agentview',),
+        (AGENTVIEW,),
         "Images, in the order of the training; a robot's camera node gives its camera the name",
-        choices=('agentview', 'wrist'),
+        choices=CAMERAS,
     )
     proprioception: bool = setting(False, 'Whether the policy is told where its tool is')
     statistics: str = setting(
@@ -176,5 +177,5 @@ def detect(folder: Path) -> dict[str, Any]:
         'chunk': 8,
         'answer': REGRESSION if regression else TOKENS,
         'proprioception': proprioception,
-        'cameras': ('agentview', 'wrist') if proprioception else ('agentview',),
+        'cameras': CAMERAS if proprioception else (AGENTVIEW,),
     }

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.libero import ACTION_DIMENSION
 from smoothvla_ros.policies.openvla.json_fields import Fields
 from smoothvla_ros.policies.openvla.proprioception import SIZE
 from smoothvla_ros.policies.openvla.settings import OpenVLASettings
-
-ACTION_SIZE = 7
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class DataScaling:
                 f'{statistics.path}: actions of {data_set!r} are not LIBERO commands, and '
                 'nothing here can execute them; give a checkpoint that was fine-tuned on LIBERO'
             )
-        action = Scaling.of(chosen.inner('action'), ACTION_SIZE)
+        action = Scaling.of(chosen.inner('action'), ACTION_DIMENSION)
         if not settings.proprioception:
             return cls(data_set, action, None)
         return cls(data_set, action, Scaling.of(chosen.inner('proprio'), SIZE))

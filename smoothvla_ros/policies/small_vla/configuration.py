@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from transformers import PreTrainedConfig
 
+from smoothvla_ros.libero import ACTION_DIMENSION, ACTION_SPACE, CAMERAS
+
 
 class SmallVLAConfig(PreTrainedConfig):
     """Sizes that fix the model's parameters; `config.json` beside the weights holds them.
@@ -18,12 +20,12 @@ class SmallVLAConfig(PreTrainedConfig):
 
     model_type = 'smoothvla_small'
 
-    cameras: tuple[str, ...] | list[str] = ('agentview', 'wrist')
+    cameras: tuple[str, ...] | list[str] = CAMERAS
     image_size: int = 128
     chunk: int = 8
-    action_dimension: int = 7
+    action_dimension: int = ACTION_DIMENSION
     bins: int = 256
-    action_space: str = 'libero_osc_pose'
+    action_space: str = ACTION_SPACE
     proprioception_size: int = 17
     vocabulary_size: int = 2
     instruction_length: int = 24

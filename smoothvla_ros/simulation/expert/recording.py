@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from smoothvla_ros.libero import AGENTVIEW, CAMERAS, WRIST
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation.demonstrations import Demonstration
 from smoothvla_ros.simulation.environment import Environment
@@ -37,7 +38,7 @@ def record(
     require_train(name)
     environment.reset(name)
     expert = Expert(environment, read_problem(environment.task.bddl_file))
-    kept = _Record({'agentview': [], 'wrist': []}, [], [_joints(environment)], [], [])
+    kept = _Record({camera: [] for camera in CAMERAS}, [], [_joints(environment)], [], [])
     success = False
     while not success and len(kept.steps) < environment.horizon:
         if image_stride and len(kept.steps) % image_stride == 0:
@@ -79,8 +80,8 @@ def _demonstration(
         scene_seed=name.scene_seed,
         instruction=environment.task.language,
         success=success,
-        images_agentview=images['agentview'],
-        images_wrist=images['wrist'],
+        images_agentview=images[AGENTVIEW],
+        images_wrist=images[WRIST],
         image_steps=np.array(kept.image_steps, dtype=np.int64),
         joint_positions=positions,
         joint_velocities=velocities,

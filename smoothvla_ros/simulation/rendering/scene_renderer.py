@@ -6,9 +6,10 @@ import mujoco
 import numpy as np
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.libero import CAMERAS, FAST
 from smoothvla_ros.simulation.rendering import graphics
 from smoothvla_ros.simulation.rendering.mesh_clustering import cluster_drawn_meshes
-from smoothvla_ros.simulation.rendering.settings import CAMERAS, RenderSettings
+from smoothvla_ros.simulation.rendering.settings import MODEL_CAMERAS, RenderSettings
 from smoothvla_ros.simulation.rendering.texture_files import with_reduced_textures
 from smoothvla_ros.simulation.rendering.view_culling import ViewCulling
 
@@ -45,12 +46,14 @@ class SceneRenderer:
         self._options = mujoco.MjvOption()
         self._options.geomgroup[_HIDDEN_GEOM_GROUP] = 0
         self._culling: ViewCulling | None = None
-        if settings.profile == 'fast':
+        if settings.profile == FAST:
             for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
                 self._scene.flags[flag] = 0
             self._culling = ViewCulling(simulated, self._options)
         self._viewport = mujoco.MjrRect(0, 0, settings.size, settings.size)
-        self._cameras = {name: self._camera(libero_name) for name, libero_name in CAMERAS.items()}
+        self._cameras = {
+            name: self._camera(libero_name) for name, libero_name in MODEL_CAMERAS.items()
+        }
 
     def render(self, data: mujoco.MjData, camera: str) -> np.ndarray:
         """Return uint8 [size, size, 3], RGB, upright.
@@ -92,7 +95,7 @@ class SceneRenderer:
 def _drawn_model(scene_xml: str, settings: RenderSettings) -> mujoco.MjModel:
     """Compile what is drawn; in profile `fast` without what costs time or memory."""
     assets: dict[str, bytes] = {}
-    fast = settings.profile == 'fast'
+    fast = settings.profile == FAST
     if fast:
         scene_xml, assets = with_reduced_textures(scene_xml, _TEXELS_PER_PIXEL * settings.size)
     drawn = mujoco.MjModel.from_xml_string(scene_xml, assets)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from smoothvla_ros.configuration import setting, validate
+from smoothvla_ros.libero import AGENTVIEW, CAMERAS, FAST, RENDER_PROFILES, WRIST
 
-# Our camera names, and what LIBERO calls them.
-CAMERAS = {'agentview': 'agentview', 'wrist': 'robot0_eye_in_hand'}
+# What its models call the cameras.
+MODEL_CAMERAS = {AGENTVIEW: 'agentview', WRIST: 'robot0_eye_in_hand'}
 
 
 @dataclass(frozen=True)
@@ -19,11 +20,9 @@ class RenderSettings:
     A policy must be run with the profile that it was trained on.
     """
 
-    profile: str = setting('fast', 'how images are drawn', choices=('stock', 'fast'))
+    profile: str = setting(FAST, 'how images are drawn', choices=RENDER_PROFILES)
     size: int = setting(128, 'height and width of an image, pixels', minimum=8, maximum=2048)
-    cameras: tuple[str, ...] = setting(
-        ('agentview', 'wrist'), 'cameras of an observation', choices=tuple(CAMERAS)
-    )
+    cameras: tuple[str, ...] = setting(CAMERAS, 'cameras of an observation', choices=CAMERAS)
 
     def __post_init__(self) -> None:
         validate(self, 'render')

@@ -8,10 +8,10 @@ import logging
 from typing import Any
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.libero import CONTROL_RATE_HZ
 from smoothvla_ros.simulation.scenes.compiled_scene import SceneLibrary
 from smoothvla_ros.simulation.tasks import Task
 
-CONTROL_RATE_HZ = 20
 CONTROLLER = 'OSC_POSE'
 ROBOT = 'Panda'
 

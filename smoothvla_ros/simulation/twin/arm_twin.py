@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.libero import CONTROL_PERIOD_S, FINGER_SIGNS
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.environment import Environment
@@ -22,10 +23,6 @@ from smoothvla_ros.simulation.twin.trajectory_controller import (
 )
 
 FINGER_RANGE_M = 0.04
-# LIBERO counts the second finger negative, a driver does not.
-_FINGER_SIGNS = np.array([1.0, -1.0])
-# How often LIBERO asks whether its goal is reached.
-_SUCCESS_PERIOD_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -96,7 +93,8 @@ class ArmTwin:
         self._controller = TrajectoryController(environment.joint_positions())
         self._opening_m = float(np.mean(np.abs(environment.gripper_positions())))
         self._substeps = 0
-        self._success_every = round(_SUCCESS_PERIOD_S / self.period_s)
+        # As often as LIBERO asks whether its goal is reached.
+        self._success_every = round(CONTROL_PERIOD_S / self.period_s)
         self.succeeded = False
 
     def follow(self, points: Sequence[TrajectoryPoint], delay_s: float | None = None) -> None:
@@ -147,11 +145,12 @@ class ArmTwin:
     def state(self) -> TwinState:
         """Return what a driver would report now."""
         environment = self.environment
+        # A driver counts both fingers from closed to open.
         return TwinState(
             environment.joint_positions().copy(),
             environment.joint_velocities().copy(),
-            environment.gripper_positions() * _FINGER_SIGNS,
-            environment.data.qvel[self._finger_dofs] * _FINGER_SIGNS,
+            environment.gripper_positions() * FINGER_SIGNS,
+            environment.data.qvel[self._finger_dofs] * FINGER_SIGNS,
         )
 
     def commanded_positions(self) -> np.ndarray:

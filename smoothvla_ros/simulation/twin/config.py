@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smoothvla_ros.configuration import setting, validate
+from smoothvla_ros.libero import CAMERAS, FAST, RENDER_PROFILES
 from smoothvla_ros.simulation import splits, tasks
-from smoothvla_ros.simulation.rendering.settings import CAMERAS
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,9 @@ class TwinConfig:
     publish_clock: bool = setting(
         False, 'Publish /clock at any speed: a slow machine then stretches time and loses nothing'
     )
-    render_profile: str = setting('fast', 'How images are drawn', choices=('stock', 'fast'))
+    render_profile: str = setting(FAST, 'How images are drawn', choices=RENDER_PROFILES)
     image_size: int = setting(128, 'Height and width of an image, pixels', minimum=8, maximum=2048)
-    cameras: tuple[str, ...] = setting(
-        ('agentview', 'wrist'), 'Cameras that are published', choices=tuple(CAMERAS)
-    )
+    cameras: tuple[str, ...] = setting(CAMERAS, 'Cameras that are published', choices=CAMERAS)
     image_rate_hz: float = setting(20.0, 'Images of each camera, Hz', minimum=0.1, maximum=20.0)
     joint_rate_hz: float = setting(250.0, 'Joint states, Hz', minimum=100.0, maximum=500.0)
     time_limit_s: float = setting(

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.libero import CONTROL_RATE_HZ
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation import tasks
-from smoothvla_ros.simulation.scenes.libero_scene import CONTROL_RATE_HZ
 from smoothvla_ros.simulation.twin.arm_twin import ArmTwin, SceneLostError, TwinState
 from smoothvla_ros.simulation.twin.cameras import Images, TwinCameras
 from smoothvla_ros.simulation.twin.episode_log import EpisodeLog

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.libero import ARM_JOINTS
 from smoothvla_ros.records import EpisodeName, Observation, Trajectory
 from smoothvla_ros.simulation.environment import Environment
 from smoothvla_ros.simulation.rendering.settings import RenderSettings
@@ -96,8 +97,8 @@ class EpisodeRunner:
             observation=environment.observe() if observe and not self._success else None,
             executed=len(joints),
             success=self._success,
-            joint_positions=np.array(joints).reshape(-1, 7),
-            joint_velocities=np.array(velocities).reshape(-1, 7),
+            joint_positions=np.array(joints).reshape(-1, ARM_JOINTS),
+            joint_velocities=np.array(velocities).reshape(-1, ARM_JOINTS),
             gripper_positions=np.array(fingers).reshape(-1, 2),
         )
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.libero import ACTION_SPACE
 from smoothvla_ros.own_function import own_function
 from smoothvla_ros.training.rewards.advantages import (
     UNIFORM,
@@ -28,7 +29,7 @@ from smoothvla_ros.training.rewards.phases import Profile
 
 CREDIT = ('episode', 'chunk', 'step')
 
-TOOL_POSE_DELTAS = ('libero_osc_pose',)
+TOOL_POSE_DELTAS = (ACTION_SPACE,)
 """Action spaces whose actions are translation, rotation and gripper, in this order."""
 
 _STILL = 1e-9  # rad/s^3, of a tool that never turns

@@ -14,18 +14,22 @@ import pyarrow.parquet as pq
 
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.libero import (
+    ACTION_DIMENSION,
+    AGENTVIEW,
+    ARM_JOINTS,
+    CONTROL_PERIOD_S,
+    FINGER_SIGNS,
+    WRIST,
+)
 from smoothvla_ros.training.sft.demonstration_episode import DemonstrationEpisode
 from smoothvla_ros.training.sft.joint_velocities import velocities_from_positions
 from smoothvla_ros.training.sft.lerobot_images import decode_images, decode_video
 
-# What the policies that ship are trained at, and the default of the simulator and the nodes.
-CONTROL_PERIOD_S = 0.05
-
-PANDA_JOINTS = 7
 _STATE = 'observation.state'
 _CAMERA_WORDS = {
-    'wrist': ('wrist', 'eye_in_hand', 'hand', 'image2'),
-    'agentview': ('agentview', 'top', 'front', 'image'),
+    WRIST: (WRIST, 'eye_in_hand', 'hand', 'image2'),
+    AGENTVIEW: (AGENTVIEW, 'top', 'front', 'image'),
 }
 
 
@@ -51,7 +55,7 @@ class LeRobotNames:
 
 
 def read_lerobot(
-    folder: Path, names: LeRobotNames, image_stride: int, joints: int = PANDA_JOINTS
+    folder: Path, names: LeRobotNames, image_stride: int, joints: int = ARM_JOINTS
 ) -> Iterator[DemonstrationEpisode]:
     """Yield the episodes of a dataset, an image every `image_stride` steps.
 
@@ -64,8 +68,8 @@ def read_lerobot(
     period_s = _period_s(folder, float(info['fps']), names.control_period_s)
     features: dict[str, Any] = info['features']
     cameras = {
-        'agentview': names.agentview_feature or _camera(folder, features, 'agentview'),
-        'wrist': names.wrist_feature or _camera(folder, features, 'wrist'),
+        AGENTVIEW: names.agentview_feature or _camera(folder, features, AGENTVIEW),
+        WRIST: names.wrist_feature or _camera(folder, features, WRIST),
     }
     joint_feature = names.joint_feature or _joint_feature(folder, features, joints)
     for name in (*cameras.values(), joint_feature, names.action_feature):
@@ -75,10 +79,11 @@ def read_lerobot(
     for entry in _episode_entries(folder, info):
         table = _table(folder, info, entry)
         actions = _matrix(table, names.action_feature).astype(np.float32)
-        if actions.shape[1] != 7:
+        if actions.shape[1] != ACTION_DIMENSION:
             raise UserError(
                 f'{folder}: {names.action_feature} has {actions.shape[1]} columns, the policy '
-                'needs 7 (tool-pose delta and gripper); name another with --action-feature'
+                f'needs {ACTION_DIMENSION} (tool-pose delta and gripper); name another with '
+                '--action-feature'
             )
         state = _matrix(table, joint_feature)
         if state.shape[1] < joints:
@@ -126,8 +131,8 @@ def _camera(folder: Path, features: dict[str, Any], camera: str) -> str:
     images = [n for n, f in features.items() if f.get('dtype') in ('image', 'video')]
     for word in _CAMERA_WORDS[camera]:
         found = [name for name in images if word in name.rsplit('.', 1)[-1]]
-        if camera == 'agentview':
-            found = [n for n in found if not any(w in n for w in _CAMERA_WORDS['wrist'])]
+        if camera == AGENTVIEW:
+            found = [n for n in found if not any(w in n for w in _CAMERA_WORDS[WRIST])]
         if found:
             return sorted(found)[0]
     raise UserError(
@@ -153,7 +158,7 @@ def _joint_feature(folder: Path, features: dict[str, Any], joints: int) -> str:
 def _fingers(folder: Path, table: pa.Table, feature: str, rest: np.ndarray) -> np.ndarray:
     fingers = _matrix(table, feature) if feature else rest[:, :2]
     if fingers.shape[1] == 1:
-        return np.concatenate([fingers, -fingers], axis=1) / 2.0
+        return fingers * FINGER_SIGNS / 2.0
     if fingers.shape[1] != 2:
         raise UserError(f'{folder}: no finger positions; say --gripper-feature NAME')
     return fingers

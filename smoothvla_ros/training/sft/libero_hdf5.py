@@ -12,15 +12,13 @@ import h5py
 import numpy as np
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.libero import AGENTVIEW, ARM_JOINTS, CONTROL_PERIOD_S, WRIST
 from smoothvla_ros.training.sft.demonstration_episode import DemonstrationEpisode
 from smoothvla_ros.training.sft.joint_velocities import velocities_from_positions
 
-CONTROL_PERIOD_S = 0.05
-
-_CAMERAS = {'agentview': 'agentview_rgb', 'wrist': 'eye_in_hand_rgb'}
-_JOINTS = 7
+_CAMERAS = {AGENTVIEW: 'agentview_rgb', WRIST: 'eye_in_hand_rgb'}
 # MuJoCo's flattened state is time, positions, velocities; the arm's joints come first.
-_ARM = slice(1, 1 + _JOINTS)
+_ARM = slice(1, 1 + ARM_JOINTS)
 # A step of less tells little about when its observation was taken, rad.
 _MOVED_RAD = 1e-3
 # robosuite may take an observation one of its 25 substeps early: 4 % of a step.
@@ -97,7 +95,7 @@ def _observed_after(source: str, joints: np.ndarray, states: np.ndarray) -> bool
     Raises UserError if the observations are those of neither moment.
     """
     start, end = states[:-1, _ARM], states[1:, _ARM]
-    if len(states) == len(joints) and start.shape[1] == joints.shape[1] == _JOINTS:
+    if len(states) == len(joints) and start.shape[1] == joints.shape[1] == ARM_JOINTS:
         moved = np.linalg.norm(end - start, axis=1)
         rows = np.flatnonzero(moved > _MOVED_RAD)
         if len(rows):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.libero import AGENTVIEW, WRIST
 from smoothvla_ros.simulation.demonstrations import read_demonstration
 from smoothvla_ros.simulation.splits import require_train
 from smoothvla_ros.training.sft.demonstration_episode import LABEL_NAMES, DemonstrationEpisode
@@ -28,8 +29,8 @@ def read_own(paths: Sequence[Path]) -> Iterator[DemonstrationEpisode]:
             source=str(path),
             instruction=demonstration.instruction,
             images={
-                'agentview': demonstration.images_agentview,
-                'wrist': demonstration.images_wrist,
+                AGENTVIEW: demonstration.images_agentview,
+                WRIST: demonstration.images_wrist,
             },
             image_steps=demonstration.image_steps,
             joint_positions=demonstration.joint_positions,

@@ -9,8 +9,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.libero import ARM_JOINTS
 from smoothvla_ros.training.sft.demonstration_episode import DemonstrationEpisode
-from smoothvla_ros.training.sft.lerobot_dataset import PANDA_JOINTS, LeRobotNames, read_lerobot
+from smoothvla_ros.training.sft.lerobot_dataset import LeRobotNames, read_lerobot
 from smoothvla_ros.training.sft.libero_hdf5 import read_libero_hdf5
 from smoothvla_ros.training.sft.own_demonstrations import read_own
 
@@ -19,7 +20,7 @@ def read_episodes(
     paths: Sequence[Path],
     lerobot_names: LeRobotNames,
     image_stride: int,
-    joints: int = PANDA_JOINTS,
+    joints: int = ARM_JOINTS,
 ) -> Iterator[DemonstrationEpisode]:
     """Yield every demonstration under `paths`, each path of whichever kind it is.
 

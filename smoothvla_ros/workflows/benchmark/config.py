@@ -11,6 +11,7 @@ from typing import Any
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.benchmark.matrix import SFT
+from smoothvla_ros.libero import FAST, RENDER_PROFILES
 from smoothvla_ros.shipped_files import shipped_file
 from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.workers.robot_count import robots_that_fit
@@ -68,7 +69,7 @@ class BenchmarkConfig:
         maximum=64,
     )
     render_profile: str = setting(
-        'fast', 'Rendering: stock is what LIBERO draws', choices=('stock', 'fast')
+        FAST, 'Rendering: stock is what LIBERO draws', choices=RENDER_PROFILES
     )
     device: str = setting('auto', "Torch device; 'auto' is a GPU where there is one")
     out: Path = setting(Path('runs/benchmark'), 'Folder for checkpoints and trajectories')

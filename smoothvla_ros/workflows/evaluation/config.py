@@ -7,6 +7,7 @@ from pathlib import Path
 
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.libero import FAST, RENDER_PROFILES
 from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.splits import Split
 
@@ -47,7 +48,7 @@ class EvaluationConfig:
     )
     robots: int = setting(2, 'Simulated robots, one process each', minimum=1, maximum=64)
     render_profile: str = setting(
-        'fast', 'Rendering: stock is what LIBERO draws', choices=('stock', 'fast')
+        FAST, 'Rendering: stock is what LIBERO draws', choices=RENDER_PROFILES
     )
     device: str = setting(
         'cpu', 'Torch device of the inference: cpu, cuda, or auto for a GPU where there is one'

@@ -13,7 +13,7 @@ from std_msgs.msg import String
 
 from smoothvla_ros import msg
 from smoothvla_ros.control.live_observation_slot import LiveObservationSlot, LiveSettings, Trigger
-from smoothvla_ros.control.lock_step import NANOSECONDS, Answer, Question
+from smoothvla_ros.control.lock_step import Answer, Question
 from smoothvla_ros.control.observation_slot import (
     GRIPPER,
     JOINTS,
@@ -22,13 +22,13 @@ from smoothvla_ros.control.observation_slot import (
     Slot,
 )
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.nanoseconds import NANOSECONDS, to_nanoseconds
 from smoothvla_ros.nodes.base.diagnostics import OK, WARNING, Diagnostics
 from smoothvla_ros.nodes.inference.config import PolicyConfig
 from smoothvla_ros.nodes.topics.image_conversion import to_image_array
 from smoothvla_ros.nodes.topics.messages import from_episode_state, joint_values, to_action_chunk
 from smoothvla_ros.nodes.topics.named_joint_states import NamedJointStates
 from smoothvla_ros.nodes.topics.quality_of_service import Graph, Profiles, with_depth
-from smoothvla_ros.nodes.topics.stamps import to_nanoseconds
 from smoothvla_ros.records import Observation
 
 

@@ -11,9 +11,9 @@ from std_msgs.msg import Float32
 
 from smoothvla_ros import msg
 from smoothvla_ros.control.episode_samples import Begun, Closed, EpisodeSamples, Event, Sample
-from smoothvla_ros.control.lock_step import NANOSECONDS
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.kinematics.robot import RobotDescription
+from smoothvla_ros.nanoseconds import NANOSECONDS, to_nanoseconds
 from smoothvla_ros.nodes.base.diagnostics import Diagnostics
 from smoothvla_ros.nodes.monitor.config import MEASURED, JerkMonitorConfig
 from smoothvla_ros.nodes.monitor.messages import JerkMessages
@@ -29,7 +29,6 @@ from smoothvla_ros.nodes.topics.quality_of_service import (
     with_depth,
 )
 from smoothvla_ros.nodes.topics.robot_names import robot_topic
-from smoothvla_ros.nodes.topics.stamps import to_nanoseconds
 from smoothvla_ros.nodes.viewing.jerk_view import JerkView
 from smoothvla_ros.smoothness import AlarmSettings, EpisodeJerk, JerkWatch, WatchedJerk
 from smoothvla_ros.smoothness.stream_trouble import StreamTrouble

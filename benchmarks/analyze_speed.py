@@ -19,6 +19,8 @@ import numpy as np
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
+from smoothvla_ros.nanoseconds import NANOSECONDS, seconds_and_rest
+
 RATE_HZ = 1000
 MINUTES = 6.0
 AT_MOST = {'seconds_an_hour': 120.0, 'peak_memory_gb': 1.0}
@@ -44,9 +46,9 @@ def write(path: Path, minutes: float) -> None:
             course = np.sin(np.pi * moving) ** 4 * np.sin(2 * np.pi * 4 * moving)
             positions = _HOME + 0.2 * course[:, None] * np.linspace(0.5, 1.0, 7)
             positions = np.round(positions / 1e-5) * 1e-5
-            for at, row in zip((stamps + 1.0) * 1e9, positions, strict=True):
+            for at, row in zip((stamps + 1.0) * NANOSECONDS, positions, strict=True):
                 message = joint_state(
-                    header=header(stamp=stamp(*divmod(int(at), 10**9)), frame_id=''),
+                    header=header(stamp=stamp(*seconds_and_rest(int(at))), frame_id=''),
                     name=_NAMES,
                     position=row,
                     velocity=nothing,

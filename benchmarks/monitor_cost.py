@@ -58,9 +58,10 @@ def _measure(process: int, robots: int, rate_hz: float, seconds: float) -> dict[
     from visualization_msgs.msg import MarkerArray
 
     from smoothvla_ros import msg
+    from smoothvla_ros.nanoseconds import to_nanoseconds
     from smoothvla_ros.nodes.base.executors import spinning
     from smoothvla_ros.nodes.topics.quality_of_service import profiles
-    from smoothvla_ros.nodes.topics.stamps import to_nanoseconds, to_stamp
+    from smoothvla_ros.nodes.topics.stamps import to_stamp
 
     rclpy.init()
     node, quality = Node('arm'), profiles('real_arm')

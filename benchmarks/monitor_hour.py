@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from smoothvla_ros.nanoseconds import NANOSECONDS, to_nanoseconds
 from smoothvla_ros.ros_domain import free_domain
 
 RATE_HZ = 1000.0
@@ -54,7 +55,7 @@ def _measure(periods: int) -> dict[str, float]:
     from smoothvla_ros import msg
     from smoothvla_ros.nodes.jerk_monitor.node import JerkMonitor
     from smoothvla_ros.nodes.topics.quality_of_service import profiles
-    from smoothvla_ros.nodes.topics.stamps import to_nanoseconds, to_stamp
+    from smoothvla_ros.nodes.topics.stamps import to_stamp
 
     rclpy.init()
     values = {'graph': 'real_arm', 'robots': 1, 'rate_hz': RATE_HZ}
@@ -81,8 +82,9 @@ def _measure(periods: int) -> dict[str, float]:
     names = [f'panda_joint{i}' for i in range(1, 8)]
     # Stamps as a real driver gives them, 5% off the grid, the same ones every period.
     jitter = np.random.default_rng(0).uniform(-0.05, 0.05, samples)
-    offsets_ns = np.round((np.arange(samples) + jitter) / RATE_HZ * 1e9).astype(int).tolist()
-    start_ns, period_ns = time.time_ns(), round(PERIOD_S * 1e9)
+    offsets = np.round((np.arange(samples) + jitter) / RATE_HZ * NANOSECONDS)
+    offsets_ns = offsets.astype(int).tolist()
+    start_ns, period_ns = time.time_ns(), round(PERIOD_S * NANOSECONDS)
     memory, jerks = [], []
     used, began = time.process_time(), time.monotonic()
     for period in range(periods):

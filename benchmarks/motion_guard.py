@@ -30,12 +30,12 @@ from smoothvla_ros.control.motion_guard.refusals import Chunk, ChunkLimits
 from smoothvla_ros.control.motion_guard.watchdogs import WatchdogLimits
 from smoothvla_ros.kinematics.robot import COMFORT, RobotDescription
 from smoothvla_ros.libero import CONTROL_PERIOD_S
+from smoothvla_ros.nanoseconds import NANOSECONDS
 from smoothvla_ros.ros_domain import free_domain
 
 CONFIG = Path(__file__).resolve().parents[1] / 'config'
 CHUNK = 8
 CHUNK_PERIOD_S = 0.2
-NANOSECONDS = 1_000_000_000
 AT_MOST = {'tick_p99_ms': 1.0, 'late_ticks_percent': 0.5, 'chunk_to_command_ms': 5.0}
 
 

@@ -22,6 +22,7 @@ FOUNDATIONS = (
     'errors',
     'folder_lock',
     'libero',
+    'nanoseconds',
     'own_function',
     'parent_death',
     'ros_domain',

@@ -14,6 +14,7 @@ from smoothvla_ros.cameras.processing import processed
 from smoothvla_ros.cameras.settings import CameraSettings
 from smoothvla_ros.cameras.sources import FrameSource, open_source
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.nanoseconds import NANOSECOND_S, NANOSECONDS
 
 _RATE_WINDOW = 30
 # A frame that is early by so much of a period is still on time, and so are all of a device whose
@@ -87,12 +88,12 @@ class Capture:
         with self._lock:
             stamps = list(self._stamps)
             span_ns = stamps[-1] - stamps[0] if len(stamps) > 1 else 0
-            rate = (len(stamps) - 1) / (span_ns * 1e-9) if span_ns > 0 else float('nan')
-            age = (time.time_ns() - stamps[-1]) * 1e-9 if stamps else float('inf')
+            rate = (len(stamps) - 1) / (span_ns * NANOSECOND_S) if span_ns > 0 else float('nan')
+            age = (time.time_ns() - stamps[-1]) * NANOSECOND_S if stamps else float('inf')
             return CaptureStatus(rate, age, self._frames, self._reconnections, self._problem)
 
     def _run(self) -> None:
-        period_ns = round(1e9 / self._settings.rate_hz)
+        period_ns = round(NANOSECONDS / self._settings.rate_hz)
         due = time.monotonic_ns()
         while not self._stopping.is_set():
             source = self._source
@@ -103,7 +104,7 @@ class Capture:
             if not source.paced:
                 # From when the frame was due, not from when it came: no drift.
                 due = max(due + period_ns, time.monotonic_ns() - period_ns)
-                if self._stopping.wait(max(0, due - time.monotonic_ns()) * 1e-9):
+                if self._stopping.wait(max(0, due - time.monotonic_ns()) * NANOSECOND_S):
                     return
             try:
                 frame = source.read()

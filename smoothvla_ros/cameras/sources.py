@@ -12,12 +12,12 @@ import numpy as np
 
 from smoothvla_ros.cameras.settings import CameraSettings, SourceKind
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.nanoseconds import NANOSECONDS
 
 _IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
 _PATTERN_SIZE = (480, 640)
-_NANOSECONDS = 1_000_000_000
 # Of a driver's own stamp: one that was never within this of our clock is of another one.
-_LARGEST_DELAY_NS = 2 * _NANOSECONDS
+_LARGEST_DELAY_NS = 2 * NANOSECONDS
 # More than any driver's queue holds.
 _MOST_WAITING = 32
 

@@ -9,10 +9,11 @@ from smoothvla_ros import msg
 from smoothvla_ros.control.live.episode_keeper import ArmEpisode, EpisodeKeeper
 from smoothvla_ros.control.motion_guard.phases import Phase
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.nanoseconds import to_nanoseconds
 from smoothvla_ros.nodes.base.lifecycle import AutostartNode
 from smoothvla_ros.nodes.base.running import run_node
 from smoothvla_ros.nodes.topics.quality_of_service import SHARED_DEPTH, Graph, profiles, with_depth
-from smoothvla_ros.nodes.topics.stamps import to_nanoseconds, to_stamp
+from smoothvla_ros.nodes.topics.stamps import to_stamp
 from smoothvla_ros.srv import LabelEpisode
 
 

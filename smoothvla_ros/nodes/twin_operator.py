@@ -18,6 +18,7 @@ from smoothvla_ros import msg
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.control.live.scene_operator import Guard, Scene, SceneOperator, Verdict, Wish
 from smoothvla_ros.control.motion_guard.phases import Phase
+from smoothvla_ros.nanoseconds import to_nanoseconds
 from smoothvla_ros.nodes.base.diagnostics import ERROR, OK, WARNING, Diagnostics
 from smoothvla_ros.nodes.base.lifecycle import AutostartNode
 from smoothvla_ros.nodes.base.parameters import declare
@@ -25,7 +26,6 @@ from smoothvla_ros.nodes.base.running import run_node
 from smoothvla_ros.nodes.base.trigger_calls import TriggerCalls
 from smoothvla_ros.nodes.topics.drained_subscription import DrainedSubscription
 from smoothvla_ros.nodes.topics.quality_of_service import SHARED_DEPTH, profiles, with_depth
-from smoothvla_ros.nodes.topics.stamps import to_nanoseconds
 from smoothvla_ros.srv import LabelEpisode
 
 LOOK_PERIOD_S = 0.1

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.nanoseconds import NANOSECONDS
 
 _HEADER = 4  # encapsulation: two bytes of representation, two of options
 _STAMP = slice(_HEADER, _HEADER + 8)
@@ -43,7 +44,7 @@ class JointStateLayout:
         """Return the stamps of messages [N, size] uint8: int64 [N] ns."""
         halves = np.ascontiguousarray(messages[:, _STAMP]).view(f'{self.order}u4')
         seconds = halves[:, 0].astype(np.int32).astype(np.int64)
-        return seconds * 1_000_000_000 + halves[:, 1].astype(np.int64)
+        return seconds * NANOSECONDS + halves[:, 1].astype(np.int64)
 
     def numbers(self, messages: np.ndarray, first: int) -> np.ndarray:
         """Return the array that begins at byte `first` of each message: float64 [N, joints]."""

@@ -12,6 +12,7 @@ import numpy as np
 import rerun
 
 from smoothvla_ros.kinematics.arm import Arm
+from smoothvla_ros.nanoseconds import NANOSECOND_S
 from smoothvla_ros.viewer.jerk_scene import (
     JerkTrail,
     jerk_colours,
@@ -96,7 +97,7 @@ class RobotScene:
     def say(self, stamp_ns: int, text: str, level: str = 'INFO') -> None:
         """Add a line to what happened; level: as in rerun.TextLogLevel."""
         self._at(stamp_ns)
-        when = datetime.fromtimestamp(stamp_ns * 1e-9, UTC)
+        when = datetime.fromtimestamp(stamp_ns * NANOSECOND_S, UTC)
         self._log('events', rerun.TextLog(f'{when:%H:%M:%S.%f}'[:-4] + f'  {text}', level=level))
 
     def joints(self, stamp_ns: int, positions: Mapping[str, float]) -> None:

@@ -23,13 +23,13 @@ from smoothvla_ros.control.motion_guard.phases import Phase
 from smoothvla_ros.control.motion_guard.refusals import Chunk
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.libero import CONTROL_PERIOD_S, CONTROL_RATE_HZ
+from smoothvla_ros.nanoseconds import NANOSECONDS
 from smoothvla_ros.records import EpisodeName, Observation
 from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.twin.arm_twin import FINGER_RANGE_M, ArmTwin
 from smoothvla_ros.simulation.twin.trajectory_controller import TrajectoryPoint
 
-_NANOSECONDS = 1_000_000_000
-_START_NS = 1_000 * _NANOSECONDS
+_START_NS = 1_000 * NANOSECONDS
 # Longer than a guard takes an arm over for that it knows nothing of.
 _ARMING_S = 1.0
 _CAMERAS = 'cameras'
@@ -115,13 +115,13 @@ class _Episode:
                 f'guard rate {rate_hz} Hz does not divide the physics; choose 250 or 500'
             )
         self._now_ns = _START_NS
-        self._image_ns = round(self._delays.image_s * _NANOSECONDS)
+        self._image_ns = round(self._delays.image_s * NANOSECONDS)
         settings = LiveSettings(
             Trigger.BEFORE_CHUNK_END,
             max_skew_ns=0,
             max_age_ns=0,
-            lead_ns=round(self._delays.lead_s * _NANOSECONDS),
-            max_lead_ns=round(self._delays.max_lead_s * _NANOSECONDS),
+            lead_ns=round(self._delays.lead_s * NANOSECONDS),
+            max_lead_ns=round(self._delays.max_lead_s * NANOSECONDS),
         )
         self._slot = LiveObservationSlot(
             'twin', (_CAMERAS,), settings, lambda: self._now_ns, states=()
@@ -129,7 +129,7 @@ class _Episode:
         self._slot.instruct(twin.environment.task.language)
         # The first chunk says how long one is; nothing runs before it.
         self._slot.expect_chunks(self._image_ns)
-        self._image_due_ns = _START_NS + round(_ARMING_S * _NANOSECONDS)
+        self._image_due_ns = _START_NS + round(_ARMING_S * NANOSECONDS)
         self._on_its_way: tuple[int, Question, np.ndarray] | None = None
         self._commands: list[tuple[int, Command]] = []
         self._over_ns = 0
@@ -144,7 +144,7 @@ class _Episode:
         reason = self._guard.arm(self._now_ns)
         if reason:
             raise UserError(f'{self._name}: the guard cannot be armed: {reason}')
-        while self._now_ns < _START_NS + _ARMING_S * _NANOSECONDS:
+        while self._now_ns < _START_NS + _ARMING_S * NANOSECONDS:
             self._tick(deciding=False)
         self._began_ns = self._now_ns
         limit_s = tasks.horizon(self._name.suite) / CONTROL_RATE_HZ
@@ -153,7 +153,7 @@ class _Episode:
             if self._guard.phase is Phase.FAULTED:
                 ended = self._guard.reason
                 break
-            if self._now_ns - self._began_ns >= limit_s * _NANOSECONDS:
+            if self._now_ns - self._began_ns >= limit_s * NANOSECONDS:
                 ended = 'out of time'
                 break
             if chunks is not None and self._taken == chunks and self._now_ns > self._over_ns:
@@ -182,7 +182,7 @@ class _Episode:
             self._observe()
         self._offer()
         command = guard.tick(now)
-        self._commands.append((now + round(self._delays.transport_s * _NANOSECONDS), command))
+        self._commands.append((now + round(self._delays.transport_s * NANOSECONDS), command))
         while self._commands and self._commands[0][0] <= now:
             self._obey(self._commands.pop(0)[1])
         for _ in range(self._substeps):
@@ -192,7 +192,7 @@ class _Episode:
                 self._rows.append((twin.state().joint_positions, commanded))
                 error = float(np.abs(self._rows[-1][0] - commanded).max())
                 self._worst_rad = max(self._worst_rad, error)
-        self._now_ns += round(self._substeps * twin.period_s * _NANOSECONDS)
+        self._now_ns += round(self._substeps * twin.period_s * NANOSECONDS)
 
     def _observe(self) -> None:
         """Take an image where one is due, and let the policy answer it where it would."""
@@ -203,7 +203,7 @@ class _Episode:
         pending = self._slot.pending()
         if self._on_its_way is None and pending is not None:
             actions = self._decide(self._twin.environment.observe(), self._taken)
-            arrives = self._now_ns + round(self._delays.observation_s * _NANOSECONDS)
+            arrives = self._now_ns + round(self._delays.observation_s * NANOSECONDS)
             self._on_its_way = arrives, pending.question, actions
 
     def _offer(self) -> None:
@@ -224,7 +224,7 @@ class _Episode:
             dimension=actions.shape[1],
             actions=actions.ravel(),
         )
-        period_ns = round(len(actions) * dt * _NANOSECONDS)
+        period_ns = round(len(actions) * dt * NANOSECONDS)
         self._slot.expect_chunks(period_ns)
         nothing = np.empty((0, 0))
         self._slot.settle(question, Answer(question, 1, self._sequence, actions, nothing, nothing))
@@ -245,5 +245,5 @@ class _Episode:
             TrajectoryPoint((int(tick) - first) * motion.period_s, *state)
             for tick, state in zip(motion.ticks, motion.states, strict=True)
         ]
-        starts_s = (command.start_ns - self._now_ns) / _NANOSECONDS + first * motion.period_s
+        starts_s = (command.start_ns - self._now_ns) / NANOSECONDS + first * motion.period_s
         self._twin.follow(points, starts_s)

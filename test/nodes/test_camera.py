@@ -12,10 +12,10 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.nanoseconds import to_nanoseconds
 from smoothvla_ros.nodes.camera import Camera
 from smoothvla_ros.nodes.topics.image_conversion import to_image_array
 from smoothvla_ros.nodes.topics.quality_of_service import profiles
-from smoothvla_ros.nodes.topics.stamps import to_nanoseconds
 
 CALIBRATION = """
 image_width: 640

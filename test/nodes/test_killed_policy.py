@@ -19,9 +19,9 @@ from smoothvla_ros import msg
 from smoothvla_ros.control.motion_guard.controller_model import sampled_jerk
 from smoothvla_ros.control.motion_guard.watchdogs import Trip, WatchdogLimits
 from smoothvla_ros.kinematics.robot import RobotDescription
+from smoothvla_ros.nanoseconds import to_nanoseconds
 from smoothvla_ros.nodes.topics.quality_of_service import profiles
 from smoothvla_ros.nodes.topics.robot_names import PANDA_JOINTS
-from smoothvla_ros.nodes.topics.stamps import to_nanoseconds
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -19,9 +19,9 @@ from smoothvla_ros.control.lock_step.protocol import (
 )
 from smoothvla_ros.control.motion_guard.motion import Motion
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.nanoseconds import to_nanoseconds
 from smoothvla_ros.nodes.motion_guard.messages import TrajectoryMessages
 from smoothvla_ros.nodes.topics import messages
-from smoothvla_ros.nodes.topics.stamps import to_nanoseconds
 
 GENERATOR = np.random.default_rng(0)
 STAMP_NS = 1_790_000_000_123_456_789

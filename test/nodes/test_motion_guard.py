@@ -28,12 +28,13 @@ from smoothvla_ros.control.motion_guard.refusals import STOPPING, Refusal
 from smoothvla_ros.control.motion_guard.watchdogs import Trip
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.robot import RobotDescription
+from smoothvla_ros.nanoseconds import to_nanoseconds
 from smoothvla_ros.nodes.base.heartbeat import Heartbeat
 from smoothvla_ros.nodes.motion_guard import node as motion_guard
 from smoothvla_ros.nodes.motion_guard.node import MotionGuardNode
 from smoothvla_ros.nodes.topics.quality_of_service import Graph, profiles
 from smoothvla_ros.nodes.topics.robot_names import PANDA_JOINTS
-from smoothvla_ros.nodes.topics.stamps import to_nanoseconds, to_stamp
+from smoothvla_ros.nodes.topics.stamps import to_stamp
 
 State = msg.GuardState
 # The machine that tests run on does not keep time: a late tick is not what these tests are about.

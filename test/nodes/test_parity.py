@@ -15,6 +15,7 @@ from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import String
 
 from smoothvla_ros import msg
+from smoothvla_ros.nanoseconds import to_nanoseconds
 from smoothvla_ros.nodes.launch_runner.plan import make_plan
 from smoothvla_ros.nodes.policy import weights as policy_weights
 from smoothvla_ros.nodes.policy.node import PolicyNode
@@ -24,7 +25,6 @@ from smoothvla_ros.nodes.topics.quality_of_service import (
     profiles,
     with_depth,
 )
-from smoothvla_ros.nodes.topics.stamps import to_nanoseconds
 from smoothvla_ros.training.checkpoints import folder_sha256
 
 LAUNCH = Path(__file__).parents[2] / 'launch'

@@ -18,6 +18,7 @@ from std_msgs.msg import String
 
 from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.nanoseconds import to_nanoseconds
 from smoothvla_ros.nodes.base.diagnostics import WARNING
 from smoothvla_ros.nodes.policy import node as policy_module
 from smoothvla_ros.nodes.policy import weights as policy_weights
@@ -26,7 +27,7 @@ from smoothvla_ros.nodes.topics.image_conversion import to_image_message
 from smoothvla_ros.nodes.topics.messages import to_joint_state
 from smoothvla_ros.nodes.topics.quality_of_service import profiles
 from smoothvla_ros.nodes.topics.robot_names import PANDA_GRIPPER_JOINTS, PANDA_JOINTS
-from smoothvla_ros.nodes.topics.stamps import to_nanoseconds, to_stamp
+from smoothvla_ros.nodes.topics.stamps import to_stamp
 
 ROBOTS = Path(__file__).parents[2] / 'config' / 'robots'
 JOINTS = np.array([0.0, -0.2, 0.0, -2.2, 0.0, 2.2, 0.8])

@@ -19,9 +19,9 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.nanoseconds import to_nanoseconds
 from smoothvla_ros.nodes.topics.quality_of_service import profiles
 from smoothvla_ros.nodes.topics.robot_names import PANDA_GRIPPER_JOINTS, PANDA_JOINTS
-from smoothvla_ros.nodes.topics.stamps import to_nanoseconds
 from smoothvla_ros.nodes.twin import node as twin_module
 from smoothvla_ros.nodes.twin.node import Twin
 from smoothvla_ros.simulation.splits import Split, episode_names

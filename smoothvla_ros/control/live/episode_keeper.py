@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from smoothvla_ros.control.motion_guard.phases import Phase
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.nanoseconds import seconds_and_rest
 
 SUCCESS, FAILURE, DISCARD = 'success', 'failure', 'discard'
 OUTCOMES = (SUCCESS, FAILURE, DISCARD)
@@ -87,6 +88,6 @@ class EpisodeKeeper:
             self._ended.popitem(last=False)
 
     def _name(self, stamp_ns: int) -> str:
-        seconds, rest = divmod(stamp_ns, 1_000_000_000)
+        seconds, rest = seconds_and_rest(stamp_ns)
         begun = datetime.fromtimestamp(seconds, UTC)
         return f'{self._robot}-{begun:%Y-%m-%dT%H-%M-%S}.{rest // 1_000_000:03d}'

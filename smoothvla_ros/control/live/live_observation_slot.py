@@ -16,13 +16,13 @@ from typing import Any
 from smoothvla_ros.control.live.decision_lead import DecisionLead
 from smoothvla_ros.control.lock_step.observation_slot import GRIPPER, JOINTS, PendingObservation
 from smoothvla_ros.control.lock_step.protocol import (
-    NANOSECONDS,
     Answer,
     EpisodeState,
     Phase,
     Question,
 )
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.nanoseconds import NANOSECONDS
 
 # Two seconds of a 1 kHz arm, and images of the slowest camera in that time.
 _JOINT_SAMPLES = 2000

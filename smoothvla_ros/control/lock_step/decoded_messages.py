@@ -12,18 +12,13 @@ from typing import Any
 import numpy as np
 
 from smoothvla_ros.control.lock_step.protocol import (
-    NANOSECONDS,
     Decision,
     EpisodeReport,
     ExecutedChunk,
     Question,
 )
+from smoothvla_ros.nanoseconds import to_nanoseconds
 from smoothvla_ros.records import EpisodeName, EpisodeRequest, Observation, Trajectory
-
-
-def nanoseconds(stamp: Any) -> int:
-    """Return whole nanoseconds of a builtin_interfaces/Time."""
-    return int(stamp.sec) * NANOSECONDS + int(stamp.nanosec)
 
 
 def unpacked(values: Any, *shape: int) -> np.ndarray:
@@ -58,7 +53,7 @@ def decision_of(message: Any, to_image: Callable[[Any], np.ndarray]) -> Decision
             message.episode_id,
             message.attempt,
             message.chunk_index,
-            nanoseconds(message.header.stamp),
+            to_nanoseconds(message.header.stamp),
             message.policy_version,
         ),
         epoch=message.epoch,
@@ -106,7 +101,7 @@ def report_of(message: Any) -> EpisodeReport:
         failure=message.failure,
         success=message.success,
         chunks=tuple(
-            ExecutedChunk(nanoseconds(stamp), int(epoch), int(executed))
+            ExecutedChunk(to_nanoseconds(stamp), int(epoch), int(executed))
             for stamp, epoch, executed in chunks
         ),
         trajectory=trajectory,

@@ -14,9 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from smoothvla_ros.nanoseconds import NANOSECONDS
 from smoothvla_ros.records import Observation, Trajectory
-
-NANOSECONDS = 1_000_000_000
 
 
 class Question(NamedTuple):

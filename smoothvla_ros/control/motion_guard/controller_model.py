@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from smoothvla_ros.control.motion_guard.motion import Motion
+from smoothvla_ros.nanoseconds import NANOSECONDS
 
 CONTROLLER_RATE_HZ = 1000
 
@@ -46,14 +47,14 @@ class TrajectoryController:
             self._following = arrived.start_ns, self._joined(arrived)
         if self._following is not None:
             start_ns, motion = self._following
-            self._state = motion.at((now_ns - start_ns) / (motion.period_s * 1e9))
+            self._state = motion.at((now_ns - start_ns) / (motion.period_s * NANOSECONDS))
         self._state_ns = now_ns
         return self._state
 
     def _joined(self, arrived: _Delivery) -> Motion:
         """Return the motion, led by the state last commanded where it begins in the future."""
         motion = arrived.motion
-        tick = (self._state_ns - arrived.start_ns) / (motion.period_s * 1e9)
+        tick = (self._state_ns - arrived.start_ns) / (motion.period_s * NANOSECONDS)
         if motion.ticks[0] <= tick:
             return motion
         return Motion(

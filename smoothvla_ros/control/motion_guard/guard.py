@@ -42,6 +42,7 @@ from smoothvla_ros.control.motion_guard.watchdogs import (
     tripped,
 )
 from smoothvla_ros.kinematics.joint_limits import JointLimits
+from smoothvla_ros.nanoseconds import NANOSECOND_S
 
 E_STOP = 'emergency stop'
 # In which the parts of the next action are worked out, one a tick.
@@ -291,7 +292,7 @@ class MotionGuard:
         replaces = self._settings.scheduling == Mode.REPLACE and schedule is self._schedule
         if replaces and self._settings.skip_elapsed:
             # A stamp may lie in the future by max_clock_difference_s.
-            elapsed_s = max(now_ns - chunk.observation_stamp_ns, 0) * 1e-9
+            elapsed_s = max(now_ns - chunk.observation_stamp_ns, 0) * NANOSECOND_S
             actions = actions[int(elapsed_s / chunk.dt) :]
             if not len(actions):
                 return Refusal.CHUNK_TOO_OLD
@@ -317,7 +318,7 @@ class MotionGuard:
 
     def _age_s(self, chunk: Chunk, now_ns: int, tick: int) -> float:
         """Return how old what a chunk answers will be at a tick, s."""
-        return (now_ns - chunk.observation_stamp_ns) * 1e-9 + (
+        return (now_ns - chunk.observation_stamp_ns) * NANOSECOND_S + (
             tick - self._time.now_tick
         ) * self._time.period_s
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from smoothvla_ros.control.motion_guard.recent_motion import RecentMotion
+from smoothvla_ros.nanoseconds import NANOSECOND_S
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Heard:
         """Take a joint state, unless it is not finite, of this arm, or of now; return whether."""
         if joints.shape != (self._joints,) or not np.isfinite(joints).all():
             return False
-        ahead_s = (stamp_ns - now_ns) * 1e-9
+        ahead_s = (stamp_ns - now_ns) * NANOSECOND_S
         # Taken, it would look fresh for as long as it is ahead, whatever became of its driver.
         self.ahead_s = ahead_s if ahead_s > self._max_ahead_s else 0.0
         if self.ahead_s:
@@ -70,10 +71,10 @@ class Heard:
             return math.inf
         # Whichever is older: one that was long on its way, and one whose stamp stands still.
         oldest = min(self.measured.stamp_ns, self.measured.received_ns)
-        return (now_ns - oldest) * 1e-9
+        return (now_ns - oldest) * NANOSECOND_S
 
     def heartbeat_age_s(self, now_ns: int) -> float:
         """Return the age of the heartbeat, s; infinite before the first."""
         if self._heartbeat_ns is None or self._heartbeat_ns > now_ns:
             return math.inf
-        return (now_ns - self._heartbeat_ns) * 1e-9
+        return (now_ns - self._heartbeat_ns) * NANOSECOND_S

@@ -6,6 +6,8 @@ from collections import deque
 
 import numpy as np
 
+from smoothvla_ros.nanoseconds import NANOSECONDS
+
 # Over less, a step of a coarse encoder (4096 a turn) would be a speed: over this it is 0.015 rad/s.
 _SPAN_NS = 100_000_000
 # Positions before a longer silence say nothing of now.
@@ -38,5 +40,5 @@ class RecentMotion:
             kept.append((stamp_ns, joints))
         first_ns, first = kept[0]
         span_ns = stamp_ns - first_ns
-        self._velocities = (joints - first) / span_ns * 1e9 if span_ns >= _SPAN_NS else None
+        self._velocities = (joints - first) / span_ns * NANOSECONDS if span_ns >= _SPAN_NS else None
         return unknown if self._velocities is None else self._velocities

@@ -9,6 +9,7 @@ from enum import StrEnum
 import numpy as np
 
 from smoothvla_ros.configuration import setting, validate
+from smoothvla_ros.nanoseconds import NANOSECOND_S
 
 
 class Refusal(StrEnum):
@@ -129,7 +130,7 @@ def _period_is_wrong(chunk: Chunk, situation: Situation, limits: ChunkLimits) ->
 
 
 def _seconds_ago(stamp_ns: int, situation: Situation) -> float:
-    return (situation.now_ns - stamp_ns) * 1e-9
+    return (situation.now_ns - stamp_ns) * NANOSECOND_S
 
 
 def _is_from_the_future(chunk: Chunk, situation: Situation, limits: ChunkLimits) -> bool:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 
 from smoothvla_ros.errors import UserError
-
-NANOSECONDS = 1_000_000_000
+from smoothvla_ros.nanoseconds import NANOSECONDS
 
 
 class Timeline:

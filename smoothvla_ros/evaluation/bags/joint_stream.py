@@ -9,6 +9,7 @@ from itertools import chain, islice
 import numpy as np
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.nanoseconds import NANOSECOND_S
 from smoothvla_ros.recordings import JOINT_STATE, Bag, JointSamples, Topic, joint_samples
 
 # Samples this much late are sorted in; a greater step back is a clock that was set back.
@@ -20,7 +21,6 @@ _HELD_BACK = 64
 # Blocks in which joints that were asked for may first appear: seconds of reading, minutes at 1 kHz.
 _SEARCHED_BLOCKS = 64
 _COMMANDED = '/commanded_joint_states'
-_NANOSECONDS = 1e-9
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class JointStream:
             if block.velocities is None
             else block.velocities[:, columns]
         )
-        stamps_s = (self._stamps(block) - self.origin_ns) * _NANOSECONDS
+        stamps_s = (self._stamps(block) - self.origin_ns) * NANOSECOND_S
         return StampedJoints(stamps_s, positions, velocities)
 
     def _in_order(self, samples: StampedJoints) -> StampedJoints:
@@ -145,7 +145,7 @@ class JointStream:
             return samples
         pieces = np.split(
             np.arange(len(samples.stamps_s)),
-            np.flatnonzero(steps < -_LATE_NS * _NANOSECONDS) + 1,
+            np.flatnonzero(steps < -_LATE_NS * NANOSECOND_S) + 1,
         )
         order = np.concatenate([p[np.argsort(samples.stamps_s[p], kind='stable')] for p in pieces])
         self.sorted += int(np.count_nonzero(np.diff(order) < 0))

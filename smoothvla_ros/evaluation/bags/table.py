@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from smoothvla_ros.evaluation.bags.analysis import BagAnalysis
 from smoothvla_ros.evaluation.bags.comparison import Comparison, measures
+from smoothvla_ros.nanoseconds import NANOSECONDS
 
 _NOTHING = '–'
 
@@ -51,7 +52,7 @@ def duration(seconds: float) -> str:
 
 def clock(stamp_ns: int) -> str:
     """Write a stamp as date and time (UTC), or as seconds where it is no date."""
-    seconds = stamp_ns / 1e9
+    seconds = float(stamp_ns) / NANOSECONDS
     if seconds < 1e9:  # simulation time
         return f'stamp {seconds:.3f} s'
     return datetime.fromtimestamp(seconds, UTC).strftime('%Y-%m-%d %H:%M:%S.%f')[:-3] + ' UTC'

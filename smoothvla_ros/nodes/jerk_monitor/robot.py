@@ -10,7 +10,6 @@ from rclpy.node import Node
 from std_msgs.msg import Float32
 
 from smoothvla_ros import msg
-from smoothvla_ros.control.lock_step.protocol import NANOSECONDS
 from smoothvla_ros.control.monitoring.episode_samples import (
     Begun,
     Closed,
@@ -20,6 +19,7 @@ from smoothvla_ros.control.monitoring.episode_samples import (
 )
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.kinematics.robot import RobotDescription
+from smoothvla_ros.nanoseconds import NANOSECONDS, to_nanoseconds
 from smoothvla_ros.nodes.base.diagnostics import Diagnostics
 from smoothvla_ros.nodes.jerk_monitor.config import MEASURED, JerkMonitorConfig
 from smoothvla_ros.nodes.jerk_monitor.marker_view import JerkView
@@ -36,7 +36,6 @@ from smoothvla_ros.nodes.topics.quality_of_service import (
     with_depth,
 )
 from smoothvla_ros.nodes.topics.robot_names import robot_topic
-from smoothvla_ros.nodes.topics.stamps import to_nanoseconds
 from smoothvla_ros.smoothness import AlarmSettings, EpisodeJerk, JerkWatch, WatchedJerk
 from smoothvla_ros.smoothness.stream_trouble import StreamTrouble
 

@@ -1,4 +1,4 @@
-"""One simulated robot's topics: what `control.robot_episode` sends and waits for."""
+"""One simulated robot's topics: what `control.lock_step.robot_episode` sends and waits for."""
 
 from __future__ import annotations
 

@@ -13,8 +13,8 @@ from smoothvla_ros import msg
 from smoothvla_ros.control.motion_guard.guard import MotionGuard
 from smoothvla_ros.control.motion_guard.motion import Motion
 from smoothvla_ros.control.motion_guard.refusals import Chunk
-from smoothvla_ros.control.motion_guard.timeline import NANOSECONDS
-from smoothvla_ros.nodes.topics.stamps import to_nanoseconds, to_stamp
+from smoothvla_ros.nanoseconds import NANOSECONDS, seconds_and_rest, to_nanoseconds
+from smoothvla_ros.nodes.topics.stamps import to_stamp
 
 
 def named_values(
@@ -65,7 +65,7 @@ class TrajectoryMessages:
         points = self._points[: len(motion.ticks)]
         for point, tick, begin in zip(points, motion.ticks.tolist(), begins, strict=True):
             time = point.time_from_start
-            time.sec, time.nanosec = divmod((tick - first) * period_ns, NANOSECONDS)
+            time.sec, time.nanosec = seconds_and_rest((tick - first) * period_ns)
             point.positions = numbers[begin : begin + joints]
             point.velocities = numbers[begin + joints : begin + 2 * joints]
             point.accelerations = numbers[begin + 2 * joints : begin + 3 * joints]

@@ -16,6 +16,7 @@ from std_srvs.srv import Trigger
 from smoothvla_ros import msg
 from smoothvla_ros.control.motion_guard.phases import Phase
 from smoothvla_ros.kinematics.robot import described_robot
+from smoothvla_ros.nanoseconds import NANOSECONDS, to_nanoseconds
 from smoothvla_ros.nodes.base.diagnostics import ERROR, OK, WARNING, Diagnostics
 from smoothvla_ros.nodes.base.lifecycle import AutostartNode
 from smoothvla_ros.nodes.base.parameters import declare
@@ -35,7 +36,6 @@ from smoothvla_ros.nodes.motion_guard.messages import (
 from smoothvla_ros.nodes.topics.drained_subscription import DrainedSubscription
 from smoothvla_ros.nodes.topics.named_joint_states import NamedJointStates
 from smoothvla_ros.nodes.topics.quality_of_service import Graph, profiles
-from smoothvla_ros.nodes.topics.stamps import to_nanoseconds
 
 STATE_PERIOD_S = 0.1
 LEVELS = {Phase.DISARMED: WARNING, Phase.STOPPING: WARNING, Phase.FAULTED: ERROR}
@@ -208,7 +208,7 @@ class MotionGuardNode(AutostartNode):
         state = guard.phase, guard.reason, guard.fault_latched, guard.refusals.total()
         changed = state != self._said
         news = changed or guard.chunks != self._said_chunks
-        if not news and 0 <= now_ns - self._said_ns < STATE_PERIOD_S * 1e9:
+        if not news and 0 <= now_ns - self._said_ns < STATE_PERIOD_S * NANOSECONDS:
             return
         self._said_ns, self._said_chunks = now_ns, guard.chunks
         name = self.get_namespace().strip('/')

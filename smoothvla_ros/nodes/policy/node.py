@@ -14,9 +14,10 @@ import torch
 from smoothvla_ros import msg
 from smoothvla_ros.control.lock_step.observation_slot import PendingObservation
 from smoothvla_ros.control.lock_step.policy_desk import Decide, PolicyDesk, Refuse, Repeat, Work
-from smoothvla_ros.control.lock_step.protocol import NANOSECONDS, Answer, Decision
+from smoothvla_ros.control.lock_step.protocol import Answer, Decision
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.robot import described_robot
+from smoothvla_ros.nanoseconds import NANOSECONDS
 from smoothvla_ros.nodes.base.diagnostics import ERROR, OK, WARNING, Diagnostics
 from smoothvla_ros.nodes.base.heartbeat import Heartbeat
 from smoothvla_ros.nodes.base.lifecycle import AutostartNode

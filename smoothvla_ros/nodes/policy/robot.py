@@ -24,15 +24,15 @@ from smoothvla_ros.control.lock_step.observation_slot import (
     PendingObservation,
     Slot,
 )
-from smoothvla_ros.control.lock_step.protocol import NANOSECONDS, Answer, Question
+from smoothvla_ros.control.lock_step.protocol import Answer, Question
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.nanoseconds import NANOSECONDS, to_nanoseconds
 from smoothvla_ros.nodes.base.diagnostics import OK, WARNING, Diagnostics
 from smoothvla_ros.nodes.policy.config import PolicyConfig
 from smoothvla_ros.nodes.topics.image_conversion import to_image_array
 from smoothvla_ros.nodes.topics.messages import from_episode_state, joint_values, to_action_chunk
 from smoothvla_ros.nodes.topics.named_joint_states import NamedJointStates
 from smoothvla_ros.nodes.topics.quality_of_service import Graph, Profiles, with_depth
-from smoothvla_ros.nodes.topics.stamps import to_nanoseconds
 from smoothvla_ros.records import Observation
 
 

@@ -10,8 +10,9 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image, JointState
 
 from smoothvla_ros import msg
-from smoothvla_ros.control.lock_step.protocol import NANOSECONDS, Phase
+from smoothvla_ros.control.lock_step.protocol import Phase
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.nanoseconds import NANOSECONDS, to_nanoseconds
 from smoothvla_ros.nodes.topics.drained_subscription import DrainedSubscription
 from smoothvla_ros.nodes.topics.image_conversion import to_image_array
 from smoothvla_ros.nodes.topics.messages import from_episode_state
@@ -22,7 +23,6 @@ from smoothvla_ros.nodes.topics.quality_of_service import (
     with_depth,
 )
 from smoothvla_ros.nodes.topics.robot_names import robot_topic
-from smoothvla_ros.nodes.topics.stamps import to_nanoseconds
 from smoothvla_ros.viewer.robot_scene import ALARM, OK, STALE, WARNING, Reading, RobotScene
 
 STALE_NS = NANOSECONDS

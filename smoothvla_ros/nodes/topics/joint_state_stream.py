@@ -14,8 +14,8 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import JointState
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.nanoseconds import to_nanoseconds
 from smoothvla_ros.nodes.topics.drained_subscription import DrainedSubscription
-from smoothvla_ros.nodes.topics.stamps import to_nanoseconds
 from smoothvla_ros.recordings.joint_state_layout import JointStateLayout
 from smoothvla_ros.recordings.joint_states import MOST_LAYOUTS, JointSamples, decoded
 

@@ -21,8 +21,9 @@ from smoothvla_ros.control.lock_step.protocol import (
     Question,
 )
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.nanoseconds import to_nanoseconds
 from smoothvla_ros.nodes.topics.image_conversion import to_image_array, to_image_message
-from smoothvla_ros.nodes.topics.stamps import to_nanoseconds, to_stamp
+from smoothvla_ros.nodes.topics.stamps import to_stamp
 from smoothvla_ros.records import EpisodeRequest
 
 _TYPECODES = {'d': np.float64, 'f': np.float32, 'i': np.int32}

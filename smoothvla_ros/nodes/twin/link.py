@@ -16,12 +16,13 @@ from trajectory_msgs.msg import JointTrajectory
 from smoothvla_ros import msg
 from smoothvla_ros.control.lock_step.protocol import EpisodeState, Phase
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.nanoseconds import NANOSECOND_S, to_nanoseconds
 from smoothvla_ros.nodes.base.diagnostics import OK, WARNING, Diagnostics
 from smoothvla_ros.nodes.topics.image_conversion import to_image_message
 from smoothvla_ros.nodes.topics.messages import to_episode_state, to_joint_state
 from smoothvla_ros.nodes.topics.quality_of_service import profiles, with_depth
 from smoothvla_ros.nodes.topics.robot_names import PANDA_GRIPPER_JOINTS, PANDA_JOINTS
-from smoothvla_ros.nodes.topics.stamps import to_nanoseconds, to_stamp
+from smoothvla_ros.nodes.topics.stamps import to_stamp
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation.twin.arm_twin import FINGER_RANGE_M, TwinState
 from smoothvla_ros.simulation.twin.cameras import Images
@@ -173,7 +174,7 @@ def _points(
 ) -> list[tuple[float, Sequence[float], Sequence[float], Sequence[float]]]:
     return [
         (
-            point.time_from_start.sec + point.time_from_start.nanosec * 1e-9,
+            point.time_from_start.sec + point.time_from_start.nanosec * NANOSECOND_S,
             point.positions,
             point.velocities,
             point.accelerations,

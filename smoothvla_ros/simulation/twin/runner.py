@@ -12,6 +12,7 @@ from typing import Protocol
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.libero import CONTROL_RATE_HZ
+from smoothvla_ros.nanoseconds import NANOSECONDS
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.twin.arm_twin import ArmTwin, SceneLostError, TwinState
@@ -19,7 +20,6 @@ from smoothvla_ros.simulation.twin.cameras import Images, TwinCameras
 from smoothvla_ros.simulation.twin.episode_log import EpisodeLog
 from smoothvla_ros.simulation.twin.pacing import Pacer
 
-_NANOSECONDS = 1_000_000_000
 _PATIENCE_S = 0.5
 
 
@@ -110,7 +110,7 @@ class TwinRunner:
 
     def delay_s(self, stamp_ns: int) -> float | None:
         """Return how far a stamp lies ahead of the simulation, s; None for 0, which is at once."""
-        return (stamp_ns - self._stamp()) / _NANOSECONDS if stamp_ns else None
+        return (stamp_ns - self._stamp()) / NANOSECONDS if stamp_ns else None
 
     def stop(self) -> None:
         """End `run`."""
@@ -168,7 +168,7 @@ class TwinRunner:
         with self._changed:
             self._commands.clear()
         settings, period_s = self._settings, twin.period_s
-        self._period_ns = round(period_s * _NANOSECONDS)
+        self._period_ns = round(period_s * NANOSECONDS)
         self._joint_every = max(1, round(1.0 / (settings.joint_rate_hz * period_s)))
         self._image_every = max(1, round(1.0 / (settings.image_rate_hz * period_s)))
         self._limit_s = settings.time_limit_s or tasks.horizon(name.suite) / CONTROL_RATE_HZ
@@ -194,7 +194,7 @@ class TwinRunner:
         """Let stamps jump over the time that slipped, where others go by another clock."""
         if self._settings.owns_clock:
             return
-        self._start_ns += round((self._pacer.slipped_s - self._skipped_s) * _NANOSECONDS)
+        self._start_ns += round((self._pacer.slipped_s - self._skipped_s) * NANOSECONDS)
         self._skipped_s = self._pacer.slipped_s
 
     def _substep(self) -> None:

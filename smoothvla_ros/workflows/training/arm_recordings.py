@@ -22,10 +22,11 @@ from typing import Any
 import numpy as np
 
 from smoothvla_ros.control.live.episode_keeper import DISCARD, OUTCOMES, SUCCESS
-from smoothvla_ros.control.lock_step.decoded_messages import decision_of, nanoseconds, unpacked
+from smoothvla_ros.control.lock_step.decoded_messages import decision_of, unpacked
 from smoothvla_ros.control.lock_step.protocol import Decision
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
+from smoothvla_ros.nanoseconds import to_nanoseconds
 from smoothvla_ros.recordings import JOINT_STATE, Bag, joint_samples
 from smoothvla_ros.recordings.messages import MessageDecoder, rgb_image
 from smoothvla_ros.records import EpisodeName, Trajectory
@@ -164,7 +165,9 @@ def _labels(bag: Bag) -> dict[str, Any]:
 def _of_robot(
     bag: Bag, robot: str, labels: Sequence[Any], arm: Arm
 ) -> Iterator[tuple[Any, ArmRollout | Incomplete]]:
-    spans = [(nanoseconds(label.first_stamp), nanoseconds(label.last_stamp)) for label in labels]
+    spans = [
+        (to_nanoseconds(label.first_stamp), to_nanoseconds(label.last_stamp)) for label in labels
+    ]
     sent, taken = _chunks(bag, robot)
     decisions = _decisions(bag, robot)
     if decisions and not any(decision.temperature for decision in decisions.values()):
@@ -228,13 +231,13 @@ def _chunks(bag: Bag, robot: str) -> tuple[list[SentChunk], list[tuple[int, int,
     for topic, _, content in bag.messages([*chunk_topics, *state_topics]):
         message = decoder.decode(topic, content)
         if topic in state_topics:
-            stamp = nanoseconds(message.header.stamp)
+            stamp = to_nanoseconds(message.header.stamp)
             taken.append((stamp, int(message.epoch), int(message.seq), int(message.chunks)))
         elif not message.refusal:
             sent.append(
                 SentChunk(
-                    nanoseconds(message.header.stamp),
-                    nanoseconds(message.observation_stamp),
+                    to_nanoseconds(message.header.stamp),
+                    to_nanoseconds(message.observation_stamp),
                     int(message.epoch),
                     int(message.seq),
                     float(message.dt),

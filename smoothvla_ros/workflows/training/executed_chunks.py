@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from smoothvla_ros.kinematics.arm import Arm
+from smoothvla_ros.nanoseconds import NANOSECONDS
 from smoothvla_ros.records import Trajectory
 
-_NANOSECONDS = 1_000_000_000
 _SHORTEST_STEPS = 2
 
 
@@ -76,7 +76,7 @@ def executed_chunks(
             f'{counted - len(chunks)} of {counted} chunks that the guard took are not in the '
             'recording; record on a machine that keeps up'
         )
-    step_ns = chunks[0].dt * _NANOSECONDS
+    step_ns = chunks[0].dt * NANOSECONDS
     begin = chunks[0].sent_ns
     starts = [round((chunk.sent_ns - begin) / step_ns) for chunk in chunks]
     starts.append(int((last_ns - begin) / step_ns))
@@ -105,7 +105,7 @@ def sampled_motion(
     first = chunks.chunks[0]
     period_s, steps = first.dt, sum(chunks.executed)
     order = np.argsort(stamps_ns, kind='stable')
-    stamps_s = (stamps_ns[order] - first.sent_ns) / _NANOSECONDS
+    stamps_s = (stamps_ns[order] - first.sent_ns) / NANOSECONDS
     rows = np.concatenate([np.diff(stamps_s) > 0, [True]]) if len(order) else order
     stamps_s, positions = stamps_s[rows], positions[order][rows]
     end_s = steps * period_s

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import smoothvla_ros
 
 PACKAGE = 'smoothvla_ros'
 ROOT = Path(smoothvla_ros.__file__).resolve().parent
+DOCUMENT = Path(__file__).parents[1] / 'docs' / 'architecture.md'
 
 # From the bottom up. Those of one row do not import each other, the foundations apart.
 FOUNDATIONS = (
@@ -43,7 +46,6 @@ ROW_OF = {part: row for row, parts in enumerate(ROWS) for part in parts}
 
 ROS = (
     'rclpy',
-    'rcl_interfaces',
     'launch',
     'launch_ros',
     'cv_bridge',
@@ -51,6 +53,8 @@ ROS = (
     'tf2_ros',
 )
 TORCH = ('torch', 'transformers', 'safetensors.torch')
+# Message packages, and what generates and reads their modules.
+MESSAGES = re.compile(r'\w+_(msgs|srvs|interfaces)|rosidl\w*')
 LIBERO = ('libero', 'robosuite')
 # Root module -> the only parts of the package that may import it.
 ONLY_IN = {
@@ -94,7 +98,7 @@ def violations(source: str, module: str, is_package: bool = False) -> list[str]:
                 for limited, parts in ONLY_IN.items()
                 if name == limited or name.startswith(f'{limited}.')
             ]
-            if root.endswith(('_msgs', '_srvs')):
+            if MESSAGES.fullmatch(root):
                 owners.append(('nodes',))
             allowed = all(part in parts for parts in owners)
         if not allowed:
@@ -123,6 +127,19 @@ def test_every_part_has_its_row() -> None:
     assert parts <= set(ROW_OF)
 
 
+def test_the_table_of_the_document_has_these_rows() -> None:
+    """Who reads docs/architecture.md learns the rule that is checked here, no older one."""
+    (table,) = re.findall(r'^## Layers\n[^#]*?```\n(.*?)```', DOCUMENT.read_text(), re.M | re.S)
+    written = [
+        set(takewhile(lambda word: word.endswith(('/', '.py')), line.split()))
+        for line in table.splitlines()
+    ]
+    checked = [
+        {f'{part}/' if (ROOT / part).is_dir() else f'{part}.py' for part in parts} for parts in ROWS
+    ]
+    assert written == checked[::-1]
+
+
 @pytest.mark.parametrize(
     ('module', 'source'),
     [
@@ -138,6 +155,9 @@ def test_every_part_has_its_row() -> None:
         ('workflows.sft', 'from smoothvla_ros.msg import ActionChunk'),
         ('workflows.sft', 'import rclpy'),
         ('workflows.sft', 'from sensor_msgs.msg import Image'),
+        ('workflows.sft', 'from std_srvs.srv import Trigger'),
+        ('workflows.sft', 'from builtin_interfaces.msg import Time'),
+        ('recordings.bag', 'import rosidl_runtime_py.utilities'),
         ('records.episode', 'from smoothvla_ros.smoothness import mean_jerk'),
         ('nodes.policy', 'from smoothvla_ros import cli'),
         ('nodes.policy', 'from libero.libero import benchmark'),

@@ -1,16 +1,12 @@
-"""One ROS domain for the nodes' tests, and the little world of the protocol's tests."""
+"""One ROS domain for the nodes' tests, and its context."""
 
 from __future__ import annotations
 
 import os
-import sys
-from pathlib import Path
 
 import pytest
 
 from smoothvla_ros.ros_domain import free_domain
-
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / 'control')]
 
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from rosbags.rosbag2 import StoragePlugin, Writer
-
-sys.path.append(str(Path(__file__).parents[1] / 'training'))
+from bags import write_bag
 from rclpy.serialization import serialize_message
+from rosbags.rosbag2 import StoragePlugin, Writer
 from test_grpo_trainer import SMALL, Run
 from toy_world import ToyPolicy, ToySource
 
@@ -188,9 +186,6 @@ def test_an_episode_that_was_not_recorded_whole_is_lost_with_its_reason(tmp_path
 
 def test_a_recording_of_something_else_is_refused(tmp_path):
     """A bag of joint states is no training run."""
-    sys.path.append(str(Path(__file__).parents[1] / 'recordings'))
-    from bags import write_bag
-
     bag = write_bag(tmp_path / 'bag', np.arange(3) * 0.1, np.zeros((3, 1)), ['a'])
     with pytest.raises(UserError, match='no recording of a training run'):
         RecordedRolloutSource([bag])

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +20,6 @@ from smoothvla_ros.nodes.topics.quality_of_service import profiles
 from smoothvla_ros.nodes.topics.stamps import to_stamp
 
 pytest.importorskip('rerun', reason='no rerun-sdk: pip install rerun-sdk')
-sys.path.append(str(Path(__file__).parents[1] / 'viewer'))
 from logged import curve, logged
 
 PATIENCE_S = 150.0

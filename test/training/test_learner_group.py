@@ -12,6 +12,7 @@ from pathlib import Path
 
 import learner_rank
 import pytest
+import tiny_openvla
 import torch
 from learner_rank import TOYS
 from safetensors.torch import load_file
@@ -26,9 +27,6 @@ PROCESSES = 2
 @pytest.fixture(scope='module')
 def openvla(tmp_path_factory) -> str:
     """Return the folder of a tiny OpenVLA-OFT policy."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / 'policies'))
-    import tiny_openvla
-
     checkpoint = tiny_openvla.write(tmp_path_factory.mktemp('openvla') / 'checkpoint')
     return str(policy_folder(tmp_path_factory.mktemp('policy'), checkpoint=str(checkpoint)))
 

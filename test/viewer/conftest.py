@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
 pytest.importorskip('rerun', reason='no rerun-sdk: pip install rerun-sdk')
-sys.path.insert(0, str(Path(__file__).parent))

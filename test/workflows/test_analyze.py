@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from bags import write_bag, write_messages
 from rosbags.rosbag2 import StoragePlugin
 
 from smoothvla_ros.cli import main
@@ -23,9 +23,6 @@ from smoothvla_ros.smoothness import (
     rms_jerk,
     tool_jerk,
 )
-
-sys.path.append(str(Path(__file__).parents[1] / 'recordings'))
-from bags import write_bag, write_messages
 
 NAMES = [f'panda_joint{i}' for i in range(1, 8)]
 HOME = np.array([0.0, -0.3, 0.1, -2.0, 0.0, 2.0, 0.7])

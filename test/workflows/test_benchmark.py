@@ -5,32 +5,27 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-import sys
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+from toy_world import ToyPolicy, ToySource, load_toy
 
-TRAINING_TESTS = Path(__file__).parents[1] / 'training'
-sys.path.insert(0, str(TRAINING_TESTS))
-
-from toy_world import ToyPolicy, ToySource, load_toy  # noqa: E402
-
-from smoothvla_ros import cli  # noqa: E402
-from smoothvla_ros.configuration import from_mapping, load  # noqa: E402
-from smoothvla_ros.errors import UserError  # noqa: E402
-from smoothvla_ros.evaluation.benchmark.cell_record import (  # noqa: E402
+from smoothvla_ros import cli
+from smoothvla_ros.configuration import from_mapping, load
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.evaluation.benchmark.cell_record import (
     CellName,
     read_record,
     read_records,
     write_record,
 )
-from smoothvla_ros.evaluation.benchmark.matrix import Role  # noqa: E402
-from smoothvla_ros.workflows.benchmark.cells import benchmark_cells, chosen_cells  # noqa: E402
-from smoothvla_ros.workflows.benchmark.command import write_tables  # noqa: E402
-from smoothvla_ros.workflows.benchmark.config import BenchmarkConfig, default_file  # noqa: E402
-from smoothvla_ros.workflows.benchmark.run import Benchmark  # noqa: E402
+from smoothvla_ros.evaluation.benchmark.matrix import Role
+from smoothvla_ros.workflows.benchmark.cells import benchmark_cells, chosen_cells
+from smoothvla_ros.workflows.benchmark.command import write_tables
+from smoothvla_ros.workflows.benchmark.config import BenchmarkConfig, default_file
+from smoothvla_ros.workflows.benchmark.run import Benchmark
 
 SUITE = 'libero_goal'
 

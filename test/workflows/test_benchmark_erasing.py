@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / 'evaluation'))
-
 from matrix_world import made_row
 
 from smoothvla_ros.workflows.benchmark.erasing import PENALTIES, erasing

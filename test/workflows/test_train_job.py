@@ -13,19 +13,15 @@ from pathlib import Path
 
 import pytest
 from safetensors.numpy import load_file
+from toy_world import ToyPolicy, ToySource, load_toy
+
+from smoothvla_ros import cli
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.training.checkpoints import CheckpointStore
+from smoothvla_ros.training.config import TrainConfig
+from smoothvla_ros.workflows.training.job import print_result, train
 
 ROOT = Path(__file__).parents[2]
-TRAINING_TESTS = ROOT / 'test' / 'training'
-sys.path.insert(0, str(TRAINING_TESTS))
-
-from toy_world import ToyPolicy, ToySource, load_toy  # noqa: E402
-
-from smoothvla_ros import cli  # noqa: E402
-from smoothvla_ros.errors import UserError  # noqa: E402
-from smoothvla_ros.training.checkpoints import CheckpointStore  # noqa: E402
-from smoothvla_ros.training.config import TrainConfig  # noqa: E402
-from smoothvla_ros.workflows.training.job import print_result, train  # noqa: E402
-
 TIMING = ('rollout_seconds', 'update_seconds', 'episodes_per_minute')
 
 
@@ -236,7 +232,7 @@ def test_a_killed_run_goes_on_to_the_same_numbers(finished, tmp_path):
     total = len(source.collected)
     environment = {
         **os.environ,
-        'PYTHONPATH': os.pathsep.join([str(TRAINING_TESTS), str(Path(__file__).parent), *sys.path]),
+        'PYTHONPATH': os.pathsep.join(sys.path),
         'OMP_NUM_THREADS': '1',
     }
     for victim in ('i0001-g001-r002', 'i0003-g000-r003', 'after-t0-task00-0002'):

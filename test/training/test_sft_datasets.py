@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -11,9 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from sft_data import episode
+from sft_data import episode, own_file
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.kinematics.arm import Arm
+from smoothvla_ros.training.sft.frames import FrameSet
 from smoothvla_ros.training.sft.lerobot_dataset import LeRobotNames
 from smoothvla_ros.training.sft.read_demonstrations import read_episodes
 
@@ -124,6 +127,59 @@ def test_hdf5_without_an_array_is_named(tmp_path: Path, array: str):
     write_hdf5(tmp_path / 'a_demo.hdf5', leave_out=array)
     with pytest.raises(UserError, match=f'no array {array!r}'):
         read(tmp_path)
+
+
+def frames_of(path: Path) -> FrameSet:
+    """Return the training rows of all demonstrations at a path."""
+    return FrameSet(
+        read(path), arm=Arm.panda(), cameras=('agentview', 'wrist'), image_size=32, chunk=8
+    )
+
+
+def change_hdf5(path: Path, name: str, change) -> None:
+    """Replace one array of the second demonstration of a file, or write one that it has not."""
+    with h5py.File(path, 'r+') as file:
+        demo = file['data/demo_1']
+        values = change(demo[name][()])
+        del demo[name]
+        demo[name] = values
+
+
+def test_hdf5_of_dark_floats_is_refused(tmp_path: Path):
+    """Images in [0, 1] had trained as black; the file and the demonstration are named."""
+    write_hdf5(tmp_path / 'a_demo.hdf5')
+    assert len(frames_of(tmp_path)) == 8
+    change_hdf5(tmp_path / 'a_demo.hdf5', 'obs/agentview_rgb', lambda a: np.float32(a) / 255)
+    named = r'a_demo\.hdf5:demo_1: images of agentview are float32 \[4, 32, 32, 3\], training needs'
+    with pytest.raises(UserError, match=named):
+        frames_of(tmp_path)
+
+
+def test_own_images_of_another_shape_are_refused(tmp_path: Path):
+    """An archive of ours with the channels first: the file, the camera and the shape."""
+    good = episode()
+    images = {**good.images, 'wrist': good.images['wrist'].transpose(0, 3, 1, 2)}
+    path = own_file(tmp_path / 'a.npz', replace(good, images=images), 0, 0)
+    with pytest.raises(UserError, match=rf'^{path}: images of wrist are uint8 \[5, 3, 32, 32\],'):
+        frames_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('change', 'found'),
+    [
+        (lambda image: image[..., 0], r'uint8 \[5, 32, 32\]'),
+        (lambda image: np.uint16(image[..., 0]) * 257, r'uint16 \[5, 32, 32\]'),
+    ],
+)
+def test_grey_lerobot_images_are_refused(tmp_path: Path, change, found: str):
+    """Three columns of a grey image are no colours: the episode, the camera and the shape."""
+    write_lerobot(tmp_path, 2, False, JOINT_NAMES)
+    path = tmp_path / 'data/chunk-000/episode_000001.parquet'
+    table, name = pq.read_table(path), 'observation.images.image'
+    cells = [{'bytes': encode_png(change(image)), 'path': None} for image in red_top()]
+    write_table(path, table.set_column(table.column_names.index(name), name, [cells]))
+    with pytest.raises(UserError, match=rf':episode 1: images of agentview are {found}, training'):
+        frames_of(tmp_path)
 
 
 @pytest.mark.parametrize('mark', [b'TREE', b'HEAP', b'SNOD'])

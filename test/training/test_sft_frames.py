@@ -125,3 +125,33 @@ def test_actions_beyond_the_range_are_refused_with_their_values(value: float):
 def test_actions_at_the_end_of_the_range_are_taken(value: float):
     """A rounding beyond it is no other motion."""
     assert len(frame_set([with_action(value)])) == 5
+
+
+@pytest.mark.parametrize(
+    ('change', 'found'),
+    [
+        (lambda images: images.astype(np.float32) / 255, r'float32 \[5, 32, 32, 3\]'),
+        (lambda images: images.astype(np.uint16) * 257, r'uint16 \[5, 32, 32, 3\]'),
+        (lambda images: np.concatenate([images, images[..., :1]], -1), r'uint8 \[5, 32, 32, 4\]'),
+        (lambda images: images[..., 0], r'uint8 \[5, 32, 32\]'),
+        (lambda images: images[..., :1], r'uint8 \[5, 32, 32, 1\]'),
+        (lambda images: images.transpose(0, 3, 1, 2), r'uint8 \[5, 3, 32, 32\]'),
+        (lambda images: images[:, :0], r'uint8 \[5, 0, 32, 3\]'),
+    ],
+)
+def test_images_that_are_not_rgb_bytes_are_refused(change, found: str):
+    """Cast to bytes they would be black or scrambled: whose, of which camera, and what they are."""
+    good = episode(1)
+    images = {**good.images, 'wrist': change(good.images['wrist'])}
+    named = rf'^episode 1: images of wrist are {found}, training needs uint8 .*; convert'
+    with pytest.raises(UserError, match=named):
+        frame_set([episode(0), replace(good, images=images)])
+
+
+@pytest.mark.parametrize('count', [0, 4])
+def test_images_for_some_of_the_steps_are_refused(count: int):
+    """Fewer images than steps that should have one: counted, with the camera and whose they are."""
+    good = episode(1)
+    images = {**good.images, 'wrist': good.images['wrist'][:count]}
+    with pytest.raises(UserError, match=rf'^episode 1: {count} images of wrist for 5 steps; '):
+        frame_set([replace(good, images=images)])

@@ -15,6 +15,7 @@ from smoothvla_ros.policies.images import fit_images
 from smoothvla_ros.policies.proprioception import proprioception
 from smoothvla_ros.records import Observation
 from smoothvla_ros.training.sft.demonstration_episode import DemonstrationEpisode
+from smoothvla_ros.training.sft.episode_checks import check_images
 from smoothvla_ros.training.sft.goal_labels import GOAL_SIZE, goal_labels
 
 # An eighth of a bin: what a conversion may round, and the loss puts into the last bin.
@@ -53,8 +54,8 @@ class FrameSet:
     ) -> None:
         """Read every episode once.
 
-        Raises UserError if there is none, or one has numbers that are not finite or actions beyond
-        [-1, 1].
+        Raises UserError if there is none, or one has numbers that are not finite, actions beyond
+        [-1, 1], or images that are not RGB bytes.
         """
         self.instructions: list[str] = []
         self._images: list[np.ndarray] = []
@@ -128,12 +129,7 @@ def _check_range(episode: DemonstrationEpisode) -> None:
 
 
 def _stack(episode: DemonstrationEpisode, cameras: Sequence[str], size: int) -> np.ndarray:
-    missing = [camera for camera in cameras if camera not in episode.images]
-    if missing:
-        raise UserError(
-            f'{episode.source}: no images of camera {missing[0]!r}; it has '
-            f'{", ".join(sorted(episode.images))}'
-        )
+    check_images(episode, cameras)
     return np.stack([fit_images(episode.images[camera], size) for camera in cameras], axis=1)
 
 

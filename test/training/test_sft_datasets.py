@@ -155,6 +155,38 @@ def test_hdf5_of_dark_floats_is_refused(tmp_path: Path):
         frames_of(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ('array', 'change', 'named'),
+    [
+        ('actions', lambda a: a[:-6], 'obs/joint_states has 15 rows for 9 actions'),
+        (
+            'actions',
+            lambda a: np.concatenate([a, a]),
+            'obs/joint_states has 15 rows for 30 actions',
+        ),
+        ('obs/gripper_states', lambda a: a[:-1], 'obs/gripper_states has 14 rows for 15 actions'),
+        ('obs/agentview_rgb', lambda a: a[:-1], 'obs/agentview_rgb has 14 rows for 15 actions'),
+        ('obs/gripper_states', lambda a: a[:, 0], r'gripper_positions is float64 \[15\], '),
+        ('states', lambda a: a[:, :6], r"'states' is \[15, 6\] and .*columns 1 to n"),
+        ('states', lambda a: a[:, 0], r"'states' is \[15\] and .*columns 1 to n"),
+        ('obs/joint_states', lambda a: a[:, 0], r"'obs/joint_states' \[15\], but must be"),
+    ],
+)
+def test_hdf5_of_wrong_lengths_is_named(tmp_path: Path, array: str, change, named: str):
+    """Rows that do not belong to each other: the file, the demonstration and the array."""
+    write_hdf5(tmp_path / 'a_demo.hdf5')
+    change_hdf5(tmp_path / 'a_demo.hdf5', array, change)
+    with pytest.raises(UserError, match=rf'a_demo\.hdf5:demo_1: .*{named}'):
+        frames_of(tmp_path)
+
+
+def test_hdf5_may_be_called_h5(tmp_path: Path):
+    """The other name of the format is read as well, a file of it and a folder of them."""
+    path = tmp_path / 'open_the_drawer.h5'
+    write_hdf5(path)
+    assert len(read(path)) == len(read(tmp_path)) == 2
+
+
 def test_own_images_of_another_shape_are_refused(tmp_path: Path):
     """An archive of ours with the channels first: the file, the camera and the shape."""
     good = episode()

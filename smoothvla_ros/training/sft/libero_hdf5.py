@@ -13,14 +13,12 @@ import numpy as np
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.training.sft.demonstration_episode import DemonstrationEpisode
+from smoothvla_ros.training.sft.episode_checks import check_rows
 from smoothvla_ros.training.sft.joint_velocities import velocities_from_positions
 
 CONTROL_PERIOD_S = 0.05
 
 _CAMERAS = {'agentview': 'agentview_rgb', 'wrist': 'eye_in_hand_rgb'}
-_JOINTS = 7
-# MuJoCo's flattened state is time, positions, velocities; the arm's joints come first.
-_ARM = slice(1, 1 + _JOINTS)
 # A step of less tells little about when its observation was taken, rad.
 _MOVED_RAD = 1e-3
 # robosuite may take an observation one of its 25 substeps early: 4 % of a step.
@@ -61,20 +59,25 @@ def _episode(
             raise UserError(f'{source}: no array {name!r}; this is not a LIBERO demonstration file')
         return np.asarray(demo[name])
 
+    for camera_array in _CAMERAS.values():
+        if f'obs/{camera_array}' not in demo:
+            raise UserError(f"{source}: no array 'obs/{camera_array}'; record it with images")
+
     actions = array('actions').astype(np.float32)
     joints = array('obs/joint_states').astype(np.float64)
+    fingers = array('obs/gripper_states').astype(np.float64)
     states = array('states').astype(np.float64)
+    images_and_states = ('states', *(f'obs/{stored}' for stored in _CAMERAS.values()))
+    rows = {'obs/joint_states': len(joints), 'obs/gripper_states': len(fingers)}
+    check_rows(source, len(actions), rows | {name: len(demo[name]) for name in images_and_states})
     before = joints[:1]
     if _observed_after(source, joints, states):
         # The last observation has no action that follows it.
-        actions, before = actions[1:], states[:1, _ARM]
+        actions, before = actions[1:], states[:1, _arm(joints)]
     steps = np.arange(0, len(actions), image_stride)
     images = {}
     for camera, stored in _CAMERAS.items():
-        array_name = f'obs/{stored}'
-        if array_name not in demo:
-            raise UserError(f'{source}: no array {array_name!r}; record it with images')
-        stored_images = demo[array_name][: len(actions) : image_stride]
+        stored_images = demo[f'obs/{stored}'][: len(actions) : image_stride]
         images[camera] = np.ascontiguousarray(stored_images[:, ::-1])
     velocities = velocities_from_positions(np.concatenate([before, joints]), CONTROL_PERIOD_S)[1:]
     return DemonstrationEpisode(
@@ -84,20 +87,36 @@ def _episode(
         image_steps=steps,
         joint_positions=joints,
         joint_velocities=velocities,
-        gripper_positions=array('obs/gripper_states').astype(np.float64),
+        gripper_positions=fingers,
         actions=actions,
     )
+
+
+def _arm(joints: np.ndarray) -> slice:
+    """Return the columns of the arm's joints in the states.
+
+    MuJoCo's flattened state is time, positions, velocities; the arm's joints come first.
+    """
+    return slice(1, 1 + joints.shape[1])
 
 
 def _observed_after(source: str, joints: np.ndarray, states: np.ndarray) -> bool:
     """Return whether each row's observation was taken after its action rather than before it.
 
-    joints: [T, 7] rad, the observed ones.  states: [T, n], the simulator before each action.
+    joints: [T, n] rad, the observed ones.  states: [T, >= 1 + n], before each action: any number
+    (the simulator's time), then the joints.
     Medians, because regenerated files leave actions out and hold another state in the first row.
     Raises UserError if the observations are those of neither moment.
     """
-    start, end = states[:-1, _ARM], states[1:, _ARM]
-    if len(states) == len(joints) and start.shape[1] == joints.shape[1] == _JOINTS:
+    if joints.ndim != 2 or states.ndim != 2 or states.shape[1] <= joints.shape[1]:
+        raise UserError(
+            f"{source}: 'states' is {list(states.shape)} and 'obs/joint_states' "
+            f'{list(joints.shape)}, but must be [rows, n] with n joints, and [rows, 1 + n] or more '
+            'with the joints before each action in columns 1 to n; record it again so'
+        )
+    arm = _arm(joints)
+    start, end = states[:-1, arm], states[1:, arm]
+    if len(states) > 1:
         moved = np.linalg.norm(end - start, axis=1)
         rows = np.flatnonzero(moved > _MOVED_RAD)
         if len(rows):

@@ -14,6 +14,9 @@ from smoothvla_ros.training.sft.lerobot_dataset import PANDA_JOINTS, LeRobotName
 from smoothvla_ros.training.sft.libero_hdf5 import read_libero_hdf5
 from smoothvla_ros.training.sft.own_demonstrations import read_own
 
+# What HDF5 files are called.
+_HDF5 = ('.hdf5', '.h5')
+
 
 def read_episodes(
     paths: Sequence[Path],
@@ -23,10 +26,10 @@ def read_episodes(
 ) -> Iterator[DemonstrationEpisode]:
     """Yield every demonstration under `paths`, each path of whichever kind it is.
 
-    A folder of our own demonstrations (.npz), LIBERO's HDF5 files (one, or a folder of them), or a
-    LeRobot dataset (a folder with meta/info.json). image_stride: of the last two, which hold an
-    image every step, every n-th is used. joints: of the arm, for a LeRobot dataset, whose columns
-    after them are the gripper's.
+    A folder of our own demonstrations (.npz), HDF5 files of LIBERO's layout (one, or a folder of
+    them), or a LeRobot dataset (a folder with meta/info.json). image_stride: of the last two, which
+    hold an image every step, every n-th is used. joints: of the arm, for a LeRobot dataset, whose
+    columns after them are the gripper's.
     Raises UserError for a path that is none of these, and naming one that is damaged.
     """
     for path in paths:
@@ -41,17 +44,18 @@ def _read_one(
         raise UserError(f'--data {path} does not exist; make some with `smoothvla demos`')
     if (path / 'meta' / 'info.json').is_file():
         return _whole(path, read_lerobot(path, lerobot_names, image_stride, joints))
-    hdf5 = [path] if path.is_file() else sorted(path.rglob('*.hdf5'))
-    if hdf5 and hdf5[0].suffix == '.hdf5':
+    files = [path] if path.is_file() else sorted(path.rglob('*'))
+    hdf5 = [file for file in files if file.suffix in _HDF5]
+    if hdf5:
         return chain.from_iterable(
             _whole(file, read_libero_hdf5([file], image_stride)) for file in hdf5
         )
-    own = [path] if path.is_file() else sorted(path.rglob('*.npz'))
-    if own and own[0].suffix == '.npz':
+    own = [file for file in files if file.suffix == '.npz']
+    if own:
         return read_own(own)
     raise UserError(
-        f'--data {path} holds no demonstrations: no .npz of ours, no LIBERO .hdf5, and no LeRobot '
-        'meta/info.json'
+        f"--data {path} holds no demonstrations: no .npz of ours, no .hdf5 or .h5 of LIBERO's "
+        'layout, and no LeRobot meta/info.json'
     )
 
 

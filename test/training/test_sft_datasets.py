@@ -121,12 +121,47 @@ def test_hdf5_of_an_unknown_order_is_refused(tmp_path: Path):
         read(tmp_path)
 
 
-@pytest.mark.parametrize('array', ['obs/eye_in_hand_rgb', 'states'])
-def test_hdf5_without_an_array_is_named(tmp_path: Path, array: str):
-    """The array that is missing, in one line; without states the pairing is not known."""
+@pytest.mark.parametrize(
+    ('array', 'remedy'),
+    [
+        ('obs/eye_in_hand_rgb', 'record it with images'),
+        ('states', 'say --image-moment before or after'),
+    ],
+)
+def test_hdf5_without_an_array_is_named(tmp_path: Path, array: str, remedy: str):
+    """The array that is missing and what to do; without states the pairing is not known."""
     write_hdf5(tmp_path / 'a_demo.hdf5', leave_out=array)
-    with pytest.raises(UserError, match=f'no array {array!r}'):
+    with pytest.raises(UserError, match=rf'a_demo\.hdf5:demo_0: no array {array!r}.*{remedy}$'):
         read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('writer', 'moment', 'first'), [('regenerated', 'before', 0), ('libero', 'after', 7)]
+)
+def test_hdf5_without_states_is_read_as_it_is_said(
+    tmp_path: Path, writer: str, moment: str, first: int
+):
+    """The pairing is the one that is stated; after an action, the first speed is unknown."""
+    write_hdf5(tmp_path / 'a_demo.hdf5', writer, leave_out='states')
+    episodes = read_episodes([tmp_path], LeRobotNames(), 4, image_moment=moment)
+    demonstration, source = next(episodes), episode(steps=STEPS)
+    check_upright(demonstration.images['agentview'], demonstration.image_steps + first)
+    count = len(demonstration.actions)
+    positions = source.joint_positions
+    moved = np.diff(positions, axis=0, prepend=positions[:1])[first:-1]
+    assert np.array_equal(demonstration.actions, source.actions[first:])
+    assert np.array_equal(demonstration.joint_positions[:count], positions[first:-1])
+    assert np.allclose(demonstration.joint_velocities[:count] * 0.05, moved, atol=1e-12)
+    fingers = demonstration.gripper_positions[:count]
+    assert np.array_equal(fingers, source.gripper_positions[first:-1])
+
+
+@pytest.mark.parametrize(('writer', 'moment'), [('libero', 'before'), ('regenerated', 'after')])
+def test_states_are_not_overruled(tmp_path: Path, writer: str, moment: str):
+    """A folder may hold files with and without states: what a file itself tells stays."""
+    write_hdf5(tmp_path / 'a_demo.hdf5', writer)
+    told = next(read_episodes([tmp_path], LeRobotNames(), 4, image_moment=moment))
+    assert np.array_equal(told.actions, read(tmp_path)[0].actions)
 
 
 def frames_of(path: Path) -> FrameSet:

@@ -9,6 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.training.sft.config import UNKNOWN
 from smoothvla_ros.training.sft.demonstration_episode import DemonstrationEpisode
 from smoothvla_ros.training.sft.lerobot_dataset import PANDA_JOINTS, LeRobotNames, read_lerobot
 from smoothvla_ros.training.sft.libero_hdf5 import read_libero_hdf5
@@ -23,6 +24,7 @@ def read_episodes(
     lerobot_names: LeRobotNames,
     image_stride: int,
     joints: int = PANDA_JOINTS,
+    image_moment: str = UNKNOWN,
 ) -> Iterator[DemonstrationEpisode]:
     """Yield every demonstration under `paths`, each path of whichever kind it is.
 
@@ -30,15 +32,16 @@ def read_episodes(
     them), or a LeRobot dataset (a folder with meta/info.json). image_stride: of the last two, which
     hold an image every step, every n-th is used. joints: of the arm, for a LeRobot dataset, whose
     columns after them are the gripper's.
+    image_moment: of HDF5 files without states, as `read_libero_hdf5` has it.
     Raises UserError for a path that is none of these, and naming one that is damaged.
     """
     for path in paths:
-        episodes = _read_one(path, lerobot_names, image_stride, joints)
+        episodes = _read_one(path, lerobot_names, image_stride, joints, image_moment)
         yield from tqdm(episodes, desc=str(path), unit=' episodes')
 
 
 def _read_one(
-    path: Path, lerobot_names: LeRobotNames, image_stride: int, joints: int
+    path: Path, lerobot_names: LeRobotNames, image_stride: int, joints: int, image_moment: str
 ) -> Iterator[DemonstrationEpisode]:
     if not path.exists():
         raise UserError(f'--data {path} does not exist; make some with `smoothvla demos`')
@@ -48,7 +51,7 @@ def _read_one(
     hdf5 = [file for file in files if file.suffix in _HDF5]
     if hdf5:
         return chain.from_iterable(
-            _whole(file, read_libero_hdf5([file], image_stride)) for file in hdf5
+            _whole(file, read_libero_hdf5([file], image_stride, image_moment)) for file in hdf5
         )
     own = [file for file in files if file.suffix == '.npz']
     if own:

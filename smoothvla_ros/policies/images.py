@@ -26,6 +26,14 @@ def fit_images(images: np.ndarray, size: int) -> np.ndarray:
     return fitted.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
 
 
+def is_rgb(images: np.ndarray, dimensions: int) -> bool:
+    """Return whether these are RGB bytes: uint8 [..., height, width, 3] of so many dimensions."""
+    if images.dtype != np.uint8 or images.ndim != dimensions:
+        return False
+    height, width, channels = images.shape[-3:]
+    return channels == 3 and height > 0 and width > 0
+
+
 def camera_image(observation: Observation, camera: str, remedy: str) -> np.ndarray:
     """Return what a camera sees, uint8 [height, width, 3].
 
@@ -36,7 +44,7 @@ def camera_image(observation: Observation, camera: str, remedy: str) -> np.ndarr
         given = ', '.join(sorted(observation.images)) or 'none'
         raise UserError(f'observation: no image of camera {camera!r} (given: {given}); {remedy}')
     image = np.asarray(image)
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+    if not is_rgb(image, 3):
         raise UserError(
             f'observation: image of {camera} is {image.dtype} {list(image.shape)}, the '
             'policy needs uint8 [height, width, 3]'

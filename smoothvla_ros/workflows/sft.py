@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from smoothvla_ros.atomic_files import write_file
-from smoothvla_ros.configuration import load, to_mapping
+from smoothvla_ros.configuration import default_mapping, load, to_mapping
 from smoothvla_ros.errors import UserError, disk_errors
 from smoothvla_ros.folder_lock import FolderLock
 from smoothvla_ros.kinematics.robot import RobotDescription, described_robot
@@ -108,7 +108,11 @@ def train_sft(
     shape = start.module.config if start is not None else model_config or SmallVLAConfig()
     frames = FrameSet(
         read_episodes(
-            data, lerobot_names or LeRobotNames(), config.image_stride, len(arm.joint_names)
+            data,
+            lerobot_names or LeRobotNames(),
+            config.image_stride,
+            len(arm.joint_names),
+            config.image_moment,
         ),
         arm=arm,
         cameras=tuple(shape.cameras),
@@ -166,9 +170,11 @@ def _of(owner: type, values: dict[str, object]) -> dict[str, object]:
 def _check_same(path: Path, settings: dict[str, Any]) -> None:
     """Raise UserError if a training that is to go on was begun with other settings."""
     try:
-        # Older trainings did not say which arm it was, there was one, nor what these two were.
+        # Older trainings did not say which arm it was, there was one, what these two were, nor
+        # settings that came later.
         unsaid = {name: settings[name] for name in ('data_sha256', 'init_sha256')}
-        found = {'robot': _PANDA} | unsaid | dict(json.loads(path.read_text()))
+        older = default_mapping(SFTConfig) | {'robot': _PANDA} | unsaid
+        found = older | dict(json.loads(path.read_text()))
     except (OSError, ValueError, TypeError) as error:
         raise UserError(f'{path} cannot be read ({error}); choose another --out') from error
     for name, value in settings.items():

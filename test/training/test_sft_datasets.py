@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -11,9 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from sft_data import episode
+from sft_data import episode, own_file
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.kinematics.arm import Arm
+from smoothvla_ros.training.sft.frames import FrameSet
 from smoothvla_ros.training.sft.lerobot_dataset import LeRobotNames
 from smoothvla_ros.training.sft.read_demonstrations import read_episodes
 
@@ -118,12 +121,132 @@ def test_hdf5_of_an_unknown_order_is_refused(tmp_path: Path):
         read(tmp_path)
 
 
-@pytest.mark.parametrize('array', ['obs/eye_in_hand_rgb', 'states'])
-def test_hdf5_without_an_array_is_named(tmp_path: Path, array: str):
-    """The array that is missing, in one line; without states the pairing is not known."""
+@pytest.mark.parametrize(
+    ('array', 'remedy'),
+    [
+        ('obs/eye_in_hand_rgb', 'record it with images'),
+        ('states', 'say --image-moment before or after'),
+    ],
+)
+def test_hdf5_without_an_array_is_named(tmp_path: Path, array: str, remedy: str):
+    """The array that is missing and what to do; without states the pairing is not known."""
     write_hdf5(tmp_path / 'a_demo.hdf5', leave_out=array)
-    with pytest.raises(UserError, match=f'no array {array!r}'):
+    with pytest.raises(UserError, match=rf'a_demo\.hdf5:demo_0: no array {array!r}.*{remedy}$'):
         read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('writer', 'moment', 'first'), [('regenerated', 'before', 0), ('libero', 'after', 7)]
+)
+def test_hdf5_without_states_is_read_as_it_is_said(
+    tmp_path: Path, writer: str, moment: str, first: int
+):
+    """The pairing is the one that is stated; after an action, the first speed is unknown."""
+    write_hdf5(tmp_path / 'a_demo.hdf5', writer, leave_out='states')
+    episodes = read_episodes([tmp_path], LeRobotNames(), 4, image_moment=moment)
+    demonstration, source = next(episodes), episode(steps=STEPS)
+    check_upright(demonstration.images['agentview'], demonstration.image_steps + first)
+    count = len(demonstration.actions)
+    positions = source.joint_positions
+    moved = np.diff(positions, axis=0, prepend=positions[:1])[first:-1]
+    assert np.array_equal(demonstration.actions, source.actions[first:])
+    assert np.array_equal(demonstration.joint_positions[:count], positions[first:-1])
+    assert np.allclose(demonstration.joint_velocities[:count] * 0.05, moved, atol=1e-12)
+    fingers = demonstration.gripper_positions[:count]
+    assert np.array_equal(fingers, source.gripper_positions[first:-1])
+
+
+@pytest.mark.parametrize(('writer', 'moment'), [('libero', 'before'), ('regenerated', 'after')])
+def test_states_are_not_overruled(tmp_path: Path, writer: str, moment: str):
+    """A folder may hold files with and without states: what a file itself tells stays."""
+    write_hdf5(tmp_path / 'a_demo.hdf5', writer)
+    told = next(read_episodes([tmp_path], LeRobotNames(), 4, image_moment=moment))
+    assert np.array_equal(told.actions, read(tmp_path)[0].actions)
+
+
+def frames_of(path: Path) -> FrameSet:
+    """Return the training rows of all demonstrations at a path."""
+    return FrameSet(
+        read(path), arm=Arm.panda(), cameras=('agentview', 'wrist'), image_size=32, chunk=8
+    )
+
+
+def change_hdf5(path: Path, name: str, change) -> None:
+    """Replace one array of the second demonstration of a file, or write one that it has not."""
+    with h5py.File(path, 'r+') as file:
+        demo = file['data/demo_1']
+        values = change(demo[name][()])
+        del demo[name]
+        demo[name] = values
+
+
+def test_hdf5_of_dark_floats_is_refused(tmp_path: Path):
+    """Images in [0, 1] had trained as black; the file and the demonstration are named."""
+    write_hdf5(tmp_path / 'a_demo.hdf5')
+    assert len(frames_of(tmp_path)) == 8
+    change_hdf5(tmp_path / 'a_demo.hdf5', 'obs/agentview_rgb', lambda a: np.float32(a) / 255)
+    named = r'a_demo\.hdf5:demo_1: images of agentview are float32 \[4, 32, 32, 3\], training needs'
+    with pytest.raises(UserError, match=named):
+        frames_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('array', 'change', 'named'),
+    [
+        ('actions', lambda a: a[:-6], 'obs/joint_states has 15 rows for 9 actions'),
+        (
+            'actions',
+            lambda a: np.concatenate([a, a]),
+            'obs/joint_states has 15 rows for 30 actions',
+        ),
+        ('obs/gripper_states', lambda a: a[:-1], 'obs/gripper_states has 14 rows for 15 actions'),
+        ('obs/agentview_rgb', lambda a: a[:-1], 'obs/agentview_rgb has 14 rows for 15 actions'),
+        ('obs/gripper_states', lambda a: a[:, 0], r'gripper_positions is float64 \[15\], '),
+        ('states', lambda a: a[:, :6], r"'states' is \[15, 6\] and .*columns 1 to n"),
+        ('states', lambda a: a[:, 0], r"'states' is \[15\] and .*columns 1 to n"),
+        ('obs/joint_states', lambda a: a[:, 0], r"'obs/joint_states' \[15\], but must be"),
+    ],
+)
+def test_hdf5_of_wrong_lengths_is_named(tmp_path: Path, array: str, change, named: str):
+    """Rows that do not belong to each other: the file, the demonstration and the array."""
+    write_hdf5(tmp_path / 'a_demo.hdf5')
+    change_hdf5(tmp_path / 'a_demo.hdf5', array, change)
+    with pytest.raises(UserError, match=rf'a_demo\.hdf5:demo_1: .*{named}'):
+        frames_of(tmp_path)
+
+
+def test_hdf5_may_be_called_h5(tmp_path: Path):
+    """The other name of the format is read as well, a file of it and a folder of them."""
+    path = tmp_path / 'open_the_drawer.h5'
+    write_hdf5(path)
+    assert len(read(path)) == len(read(tmp_path)) == 2
+
+
+def test_own_images_of_another_shape_are_refused(tmp_path: Path):
+    """An archive of ours with the channels first: the file, the camera and the shape."""
+    good = episode()
+    images = {**good.images, 'wrist': good.images['wrist'].transpose(0, 3, 1, 2)}
+    path = own_file(tmp_path / 'a.npz', replace(good, images=images), 0, 0)
+    with pytest.raises(UserError, match=rf'^{path}: images of wrist are uint8 \[5, 3, 32, 32\],'):
+        frames_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('change', 'found'),
+    [
+        (lambda image: image[..., 0], r'uint8 \[5, 32, 32\]'),
+        (lambda image: np.uint16(image[..., 0]) * 257, r'uint16 \[5, 32, 32\]'),
+    ],
+)
+def test_grey_lerobot_images_are_refused(tmp_path: Path, change, found: str):
+    """Three columns of a grey image are no colours: the episode, the camera and the shape."""
+    write_lerobot(tmp_path, 2, False, JOINT_NAMES)
+    path = tmp_path / 'data/chunk-000/episode_000001.parquet'
+    table, name = pq.read_table(path), 'observation.images.image'
+    cells = [{'bytes': encode_png(change(image)), 'path': None} for image in red_top()]
+    write_table(path, table.set_column(table.column_names.index(name), name, [cells]))
+    with pytest.raises(UserError, match=rf':episode 1: images of agentview are {found}, training'):
+        frames_of(tmp_path)
 
 
 @pytest.mark.parametrize('mark', [b'TREE', b'HEAP', b'SNOD'])

@@ -125,3 +125,82 @@ def test_actions_beyond_the_range_are_refused_with_their_values(value: float):
 def test_actions_at_the_end_of_the_range_are_taken(value: float):
     """A rounding beyond it is no other motion."""
     assert len(frame_set([with_action(value)])) == 5
+
+
+@pytest.mark.parametrize(
+    ('change', 'found'),
+    [
+        (lambda images: images.astype(np.float32) / 255, r'float32 \[5, 32, 32, 3\]'),
+        (lambda images: images.astype(np.uint16) * 257, r'uint16 \[5, 32, 32, 3\]'),
+        (lambda images: np.concatenate([images, images[..., :1]], -1), r'uint8 \[5, 32, 32, 4\]'),
+        (lambda images: images[..., 0], r'uint8 \[5, 32, 32\]'),
+        (lambda images: images[..., :1], r'uint8 \[5, 32, 32, 1\]'),
+        (lambda images: images.transpose(0, 3, 1, 2), r'uint8 \[5, 3, 32, 32\]'),
+        (lambda images: images[:, :0], r'uint8 \[5, 0, 32, 3\]'),
+    ],
+)
+def test_images_that_are_not_rgb_bytes_are_refused(change, found: str):
+    """Cast to bytes they would be black or scrambled: whose, of which camera, and what they are."""
+    good = episode(1)
+    images = {**good.images, 'wrist': change(good.images['wrist'])}
+    named = rf'^episode 1: images of wrist are {found}, training needs uint8 .*; convert'
+    with pytest.raises(UserError, match=named):
+        frame_set([episode(0), replace(good, images=images)])
+
+
+@pytest.mark.parametrize('count', [0, 4])
+def test_images_for_some_of_the_steps_are_refused(count: int):
+    """Fewer images than steps that should have one: counted, with the camera and whose they are."""
+    good = episode(1)
+    images = {**good.images, 'wrist': good.images['wrist'][:count]}
+    with pytest.raises(UserError, match=rf'^episode 1: {count} images of wrist for 5 steps; '):
+        frame_set([replace(good, images=images)])
+
+
+@pytest.mark.parametrize(
+    ('field', 'change', 'named'),
+    [
+        ('actions', lambda a: a[:, :6], r'actions is float32 \[20, 6\], .* \[steps, 7\]'),
+        ('joint_positions', lambda a: a[:, :6], r'joint_positions .* \[21, 6\], .* \[steps, 7\]'),
+        ('joint_velocities', lambda a: a[0], r'joint_velocities .* \[7\], .* \[steps, 7\]'),
+        (
+            'gripper_positions',
+            lambda a: a[:, :1],
+            r'gripper_positions .* \[21, 1\], .* one opening',
+        ),
+        ('gripper_positions', lambda a: a[:, 0], r'gripper_positions .* \[21\], .* \[steps, 2\]'),
+        ('gripper_positions', lambda a: a.astype(str), r'gripper_positions is <U32 '),
+        ('gripper_positions', lambda a: a[:-5], 'gripper_positions has 16 rows for 20 actions;'),
+        ('joint_positions', lambda a: a[:-5], 'joint_positions has 16 rows for 20 actions;'),
+        ('actions', lambda a: np.concatenate([a, a]), 'joint_positions has 21 rows for 40 actions'),
+        ('actions', lambda a: a[:-6], 'joint_positions has 21 rows for 14 actions;'),
+        ('actions', lambda a: a[:0], 'no actions;'),
+        (
+            'joint_positions',
+            np.rad2deg,
+            r'joint_positions has -11.46 for panda_joint2 at step 0, outside .*; give rad',
+        ),
+        ('gripper_positions', np.abs, 'gripper_positions has 0.04 for the second finger at step 0'),
+    ],
+)
+def test_an_episode_of_another_shape_or_unit_is_named(field: str, change, named: str):
+    """Short, flat, in degrees or with the other sign: one line that begins with whose it is."""
+    good = episode(1)
+    with pytest.raises(UserError, match=rf'^episode 1: {named}'):
+        frame_set([episode(0), replace(good, **{field: change(getattr(good, field))})])
+
+
+def test_labels_of_another_length_are_named():
+    """A label a step, or none: what is missing would be another step's."""
+    good = episode(1)
+    labels = {**good.labels, 'waypoint': good.labels['waypoint'][:-1]}
+    with pytest.raises(UserError, match=r'^episode 1: waypoint has 19 rows for 20 actions;'):
+        frame_set([replace(good, labels=labels)])
+
+
+def test_a_little_beyond_the_joint_range_is_taken():
+    """A simulator's limits are soft, and fingers pushed aside by a few mm are no other layout."""
+    good = episode(1)
+    joints, fingers = np.array(good.joint_positions), np.array(good.gripper_positions)
+    joints[5, 3], fingers[5] = -3.0718 - 0.05, (0.004, 0.002)
+    assert len(frame_set([replace(good, joint_positions=joints, gripper_positions=fingers)])) == 5

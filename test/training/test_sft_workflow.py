@@ -1,6 +1,7 @@
 """`smoothvla sft` from files to a policy that loads, and on from there."""
 
 import dataclasses
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -79,6 +80,21 @@ def test_a_training_goes_on_for_longer_but_not_with_other_settings(tmp_path: Pat
     assert (out / 'policy' / 'SHA256SUMS').read_text() != before
 
 
+def test_a_training_of_before_a_setting_goes_on(tmp_path: Path):
+    """What an older sft.json does not say was the default then; another value is named."""
+    data = write_demonstrations(tmp_path / 'one', range(1))
+    out, settings = tmp_path / 'out', {'batch_size': 4, 'threads': 1, 'held_out_share': 0.0}
+    train_sft([data], out, SFTConfig(steps=1, **settings), model_config=tiny_shape())
+    record = json.loads((out / 'sft.json').read_text())
+    assert record.pop('image_moment') == 'unknown'
+    (out / 'sft.json').write_text(json.dumps(record))
+    config = SFTConfig(steps=2, image_moment='before', **settings)
+    with pytest.raises(UserError, match='with image_moment=unknown, not before'):
+        train_sft([data], out, config, model_config=tiny_shape())
+    train_sft([data], out, SFTConfig(steps=2, **settings), model_config=tiny_shape())
+    assert json.loads((out / 'sft.json').read_text())['steps'] == 2
+
+
 @pytest.mark.parametrize(
     ('arguments', 'named'),
     [
@@ -86,6 +102,7 @@ def test_a_training_goes_on_for_longer_but_not_with_other_settings(tmp_path: Pat
         (['--data', '.'], 'give --steps (the shipped policy: 4200) or --minutes'),
         (['--data', '.', '--steps', '0'], 'minutes=0'),
         (['--data', '.', '--steps', '-3'], 'steps=-3'),
+        (['--data', '.', '--steps', '1', '--image-moment', 'during'], "image_moment='during'"),
         (['--data', '.', '--steps', 'many'], 'many'),
         (['--data', '.', '--steps', '1', '--init', 'no_such_policy'], 'no_such_policy'),
         (['--data', '.', '--steps', '1', '--out', '/proc/nothing'], '/proc/nothing'),

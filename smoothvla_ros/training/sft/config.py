@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.errors import UserError
 
+# When the image of a row was taken, where the file itself does not tell.
+UNKNOWN = 'unknown'
+BEFORE = 'before'
+AFTER = 'after'
+
 
 @dataclass(frozen=True)
 class SFTConfig:
@@ -35,6 +40,12 @@ class SFTConfig:
         0.03, 'share of episodes to validate on', minimum=0, maximum=0.5
     )
     image_stride: int = setting(4, 'of data sets with an image every step, every n-th', minimum=1)
+    image_moment: str = setting(
+        UNKNOWN,
+        "of HDF5 files without 'states': images and joints are of before or after their row's "
+        'action; one of unknown (refuses them), before, after',
+        choices=(UNKNOWN, BEFORE, AFTER),
+    )
     checkpoint_minutes: float = setting(5.0, 'wall-clock minutes between checkpoints', minimum=0)
     threads: int = setting(0, 'CPU threads; 0: all', minimum=0)
     bfloat16: bool = setting(True, 'compute in bfloat16; weights and loss stay float32')

@@ -16,8 +16,8 @@ class DemonstrationEpisode:
     """One demonstration of T control steps with images at n of them.
 
     images: camera -> uint8 [n, H, W, 3], RGB, upright.  image_steps: int64 [n], each in [0, T).
-    joint_positions, joint_velocities: float64 [>= T, joints] rad, rad/s, before each step.
-    gripper_positions: float64 [>= T, fingers] m.
+    joint_positions, joint_velocities: float64 [T or T + 1, joints] rad, rad/s, before each step.
+    gripper_positions: float64 [T or T + 1, 2] m, the second finger's negative.
     actions: float32 [T, 7] in [-1, 1], what the policy should have done at each step.
     labels: name of LABEL_NAMES -> float32 [T, 3], robot base frame, m. May be empty.
     """

@@ -15,10 +15,8 @@ from smoothvla_ros.policies.images import fit_images
 from smoothvla_ros.policies.proprioception import proprioception
 from smoothvla_ros.records import Observation
 from smoothvla_ros.training.sft.demonstration_episode import DemonstrationEpisode
+from smoothvla_ros.training.sft.episode_checks import check_episode, check_images
 from smoothvla_ros.training.sft.goal_labels import GOAL_SIZE, goal_labels
-
-# An eighth of a bin: what a conversion may round, and the loss puts into the last bin.
-_ROUNDING = 1e-3
 
 
 @dataclass(frozen=True)
@@ -53,15 +51,14 @@ class FrameSet:
     ) -> None:
         """Read every episode once.
 
-        Raises UserError if there is none, or one has numbers that are not finite or actions beyond
-        [-1, 1].
+        Raises UserError if there is none, or one is not what `check_episode` and `check_images`
+        ask for.
         """
         self.instructions: list[str] = []
         self._images: list[np.ndarray] = []
         rows: list[tuple[np.ndarray, ...]] = []
         for number, episode in enumerate(episodes):
-            _check_finite(episode)
-            _check_range(episode)
+            check_episode(episode, arm)
             self._images.append(_stack(episode, cameras, image_size))
             if episode.instruction not in self.instructions:
                 self.instructions.append(episode.instruction)
@@ -104,36 +101,8 @@ class FrameSet:
         )
 
 
-def _check_finite(episode: DemonstrationEpisode) -> None:
-    steps = len(episode.actions)
-    for name in ('actions', 'joint_positions', 'joint_velocities', 'gripper_positions'):
-        values = getattr(episode, name)[:steps]
-        bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
-        if len(bad):
-            raise UserError(
-                f'{episode.source}: {name}={values[bad[0]].tolist()} at step {bad[0]} is not '
-                'finite; take this demonstration out'
-            )
-
-
-def _check_range(episode: DemonstrationEpisode) -> None:
-    beyond = np.flatnonzero((np.abs(episode.actions) > 1.0 + _ROUNDING).any(axis=1))
-    if len(beyond):
-        step = beyond[0]
-        values = ', '.join(f'{value:.4g}' for value in episode.actions[step])
-        raise UserError(
-            f'{episode.source}: actions=[{values}] at step {step} (and {len(beyond) - 1} more) '
-            'leave [-1, 1]; scale all demonstrations to what the robot takes, or take this one out'
-        )
-
-
 def _stack(episode: DemonstrationEpisode, cameras: Sequence[str], size: int) -> np.ndarray:
-    missing = [camera for camera in cameras if camera not in episode.images]
-    if missing:
-        raise UserError(
-            f'{episode.source}: no images of camera {missing[0]!r}; it has '
-            f'{", ".join(sorted(episode.images))}'
-        )
+    check_images(episode, cameras)
     return np.stack([fit_images(episode.images[camera], size) for camera in cameras], axis=1)
 
 

@@ -78,14 +78,14 @@ def read_lerobot(
     tasks = _tasks(folder)
     for entry in _episode_entries(folder, info):
         table = _table(folder, info, entry)
-        actions = _matrix(table, names.action_feature).astype(np.float32)
+        actions = _matrix(folder, table, names.action_feature).astype(np.float32)
         if actions.shape[1] != ACTION_DIMENSION:
             raise UserError(
                 f'{folder}: {names.action_feature} has {actions.shape[1]} columns, the policy '
                 f'needs {ACTION_DIMENSION} (tool-pose delta and gripper); name another with '
                 '--action-feature'
             )
-        state = _matrix(table, joint_feature)
+        state = _matrix(folder, table, joint_feature)
         if state.shape[1] < joints:
             raise UserError(
                 f'{folder}: {joint_feature} has {state.shape[1]} columns, and the arm {joints} '
@@ -156,7 +156,7 @@ def _joint_feature(folder: Path, features: dict[str, Any], joints: int) -> str:
 
 
 def _fingers(folder: Path, table: pa.Table, feature: str, rest: np.ndarray) -> np.ndarray:
-    fingers = _matrix(table, feature) if feature else rest[:, :2]
+    fingers = _matrix(folder, table, feature) if feature else rest[:, :2]
     if fingers.shape[1] == 1:
         return fingers * FINGER_SIGNS / 2.0
     if fingers.shape[1] != 2:
@@ -223,10 +223,13 @@ def _tasks(folder: Path) -> dict[int, str]:
     raise UserError(f'{meta}: neither tasks.parquet nor tasks.jsonl; copy the dataset again')
 
 
-def _matrix(table: pa.Table, name: str) -> np.ndarray:
+def _matrix(folder: Path, table: pa.Table, name: str) -> np.ndarray:
     """Return a column of numbers or of lists as float64 [rows, columns]."""
     if name not in table.column_names:
-        raise UserError(f'no column {name!r}; there are {", ".join(table.column_names)}')
+        raise UserError(
+            f'{folder}: no column {name!r}; there are {", ".join(table.column_names)}; say which '
+            'feature is what'
+        )
     values = np.array(table[name].to_pylist(), dtype=np.float64)
     return values.reshape(len(values), -1)
 

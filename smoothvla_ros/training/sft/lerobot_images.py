@@ -14,12 +14,17 @@ from smoothvla_ros.errors import UserError
 
 
 def decode_images(folder: Path, column: pa.ChunkedArray, steps: np.ndarray) -> np.ndarray:
-    """Return uint8 [n, H, W, 3] of the given rows of an image column."""
+    """Return the images of the given rows of a column, [n, H, W, 3] if they are coloured.
+
+    Their numbers are those of the files: uint8, or uint16 where a PNG has 16 bits.
+    """
     images = []
     for step in steps:
         cell = column[int(step)].as_py()
         encoded = cell['bytes'] if cell.get('bytes') else (folder / cell['path']).read_bytes()
-        images.append(iio.imread(encoded, extension='.png')[..., :3])
+        image = iio.imread(encoded, extension='.png')
+        # Transparency is left out; a grey image has no third dimension to leave it out of.
+        images.append(image[..., :3] if image.ndim == 3 else image)
     return np.stack(images)
 
 

@@ -12,13 +12,13 @@ import h5py
 import numpy as np
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.libero import AGENTVIEW, ARM_JOINTS, CONTROL_PERIOD_S, WRIST
+from smoothvla_ros.libero import AGENTVIEW, CONTROL_PERIOD_S, WRIST
+from smoothvla_ros.training.sft.config import AFTER, BEFORE, UNKNOWN
 from smoothvla_ros.training.sft.demonstration_episode import DemonstrationEpisode
+from smoothvla_ros.training.sft.episode_checks import check_rows
 from smoothvla_ros.training.sft.joint_velocities import velocities_from_positions
 
 _CAMERAS = {AGENTVIEW: 'agentview_rgb', WRIST: 'eye_in_hand_rgb'}
-# MuJoCo's flattened state is time, positions, velocities; the arm's joints come first.
-_ARM = slice(1, 1 + ARM_JOINTS)
 # A step of less tells little about when its observation was taken, rad.
 _MOVED_RAD = 1e-3
 # robosuite may take an observation one of its 25 substeps early: 4 % of a step.
@@ -27,13 +27,16 @@ _SUFFIX = re.compile(r'_demo$')
 _SCENE = re.compile(r'^[A-Z_]*SCENE\d+_')
 
 
-def read_libero_hdf5(paths: Sequence[Path], image_stride: int) -> Iterator[DemonstrationEpisode]:
+def read_libero_hdf5(
+    paths: Sequence[Path], image_stride: int, image_moment: str = UNKNOWN
+) -> Iterator[DemonstrationEpisode]:
     """Yield the demonstrations of LIBERO's files; an image every `image_stride` steps.
 
     Their images are stored upside down, as robosuite renders them, and are turned upright here.
     LIBERO's writer stores what was seen after each action in the action's row, and regenerated
     files what was seen before it; the simulator's states, which always precede the action, tell
-    which, and each observation is paired with the action that follows it.
+    which, and each observation is paired with the action that follows it. image_moment: BEFORE or
+    AFTER, for files without states; what states tell is never overruled.
     Their joint velocities are not stored and are taken from the positions.
     Raises UserError naming the file and what it lacks.
     """
@@ -48,31 +51,50 @@ def read_libero_hdf5(paths: Sequence[Path], image_stride: int) -> Iterator[Demon
                 raise UserError(f'{path}: no group "data"; this is not a LIBERO demonstration file')
             instruction = _instruction(path, group.attrs)
             for name in sorted(group, key=_number):
-                yield _episode(f'{path}:{name}', group[name], instruction, image_stride)
+                yield _episode(
+                    f'{path}:{name}', group[name], instruction, image_stride, image_moment
+                )
 
 
 def _episode(
-    source: str, demo: h5py.Group, instruction: str, image_stride: int
+    source: str, demo: h5py.Group, instruction: str, image_stride: int, image_moment: str
 ) -> DemonstrationEpisode:
     def array(name: str) -> np.ndarray:
         if name not in demo:
             raise UserError(f'{source}: no array {name!r}; this is not a LIBERO demonstration file')
         return np.asarray(demo[name])
 
+    for camera_array in _CAMERAS.values():
+        if f'obs/{camera_array}' not in demo:
+            raise UserError(f"{source}: no array 'obs/{camera_array}'; record it with images")
+
     actions = array('actions').astype(np.float32)
     joints = array('obs/joint_states').astype(np.float64)
-    states = array('states').astype(np.float64)
-    before = joints[:1]
-    if _observed_after(source, joints, states):
+    fingers = array('obs/gripper_states').astype(np.float64)
+    states = array('states').astype(np.float64) if 'states' in demo else None
+    if states is None and image_moment == UNKNOWN:
+        raise UserError(
+            f"{source}: no array 'states', which tells whether a row's image was taken before or "
+            f'after its action; say --image-moment {BEFORE} or {AFTER}'
+        )
+    rows = {'obs/joint_states': len(joints), 'obs/gripper_states': len(fingers)}
+    rows |= {f'obs/{stored}': len(demo[f'obs/{stored}']) for stored in _CAMERAS.values()}
+    rows |= {'states': len(states)} if states is not None else {}
+    check_rows(source, len(actions), rows)
+    before, first = joints[:1], 0
+    if states is None:
+        after = image_moment == AFTER
+        # How fast the arm was in the first row only the state before its action tells.
+        first = 1 if after else 0
+    elif after := _observed_after(source, joints, states):
+        before = states[:1, _arm(joints)]
+    if after:
         # The last observation has no action that follows it.
-        actions, before = actions[1:], states[:1, _ARM]
+        actions = actions[first + 1 :]
     steps = np.arange(0, len(actions), image_stride)
     images = {}
     for camera, stored in _CAMERAS.items():
-        array_name = f'obs/{stored}'
-        if array_name not in demo:
-            raise UserError(f'{source}: no array {array_name!r}; record it with images')
-        stored_images = demo[array_name][: len(actions) : image_stride]
+        stored_images = demo[f'obs/{stored}'][first : first + len(actions) : image_stride]
         images[camera] = np.ascontiguousarray(stored_images[:, ::-1])
     velocities = velocities_from_positions(np.concatenate([before, joints]), CONTROL_PERIOD_S)[1:]
     return DemonstrationEpisode(
@@ -80,22 +102,38 @@ def _episode(
         instruction=instruction,
         images=images,
         image_steps=steps,
-        joint_positions=joints,
-        joint_velocities=velocities,
-        gripper_positions=array('obs/gripper_states').astype(np.float64),
+        joint_positions=joints[first:],
+        joint_velocities=velocities[first:],
+        gripper_positions=fingers[first:],
         actions=actions,
     )
+
+
+def _arm(joints: np.ndarray) -> slice:
+    """Return the columns of the arm's joints in the states.
+
+    MuJoCo's flattened state is time, positions, velocities; the arm's joints come first.
+    """
+    return slice(1, 1 + joints.shape[1])
 
 
 def _observed_after(source: str, joints: np.ndarray, states: np.ndarray) -> bool:
     """Return whether each row's observation was taken after its action rather than before it.
 
-    joints: [T, 7] rad, the observed ones.  states: [T, n], the simulator before each action.
+    joints: [T, n] rad, the observed ones.  states: [T, >= 1 + n], before each action: any number
+    (the simulator's time), then the joints.
     Medians, because regenerated files leave actions out and hold another state in the first row.
     Raises UserError if the observations are those of neither moment.
     """
-    start, end = states[:-1, _ARM], states[1:, _ARM]
-    if len(states) == len(joints) and start.shape[1] == joints.shape[1] == ARM_JOINTS:
+    if joints.ndim != 2 or states.ndim != 2 or states.shape[1] <= joints.shape[1]:
+        raise UserError(
+            f"{source}: 'states' is {list(states.shape)} and 'obs/joint_states' "
+            f'{list(joints.shape)}, but must be [rows, n] with n joints, and [rows, 1 + n] or more '
+            'with the joints before each action in columns 1 to n; record it again so'
+        )
+    arm = _arm(joints)
+    start, end = states[:-1, arm], states[1:, arm]
+    if len(states) > 1:
         moved = np.linalg.norm(end - start, axis=1)
         rows = np.flatnonzero(moved > _MOVED_RAD)
         if len(rows):
@@ -105,7 +143,8 @@ def _observed_after(source: str, joints: np.ndarray, states: np.ndarray) -> bool
                     return is_after
     raise UserError(
         f"{source}: 'obs/joint_states' agree with 'states' neither before nor after the actions, "
-        'so that which action follows an image is not known; write the file again with LIBERO'
+        'so that which action follows an image is not known; write the file again with LIBERO, or '
+        "leave 'states' out and say --image-moment"
     )
 
 

@@ -10,10 +10,14 @@ from tqdm import tqdm
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.libero import ARM_JOINTS
+from smoothvla_ros.training.sft.config import UNKNOWN
 from smoothvla_ros.training.sft.demonstration_episode import DemonstrationEpisode
 from smoothvla_ros.training.sft.lerobot_dataset import LeRobotNames, read_lerobot
 from smoothvla_ros.training.sft.libero_hdf5 import read_libero_hdf5
 from smoothvla_ros.training.sft.own_demonstrations import read_own
+
+# What HDF5 files are called.
+_HDF5 = ('.hdf5', '.h5')
 
 
 def read_episodes(
@@ -21,38 +25,41 @@ def read_episodes(
     lerobot_names: LeRobotNames,
     image_stride: int,
     joints: int = ARM_JOINTS,
+    image_moment: str = UNKNOWN,
 ) -> Iterator[DemonstrationEpisode]:
     """Yield every demonstration under `paths`, each path of whichever kind it is.
 
-    A folder of our own demonstrations (.npz), LIBERO's HDF5 files (one, or a folder of them), or a
-    LeRobot dataset (a folder with meta/info.json). image_stride: of the last two, which hold an
-    image every step, every n-th is used. joints: of the arm, for a LeRobot dataset, whose columns
-    after them are the gripper's.
+    A folder of our own demonstrations (.npz), HDF5 files of LIBERO's layout (one, or a folder of
+    them), or a LeRobot dataset (a folder with meta/info.json). image_stride: of the last two, which
+    hold an image every step, every n-th is used. joints: of the arm, for a LeRobot dataset, whose
+    columns after them are the gripper's.
+    image_moment: of HDF5 files without states, as `read_libero_hdf5` has it.
     Raises UserError for a path that is none of these, and naming one that is damaged.
     """
     for path in paths:
-        episodes = _read_one(path, lerobot_names, image_stride, joints)
+        episodes = _read_one(path, lerobot_names, image_stride, joints, image_moment)
         yield from tqdm(episodes, desc=str(path), unit=' episodes')
 
 
 def _read_one(
-    path: Path, lerobot_names: LeRobotNames, image_stride: int, joints: int
+    path: Path, lerobot_names: LeRobotNames, image_stride: int, joints: int, image_moment: str
 ) -> Iterator[DemonstrationEpisode]:
     if not path.exists():
         raise UserError(f'--data {path} does not exist; make some with `smoothvla demos`')
     if (path / 'meta' / 'info.json').is_file():
         return _whole(path, read_lerobot(path, lerobot_names, image_stride, joints))
-    hdf5 = [path] if path.is_file() else sorted(path.rglob('*.hdf5'))
-    if hdf5 and hdf5[0].suffix == '.hdf5':
+    files = [path] if path.is_file() else sorted(path.rglob('*'))
+    hdf5 = [file for file in files if file.suffix in _HDF5]
+    if hdf5:
         return chain.from_iterable(
-            _whole(file, read_libero_hdf5([file], image_stride)) for file in hdf5
+            _whole(file, read_libero_hdf5([file], image_stride, image_moment)) for file in hdf5
         )
-    own = [path] if path.is_file() else sorted(path.rglob('*.npz'))
-    if own and own[0].suffix == '.npz':
+    own = [file for file in files if file.suffix == '.npz']
+    if own:
         return read_own(own)
     raise UserError(
-        f'--data {path} holds no demonstrations: no .npz of ours, no LIBERO .hdf5, and no LeRobot '
-        'meta/info.json'
+        f"--data {path} holds no demonstrations: no .npz of ours, no .hdf5 or .h5 of LIBERO's "
+        'layout, and no LeRobot meta/info.json'
     )
 
 

@@ -32,7 +32,8 @@ BEHIND_ANOTHER = {
 def imported_roots(*folders: str) -> set[str]:
     """Return the first part of every absolute import under the folders, our own left out."""
     paths = [path for folder in folders for path in (ROOT / folder).rglob('*.py')]
-    own = {'smoothvla_ros', 'benchmarks', *(path.stem for path in paths)}
+    helpers = {path.stem for path in (ROOT / 'test').rglob('*.py')}
+    own = {'smoothvla_ros', 'benchmarks', *helpers}
     roots = set()
     for path in paths:
         for node in ast.walk(ast.parse(path.read_text())):

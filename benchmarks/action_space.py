@@ -12,8 +12,8 @@ import numpy as np
 import yaml
 from tqdm import tqdm
 
+from benchmarks.identification import Recording, errors, identified
 from smoothvla_ros.configuration import to_mapping
-from smoothvla_ros.control.motion_guard.identification import Recording, errors, identified
 from smoothvla_ros.control.motion_guard.osc_reference import OscParameters
 from smoothvla_ros.kinematics.inverse import InverseKinematics
 from smoothvla_ros.kinematics.robot import COMFORT, RobotDescription

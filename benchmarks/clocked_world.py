@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.cluster_cost import RolloutCosts
 from smoothvla_ros.policies.policy import ActionChunks, PolicySpec
 from smoothvla_ros.records import EpisodeName, Observation, Trajectory
-from smoothvla_ros.training.cluster_cost import RolloutCosts
 
 _ACTIONS = np.zeros((1, 8, 7))
 

@@ -8,7 +8,7 @@ from collections import deque
 
 import numpy as np
 
-from smoothvla_ros.training.cluster_cost import Cluster, RolloutCosts
+from benchmarks.cluster_cost import Cluster, RolloutCosts
 
 _VARIATION = 0.3
 

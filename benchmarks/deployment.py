@@ -28,6 +28,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.deployment_operator import operate
+from benchmarks.guarded_episode import Delays, play_guarded
 from smoothvla_ros.control.motion_guard.guard import MotionGuard
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.osc_reference import OscParameters, OscReference
@@ -45,7 +46,6 @@ from smoothvla_ros.simulation.twin.arm_twin import ArmTwin
 from smoothvla_ros.smoothness import EstimatorSettings, summarise
 from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.rollouts.process import ProcessRolloutSource
-from smoothvla_ros.workflows.guarded_episode import Delays, play_guarded
 
 CONFIG = Path(__file__).parents[1] / 'config'
 TASKS = (('libero_object', 0),)

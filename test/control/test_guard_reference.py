@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from guard_world import CONFIG, LIMITS, PANDA, READY, World, osc_space
 
+from benchmarks.identification import Recording, errors, identified
 from smoothvla_ros.control.motion_guard.action_space import (
     Unreachable,
     at_fraction,
@@ -16,7 +17,6 @@ from smoothvla_ros.control.motion_guard.action_space import (
     cubic,
 )
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
-from smoothvla_ros.control.motion_guard.identification import Recording, errors, identified
 from smoothvla_ros.control.motion_guard.osc_reference import OscParameters, OscReference
 from smoothvla_ros.control.motion_guard.profile import followable
 from smoothvla_ros.control.motion_guard.schedule import Schedule

@@ -6,8 +6,7 @@ import dataclasses
 
 import pytest
 
-from benchmarks.cluster_events import simulate
-from smoothvla_ros.training.cluster_cost import (
+from benchmarks.cluster_cost import (
     Cluster,
     Iteration,
     RolloutCosts,
@@ -15,6 +14,7 @@ from smoothvla_ros.training.cluster_cost import (
     rollout_seconds,
     steady_rate,
 )
+from benchmarks.cluster_events import simulate
 
 # 1 s to reset and 10 chunks of 0.9 s with 0.1 s to decide: 11 s an episode.
 ALIKE = RolloutCosts(1.0, 0.9, 0.1, 10.0, 10.0)

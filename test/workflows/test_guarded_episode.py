@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import guarded_episode
+from benchmarks.guarded_episode import play_guarded
 from smoothvla_ros.control.motion_guard.guard import MotionGuard
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.osc_reference import OscParameters, OscReference
@@ -17,8 +19,6 @@ from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.environment import Environment
 from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.simulation.twin.arm_twin import ArmTwin
-from smoothvla_ros.workflows import guarded_episode
-from smoothvla_ros.workflows.guarded_episode import play_guarded
 
 CONFIG = Path(__file__).parents[2] / 'config'
 NAME = EpisodeName('libero_spatial', 0, 4, 100_000)

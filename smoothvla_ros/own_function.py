@@ -5,10 +5,16 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable, Iterable
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from smoothvla_ros.errors import UserError
+
+# Where a frame of a traceback comes from that is neither the user's code nor below it.
+_CALLERS = (str(Path(__file__).parent), str(Path(importlib.__file__).parent), '<frozen ')
 
 
 def own_function(name: str, place: str, choices: Iterable[str]) -> Callable[..., Any]:
@@ -17,7 +23,8 @@ def own_function(name: str, place: str, choices: Iterable[str]) -> Callable[...,
     The latter comes last, so that no file there stands in for a module that is installed. It stays
     on the path: the module may import its neighbours later, and processes that are started get it.
     place: what is being named, for the error.  choices: the built-in names.
-    Raises UserError for a name that stands for nothing that can be called.
+    Raises UserError for a name that stands for nothing that can be called, and, with file and
+    line, for a module that raises something while it is imported.
     """
     remedy = f"choose from {', '.join(choices)}, or give 'module:function' of your own"
     module_name, separator, function_name = name.partition(':')
@@ -27,13 +34,62 @@ def own_function(name: str, place: str, choices: Iterable[str]) -> Callable[...,
         sys.path.append(here)
         # What was looked for before there was this folder is remembered as missing.
         importlib.invalidate_caches()
-    try:
-        found = getattr(importlib.import_module(module_name), function_name, None)
-    except ImportError as error:
-        raise UserError(
-            f'{place}={name!r} cannot be imported: {error}; its file is looked for on PYTHONPATH '
-            f'and in {here}; {remedy}'
-        ) from error
+    if not all(part.isidentifier() for part in module_name.split('.')):
+        raise UserError(f'{place}={name!r} cannot be imported: no module has such a name; {remedy}')
+    with own_code(f'{place}={name!r} cannot be imported:'):
+        try:
+            module = importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            # Itself or a package that it would lie in, and nothing that it imports.
+            if error.name is None or not f'{module_name}.'.startswith(f'{error.name}.'):
+                raise
+            raise UserError(
+                f'{place}={name!r} cannot be imported: {error}; its file is looked for on '
+                f'PYTHONPATH and in {here}; {remedy}'
+            ) from error
+    found = getattr(module, function_name, None)
     if not callable(found):
         raise UserError(f'{place}: {module_name} has no function {function_name!r}; {remedy}')
     return found
+
+
+@contextmanager
+def own_code(what: str) -> Iterator[None]:
+    """Run code of the user's own: whatever it raises becomes a UserError with its file and line.
+
+    what: the beginning of the message, which ends with the exception's type, text and place.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # not this program's code: it may raise anything
+        raise UserError(f'{what} {_line(error)}; mend it there') from error
+
+
+def _line(error: Exception) -> str:
+    """Return type, text and place of an exception in one line."""
+    file, number = _place(error)
+    text = str(error)
+    if isinstance(error, SyntaxError) and error.filename is not None:
+        file, number, text = error.filename, error.lineno, error.msg  # its text names them too
+    said = f'{type(error).__name__}: {text}' if text else type(error).__name__
+    where = f' at {file}:{number}' if file else ''
+    return ' '.join(f'{said}{where}'.split())
+
+
+def _place(error: Exception) -> tuple[str, int | None]:
+    """Return where the user's code was: the last line of it above a library that it called.
+
+    The first frame that is not ours is the user's, and so are those of files beside it.
+    """
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(_CALLERS)
+    ]
+    if not frames:
+        return '', None
+    folder = Path(frames[0].filename).parent
+    last = [frame for frame in frames if Path(frame.filename).parent == folder][-1]
+    return last.filename, last.lineno

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -42,3 +43,32 @@ def test_a_module_that_is_nowhere_is_named_with_where_it_was_looked_for(here):
     assert f"No module named 'nowhere'; its file is looked for on PYTHONPATH and in {here};" in str(
         error.value
     )
+
+
+@pytest.mark.parametrize(
+    ('source', 'said'),
+    [
+        ('x = 1\ndef f(:\n    pass\n', 'SyntaxError: invalid syntax at {}:2'),
+        ('\n\nx = 1 / 0\n', 'ZeroDivisionError: division by zero at {}:3'),
+        ('import nowhere_to_be_found\n', "No module named 'nowhere_to_be_found' at {}:1"),
+        ('import json\n\njson.loads("{")\n', 'JSONDecodeError: .* at {}:3'),
+    ],
+)
+def test_a_module_that_cannot_be_run_is_one_line_with_its_place(here, source, said):
+    """Type, message, file and line of what is the user's, not of a library below it."""
+    name = f'broken_{abs(hash(source))}'
+    file = here / f'{name}.py'
+    file.write_text(source)
+    with pytest.raises(UserError, match=said.format(re.escape(str(file)))) as error:
+        own_function(f'{name}:short', 'reward: reward', ('binary',))
+    text = str(error.value)
+    assert text.startswith(f"reward: reward='{name}:short' cannot be imported: ")
+    assert 'PYTHONPATH' not in text
+    assert '\n' not in text
+
+
+@pytest.mark.parametrize('name', [':short', '.a:short', 'json.:short'])
+def test_a_name_that_no_module_can_have_is_one_line(here, name):
+    """Not what the import machinery says to programmers."""
+    with pytest.raises(UserError, match=f"reward='{re.escape(name)}' cannot be imported"):
+        own_function(name, 'reward: reward', ('binary',))

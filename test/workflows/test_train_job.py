@@ -333,7 +333,9 @@ def test_a_reward_that_is_wrong_costs_no_rollout(tmp_path: Path, monkeypatch):
     )
     monkeypatch.syspath_prepend(tmp_path)
     source = ToySource()
-    with pytest.raises(UserError, match="reward='hasty_reward:reward' returned ndarray"):
+    with pytest.raises(
+        UserError, match="reward='hasty_reward:reward' on a made-up group returned ndarray"
+    ):
         train(config_of(tmp_path, reward='hasty_reward:reward'), source, load=load_toy)
     assert not source.collected
     assert not (tmp_path / 'out' / 'checkpoints').exists()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.records import Trajectory
+from smoothvla_ros.own_function import own_code
 from smoothvla_ros.training.rewards.functions import (
     REWARDS,
     GroupCredit,
@@ -17,7 +18,10 @@ from smoothvla_ros.training.rewards.functions import (
     RewardSettings,
     reward_function,
 )
-from smoothvla_ros.training.rewards.outcomes import GroupOutcome, RolloutOutcome, TaskReference
+from smoothvla_ros.training.rewards.made_up import made_up_group
+from smoothvla_ros.training.rewards.outcomes import GroupOutcome
+
+Record = TypeVar('Record')
 
 _ADVANTAGES = ('advantages', 'rotation_advantages', 'gripper_advantages')
 
@@ -25,29 +29,33 @@ _ADVANTAGES = ('advantages', 'rotation_advantages', 'gripper_advantages')
 def group_credit(group: GroupOutcome, settings: RewardSettings) -> GroupCredit:
     """Return what the reward of the settings gives to a group.
 
+    The reward is shown arrays that it cannot write into: the motion is archived afterwards.
     Raises UserError with the reward's name if that is no `GroupCredit`, has not a number for each
     rollout and each of its steps, or one that is not finite: a group would teach nothing, unsaid.
+    So does whatever the reward raises, with file and line.
     """
-    return _checked(reward_function(settings.reward), group, settings)
+    place = f'reward={settings.reward!r}'
+    return _checked(reward_function(settings.reward), group, settings, place)
 
 
 def try_reward(settings: RewardSettings) -> None:
     """Give a reward of the user's own a made-up group, before hours of rollouts hang on it.
 
-    Raises UserError as `group_credit` does, and whatever the reward raises.
+    Raises UserError as `group_credit` does.
     """
     if settings.reward not in REWARDS:
-        _checked(_copy_of(settings.reward), _made_up_group(), settings)
+        place = f'reward={settings.reward!r} on a made-up group'
+        _checked(_copy_of(settings.reward), made_up_group(), settings, place)
 
 
 def _checked(
-    function: RewardFunction, group: GroupOutcome, settings: RewardSettings
+    function: RewardFunction, group: GroupOutcome, settings: RewardSettings, place: str
 ) -> GroupCredit:
-    place = f'reward={settings.reward!r}'
-    try:
-        credit = function(group, settings)
-    except UserError as error:
-        raise UserError(f'{place}: {error}') from error
+    with own_code(f'{place} raised'):
+        try:
+            credit = function(_read_only(group), settings)
+        except UserError as error:
+            raise UserError(f'{place}: {error}') from error
     if not isinstance(credit, GroupCredit):
         raise UserError(
             f'{place} returned {type(credit).__name__}; return a GroupCredit, as '
@@ -61,6 +69,23 @@ def _checked(
         if advantages is not None:
             _check_advantages(advantages, group, f'{place}: {name}')
     return credit
+
+
+def _read_only(record: Record) -> Record:
+    """Return a dataclass with the same arrays, of it and of those within it, as read-only views."""
+    fields = dataclasses.fields(record)  # type: ignore[arg-type]
+    shown = {field.name: _shown(getattr(record, field.name)) for field in fields}
+    return dataclasses.replace(record, **shown)  # type: ignore[type-var]
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        view = value.view()
+        view.flags.writeable = False
+        return view
+    if isinstance(value, tuple):
+        return tuple(map(_shown, value))
+    return _read_only(value) if dataclasses.is_dataclass(value) else value
 
 
 def _check_advantages(advantages: Any, group: GroupOutcome, place: str) -> None:
@@ -94,26 +119,6 @@ def _copy_of(name: str) -> RewardFunction:
     assert spec is not None  # the settings have imported it
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with own_code(f'reward={name!r} cannot be imported:'):
+        spec.loader.exec_module(module)
     return cast(RewardFunction, getattr(module, function_name))
-
-
-def _made_up_group() -> GroupOutcome:
-    """Return successes and failures of different lengths, as a task of LIBERO has them."""
-    rollouts = tuple(_made_up_rollout(steps) for steps in (83, 90, 101, 219))
-    reference = TaskReference(jerk=1.5, angular_jerk=6.0, steps=95.0, episodes=8)
-    return GroupOutcome(rollouts, reference)
-
-
-def _made_up_rollout(steps: int) -> RolloutOutcome:
-    jerk = 1.0 + np.linspace(0.0, 1.0, steps)
-    full, rest = divmod(steps, 8)
-    return RolloutOutcome(
-        success=steps < 200,
-        mean_jerk=float(jerk.mean()),
-        step_jerk=jerk,
-        step_angular_jerk=4.0 * jerk,
-        step_speed=np.full(steps, 0.1),
-        chunk_steps=(8,) * full + (rest,),
-        trajectory=Trajectory.at_rest(steps),
-    )

@@ -14,6 +14,10 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.policy import Policy
 from smoothvla_ros.records import Observation
 from smoothvla_ros.training.config import GrpoConfig
+from smoothvla_ros.training.learning.checked_statistics import (
+    checked_statistics,
+    require_same_judgement,
+)
 from smoothvla_ros.training.learning.chunk_batch import ChunkBatch, ReferenceAnswers
 from smoothvla_ros.training.learning.course_anchor import CourseSums, deviation, rest_displacement
 from smoothvla_ros.training.learning.divergence import check_gradient, check_weights
@@ -145,11 +149,13 @@ class GrpoLearner:
                 minibatch_loss, sums, minibatch_course = self.accumulate(
                     batch.take(np.sort(rows)), normaliser
                 )
+                if steps == 0:
+                    first.add(sums)
+                    drift = first.ratio_drift / max(first.tokens, 1)
+                    require_same_judgement(drift, batch.temperature)
                 norm = self._clip_gradients()
                 self._set_learning_rate(iterations_left - steps / (config.epochs * count))
                 self.optimiser.step()
-                if steps == 0:
-                    first.add(sums)
                 total.add(sums)
                 course.add(minibatch_course)
                 loss += minibatch_loss
@@ -220,7 +226,11 @@ class GrpoLearner:
         log_probs = np.zeros(batch.tokens.shape, np.float32)
         actions = np.zeros(batch.tokens.shape, np.float32)
         for part, rows, counts in self._announced(policy, batch):
-            answer = policy.evaluate(part.observations, part.tokens, temperature=part.temperature)
+            answer = checked_statistics(
+                policy.evaluate(part.observations, part.tokens, temperature=part.temperature),
+                part.tokens.shape,
+                learns=False,
+            )
             if counts:
                 log_probs[rows] = answer.log_probs.cpu().numpy()
                 actions[rows] = answer.expected_actions.cpu().numpy()
@@ -236,8 +246,10 @@ class GrpoLearner:
 
     def _loss(self, batch: ChunkBatch) -> tuple[torch.Tensor, TokenSums, CourseSums]:
         config = self._config
-        statistics = self.policy.evaluate(
-            batch.observations, batch.tokens, temperature=batch.temperature
+        statistics = checked_statistics(
+            self.policy.evaluate(batch.observations, batch.tokens, temperature=batch.temperature),
+            batch.tokens.shape,
+            learns=True,
         )
         device = statistics.log_probs.device
         mask = torch.from_numpy(batch.mask).to(device)

@@ -6,14 +6,12 @@ import numpy as np
 
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.kinematics.rotations import rotation_vector
+from smoothvla_ros.libero import CONTROL_PERIOD_S, ROTATION_SCALE_RAD, TRANSLATION_SCALE_M
 from smoothvla_ros.records import Trajectory
 from smoothvla_ros.training.rewards.outcomes import GroupOutcome, RolloutOutcome, TaskReference
 
 _CHUNK = 8
-_PERIOD_S = 0.05
 _SUBSTEPS = 25
-_METRES, _RADIANS = 0.05, 0.5
-"""What an action of 1 asks of the tool, in LIBERO's action space."""
 
 # rad: a posture in the middle of the arm's workspace, and how far each joint sways about it.
 _POSTURE = np.array([-0.8, 0.1, 0.0, -2.0, 0.0, 2.1, 0.8])
@@ -42,7 +40,7 @@ def _rollout(arm: Arm, number: int, steps: int) -> RolloutOutcome:
         mean_jerk=float(jerk.mean()),
         step_jerk=jerk,
         step_angular_jerk=4.0 * jerk,
-        step_speed=np.linalg.norm(moved, axis=1) / _PERIOD_S,
+        step_speed=np.linalg.norm(moved, axis=1) / CONTROL_PERIOD_S,
         chunk_steps=(_CHUNK,) * full + (rest,),
         trajectory=trajectory,
     )
@@ -50,8 +48,8 @@ def _rollout(arm: Arm, number: int, steps: int) -> RolloutOutcome:
 
 def _motion(arm: Arm, number: int, steps: int) -> Trajectory:
     """Return a turn about the base during which every joint sways."""
-    times = _PERIOD_S * np.arange(steps + 1)
-    fine = _PERIOD_S / _SUBSTEPS * np.arange(steps * _SUBSTEPS + 1)
+    times = CONTROL_PERIOD_S * np.arange(steps + 1)
+    fine = CONTROL_PERIOD_S / _SUBSTEPS * np.arange(steps * _SUBSTEPS + 1)
     joints = _joints(times, number)
     poses = [arm.tool_pose(positions) for positions in joints]
     positions = np.array([position for position, _ in poses])
@@ -61,8 +59,8 @@ def _motion(arm: Arm, number: int, steps: int) -> Trajectory:
     return Trajectory(
         actions=np.column_stack(
             [
-                np.diff(positions, axis=0) / _METRES,
-                np.array([rotation_vector(turn) for turn in turned]) / _RADIANS,
+                np.diff(positions, axis=0) / TRANSLATION_SCALE_M,
+                np.array([rotation_vector(turn) for turn in turned]) / ROTATION_SCALE_RAD,
                 closes,
             ]
         ),
@@ -71,8 +69,8 @@ def _motion(arm: Arm, number: int, steps: int) -> Trajectory:
         tool_positions=positions,
         tool_rotations=rotations,
         substep_joint_positions=_joints(fine, number).astype(np.float32),
-        control_period_s=_PERIOD_S,
-        substep_period_s=_PERIOD_S / _SUBSTEPS,
+        control_period_s=CONTROL_PERIOD_S,
+        substep_period_s=CONTROL_PERIOD_S / _SUBSTEPS,
     )
 
 

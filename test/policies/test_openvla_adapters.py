@@ -91,7 +91,7 @@ def test_what_is_frozen_stays_frozen_whoever_uses_the_network(openvla_policy, ob
     """Between two backward passes the reference runs, and the sampler's adapter comes and goes."""
     policy, reference = openvla_policy(**PARALLEL), openvla_policy(**PARALLEL)
     batch = sampled(policy, [observe(0), observe(1, 'open the drawer')])
-    config = GrpoConfig(learning_rate=1e-2, frozen=('vision_backbone',), kl_coefficient=0.1)
+    config = GrpoConfig(learning_rate=1e-3, frozen=('vision_backbone',), kl_coefficient=0.1)
     learner = GrpoLearner(policy, config, reference)
     learner.update(batch, 0)
     policy.save(tmp_path / 'saved')
@@ -191,7 +191,7 @@ def test_an_update_starts_at_ratio_one_and_changes_the_adapter_alone(openvla_pol
     """The GRPO learner takes it as it takes any policy; the reference's divergence begins at 0."""
     policy, reference = openvla_policy(**PARALLEL), openvla_policy(**PARALLEL)
     batch = sampled(policy, [observe(0), observe(1, 'open the drawer')])
-    config = GrpoConfig(learning_rate=1e-2, minibatches=1, micro_batch=2, kl_coefficient=0.1)
+    config = GrpoConfig(learning_rate=1e-3, minibatches=1, micro_batch=2, kl_coefficient=0.1)
     learner = GrpoLearner(policy, config, reference)
     kept = {n: p.detach().clone() for n, p in policy.module.named_parameters() if '.lora_' not in n}
     first = learner.update(batch, 0)
@@ -209,7 +209,7 @@ def test_a_resumed_run_goes_on_bit_for_bit(openvla_policy, observe, tmp_path):
     """Adapter and optimiser come back by name, in a policy that was loaded anew."""
     policy = openvla_policy(**PARALLEL)
     batch = sampled(policy, [observe(0), observe(1, 'open the drawer')])
-    config = GrpoConfig(learning_rate=1e-2, minibatches=2, course_coefficient=0.0)
+    config = GrpoConfig(learning_rate=1e-3, minibatches=2, course_coefficient=0.0)
     learner = GrpoLearner(policy, config)
     learner.update(batch, 0)
     store = CheckpointStore(tmp_path / 'checkpoints', 2)

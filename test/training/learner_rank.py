@@ -34,7 +34,7 @@ from smoothvla_ros.workflows.training.learner_processes import (
 )
 
 CONFIG = TrainConfig(
-    learning_rate=1e-2,
+    learning_rate=3e-4,
     micro_batch=2,
     micro_tokens=1200,
     kl_coefficient=0.1,

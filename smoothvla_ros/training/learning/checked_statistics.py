@@ -48,7 +48,7 @@ def require_same_judgement(first_ratio_drift: float, temperature: float) -> None
     if not first_ratio_drift <= MOST_FIRST_DRIFT:
         raise UserError(
             f'before the first step the ratios differ from 1 by {first_ratio_drift:.3g} on '
-            f'average, more than {MOST_FIRST_DRIFT:g}: evaluate must return the log-probabilities that act '
-            f'gave the same tokens at the same temperature ({temperature:g}), also after save and '
-            'load; compare the two'
+            f'average, more than {MOST_FIRST_DRIFT:g}: evaluate must return the log-probabilities '
+            f'that act gave the same tokens at the same temperature ({temperature:g}), also after '
+            'save and load; compare the two'
         )

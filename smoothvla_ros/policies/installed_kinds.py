@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import traceback
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.own_function import own_code
 
 if TYPE_CHECKING:
     # Seconds to import, and a launch file that asks for the size of the images loads no policy.
@@ -81,15 +81,8 @@ def load_installed(kind: PolicyKind, folder: Path, device: torch.device, arm: Ar
     cannot be or is not what its `image_size` says.
     """
     name = stated_kind(folder)
-    try:
+    with own_code(f'policy {folder}: `load` of kind {name!r} failed:'):
         policy = kind.load(folder, device, arm)
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(
-            f'policy {folder}: `load` of kind {name!r} failed: {_said(error)}; mend the package '
-            'that brings it, or the folder'
-        ) from error
     place = f'policy {folder}: kind {name!r}'
     for attribute in ('spec', 'module', 'act'):
         if not hasattr(policy, attribute):
@@ -108,15 +101,8 @@ def load_installed(kind: PolicyKind, folder: Path, device: torch.device, arm: Ar
 
 def installed_image_size(kind: PolicyKind, folder: Path) -> int:
     """Return what a kind says of a folder.  Raises UserError where its own code fails."""
-    try:
+    with own_code(f'policy {folder}: `image_size` of kind {stated_kind(folder)!r} failed:'):
         return int(kind.image_size(folder))
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(
-            f'policy {folder}: `image_size` of kind {stated_kind(folder)!r} failed: '
-            f'{_said(error)}; mend the package that brings it, or the folder'
-        ) from error
 
 
 def require_same_kind(saved: Path, start: Path) -> None:
@@ -135,13 +121,9 @@ def installed_kinds() -> tuple[str, ...]:
 
 
 def _loaded(entry: EntryPoint) -> PolicyKind:
-    try:
+    place = f'policies of kind {entry.name!r} come from {_origin(entry)}, which cannot be imported:'
+    with own_code(place):
         kind = entry.load()
-    except Exception as error:
-        raise UserError(
-            f'policies of kind {entry.name!r} come from {_origin(entry)}, which cannot be '
-            f'imported: {_said(error)}; mend that package or uninstall it'
-        ) from error
     missing = [name for name in _FUNCTIONS if not callable(getattr(kind, name, None))]
     if missing:
         raise UserError(
@@ -156,13 +138,6 @@ def _check_spec(spec: PolicySpec, place: str) -> None:
         value = getattr(spec, name)
         if not isinstance(value, int) or value < 1:
             raise UserError(f'{place}: spec.{name}={value!r}; give a whole number, 1 or more')
-
-
-def _said(error: Exception) -> str:
-    """Return an error of foreign code in one line, with where it was raised."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    words = ' '.join(str(error).split())
-    return f'{type(error).__name__}: {words} ({Path(last.filename).name}:{last.lineno})'
 
 
 def _origin(entry: EntryPoint) -> str:

@@ -18,7 +18,7 @@ from trajectory_msgs.msg import JointTrajectory
 from smoothvla_ros import msg
 from smoothvla_ros.control.motion_guard.controller_model import TrajectoryController
 from smoothvla_ros.control.motion_guard.motion import Motion
-from smoothvla_ros.nanoseconds import to_nanoseconds
+from smoothvla_ros.nanoseconds import NANOSECONDS, to_nanoseconds
 from smoothvla_ros.nodes.motion_guard.node import MotionGuardNode
 from smoothvla_ros.nodes.topics.drained_subscription import DrainedSubscription
 from smoothvla_ros.nodes.topics.quality_of_service import Graph, profiles, with_depth
@@ -29,12 +29,13 @@ READY = np.array([0.0, -0.161, 0.0, -2.445, 0.0, 2.227, 0.785])
 COMMANDS = 'joint_trajectory_controller/joint_trajectory'
 SENTINEL = 'sentinel'
 ARM_LAG_NS = 400_000_000
+LONGEST_CLOCK_STEP_NS = 20_000_000
 
 
 class GuardGraph:
     """A guard, an arm that follows its commands, and hands to play the policy with.
 
-    With use_sim_time the guard goes by /clock, on which the time of this machine is published.
+    With use_sim_time the guard goes by /clock, which waits where this machine was busy elsewhere.
     """
 
     def __init__(self, **parameters):
@@ -89,16 +90,25 @@ class GuardGraph:
         self.velocity: list[float] = []
         self.signal = []
         self.seq = 0
-        self._simulated_ns = self.now_ns() - ARM_LAG_NS
+        self._is_simulated = values.get('use_sim_time', False)
+        self._clock_ns = self._machine_ns()
+        self._heard_ns = self._clock_ns
+        self._simulated_ns = self._clock_ns - ARM_LAG_NS
         for client in self.services.values():
             assert client.wait_for_service(10.0)
         self.until(lambda: self.joints.get_subscription_count() and self.states)
 
     def now_ns(self):
+        return self._clock_ns if self._is_simulated else self._machine_ns()
+
+    def _machine_ns(self):
         return self.world.get_clock().now().nanoseconds
 
     def spin_once(self):
         """Let 2 ms pass for the arm, and everybody hear of it."""
+        heard_ns = self._machine_ns()
+        self._clock_ns += min(heard_ns - self._heard_ns, LONGEST_CLOCK_STEP_NS)
+        self._heard_ns = heard_ns
         self.clock.publish(Clock(clock=to_stamp(self.now_ns())))
         self.executor.spin_once(timeout_sec=0.002)
         for subscription, callback in self._heard:
@@ -126,8 +136,8 @@ class GuardGraph:
             self.spin_once()
 
     def run(self, seconds):
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
+        end_ns = self.now_ns() + round(seconds * NANOSECONDS)
+        while self.now_ns() < end_ns:
             self.spin_once()
 
     def call(self, name):

@@ -21,6 +21,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Set the domain before the first test module can import ROS."""
     os.environ['ROS_DOMAIN_ID'] = str(_held.enter_context(free_domain()))
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+    if 'PYTEST_XDIST_WORKER' in os.environ:
+        # Threads of torch wait by spinning: two processes with all cores each are many times slower.
+        os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

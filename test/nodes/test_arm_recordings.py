@@ -82,7 +82,7 @@ class ArmWorld:
             msg.ActionChunk, 'robot_0/action_chunk', self._take, with_depth(quality.command, 10)
         )
         self.labels = driver.create_client(LabelEpisode, 'robot_0/episodes/label')
-        self.chunk, self.taken, self.executing = None, 0, False
+        self.chunk, self.taken, self.executing, self.said = None, 0, False, 0
         self._due_ns = self._shown_ns = time.time_ns()
         self.executor = SingleThreadedExecutor()
         self.nodes = (self.policy, self.episodes, self.recorder, driver)
@@ -103,18 +103,23 @@ class ArmWorld:
         self._until(lambda: time.monotonic() > end, sway)
         self.executing = False
         self._until_ended()
+        self.said += 1
 
     def label(self, outcome: str, episode_id: str = '') -> LabelEpisode.Response:
         """Call the service as an operator does."""
         request = LabelEpisode.Request(outcome=outcome, episode_id=episode_id)
         future = self.labels.call_async(request)
         self._until(future.done)
+        self.said += future.result().success
         return future.result()
 
     def close(self) -> None:
         """Write the index of the recording and end."""
         end = time.monotonic() + 0.5
-        self._until(lambda: time.monotonic() > end)
+        counts = self.recorder._writer.counts
+        self._until(
+            lambda: time.monotonic() > end and counts['/robot_0/episode_label'] == self.said
+        )
         for node in self.nodes[:3]:
             node.stop()
         for node in self.nodes:
@@ -142,7 +147,8 @@ class ArmWorld:
             self._show(self._due_ns - PERIOD_NS)
             end = time.monotonic() + 0.01
             while time.monotonic() < end:
-                self.executor.spin_once(timeout_sec=max(0.0, end - time.monotonic()))
+                # Another time-out each time would begin another round, and starve the last node.
+                self.executor.spin_once(timeout_sec=0.005)
 
     def _move(self, now_ns: int, sway: float) -> None:
         moment = (now_ns % 10**12) * 1e-9

@@ -23,6 +23,7 @@ BEHIND_ANOTHER = {
     'example-robot-data': 'its files are read from the folder that it installs',
     'tensorboard': 'torch.utils.tensorboard writes its files',
     'pytest-timeout': 'a pytest plugin',
+    'pytest-xdist': 'a pytest plugin',
     'mypy': 'a program',
     'ruff': 'a program',
     'wheel': 'pip install --no-build-isolation',

@@ -22,7 +22,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ['ROS_DOMAIN_ID'] = str(_held.enter_context(free_domain()))
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
     if 'PYTEST_XDIST_WORKER' in os.environ:
-        # Threads of torch wait by spinning: two processes with all cores each are many times slower.
+        # Threads of torch spin while they wait: two processes that take all cores slow each other.
         os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 

@@ -35,6 +35,7 @@ COMMANDS = {
     'memory': ('smoothvla_ros.workflows.memory', 'compute what OpenVLA needs of a GPU'),
     'analyze': ('smoothvla_ros.workflows.analyze', 'measure the jerk in any recorded bag'),
     'launch': ('smoothvla_ros.nodes.launch_runner', 'run a launch file, with or without ROS tools'),
+    'parameters': ('smoothvla_ros.nodes.parameter_reference', "show every node's parameters"),
     'bench': ('benchmarks', 'measure the speed figures side by side (in a checkout)'),
 }
 

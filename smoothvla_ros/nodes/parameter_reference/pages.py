@@ -1,0 +1,93 @@
+"""Parameters as text for a terminal, as a parameter file to begin with, and as a page."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from smoothvla_ros.nodes.parameter_reference.nodes import purpose_of
+from smoothvla_ros.nodes.parameter_reference.parameters import (
+    Parameter,
+    as_yaml,
+    parameters_of_node,
+)
+
+_WIDTH = 100
+_INTRODUCTION = """\
+# Parameters
+
+What every node can be told: in a parameter file (`config:=FILE` of a launch file, `--params-file`
+of a node), with `-p name:=value`, and the commonest as launch arguments (`--show-args`). Each is
+read once, when the node is configured; a value out of range or of another kind ends it with one
+line. What a graph has instead of these defaults stands in its file in `config/` (`train.yaml`,
+`evaluate.yaml`, `deploy.yaml`).
+
+`smoothvla parameters NODE` prints one of these tables and `smoothvla parameters NODE --yaml` a
+parameter file to begin with; this page is what `smoothvla parameters --page` prints.
+"""
+
+
+def as_text(node: str) -> str:
+    """Return a node's parameters for a terminal."""
+    lines = [f'{node}: {purpose_of(node)}']
+    for parameter in parameters_of_node(node):
+        notes = [parameter.kind, parameter.allowed, f'default {_in_words(parameter.default)}']
+        lines += [
+            '',
+            f'{parameter.name}  ({"; ".join(filter(None, notes))})',
+            *_wrapped(parameter.description, '    '),
+        ]
+    return '\n'.join(lines) + '\n'
+
+
+def as_parameter_file(node: str) -> str:
+    """Return a parameter file of a node that changes nothing yet: each value stands as it is."""
+    parameters = parameters_of_node(node)
+    if not parameters:
+        return f'# {node} has no parameters.\n'
+    lines = [f'# {purpose_of(node)}', f'/**/{node}:', '  ros__parameters:']
+    for parameter in parameters:
+        allowed = f' ({parameter.allowed})' if parameter.allowed else ''
+        lines += _wrapped(f'{parameter.description}{allowed}', '    # ')
+        value = parameter.default
+        # A parameter file has no word for nothing.
+        comment = '# ' if value in (None, []) else ''
+        lines.append(f'    {comment}{parameter.name}: {"" if comment else as_yaml(value)}'.rstrip())
+    return '\n'.join(lines) + '\n'
+
+
+def as_page(nodes: Sequence[str]) -> str:
+    """Return docs/parameters.md."""
+    parts = [_INTRODUCTION]
+    for node in nodes:
+        parts.append(f'## {node}\n\n{purpose_of(node)}\n')
+        rows = [_row(parameter) for parameter in parameters_of_node(node)]
+        if rows:
+            head = '| parameter | default | values | meaning |\n|---|---|---|---|\n'
+            parts.append(head + '\n'.join(rows) + '\n')
+        else:
+            parts.append('No parameters.\n')
+    return '\n'.join(parts)
+
+
+def _row(parameter: Parameter) -> str:
+    default = _in_words(parameter.default)
+    if parameter.default not in (None, [], ''):
+        default = f'`{default}`'
+    values = parameter.allowed or parameter.kind
+    cells = (f'`{parameter.name}`', default, values, parameter.description)
+    return '| ' + ' | '.join(cell.replace('|', '\\|') for cell in cells) + ' |'
+
+
+def _in_words(value: object) -> str:
+    if value is None:
+        return 'none'
+    if value in ('', []):
+        return 'empty'
+    return as_yaml(value)
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(
+        text, _WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
+    )

@@ -1,0 +1,123 @@
+"""What `smoothvla parameters` and docs/parameters.md say of the nodes' parameters."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from rclpy.node import Node
+
+from smoothvla_ros import cli
+from smoothvla_ros.configuration import from_mapping, to_mapping
+from smoothvla_ros.nodes.parameter_reference.nodes import SETTINGS, settings_of
+from smoothvla_ros.nodes.parameter_reference.pages import as_page, as_parameter_file
+from smoothvla_ros.nodes.parameter_reference.parameters import parameters_of_node
+
+ROOT = Path(__file__).parents[2]
+NODES = ROOT / 'smoothvla_ros' / 'nodes'
+WITH_PARAMETERS = [node for node in SETTINGS if SETTINGS[node]]
+
+
+def test_every_executable_is_there():
+    """The list is that of the executables that an installation has."""
+    line = re.search(r'foreach\(node IN ITEMS ([a-z_ ]+)\)', (ROOT / 'CMakeLists.txt').read_text())
+    assert sorted(SETTINGS) == sorted(line.group(1).split())
+
+
+@pytest.mark.parametrize('node', SETTINGS)
+def test_settings_are_those_that_the_node_declares(node):
+    """Its own files hand exactly these classes to `declare`, or to `run_job`, which adds one."""
+    files = [NODES / f'{node}.py', *(NODES / node).glob('*.py')]
+    declared = set()
+    for file in filter(Path.is_file, files):
+        for call in ast.walk(ast.parse(file.read_text())):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
+                if call.func.id in ('declare', 'run_job'):
+                    declared.add(call.args[1].id)
+                if call.func.id == 'run_job':
+                    declared.add('LedgerSettings')
+    assert {settings.__name__ for settings in settings_of(node)} == declared
+
+
+def test_page_is_the_one_in_docs():
+    """docs/parameters.md is printed by the command: nobody has to keep it true."""
+    assert (ROOT / 'docs' / 'parameters.md').read_text() == as_page(list(SETTINGS))
+
+
+@pytest.mark.parametrize('node', WITH_PARAMETERS)
+def test_every_parameter_says_what_it_means(node):
+    """A description each, and a name that no other setting of the node has."""
+    parameters = parameters_of_node(node)
+    assert all(parameter.description for parameter in parameters)
+    names = [parameter.name for parameter in parameters]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize('node', WITH_PARAMETERS)
+def test_parameter_file_changes_nothing(node, ros, tmp_path):
+    """ROS reads it, and what it says is what the node has without it."""
+    file = tmp_path / 'node.yaml'
+    file.write_text(as_parameter_file(node))
+    started = Node(
+        node,
+        namespace='robot_0',
+        cli_args=['--ros-args', '--params-file', str(file)],
+        allow_undeclared_parameters=True,
+        automatically_declare_parameters_from_overrides=True,
+    )
+    said = yaml.safe_load(file.read_text())[f'/**/{node}']['ros__parameters']
+    heard = {name: started.get_parameter(name).value for name in said}
+    started.destroy_node()
+    heard = {
+        name: list(value) if hasattr(value, 'typecode') else value for name, value in heard.items()
+    }
+    assert heard == said
+    for settings in settings_of(node):
+        own = {name: value for name, value in heard.items() if name in to_mapping(settings())}
+        assert from_mapping(settings, own, 'file') == settings()
+
+
+@pytest.mark.parametrize('node', ['jerk_monitor', 'motion_guard', 'policy'])
+def test_shipped_files_of_one_node_say_what_holds_without_them(node):
+    """So the page has one default for each: the files are there to be copied."""
+    content = yaml.safe_load((ROOT / 'config' / f'{node}.yaml').read_text())
+    defaults = {parameter.name: parameter.default for parameter in parameters_of_node(node)}
+    for name, value in content[f'/**/{node}']['ros__parameters'].items():
+        assert value == defaults[name], name
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        ([], ['twin_operator  The operator on topics', 'camera         One camera']),
+        (['camera'], ['rate_hz  (number; 0.1 to 240; default 20.0)\n    Images a second']),
+        (['policy'], ['cameras  (list of text; default [agentview, wrist])']),
+        (['policy', '--yaml'], ['/**/policy:\n  ros__parameters:\n    # ']),
+        (['episodes', '--yaml'], ['episodes has no parameters']),
+    ],
+)
+def test_command_prints(capsys, arguments, words):
+    """A list of nodes, a node's parameters, or a parameter file."""
+    assert cli.main(['parameters', *arguments]) == 0
+    printed = capsys.readouterr().out
+    assert all(word in printed for word in words)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        (['nonsense'], "there is no node 'nonsense'; known: camera,"),
+        (['nonsense', '--yaml'], "there is no node 'nonsense'"),
+        (['--yaml'], 'give one of camera,'),
+        (['camera', '--page'], 'leave the node out'),
+    ],
+)
+def test_command_refuses_in_one_line(capsys, arguments, words):
+    """What there is not, and two things that do not go together."""
+    assert cli.main(['parameters', *arguments]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count('\n') == 1

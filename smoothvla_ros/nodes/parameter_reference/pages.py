@@ -76,7 +76,12 @@ def _row(parameter: Parameter) -> str:
         default = f'`{default}`'
     values = parameter.allowed or parameter.kind
     cells = (f'`{parameter.name}`', default, values, parameter.description)
-    return '| ' + ' | '.join(cell.replace('|', '\\|') for cell in cells) + ' |'
+    return '| ' + ' | '.join(_escaped(cell) for cell in cells) + ' |'
+
+
+def _escaped(cell: str) -> str:
+    """Return it without what Markdown would take for the end of a cell, or for HTML."""
+    return cell.replace('|', '\\|').replace('<', '&lt;')
 
 
 def _in_words(value: object) -> str:

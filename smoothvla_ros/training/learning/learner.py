@@ -13,7 +13,7 @@ import torch
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.policy import Policy
 from smoothvla_ros.records import Observation
-from smoothvla_ros.training.config import GrpoConfig
+from smoothvla_ros.training.config import GrpoConfig, WherePresent
 from smoothvla_ros.training.learning.checked_statistics import (
     checked_expectation,
     checked_statistics,
@@ -319,13 +319,14 @@ class GrpoLearner:
 def _freeze(module: torch.nn.Module, prefixes: Sequence[str]) -> None:
     """Take the parameters below the named parts of a network out of the gradient.
 
+    Raises UserError for a name that is not there, unless it is a default's.
     A backward pass ends where nothing before needs one: with the images' part frozen, an update
     costs little more than inference.
     """
     names = [name for name, _ in module.named_parameters()]
     for prefix in prefixes:
         below = [name for name in names if name == prefix or name.startswith(f'{prefix}.')]
-        if not below:
+        if not below and not isinstance(prefixes, WherePresent):
             parts = ', '.join(dict.fromkeys(name.split('.')[0] for name in names))
             raise UserError(
                 f'training: frozen={prefix!r} names no parameter; choose from {parts}, or give '

@@ -53,12 +53,13 @@ class TokenStatistics:
     """What a policy thinks of given tokens: float32 [B, chunk, dimension], on the graph.
 
     log_probs, entropy: nats.  expected_actions: mean of the distribution over the actions that the
-    tokens stand for, whatever token was given.
+    tokens stand for, whatever token was given; None where the policy cannot say, which then trains
+    without the course anchor (`course_coefficient` 0).
     """
 
     log_probs: torch.Tensor
     entropy: torch.Tensor
-    expected_actions: torch.Tensor
+    expected_actions: torch.Tensor | None = None
 
 
 class Policy(Protocol):

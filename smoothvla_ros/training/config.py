@@ -13,6 +13,13 @@ from smoothvla_ros.training.rewards.functions import RewardSettings
 from smoothvla_ros.training.rewards.motion import JERK_SOURCES
 
 
+class WherePresent(tuple[str, ...]):
+    """Names of a default: each holds where a policy has it. A name that was given must be there.
+
+    In all else they are what a tuple of names is, in run.json too: a run goes on as it began.
+    """
+
+
 @dataclass(frozen=True)
 class GrpoConfig(RewardSettings):
     """The algorithm: what an iteration samples, and how the policy learns from it."""
@@ -141,9 +148,10 @@ class TrainConfig(GrpoConfig):
         True, 'Go on with an unfinished run of the same settings found in the output folder'
     )
     frozen: tuple[str, ...] = setting(
-        ('cameras',),
+        WherePresent(('cameras',)),
         'Parameters that are not trained, by the first parts of their names; empty trains all. The '
-        "small policy's image trunks, say, which cost most of an update",
+        "small policy's image trunks, say, which cost most of an update; of a policy that has no "
+        'such part all is trained unless it is given',
     )
     evaluation_episodes: int = setting(
         10,

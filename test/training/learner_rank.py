@@ -2,7 +2,7 @@
 
 Of each policy every rank does two updates of the batch of `sampled_batch`; rank 0 saves a
 checkpoint before each, and what it ended with. Each rank writes how much of the network it holds.
-Then all go on from the second checkpoint as a job does.
+Then all go on from the second checkpoint as a job does, and, of toys, try others that say less.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from toy_world import START, ToyPolicy, load_toy
+from toy_world import START, ToyOfZeros, ToyPolicy, ToyWithoutCourse, load_toy
 
+from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies import load_policy
 from smoothvla_ros.records import Observation
 from smoothvla_ros.training.checkpoints import CheckpointStore
@@ -117,6 +118,31 @@ def learn(folder: Path, name: str, group: LearnerGroup, minibatches: int) -> Non
     save_file(state, folder / f'state-{group.rank}.safetensors')
 
 
+def learn_without_course(folder: Path, group: LearnerGroup) -> None:
+    """Update policies that do not say where their chunks lead; every rank writes what came of it.
+
+    With the course anchor they are refused, before anything is learned; without it they learn.
+    """
+    said = {}
+    for kind in (ToyWithoutCourse, ToyOfZeros):
+        for coefficient in (CONFIG.course_coefficient, 0.0):
+            policy = kind()
+            config = dataclasses.replace(CONFIG, course_coefficient=coefficient)
+            learner = GrpoLearner(policy, config, kind(), group)
+            try:
+                if group.rank > 0:
+                    learner.follow()
+                else:
+                    learner.update(sampled_batch(policy), 0)
+                    learner.end()
+            except UserError as error:
+                word = str(error)
+            else:
+                word = [value.tolist() for value in policy.module.parameters()]
+            said[f'{kind.__name__} {coefficient:g}'] = word
+    (folder / f'without-course-{group.rank}.json').write_text(json.dumps(said))
+
+
 def resume(folder: Path, name: str, group: LearnerGroup, minibatches: int) -> None:
     """Go on from the checkpoint with the second update, as a job does; write rank 0's weights."""
     read = read_toy if name == TOYS else load_policy
@@ -139,4 +165,6 @@ if __name__ == '__main__':
     for folder_of, policy_name, count in zip(*[iter(sys.argv[1:])] * 3, strict=True):
         for part in (learn, resume):
             part(Path(folder_of), policy_name, group_of_this, int(count))
+        if policy_name == TOYS:
+            learn_without_course(Path(folder_of), group_of_this)
     group_of_this.close()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from test_learner import batch_of
-from toy_world import ToyPolicy
+from toy_world import ToyOfZeros, ToyPolicy, ToyWithoutCourse
 
+from smoothvla_ros.errors import UserError
 from smoothvla_ros.training.config import GrpoConfig
 from smoothvla_ros.training.learning.course_anchor import CourseSums, deviation, rest_displacement
 from smoothvla_ros.training.learning.learner import GrpoLearner
@@ -169,3 +172,55 @@ def test_other_rewards_go_without():
     assert np.isnan(figures.pace)
     with pytest.raises(ValueError, match='reference'):
         GrpoLearner(policy, GrpoConfig())
+
+
+@pytest.mark.parametrize(
+    ('kind', 'reference', 'message'),
+    [
+        (ToyOfZeros, ToyOfZeros, 'every one of the 44 chunks .* course_coefficient=0'),
+        (ToyPolicy, ToyOfZeros, 'every one of the 44 chunks .* course_coefficient=0'),
+        (ToyOfZeros, ToyPolicy, 'expected_actions without a gradient'),
+        (ToyWithoutCourse, ToyWithoutCourse, 'no expected_actions'),
+        (ToyWithoutCourse, ToyPolicy, 'no expected_actions'),
+    ],
+)
+def test_a_policy_that_nothing_holds_to_a_course_does_not_learn(kind, reference, message):
+    """It trained without the anchor, and its `course_error` of 0 looked perfect."""
+    policy = kind()
+    batch = batch_of(policy)
+    assert len(batch) == 44
+    before = torch.nn.utils.parameters_to_vector(policy.module.parameters()).clone()
+    with pytest.raises(UserError, match=message):
+        GrpoLearner(policy, GrpoConfig(), reference()).update(batch, seed=0)
+    assert torch.equal(before, torch.nn.utils.parameters_to_vector(policy.module.parameters()))
+
+
+def test_without_the_anchor_a_policy_needs_no_course():
+    """A reference for the divergence alone: the same update, and no figures of a course."""
+    vectors = []
+    for kind in (ToyPolicy, ToyWithoutCourse, ToyOfZeros):
+        policy = kind()
+        config = GrpoConfig(course_coefficient=0.0, kl_coefficient=0.1)
+        figures = GrpoLearner(policy, config, kind()).update(batch_of(policy), seed=0)
+        assert np.isnan([figures.course_error, figures.pace]).all()
+        vectors.append(torch.nn.utils.parameters_to_vector(policy.module.parameters()))
+    assert torch.equal(vectors[0], vectors[1])
+    assert torch.equal(vectors[0], vectors[2])
+
+
+def test_one_chunk_that_is_expected_to_rest_is_held_to_resting():
+    """Zeros in some of a batch's chunks are a course: only all of them together leave none."""
+
+    class RestsFirst(ToyPolicy):
+        def evaluate(self, observations, tokens, *, temperature):
+            said = super().evaluate(observations, tokens, temperature=temperature)
+            rests = torch.tensor([seen is first for seen in observations])
+            actions = torch.where(rests[:, None, None], 0.0, said.expected_actions)
+            return dataclasses.replace(said, expected_actions=actions)
+
+    policy = ToyPolicy()
+    batch = batch_of(policy)
+    first = batch.observations[0]
+    config = GrpoConfig(minibatches=1)
+    figures = GrpoLearner(policy, config, RestsFirst()).update(batch, seed=0)
+    assert figures.course_error > 0.01

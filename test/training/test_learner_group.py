@@ -122,6 +122,27 @@ def test_a_group_goes_on_with_an_adapter_as_its_reference(together):
     assert second['reference_kl'] > 1e-6
 
 
+@pytest.mark.timeout(300)
+def test_a_group_treats_a_policy_without_a_course_as_one_process_does(together, tmp_path):
+    """Both ranks refuse it by the same word under the anchor, and learn the same without."""
+    learner_rank.learn_without_course(tmp_path, LearnerGroup())
+    one, *ranks = (
+        json.loads((folder / f'without-course-{rank}.json').read_text())
+        for folder, rank in ((tmp_path, 0), (together[TOYS], 0), (together[TOYS], 1))
+    )
+    for said in ranks:
+        assert said.keys() == one.keys()
+        for case, word in one.items():
+            if case.endswith(' 0'):
+                for mine, its in zip(said[case], word, strict=True):
+                    torch.testing.assert_close(torch.tensor(mine), torch.tensor(its))
+            else:
+                assert said[case] == word
+    anchored = [word for case, word in one.items() if not case.endswith(' 0')]
+    assert all('course_coefficient=0' in word for word in anchored)
+    assert len(anchored) == 2
+
+
 def compare_resumed(folder: Path) -> None:
     """Hold what both ranks ended with, and the resumed run, to the same bits."""
     ended, other = (load_file(folder / f'state-{rank}.safetensors') for rank in range(PROCESSES))

@@ -249,6 +249,55 @@ def test_grey_lerobot_images_are_refused(tmp_path: Path, change, found: str):
         frames_of(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ('cell', 'said'),
+    [
+        (None, 'has no image in row 8'),
+        ({'bytes': None, 'path': None}, 'has no image in row 8'),
+        ({'bytes': b'', 'path': ''}, 'has no image in row 8'),
+        ({'bytes': None, 'path': 'images/8.png'}, r'cannot be read in row 8: .*images/8\.png'),
+        ({'bytes': b'nonsense', 'path': None}, 'cannot be read in row 8: '),
+    ],
+)
+@pytest.mark.parametrize('version', [2, 3])
+def test_an_image_that_is_missing_from_a_lerobot_table_is_named(
+    tmp_path: Path, version: int, cell: dict | None, said: str
+):
+    """One cell of one episode: the file, the column, the row and what to do."""
+    write_lerobot(tmp_path, version, False, JOINT_NAMES)
+    file = 'episode_000001' if version == 2 else 'file-000'
+    path, name = tmp_path / f'data/chunk-000/{file}.parquet', 'observation.images.wrist_image'
+    table = pq.read_table(path)
+    cells = table[name].to_pylist()
+    cells[-STEPS + 8] = cell
+    write_table(path, table.set_column(table.column_names.index(name), name, [cells]))
+    place = rf'^{path}: {name} of episode 1'
+    with pytest.raises(UserError, match=rf'{place} {said}.*; copy .* or leave that episode out$'):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize('name', ['action', 'observation.state'])
+def test_a_row_of_numbers_that_is_missing_from_a_lerobot_table_is_named(tmp_path: Path, name: str):
+    """Null in a column of lists is no row of the matrix that it is read as."""
+    write_lerobot(tmp_path, 2, False, JOINT_NAMES)
+    path = tmp_path / 'data/chunk-000/episode_000001.parquet'
+    table = pq.read_table(path)
+    rows = table[name].to_pylist()
+    rows[3] = None
+    write_table(path, table.set_column(table.column_names.index(name), name, [rows]))
+    with pytest.raises(UserError, match=rf'^{path}: {name} of episode 1 has nothing in row 3;'):
+        read(tmp_path)
+
+
+def test_images_that_are_missing_as_a_column_are_named(tmp_path: Path):
+    """Of a feature that info.json has and the table has not."""
+    write_lerobot(tmp_path, 2, False, JOINT_NAMES)
+    path = tmp_path / 'data/chunk-000/episode_000001.parquet'
+    write_table(path, pq.read_table(path).drop_columns(['observation.images.image']))
+    with pytest.raises(UserError, match=rf"^{path}: no column 'observation\.images\.image'; there"):
+        read(tmp_path)
+
+
 @pytest.mark.parametrize('mark', [b'TREE', b'HEAP', b'SNOD'])
 def test_damaged_hdf5_is_named(tmp_path: Path, mark: bytes):
     """A flipped bit in the file's own bookkeeping is one line, whatever the library calls it."""

@@ -95,6 +95,24 @@ class ToyPolicy:
             save_file(self.module.state_dict(), Path(folder) / 'model.safetensors')
 
 
+class ToyWithoutCourse(ToyPolicy):
+    """Says how likely tokens are and leaves out where its chunks lead."""
+
+    def evaluate(self, observations, tokens, *, temperature) -> TokenStatistics:
+        """Log-probabilities and entropy alone."""
+        said = super().evaluate(observations, tokens, temperature=temperature)
+        return TokenStatistics(said.log_probs, said.entropy)
+
+
+class ToyOfZeros(ToyPolicy):
+    """Fills in zeros for where its chunks lead; they depend on the weights in no way."""
+
+    def evaluate(self, observations, tokens, *, temperature) -> TokenStatistics:
+        """Log-probabilities and entropy, and an expectation that is a placeholder."""
+        said = super().evaluate(observations, tokens, temperature=temperature)
+        return TokenStatistics(said.log_probs, said.entropy, torch.zeros(said.entropy.shape))
+
+
 def load_toy(folder: Path | str, device: str = 'cpu') -> ToyPolicy:
     """Read a toy policy back."""
     policy = ToyPolicy()

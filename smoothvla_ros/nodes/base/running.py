@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import queue
 import signal
@@ -24,6 +25,11 @@ EXIT_USER_ERROR = 2
 # Ctrl-C from a terminal, and what a launch file sends next.
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+# Of Python's C interface; `signal.signal` does this and enters the handler in Python's own table.
+_tell_kernel = ctypes.pythonapi.PyOS_setsig
+_tell_kernel.argtypes = (ctypes.c_int, ctypes.c_void_p)
+_tell_kernel.restype = ctypes.c_void_p
+
 
 def run_node(make_node: Callable[[], AutostartNode], *, steady: bool = False) -> int:
     """Spin a node until a signal or its failure; return the process's exit status.
@@ -44,7 +50,7 @@ def run_node(make_node: Callable[[], AutostartNode], *, steady: bool = False) ->
         ended.put(None)
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        ignore_ending_signals()
+        # The terminal and the launch both send: what comes after the first is heard for nothing.
         ended.put(None)
 
     threading.excepthook = on_thread_error
@@ -75,8 +81,14 @@ def run_node(make_node: Callable[[], AutostartNode], *, steady: bool = False) ->
 
 
 def ignore_ending_signals() -> None:
-    """Let no signal interrupt the end once it has begun: the terminal and the launch both send."""
+    """Let no signal end the process in its last moments, when no handler of ours is there any more.
+
+    Not to be called by a handler: of a signal that is pending Python would tell that it "ignored it
+    due to race condition". Such a one is handled here. So the kernel is told first: Python looks
+    for pending signals just before it tells the kernel, and complains of those that come between.
+    """
     for number in ENDING_SIGNALS:
+        _tell_kernel(number, signal.SIG_IGN)
         signal.signal(number, signal.SIG_IGN)
 
 

@@ -74,6 +74,11 @@ def run_job(name: str, config_class: type[Config], work: Work[Config]) -> int:
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     # Ctrl-C comes twice, from the terminal and from the launch: the second must not interrupt the
-    # tidying up that the first began.
-    ignore_ending_signals()
+    # tidying up that the first began. It may be pending already, so it is heard and not ignored.
+    for ending in ENDING_SIGNALS:
+        signal.signal(ending, _hear_for_nothing)
     raise KeyboardInterrupt
+
+
+def _hear_for_nothing(number: int, frame: FrameType | None) -> None:
+    """Take a signal after the first one."""

@@ -13,20 +13,36 @@ from smoothvla_ros.training.learning.masks import executed_mask, token_advantage
 
 
 @dataclass(frozen=True)
-class ReferenceAnswers:
-    """What the starting policy thinks of a batch's chunks.
+class ReferenceCourse:
+    """Where the starting policy expects a batch's chunks to lead.
 
-    log_probs: float32, of the batch's tokens.  expected_actions: float32.  [B, chunk, dimension].
+    expected_actions: float32 [B, chunk, dimension].
     rest: the displacement of a chunk below which the whole batch counts it as rest.
     """
 
-    log_probs: np.ndarray
     expected_actions: np.ndarray
     rest: float
 
+    def take(self, rows: np.ndarray) -> ReferenceCourse:
+        """Return the given rows."""
+        return ReferenceCourse(self.expected_actions[rows], self.rest)
+
+
+@dataclass(frozen=True)
+class ReferenceAnswers:
+    """What the starting policy thinks of a batch's chunks.
+
+    log_probs: float32, of the batch's tokens, [B, chunk, dimension].
+    course: None where nothing holds the policy to where these chunks lead.
+    """
+
+    log_probs: np.ndarray
+    course: ReferenceCourse | None
+
     def take(self, rows: np.ndarray) -> ReferenceAnswers:
         """Return the given rows."""
-        return ReferenceAnswers(self.log_probs[rows], self.expected_actions[rows], self.rest)
+        course = self.course.take(rows) if self.course is not None else None
+        return ReferenceAnswers(self.log_probs[rows], course)
 
 
 @dataclass(frozen=True)

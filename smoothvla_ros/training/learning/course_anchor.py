@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from smoothvla_ros.errors import UserError
+
 POSE = slice(0, 6)
 """Where an action that is a tool-pose delta, as LIBERO's, holds translation and rotation."""
 
@@ -71,6 +73,21 @@ def rest_displacement(reference_actions: np.ndarray, mask: np.ndarray) -> float:
     executed = mask.any(axis=(1, 2))
     squares = (ways[executed].astype(np.float64) ** 2).sum(axis=-1)
     return REST * float(np.sqrt(squares.mean())) if len(squares) else 0.0
+
+
+def required_rest(reference_actions: np.ndarray, mask: np.ndarray) -> float:
+    """Return `rest_displacement` of a batch that holds a policy to a course.
+
+    Raises UserError if no chunk leads anywhere: no deviation could be set in proportion to that.
+    """
+    rest = rest_displacement(reference_actions, mask)
+    if rest == 0.0:
+        raise UserError(
+            f'the starting policy expects every one of the {len(mask)} chunks to lead nowhere, so '
+            'that the course anchor has no course to hold; expected_actions of evaluate must be '
+            'the mean of the distribution, else return None and give course_coefficient=0'
+        )
+    return rest
 
 
 def deviation(

@@ -13,13 +13,18 @@ import torch
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.policy import Policy
 from smoothvla_ros.records import Observation
-from smoothvla_ros.training.config import GrpoConfig
+from smoothvla_ros.training.config import GrpoConfig, WherePresent
 from smoothvla_ros.training.learning.checked_statistics import (
+    checked_expectation,
     checked_statistics,
     require_same_judgement,
 )
-from smoothvla_ros.training.learning.chunk_batch import ChunkBatch, ReferenceAnswers
-from smoothvla_ros.training.learning.course_anchor import CourseSums, deviation, rest_displacement
+from smoothvla_ros.training.learning.chunk_batch import (
+    ChunkBatch,
+    ReferenceAnswers,
+    ReferenceCourse,
+)
+from smoothvla_ros.training.learning.course_anchor import CourseSums, deviation, required_rest
 from smoothvla_ros.training.learning.divergence import check_gradient, check_weights
 from smoothvla_ros.training.learning.grpo_loss import TokenSums, grpo_loss
 from smoothvla_ros.training.learning.learner_group import LearnerGroup
@@ -221,28 +226,39 @@ class GrpoLearner:
         return share(passes, self.group.rank, self.group.size)
 
     @torch.no_grad()
-    def _answers(self, policy: Policy, batch: ChunkBatch) -> tuple[np.ndarray, np.ndarray]:
-        """Return what a policy thinks of every row: log-probabilities and expected actions."""
+    def _answers(self, policy: Policy, batch: ChunkBatch) -> ReferenceAnswers:
+        """Return what a policy thinks of every row, the group's rows put together.
+
+        A process leaves zeros in the rows of the others, which add up with what these fill in.
+        """
+        keeps_course = self._config.keeps_course
         log_probs = np.zeros(batch.tokens.shape, np.float32)
         actions = np.zeros(batch.tokens.shape, np.float32)
         for part, rows, counts in self._announced(policy, batch):
+            shape = part.tokens.shape
             answer = checked_statistics(
                 policy.evaluate(part.observations, part.tokens, temperature=part.temperature),
-                part.tokens.shape,
+                shape,
                 learns=False,
             )
+            expected = checked_expectation(answer, shape, learns=False) if keeps_course else None
             if counts:
                 log_probs[rows] = answer.log_probs.cpu().numpy()
-                actions[rows] = answer.expected_actions.cpu().numpy()
-        return self.group.sum_array(log_probs), self.group.sum_array(actions)
+                if expected is not None:
+                    actions[rows] = expected.cpu().numpy()
+        log_probs = self.group.sum_array(log_probs)
+        if not keeps_course:
+            return ReferenceAnswers(log_probs, None)
+        # Judged of the whole batch, so that every process of a group raises or none does.
+        actions = self.group.sum_array(actions)
+        rest = required_rest(actions, batch.mask)
+        return ReferenceAnswers(log_probs, ReferenceCourse(actions, rest))
 
     def _compared(self, batch: ChunkBatch) -> ChunkBatch:
         """Return the batch with what the starting policy thinks of it, where that is needed."""
         if self._reference is None:
             return batch
-        log_probs, actions = self._answers(self._reference, batch)
-        rest = rest_displacement(actions, batch.mask)
-        return replace(batch, reference=ReferenceAnswers(log_probs, actions, rest))
+        return replace(batch, reference=self._answers(self._reference, batch))
 
     def _loss(self, batch: ChunkBatch) -> tuple[torch.Tensor, TokenSums, CourseSums]:
         config = self._config
@@ -269,10 +285,11 @@ class GrpoLearner:
             kl_coefficient=config.kl_coefficient,
             reference_log_probs=reference_log_probs,
         )
-        if reference is None or not config.keeps_course:
+        if reference is None or reference.course is None:
             return loss, sums, CourseSums()
-        starting = torch.from_numpy(reference.expected_actions).to(device)
-        strayed, course = deviation(statistics.expected_actions, starting, mask, reference.rest)
+        expected = checked_expectation(statistics, batch.tokens.shape, learns=True)
+        starting = torch.from_numpy(reference.course.expected_actions).to(device)
+        strayed, course = deviation(expected, starting, mask, reference.course.rest)
         weights = mask.sum(dim=(1, 2)).to(strayed)
         return loss + config.course_coefficient / 2.0 * (weights * strayed).sum(), sums, course
 
@@ -302,13 +319,14 @@ class GrpoLearner:
 def _freeze(module: torch.nn.Module, prefixes: Sequence[str]) -> None:
     """Take the parameters below the named parts of a network out of the gradient.
 
+    Raises UserError for a name that is not there, unless it is a default's.
     A backward pass ends where nothing before needs one: with the images' part frozen, an update
     costs little more than inference.
     """
     names = [name for name, _ in module.named_parameters()]
     for prefix in prefixes:
         below = [name for name in names if name == prefix or name.startswith(f'{prefix}.')]
-        if not below:
+        if not below and not isinstance(prefixes, WherePresent):
             parts = ', '.join(dict.fromkeys(name.split('.')[0] for name in names))
             raise UserError(
                 f'training: frozen={prefix!r} names no parameter; choose from {parts}, or give '

@@ -24,7 +24,7 @@ from smoothvla_ros.libero import (
 )
 from smoothvla_ros.training.sft.demonstration_episode import DemonstrationEpisode
 from smoothvla_ros.training.sft.joint_velocities import velocities_from_positions
-from smoothvla_ros.training.sft.lerobot_images import decode_images, decode_video
+from smoothvla_ros.training.sft.lerobot_images import REMEDY, decode_images, decode_video
 
 _STATE = 'observation.state'
 _CAMERA_WORDS = {
@@ -77,15 +77,16 @@ def read_lerobot(
             raise UserError(f'{folder}: no feature {name!r}; it has {", ".join(sorted(features))}')
     tasks = _tasks(folder)
     for entry in _episode_entries(folder, info):
-        table = _table(folder, info, entry)
-        actions = _matrix(folder, table, names.action_feature).astype(np.float32)
+        path = _table_path(folder, info, entry)
+        table = _table(path, entry)
+        actions = _matrix(path, table, names.action_feature).astype(np.float32)
         if actions.shape[1] != ACTION_DIMENSION:
             raise UserError(
                 f'{folder}: {names.action_feature} has {actions.shape[1]} columns, the policy '
                 f'needs {ACTION_DIMENSION} (tool-pose delta and gripper); name another with '
                 '--action-feature'
             )
-        state = _matrix(folder, table, joint_feature)
+        state = _matrix(path, table, joint_feature)
         if state.shape[1] < joints:
             raise UserError(
                 f'{folder}: {joint_feature} has {state.shape[1]} columns, and the arm {joints} '
@@ -103,7 +104,7 @@ def read_lerobot(
             image_steps=steps,
             joint_positions=positions,
             joint_velocities=velocities_from_positions(positions, period_s),
-            gripper_positions=_fingers(folder, table, names.gripper_feature, state[:, joints:]),
+            gripper_positions=_fingers(path, table, names.gripper_feature, state[:, joints:]),
             actions=actions,
         )
 
@@ -155,12 +156,12 @@ def _joint_feature(folder: Path, features: dict[str, Any], joints: int) -> str:
     )
 
 
-def _fingers(folder: Path, table: pa.Table, feature: str, rest: np.ndarray) -> np.ndarray:
-    fingers = _matrix(folder, table, feature) if feature else rest[:, :2]
+def _fingers(path: Path, table: pa.Table, feature: str, rest: np.ndarray) -> np.ndarray:
+    fingers = _matrix(path, table, feature) if feature else rest[:, :2]
     if fingers.shape[1] == 1:
         return fingers * FINGER_SIGNS / 2.0
     if fingers.shape[1] != 2:
-        raise UserError(f'{folder}: no finger positions; say --gripper-feature NAME')
+        raise UserError(f'{path}: no finger positions; say --gripper-feature NAME')
     return fingers
 
 
@@ -173,7 +174,9 @@ def _images(
     steps: np.ndarray,
 ) -> np.ndarray:
     if info['features'][feature]['dtype'] == 'image':
-        return decode_images(folder, table[feature], steps)
+        table_path = _table_path(folder, info, entry)
+        place = f'{table_path}: {feature} of episode {entry["episode_index"]}'
+        return decode_images(folder, _column(table_path, table, feature), steps, place)
     path = info['video_path'].format(
         video_key=feature,
         episode_chunk=entry['chunk'],
@@ -197,13 +200,17 @@ def _episode_entries(folder: Path, info: dict[str, Any]) -> Iterator[dict[str, A
         yield {'episode_index': index, 'chunk': index // size}
 
 
-def _table(folder: Path, info: dict[str, Any], entry: dict[str, Any]) -> pa.Table:
-    path = folder / info['data_path'].format(
+def _table_path(folder: Path, info: dict[str, Any], entry: dict[str, Any]) -> Path:
+    path: str = info['data_path'].format(
         episode_chunk=entry['chunk'],
         episode_index=entry['episode_index'],
         chunk_index=entry.get('data/chunk_index', 0),
         file_index=entry.get('data/file_index', 0),
     )
+    return folder / path
+
+
+def _table(path: Path, entry: dict[str, Any]) -> pa.Table:
     try:
         return pq.read_table(path, filters=[('episode_index', '==', entry['episode_index'])])
     except (OSError, pa.ArrowInvalid) as error:
@@ -223,15 +230,25 @@ def _tasks(folder: Path) -> dict[int, str]:
     raise UserError(f'{meta}: neither tasks.parquet nor tasks.jsonl; copy the dataset again')
 
 
-def _matrix(folder: Path, table: pa.Table, name: str) -> np.ndarray:
+def _matrix(path: Path, table: pa.Table, name: str) -> np.ndarray:
     """Return a column of numbers or of lists as float64 [rows, columns]."""
+    rows = _column(path, table, name).to_pylist()
+    if None in rows:
+        episode = table['episode_index'][0].as_py()
+        raise UserError(
+            f'{path}: {name} of episode {episode} has nothing in row {rows.index(None)}; {REMEDY}'
+        )
+    values = np.array(rows, dtype=np.float64)
+    return values.reshape(len(values), -1)
+
+
+def _column(path: Path, table: pa.Table, name: str) -> pa.ChunkedArray:
     if name not in table.column_names:
         raise UserError(
-            f'{folder}: no column {name!r}; there are {", ".join(table.column_names)}; say which '
+            f'{path}: no column {name!r}; there are {", ".join(table.column_names)}; say which '
             'feature is what'
         )
-    values = np.array(table[name].to_pylist(), dtype=np.float64)
-    return values.reshape(len(values), -1)
+    return table[name]
 
 
 def _read_json(path: Path) -> Any:

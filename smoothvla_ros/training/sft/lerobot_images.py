@@ -12,17 +12,29 @@ import pyarrow as pa
 
 from smoothvla_ros.errors import UserError
 
+REMEDY = 'copy the dataset again, or leave that episode out'
+"""What helps where a table lacks something of one episode."""
 
-def decode_images(folder: Path, column: pa.ChunkedArray, steps: np.ndarray) -> np.ndarray:
+
+def decode_images(
+    folder: Path, column: pa.ChunkedArray, steps: np.ndarray, place: str
+) -> np.ndarray:
     """Return the images of the given rows of a column, [n, H, W, 3] if they are coloured.
 
     Their numbers are those of the files: uint8, or uint16 where a PNG has 16 bits.
+    place: file, column and episode, for errors.  Raises UserError naming the row of an image that
+    is missing or cannot be read.
     """
     images = []
     for step in steps:
-        cell = column[int(step)].as_py()
-        encoded = cell['bytes'] if cell.get('bytes') else (folder / cell['path']).read_bytes()
-        image = iio.imread(encoded, extension='.png')
+        cell = column[int(step)].as_py() or {}
+        if not cell.get('bytes') and not cell.get('path'):
+            raise UserError(f'{place} has no image in row {step}; {REMEDY}')
+        try:
+            encoded = cell['bytes'] if cell.get('bytes') else (folder / cell['path']).read_bytes()
+            image = iio.imread(encoded, extension='.png')
+        except OSError as error:
+            raise UserError(f'{place} cannot be read in row {step}: {error}; {REMEDY}') from error
         # Transparency is left out; a grey image has no third dimension to leave it out of.
         images.append(image[..., :3] if image.ndim == 3 else image)
     return np.stack(images)

@@ -14,11 +14,11 @@ from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
 from smoothvla_ros import msg
-from smoothvla_ros.control.live.scene_operator import Wish
+from smoothvla_ros.control.live.scene_operator import HEARTBEAT_TIMEOUT_S, SETTLE_NS, Wish
 from smoothvla_ros.control.motion_guard.phases import Phase
 from smoothvla_ros.nodes.topics.quality_of_service import SHARED_DEPTH, profiles, with_depth
 from smoothvla_ros.nodes.topics.stamps import to_stamp
-from smoothvla_ros.nodes.twin_operator import HEARTBEAT_TIMEOUT_S, SETTLE_NS, TwinOperator
+from smoothvla_ros.nodes.twin_operator import TwinOperator
 from smoothvla_ros.srv import LabelEpisode
 
 BEGINS = {Wish.ARM: Phase.ARMED, Wish.DISARM: Phase.DISARMED, Wish.CLEAR_FAULT: Phase.DISARMED}

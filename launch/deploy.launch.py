@@ -75,8 +75,6 @@ SETTINGS = {
 }
 # Positions that are streamed to the twin hold for one of its steps.
 TWIN_PHYSICS_HZ = 500.0
-# Of config/controllers.yaml.
-CONTROLLERS_HZ = 1000.0
 
 
 def graph(context: LaunchContext) -> list[Node]:
@@ -219,7 +217,8 @@ def joint_rate(arguments: dict[str, str]) -> str:
         return str(said)
     if arguments['hardware'] == 'twin':
         return f'{check(TwinConfig, arguments, TWIN, "twin").joint_rate_hz:g}'
-    return f'{CONTROLLERS_HZ:g}'
+    controllers = {'config': str(CONFIG / 'controllers.yaml')}
+    return str(parameters_of('controller_manager', controllers)['update_rate'])
 
 
 def twin(arguments: dict[str, str]) -> Node:

@@ -11,6 +11,21 @@ NANOSECOND_S = 1e-9
 """A nanosecond, s.  To multiply by it and to divide by `NANOSECONDS` differ in the last bit."""
 
 
+def whole_nanoseconds(seconds: float) -> int:
+    """Return the whole nanoseconds nearest to a duration, s."""
+    return round(seconds * NANOSECONDS)
+
+
+def period_ns(rate_hz: float) -> int:
+    """Return the whole nanoseconds nearest to a period of a rate, Hz."""
+    return round(NANOSECONDS / rate_hz)
+
+
+def to_seconds(nanoseconds: int) -> float:
+    """Return a duration in seconds; of Unix time a float holds no more than 0.2 us."""
+    return nanoseconds / NANOSECONDS
+
+
 def seconds_and_rest(nanoseconds: int) -> tuple[int, int]:
     """Return whole seconds and the nanoseconds beyond them: a message's sec and nanosec."""
     return divmod(nanoseconds, NANOSECONDS)

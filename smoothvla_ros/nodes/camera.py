@@ -11,6 +11,7 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from smoothvla_ros.cameras.calibration import read_calibration
 from smoothvla_ros.cameras.capture import Capture
+from smoothvla_ros.cameras.condition import Condition, judged
 from smoothvla_ros.cameras.settings import CameraSettings
 from smoothvla_ros.configuration import setting
 from smoothvla_ros.libero import AGENTVIEW
@@ -24,7 +25,7 @@ from smoothvla_ros.nodes.topics.quality_of_service import profiles
 from smoothvla_ros.nodes.topics.stamps import to_stamp
 
 REPORT_PERIOD_S = 1.0
-STALE_S = 0.5
+_LEVELS = {Condition.GOOD: OK, Condition.SLOW: WARNING, Condition.SILENT: ERROR}
 
 
 @dataclass(frozen=True)
@@ -89,16 +90,8 @@ class Camera(AutostartNode):
             'frames': status.frames,
             'reconnections': status.reconnections,
         }
-        wanted = self._config.rate_hz
-        if status.problem:
-            level, text = ERROR, status.problem
-        elif status.age_s > max(STALE_S, 3.0 / wanted):
-            level, text = ERROR, 'no image for a while'
-        elif status.rate_hz < 0.8 * wanted:
-            level, text = WARNING, f'{status.rate_hz:.0f} Hz of {wanted:g}'
-        else:
-            level, text = OK, 'images'
-        self._diagnostics.report(self._config.camera, level, text, values)
+        condition, text = judged(status, self._config.rate_hz)
+        self._diagnostics.report(self._config.camera, _LEVELS[condition], text, values)
 
 
 def main() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from dataclasses import dataclass
@@ -16,7 +17,14 @@ from std_srvs.srv import Trigger
 
 from smoothvla_ros import msg
 from smoothvla_ros.configuration import setting, validate
-from smoothvla_ros.control.live.scene_operator import Guard, Scene, SceneOperator, Verdict, Wish
+from smoothvla_ros.control.live.scene_operator import (
+    Guard,
+    Scene,
+    SceneOperator,
+    Verdict,
+    Wish,
+    policy_lives,
+)
 from smoothvla_ros.control.motion_guard.phases import Phase
 from smoothvla_ros.nanoseconds import to_nanoseconds
 from smoothvla_ros.nodes.base.diagnostics import ERROR, OK, WARNING, Diagnostics
@@ -29,10 +37,6 @@ from smoothvla_ros.nodes.topics.quality_of_service import SHARED_DEPTH, profiles
 from smoothvla_ros.srv import LabelEpisode
 
 LOOK_PERIOD_S = 0.1
-# Of the arm's own time: what was measured before the scene began must be gone from every queue.
-SETTLE_NS = 200_000_000
-# Of the wall's time.
-HEARTBEAT_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ class TwinOperator(AutostartNode):
         self._guard: msg.GuardState | None = None
         self._unlabelled: msg.EpisodeLabel | None = None
         self._labelled_ns = self._measured_ns = self._told = 0
-        self._heartbeat_s = -HEARTBEAT_TIMEOUT_S
+        self._heartbeat_s = -math.inf
         self._diagnostics = Diagnostics(self)
         quality = profiles('real_arm')
         for kind, topic, heard, profile in (
@@ -132,7 +136,7 @@ class TwinOperator(AutostartNode):
         now_s = time.monotonic()
         scene = self._scene(self._episode)
         guard = Guard(Phase(self._guard.phase), self._guard.reason)
-        lives = now_s - self._heartbeat_s < HEARTBEAT_TIMEOUT_S
+        lives = policy_lives(self._heartbeat_s, now_s)
         wish = self._operator.wish(scene, guard, policy_lives=lives)
         self._tell()
         self._label(labels, scene, guard)
@@ -140,10 +144,9 @@ class TwinOperator(AutostartNode):
             calls.send(wish, now_s, lambda answer: self._on_answer(wish, scene, answer))
 
     def _scene(self, episode: msg.EpisodeState) -> Scene:
-        began_ns = to_nanoseconds(episode.first_stamp)
-        return Scene(
-            began_ns=began_ns,
-            stands=self._measured_ns - began_ns > SETTLE_NS,
+        return Scene.measured(
+            to_nanoseconds(episode.first_stamp),
+            self._measured_ns,
             finished=episode.phase == msg.EpisodeState.PHASE_FINISHED,
             success=episode.success,
         )
@@ -189,14 +192,10 @@ class TwinOperator(AutostartNode):
             )
 
     def _tell(self) -> None:
-        verdicts = self.verdicts
-        if len(verdicts) == self._told:
+        count = len(self.verdicts)
+        if count == self._told:
             return
-        self._told = len(verdicts)
-        solved = sum(verdict.success for verdict in verdicts)
-        text = f'{solved} of {len(verdicts)} scenes solved'
-        if self._operator.done:
-            text += '; all are played, the arm rests'
+        self._told, text = count, self._operator.standing
         self.get_logger().info(text)
         self._diagnostics.report(self._robot, OK, text, {'scenes': self._scenes})
 

@@ -130,6 +130,11 @@ class JerkEstimator:
         return self._stride - (self._complete - 1) % self._stride
 
     @property
+    def until_estimate_s(self) -> float:
+        """From the newest sample to the one that completes an estimate, s."""
+        return self.samples_to_estimate / self._settings.rate_hz
+
+    @property
     def episode(self) -> EpisodeJerk:
         """The centred jerk since `reset`; windows never reach over a gap.
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.smoothness.alarm import NOISE_MARGIN, Alarm, AlarmLevel, AlarmSettings
+from smoothvla_ros.smoothness.episode_jerk import EpisodeJerk
 from smoothvla_ros.smoothness.estimator import EstimatorSettings
 from smoothvla_ros.smoothness.live import JerkEstimate, JerkEstimator
 from smoothvla_ros.smoothness.noise import joint_noise_floor, tool_noise_floor, velocity_weight
@@ -110,6 +111,15 @@ class JerkWatch:
         """Say UNKNOWN until the next estimate: what is not heard is neither rough nor smooth."""
         self._tool_alarm.reset()
         self._joint_alarm.reset()
+
+    def of_episode(self, missing: int) -> tuple[EpisodeJerk, int]:
+        """Return the numbers of an episode that ended, and how many samples they lack.
+
+        missing: samples that did not come; those that were not finite are added. Numbers of a part
+        of an episode would pass for its own, so they are unknown if any is lacking.
+        """
+        lacking = missing + self.estimator.rejected
+        return (EpisodeJerk.unknown() if lacking else self.estimator.whole_episode()), lacking
 
     @property
     def level(self) -> AlarmLevel:

@@ -67,3 +67,15 @@ def test_nobody_waits_longer_than_the_longest():
     assert schedule.due(10.0) == []
     assert schedule.wait_s(10.0) == pytest.approx(0.05)
     assert schedule.due(10.05) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ('period_s', 'silent_s', 'longest_s'),
+    [(0.001, 0.0025, 0.025), (0.01, 0.01, 0.05), (0.0001, 0.0025, 0.0025)],
+)
+def test_looks_suit_the_rate_and_the_queue(period_s, silent_s, longest_s):
+    """No queue of 100 samples is more than a quarter full, and a slow stream is not hurried."""
+    schedule = LookSchedule.of_queues(2, period_s, 100, 0.05)
+    assert (schedule.robots, schedule.shortest_s) == (2, 0.00125)
+    assert schedule.silent_s == silent_s
+    assert schedule.longest_s == pytest.approx(longest_s)

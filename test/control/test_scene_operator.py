@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from smoothvla_ros.control.live.scene_operator import Guard, Scene, SceneOperator, Verdict, Wish
+from smoothvla_ros.control.live.scene_operator import (
+    HEARTBEAT_TIMEOUT_S,
+    SETTLE_NS,
+    Guard,
+    Scene,
+    SceneOperator,
+    Verdict,
+    Wish,
+    policy_lives,
+)
 from smoothvla_ros.control.motion_guard.guard import E_STOP
 from smoothvla_ros.control.motion_guard.phases import Phase
 
@@ -134,6 +145,29 @@ def test_a_guard_that_arms_itself_is_judged_as_well():
     assert wish(operator, scene(), guard(Phase.RUNNING)) is None
     assert wish(operator, scene(), guard(Phase.FAULTED, 'no joint states')) is None
     assert operator.verdicts == {1: Verdict(False, 'no joint states')}
+
+
+def test_an_arm_stands_in_a_scene_once_it_was_measured_long_enough_after_its_beginning():
+    """By then nothing of the scene before is left in a queue."""
+    for since_ns, stands in ((-1, False), (SETTLE_NS, False), (SETTLE_NS + 1, True)):
+        seen = Scene.measured(5, 5 + since_ns, finished=True, success=False)
+        assert seen == Scene(5, stands, finished=True, success=False)
+
+
+def test_a_policy_lives_as_long_as_its_heartbeat_is_young():
+    """One that was never heard does not."""
+    assert policy_lives(10.0, 9.9 + HEARTBEAT_TIMEOUT_S)
+    assert not policy_lives(10.0, 10.0 + HEARTBEAT_TIMEOUT_S)
+    assert not policy_lives(-math.inf, 0.0)
+
+
+def test_the_verdicts_so_far_are_told_in_a_line():
+    """With the last one it says that nothing more will move."""
+    operator = armed(SceneOperator(2))
+    wish(operator, scene(finished=True, success=True), guard(Phase.RUNNING))
+    assert operator.standing == '1 of 1 scenes solved'
+    wish(armed(operator, 2), scene(2, finished=True), guard(Phase.RUNNING))
+    assert operator.standing == '1 of 2 scenes solved; all are played, the arm rests'
 
 
 def test_a_scene_that_somebody_else_begins_is_armed():

@@ -16,15 +16,24 @@ from smoothvla_ros.evaluation.episodes import stored_episode
 from smoothvla_ros.evaluation.episodes.archive import TABLE, EpisodeArchive, recompute
 from smoothvla_ros.evaluation.episodes.episode_table import (
     COLUMNS,
+    EpisodeRow,
     read_rows,
-    row_from_episode,
+    row_from_stored,
     write_rows,
 )
+from smoothvla_ros.evaluation.episodes.stored_episode import StoredEpisode
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.records import Episode
 from smoothvla_ros.smoothness import EstimatorSettings, mean_jerk, tool_jerk
 
 Make = Callable[..., Episode]
+
+
+def row_from_episode(
+    episode: Episode, policy: str, arm: Arm, estimator: EstimatorSettings | None = None
+) -> EpisodeRow:
+    """Return the row of an episode that is not stored."""
+    return row_from_stored(StoredEpisode.of(episode, policy), arm, estimator)
 
 
 def same(first: object, second: object) -> bool:

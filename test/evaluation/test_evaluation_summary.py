@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow, row_from_episode
+from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow, row_from_stored
 from smoothvla_ros.evaluation.episodes.measures import MEASURES
+from smoothvla_ros.evaluation.episodes.stored_episode import StoredEpisode
 from smoothvla_ros.evaluation.intervals.pairing import pair_rows
 from smoothvla_ros.evaluation.intervals.rates import wilson
 from smoothvla_ros.evaluation.report.comparison_table import format_comparison
@@ -34,7 +35,7 @@ CONTEXT = RunContext(
 @pytest.fixture(scope='session')
 def row(arm: Arm, make_episode: Callable[..., Episode]) -> EpisodeRow:
     """One measured row, to be varied."""
-    return row_from_episode(make_episode(), 'before', arm)
+    return row_from_stored(StoredEpisode.of(make_episode(), 'before'), arm)
 
 
 def rows_of(

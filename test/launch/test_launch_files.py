@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -528,6 +529,20 @@ def test_the_monitor_has_the_rate_that_argument_or_file_says(nodes, given, rate_
     """A rate that is not the stream's yields no jerk at all."""
     given = given | config_file(tmp_path, **nodes)
     assert float(told(given, 'jerk_monitor', tmp_path)['rate_hz']) == rate_hz
+
+
+@pytest.mark.usefixtures('fake_xacro')
+def test_told_nothing_the_monitor_has_the_rate_of_the_controllers(tmp_path):
+    """That of the file as it comes, which is written nowhere else."""
+    for folder in ('launch', 'config', 'urdf'):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    file = tmp_path / 'config' / 'controllers.yaml'
+    file.write_text(file.read_text().replace('update_rate: 1000', 'update_rate: 400'))
+    plan = make_plan(tmp_path / 'launch' / 'deploy.launch.py', {'hardware': 'mock'})
+    (node,) = [node for node in plan.nodes if node.executable == 'jerk_monitor']
+    *_, last = parameters(node, tmp_path)
+    (values,) = last['values'].values()
+    assert float(values['ros__parameters']['rate_hz']) == 400.0
 
 
 @pytest.mark.usefixtures('fake_xacro')

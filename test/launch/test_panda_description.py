@@ -17,6 +17,7 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.kinematics.example_urdf import example_urdf
 from smoothvla_ros.nodes.launching.xacro_description import PANDA_URDF, xacro_description
+from smoothvla_ros.nodes.motion_guard.config import MotionGuardConfig
 
 ROOT = Path(__file__).parents[2]
 XACRO = ROOT / 'urdf' / 'panda.urdf.xacro'
@@ -153,7 +154,7 @@ def test_controllers_move_the_joints_of_the_description():
     """Names, interfaces and what the guard's stream needs, without xacro."""
     nodes = yaml.safe_load((ROOT / 'config' / 'controllers.yaml').read_text())
     manager = nodes['/**/controller_manager']['ros__parameters']
-    assert manager['update_rate'] == 1000
+    assert manager['update_rate'] == MotionGuardConfig().controller_rate_hz
     model = pin.buildModelFromUrdf(str(example_urdf('panda_description/urdf/panda.urdf')))
     for name in ('joint_trajectory_controller', 'forward_position_controller'):
         assert nodes[f'/**/{name}']['ros__parameters']['joints'] == ARM

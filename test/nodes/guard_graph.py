@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
@@ -14,6 +12,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray, Header
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
+from waiting import wait_until
 
 from smoothvla_ros import msg
 from smoothvla_ros.control.motion_guard.controller_model import TrajectoryController
@@ -130,10 +129,7 @@ class GuardGraph:
             self.beats.publish(Header())
 
     def until(self, condition, timeout_s=20.0):
-        deadline = time.monotonic() + timeout_s
-        while not condition():
-            assert time.monotonic() < deadline, 'waited in vain'
-            self.spin_once()
+        wait_until(condition, timeout_s, self.spin_once)
 
     def run(self, seconds):
         end_ns = self.now_ns() + round(seconds * NANOSECONDS)

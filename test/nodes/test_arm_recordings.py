@@ -16,6 +16,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image, JointState
+from waiting import wait_until
 
 from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
@@ -38,7 +39,6 @@ from smoothvla_ros.workflows.training.arm_recordings import read_recordings
 from smoothvla_ros.workflows.training.arm_training import POLICY, ArmRolloutSource, train_from_arm
 
 REST = np.array([0.0, -0.161, 0.0, -2.445, 0.0, 2.227, 0.785])
-PATIENCE_S = 150.0
 # A busy machine takes minutes to import and load what a policy needs.
 pytestmark = pytest.mark.timeout(600)
 EPISODE_S = 1.6
@@ -137,18 +137,18 @@ class ArmWorld:
 
     def _until(self, condition, sway: float = 0.0) -> None:
         """Be an arm at 100 Hz with cameras and guard at 20 Hz until something is so."""
-        deadline = time.monotonic() + PATIENCE_S
-        while not condition():
-            assert time.monotonic() < deadline, 'waited in vain'
-            # Every sample that is due: an arm's driver leaves none out, however busy this one is.
-            while self._due_ns <= time.time_ns():
-                self._move(self._due_ns, sway)
-                self._due_ns += PERIOD_NS
-            self._show(self._due_ns - PERIOD_NS)
-            end = time.monotonic() + 0.01
-            while time.monotonic() < end:
-                # Another time-out each time would begin another round, and starve the last node.
-                self.executor.spin_once(timeout_sec=0.005)
+        wait_until(condition, turn=lambda: self._be_an_arm(sway))
+
+    def _be_an_arm(self, sway: float) -> None:
+        # Every sample that is due: an arm's driver leaves none out, however busy this one is.
+        while self._due_ns <= time.time_ns():
+            self._move(self._due_ns, sway)
+            self._due_ns += PERIOD_NS
+        self._show(self._due_ns - PERIOD_NS)
+        end = time.monotonic() + 0.01
+        while time.monotonic() < end:
+            # Another time-out each time would begin another round, and starve the last node.
+            self.executor.spin_once(timeout_sec=0.005)
 
     def _move(self, now_ns: int, sway: float) -> None:
         moment = (now_ns % 10**12) * 1e-9

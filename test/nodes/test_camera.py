@@ -10,6 +10,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image
+from waiting import spin_until
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nanoseconds import to_nanoseconds
@@ -50,10 +51,7 @@ def watch(ros):
         executor.add_node(node)
         executor.add_node(listener)
         node.autostart()
-        deadline = time.monotonic() + 30.0
-        while not enough(heard):
-            assert time.monotonic() < deadline, 'waited in vain'
-            executor.spin_once(timeout_sec=0.05)
+        spin_until(executor, lambda: enough(heard))
         executor.shutdown()
         return heard
 

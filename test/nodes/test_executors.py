@@ -9,6 +9,7 @@ import pytest
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from std_msgs.msg import String
+from waiting import wait_until
 
 from smoothvla_ros.nodes.base.executors import spinning
 
@@ -40,9 +41,7 @@ def test_messages_and_events_come(node, drains_topics):
         sent = [str(number) for number in range(50)]
         for text in sent:
             publisher.publish(String(data=text))
-        deadline = time.monotonic() + PATIENCE_S
-        while len(heard) < len(sent) and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_until(lambda: len(heard) >= len(sent))
     assert heard == sent
 
 
@@ -57,11 +56,14 @@ def test_a_timer_made_while_spinning_ticks(node, drains_topics):
 
 @either
 def test_waiting_costs_nothing_and_ends_at_once(node, drains_topics):
-    """An idle node takes no processor time, and the end of the block does not wait for it."""
+    """Between two ticks no processor time is taken, and the end of the block waits for none."""
+    ticks = threading.Semaphore(0)
+    node.create_timer(1.0, ticks.release)
     with spinning(node, drains_topics=drains_topics):
-        time.sleep(0.3)  # the start's own work
+        # By the first one the start's own work is done.
+        assert ticks.acquire(timeout=PATIENCE_S)
         before = time.process_time()
-        time.sleep(1.0)
+        assert ticks.acquire(timeout=PATIENCE_S)
         used = time.process_time() - before
         left = time.monotonic()
     assert used < 0.2

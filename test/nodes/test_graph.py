@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 from graph_world import Graph, SeededPolicy, SwayingWorker, request
+from waiting import wait_until
 
 from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
@@ -28,13 +29,6 @@ def graph(ros, tmp_path_factory):
             yield running
         finally:
             running.close()
-
-
-def wait_for(condition, timeout_s=10.0):
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, 'waited in vain'
-        time.sleep(0.01)
 
 
 def test_topics_give_the_rollouts_of_one_process(graph):
@@ -120,7 +114,7 @@ def test_monitor_publishes_the_jerk_that_the_report_computes(graph):
     """One estimator: the episode's mean over topics is that of its trajectory, and its shape."""
     heard = graph.jerk_states
     episodes, _ = graph.collect(request('jerk', init_state=3))
-    wait_for(lambda: any(m.episode_finished and m.episode_id == 'jerk' for m in heard))
+    wait_until(lambda: any(m.episode_finished and m.episode_id == 'jerk' for m in heard))
     (message,) = [m for m in heard if m.episode_finished and m.episode_id == 'jerk']
     estimator = EstimatorSettings()
     trajectory = episodes['jerk'].trajectory

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import time
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float32
 from visualization_msgs.msg import Marker, MarkerArray
+from waiting import wait_until
 
 from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
@@ -25,7 +25,6 @@ from smoothvla_ros.nodes.topics.quality_of_service import profiles
 from smoothvla_ros.nodes.topics.stamps import to_stamp
 from smoothvla_ros.smoothness import AlarmLevel, EstimatorSettings, mean_jerk, peak_jerk, tool_jerk
 
-PATIENCE_S = 60.0
 REST = np.array([0.0, -0.3, 0.1, -2.0, 0.0, 2.0, 0.7])
 NAMES = [f'panda_joint{i}' for i in range(1, 8)]
 START_NS = 1_790_000_000_000_000_000
@@ -35,14 +34,6 @@ def monitor(**values) -> JerkMonitor:
     parameters = {'graph': 'real_arm', 'robots': 1} | values
     overrides = [Parameter(name, value=value) for name, value in parameters.items()]
     return JerkMonitor(parameter_overrides=overrides)
-
-
-def wait_until(condition) -> None:
-    """Wait for what other threads bring about."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 class Stage:

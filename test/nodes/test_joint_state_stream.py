@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
+from waiting import wait_until
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.topics import joint_state_stream as module
@@ -16,7 +15,6 @@ from smoothvla_ros.nodes.topics.quality_of_service import DRAINED_DEPTH, Graph, 
 from smoothvla_ros.nodes.topics.stamps import to_stamp
 
 JOINTS = ('a', 'b')
-PATIENCE_S = 20.0
 SENT = (
     (('a', 'b'), [1.0, 2.0], []),
     (('grip',), [9.0], []),
@@ -43,20 +41,19 @@ def test_samples_come_in_order_and_what_is_wrong_is_said(ros, monkeypatch, reade
     node = Node('stream')
     stream = JointStateStream(node, 'joint_states', profile, JOINTS, 'joint_states')
     publisher = node.create_publisher(JointState, 'joint_states', profile)
-    deadline = time.monotonic() + PATIENCE_S
-    while not publisher.get_subscription_count():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+    wait_until(publisher.get_subscription_count)
     for number, (names, position, velocity) in enumerate(SENT):
         message = JointState(name=list(names), position=position, velocity=velocity)
         message.header.stamp = to_stamp(10**18 + number)
         publisher.publish(message)
     samples, unusable = [], []
-    while len(samples) < 5 or len(unusable) < 3:
-        assert time.monotonic() < deadline
+
+    def take():
         more, wrong = stream.take_all()
-        samples += more
-        unusable += wrong
+        samples.extend(more)
+        unusable.extend(wrong)
+
+    wait_until(lambda: len(samples) >= 5 and len(unusable) >= 3, turn=take)
     node.destroy_node()
     assert [sample.stamp_ns - 10**18 for sample in samples] == [0, 2, 6, 7, 8]
     positions = [[1, 2], [3, 4], [5, 6], [np.nan, np.nan], [7, 8]]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
+from waiting import wait_until
 
 from smoothvla_ros import msg
 from smoothvla_ros.control.motion_guard.controller_model import sampled_jerk
@@ -68,12 +68,12 @@ class Cell:
         self.executor.add_node(self.node)
 
     def until(self, condition, what: str) -> None:
-        deadline = time.monotonic() + PATIENCE_S
-        while not condition():
-            assert time.monotonic() < deadline, f'waited in vain for {what}'
+        def turn() -> None:
             ended = [name for name, process in self.processes.items() if process.poll() is not None]
             assert set(ended) <= {'policy'}, f'{ended} ended before {what}'
             self.executor.spin_once(timeout_sec=0.1)
+
+        wait_until(condition, PATIENCE_S, turn, lambda: f'for {what}')
 
     def close(self) -> None:
         for process in self.processes.values():

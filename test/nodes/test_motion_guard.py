@@ -21,6 +21,7 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 from trajectory_msgs.msg import JointTrajectory
+from waiting import spin_until
 
 from smoothvla_ros import msg
 from smoothvla_ros.control.motion_guard.phases import Phase
@@ -590,11 +591,7 @@ def test_heartbeat_beats_from_a_thread_of_its_own(ros):
     heartbeat = Heartbeat(node, ['robot_7/heartbeat'], 0.02, 10)
     heartbeat.start()
     try:
-        for _ in range(1000):
-            executor.spin_once(timeout_sec=0.02)
-            if len(heard) > 3:
-                break
-        assert len(heard) > 3
+        spin_until(executor, lambda: len(heard) > 3)
     finally:
         heartbeat.stop()
     assert not any(thread.name == 'heartbeat' for thread in threading.enumerate())

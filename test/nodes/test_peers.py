@@ -10,6 +10,7 @@ import time
 import pytest
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from waiting import spin_until
 
 from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
@@ -45,13 +46,6 @@ def watch(ros):
     yield peers, executor
     executor.shutdown()
     node.destroy_node()
-
-
-def spin_until(executor, condition, timeout_s):
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, 'waited in vain'
-        executor.spin_once(timeout_sec=0.1)
 
 
 def test_killed_node_is_named_within_ten_seconds(watch):

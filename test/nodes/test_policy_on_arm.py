@@ -15,6 +15,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import String
+from waiting import spin_until
 
 from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
@@ -84,10 +85,7 @@ class ArmWorld:
         return [*self.cameras.values(), self.joint_states, self.task]
 
     def until(self, condition, timeout_s=10.0):
-        deadline = time.monotonic() + timeout_s
-        while not condition():
-            assert time.monotonic() < deadline, 'waited in vain'
-            self.executor.spin_once(timeout_sec=0.05)
+        spin_until(self.executor, condition, timeout_s)
 
     def send_joints(self, stamp, positions=JOINTS):
         names = (*PANDA_JOINTS, *PANDA_GRIPPER_JOINTS)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
+from waiting import wait_until
 
 from smoothvla_ros import msg
 from smoothvla_ros.evaluation.bags.analysis import Robot, analyse
@@ -22,19 +21,10 @@ from smoothvla_ros.nodes.topics.stamps import to_stamp
 from smoothvla_ros.recordings import Bag
 from smoothvla_ros.recordings.messages import MessageDecoder
 
-PATIENCE_S = 150.0
 REST = np.array([0.0, -0.3, 0.1, -2.0, 0.0, 2.0, 0.7])
 NAMES = [f'panda_joint{i}' for i in range(1, 8)]
 START_NS = 1_790_000_000_000_000_000
 SAMPLES = 600
-
-
-def wait_until(condition) -> None:
-    """Wait for what other threads bring about."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def test_an_episodes_jerk_is_that_of_its_recording(ros, tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
+from waiting import spin_until
 
 from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
@@ -28,13 +28,6 @@ SAMPLES = 50
 def recorder(path) -> Recorder:
     overrides = [Parameter('recording', value=str(path)), Parameter('look_s', value=0.05)]
     return Recorder(parameter_overrides=overrides)
-
-
-def spin_until(executor, condition) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        executor.spin_once(timeout_sec=0.1)
 
 
 def test_everything_that_is_said_is_recorded(ros, tmp_path):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 
 import numpy as np
 import pytest
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image, JointState
+from waiting import wait_until
 
 from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
@@ -22,18 +22,9 @@ from smoothvla_ros.nodes.topics.stamps import to_stamp
 pytest.importorskip('rerun', reason='no rerun-sdk: pip install rerun-sdk')
 from logged import curve, logged
 
-PATIENCE_S = 150.0
 NAMES = [f'panda_joint{i}' for i in range(1, 8)]
 REST = [0.0, -0.161, 0.0, -2.445, 0.0, 2.227, 0.785]
 START_NS = 1_790_000_000 * 10**9
-
-
-def wait_until(condition) -> None:
-    """Wait for what other threads bring about."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 @pytest.fixture

@@ -50,32 +50,10 @@ def work(node, config, source):
 sys.exit(run_job('told', Settings, work))
 """
 
-UNDER_FIRE = """
-import os, signal, subprocess, sys, time
-from smoothvla_ros.nodes.base.running import ENDING_SIGNALS, ignore_ending_signals
 
-for number in ENDING_SIGNALS:
-    signal.signal(number, lambda *_: None)
-fire = 'import os, sys\\nwhile True: os.kill(int(sys.argv[1]), int(sys.argv[2]))'
-firing = [
-    subprocess.Popen([sys.executable, '-c', fire, str(os.getpid()), str(int(number))])
-    for number in ENDING_SIGNALS
-]
-try:
-    end = time.monotonic() + float(sys.argv[1])
-    while time.monotonic() < end:
-        for number in ENDING_SIGNALS:
-            signal.signal(number, lambda *_: None)
-        ignore_ending_signals()
-finally:
-    for process in firing:
-        process.kill()
-"""
-
-
-def ran(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def ran(script: str) -> subprocess.CompletedProcess[str]:
     """Run a script to its end."""
-    command = [sys.executable, '-c', script, *arguments]
+    command = [sys.executable, '-c', script]
     return subprocess.run(command, capture_output=True, text=True, timeout=100.0, check=False)
 
 
@@ -86,9 +64,3 @@ def test_two_signals_at_once_end_a_process_without_a_word(script, status, said):
     """Both are pending when the first is handled; Python tells of one that is ignored by then."""
     ended = ran(BOTH_AT_ONCE + script)
     assert (ended.returncode, ended.stdout, ended.stderr) == (status, said, '')
-
-
-def test_signals_that_keep_coming_are_ignored_without_a_word():
-    """Some come just while they are being ignored, once a second or so, and none is told of."""
-    ended = ran(UNDER_FIRE, '6.0')
-    assert (ended.returncode, ended.stderr) == (0, '')

@@ -16,6 +16,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+from waiting import spin_until
 
 from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
@@ -132,10 +133,7 @@ class World:
         return self.arm
 
     def until(self, condition, timeout_s=20.0):
-        deadline = time.monotonic() + timeout_s
-        while not condition():
-            assert time.monotonic() < deadline, 'waited in vain'
-            self.executor.spin_once(timeout_sec=0.05)
+        spin_until(self.executor, condition, timeout_s)
 
     def close(self):
         self.node.stop()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 
 import pytest
 from rclpy.executors import SingleThreadedExecutor
@@ -12,13 +11,14 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
+from waiting import wait_until
 
 from smoothvla_ros import msg
-from smoothvla_ros.control.live.scene_operator import Wish
+from smoothvla_ros.control.live.scene_operator import HEARTBEAT_TIMEOUT_S, SETTLE_NS, Wish
 from smoothvla_ros.control.motion_guard.phases import Phase
 from smoothvla_ros.nodes.topics.quality_of_service import SHARED_DEPTH, profiles, with_depth
 from smoothvla_ros.nodes.topics.stamps import to_stamp
-from smoothvla_ros.nodes.twin_operator import HEARTBEAT_TIMEOUT_S, SETTLE_NS, TwinOperator
+from smoothvla_ros.nodes.twin_operator import TwinOperator
 from smoothvla_ros.srv import LabelEpisode
 
 BEGINS = {Wish.ARM: Phase.ARMED, Wish.DISARM: Phase.DISARMED, Wish.CLEAR_FAULT: Phase.DISARMED}
@@ -112,10 +112,7 @@ class World:
         self.guard.publish(self.said)
 
     def until(self, condition, timeout_s=20.0):
-        deadline = time.monotonic() + timeout_s
-        while not condition():
-            assert time.monotonic() < deadline, f'waited in vain; asked so far: {self.asked}'
-            self.spin()
+        wait_until(condition, timeout_s, self.spin, lambda: f'; asked so far: {self.asked}')
 
     def spin(self):
         if self.said is not None and not self.silent:

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from waiting import wait_until
+
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 300.0
 
@@ -84,11 +86,12 @@ class TrainingRun:
 
     def wait_for(self, condition: Callable[[], object], timeout_s: float = START_TIMEOUT_S) -> None:
         """Wait for a moment of the run; fails with its output where it ends before."""
-        deadline = time.monotonic() + timeout_s
-        while not condition():
+
+        def turn() -> None:
             assert self.process.poll() is None, self.text
-            assert time.monotonic() < deadline, self.text
             time.sleep(0.001)
+
+        wait_until(condition, timeout_s, turn, lambda: self.text)
 
     def seconds_to_end(self, timeout_s: float) -> float:
         """Wait until no process is left and return how long that took; kill what is left then."""

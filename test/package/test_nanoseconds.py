@@ -7,7 +7,15 @@ from types import SimpleNamespace
 import pytest
 
 import smoothvla_ros
-from smoothvla_ros.nanoseconds import NANOSECOND_S, NANOSECONDS, seconds_and_rest, to_nanoseconds
+from smoothvla_ros.nanoseconds import (
+    NANOSECOND_S,
+    NANOSECONDS,
+    period_ns,
+    seconds_and_rest,
+    to_nanoseconds,
+    to_seconds,
+    whole_nanoseconds,
+)
 
 ROOT = Path(smoothvla_ros.__file__).parent
 
@@ -18,6 +26,14 @@ def test_split_time_is_joined_to_the_same(nanoseconds: int) -> None:
     seconds, rest = seconds_and_rest(nanoseconds)
     assert 0 <= rest < NANOSECONDS
     assert to_nanoseconds(SimpleNamespace(sec=seconds, nanosec=rest)) == nanoseconds
+
+
+def test_durations_and_rates_become_the_nearest_nanoseconds() -> None:
+    """Not the ones below, which would be one short of 1.001 s; and a duration comes back."""
+    assert whole_nanoseconds(1.001) == 1_001_000_000
+    assert period_ns(30.0) == 33_333_333
+    assert period_ns(60.0) == 16_666_667
+    assert to_seconds(1_001_000_000) == 1.001
 
 
 def test_the_two_ways_to_seconds_differ() -> None:

@@ -282,3 +282,4 @@ def test_it_says_when_the_next_estimate_comes(rate_hz):
         if due == 0:
             due = estimator.samples_to_estimate
         assert due == estimator.samples_to_estimate
+        assert estimator.until_estimate_s == pytest.approx(due / rate_hz)

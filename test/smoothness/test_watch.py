@@ -161,3 +161,20 @@ def test_positions_that_are_not_finite_are_no_rate(arm):
     for index in range(500):
         assert watched.add(index * 0.01, np.full(7, np.nan)) is None
     assert watched.undeclared_rate.hz is None
+
+
+def test_an_episode_that_lacks_samples_has_no_numbers(arm):
+    """Whether they did not come or were not finite: the numbers would be those of a part."""
+    time = np.arange(100) * 0.01
+    positions = REST + 0.1 * np.sin(3.0 * time)[:, None]
+    watched = watch(arm)
+    feed(watched, time, positions)
+    numbers, lacking = watched.of_episode(0)
+    assert lacking == 0
+    assert numbers == watched.estimator.whole_episode()
+    assert numbers.mean_jerk > 0.0
+    numbers, lacking = watched.of_episode(2)
+    assert (lacking, np.isnan(numbers.mean_jerk)) == (2, True)
+    watched.add(1.0, REST * np.nan)
+    numbers, lacking = watched.of_episode(2)
+    assert (lacking, np.isnan(numbers.mean_jerk)) == (3, True)

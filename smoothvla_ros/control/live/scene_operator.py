@@ -13,6 +13,11 @@ from smoothvla_ros.control.live.episode_keeper import DISCARD, FAILURE, SUCCESS
 from smoothvla_ros.control.motion_guard.guard import E_STOP
 from smoothvla_ros.control.motion_guard.phases import Phase
 
+# Of the arm's own time: what was measured before the scene began must be gone from every queue.
+SETTLE_NS = 200_000_000
+# Of the wall's time.
+HEARTBEAT_TIMEOUT_S = 2.0
+
 
 class Wish(StrEnum):
     """What the operator asks for: a service, relative to the robot's namespace."""
@@ -35,6 +40,11 @@ class Scene:
     stands: bool
     finished: bool
     success: bool
+
+    @classmethod
+    def measured(cls, began_ns: int, newest_ns: int, *, finished: bool, success: bool) -> Scene:
+        """Return the scene of an arm whose newest joint state has this stamp."""
+        return cls(began_ns, newest_ns - began_ns > SETTLE_NS, finished, success)
 
 
 @dataclass(frozen=True)
@@ -60,6 +70,11 @@ class Verdict:
         return SUCCESS if self.success else FAILURE
 
 
+def policy_lives(heartbeat_s: float, now_s: float) -> bool:
+    """Return whether a policy is there whose last sign of life came then; s of one clock."""
+    return now_s - heartbeat_s < HEARTBEAT_TIMEOUT_S
+
+
 class SceneOperator:
     """Plays so many scenes, each from arming the guard to its verdict. Not thread-safe.
 
@@ -79,6 +94,13 @@ class SceneOperator:
     def done(self) -> bool:
         """Whether so many scenes have their verdict."""
         return len(self.verdicts) >= self._scenes
+
+    @property
+    def standing(self) -> str:
+        """How many scenes were solved so far, in a line."""
+        solved = sum(verdict.success for verdict in self.verdicts.values())
+        text = f'{solved} of {len(self.verdicts)} scenes solved'
+        return f'{text}; all are played, the arm rests' if self.done else text
 
     def judge(self, scene: Scene, guard: Guard) -> Verdict | None:
         """Return how the scene ended, or None while it is played."""

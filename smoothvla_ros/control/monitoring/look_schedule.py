@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+# From one look to the next, at least, and where nothing came: a late sample waits no longer.
+_SHORTEST_S, _SILENT_S = 0.00125, 0.0025
+# Of what a queue holds, the share that may fill between two looks.
+_QUEUE_SHARE = 0.25
+
 
 @dataclass
 class LookSchedule:
@@ -19,6 +24,19 @@ class LookSchedule:
     silent_s: float
     longest_s: float
     _due_s: list[float] = field(init=False)
+
+    @classmethod
+    def of_queues(cls, robots: int, period_s: float, depth: int, longest_s: float) -> LookSchedule:
+        """Return when to look at queues of `depth` samples, one a robot, `period_s` apart.
+
+        longest_s: from one look to the next, where no queue fills up sooner, s.
+        """
+        return cls(
+            robots,
+            _SHORTEST_S,
+            max(_SILENT_S, period_s),
+            min(longest_s, _QUEUE_SHARE * depth * period_s),
+        )
 
     def __post_init__(self) -> None:
         self._due_s = [0.0] * self.robots

@@ -18,7 +18,7 @@ from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.episodes.stored_episode import StoredEpisode
 from smoothvla_ros.kinematics import Arm
-from smoothvla_ros.records import Episode, EpisodeName, Trajectory
+from smoothvla_ros.records import EpisodeName, Trajectory
 from smoothvla_ros.smoothness import (
     EstimatorSettings,
     SmoothnessSummary,
@@ -93,13 +93,6 @@ class EpisodeRow:
 
 _TYPES = typing.get_type_hints(EpisodeRow)
 COLUMNS = tuple(field.name for field in dataclasses.fields(EpisodeRow))
-
-
-def row_from_episode(
-    episode: Episode, policy_label: str, arm: Arm, estimator: EstimatorSettings | None = None
-) -> EpisodeRow:
-    """Measure a finished episode; equal, bit for bit, to measuring it again from the store."""
-    return row_from_stored(StoredEpisode.of(episode, policy_label), arm, estimator)
 
 
 def row_from_stored(

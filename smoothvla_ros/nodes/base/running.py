@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import queue
 import signal
@@ -24,11 +23,6 @@ EXIT_USER_ERROR = 2
 
 # Ctrl-C from a terminal, and what a launch file sends next.
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-# Of Python's C interface; `signal.signal` does this and enters the handler in Python's own table.
-_tell_kernel = ctypes.pythonapi.PyOS_setsig
-_tell_kernel.argtypes = (ctypes.c_int, ctypes.c_void_p)
-_tell_kernel.restype = ctypes.c_void_p
 
 
 def run_node(make_node: Callable[[], AutostartNode], *, steady: bool = False) -> int:
@@ -84,11 +78,9 @@ def ignore_ending_signals() -> None:
     """Let no signal end the process in its last moments, when no handler of ours is there any more.
 
     Not to be called by a handler: of a signal that is pending Python would tell that it "ignored it
-    due to race condition". Such a one is handled here. So the kernel is told first: Python looks
-    for pending signals just before it tells the kernel, and complains of those that come between.
+    due to race condition". Here such a one is handled first.
     """
     for number in ENDING_SIGNALS:
-        _tell_kernel(number, signal.SIG_IGN)
         signal.signal(number, signal.SIG_IGN)
 
 

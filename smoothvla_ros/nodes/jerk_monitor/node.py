@@ -18,11 +18,6 @@ from smoothvla_ros.nodes.jerk_monitor.robot import MonitoredRobot
 from smoothvla_ros.nodes.topics.quality_of_service import DRAINED_DEPTH, profiles
 from smoothvla_ros.nodes.topics.robot_names import robot_names
 
-# From one look to the next, at least, and where nothing came: a late sample waits no longer.
-_SHORTEST_LOOK_S, _SILENT_LOOK_S = 0.00125, 0.0025
-# Of what a queue holds, the share that may fill between two looks.
-_QUEUE_SHARE = 0.25
-
 
 class JerkMonitor(AutostartNode):
     """Publishes JerkState for every robot: when samples complete an estimate, and of an episode.
@@ -47,11 +42,8 @@ class JerkMonitor(AutostartNode):
             MonitoredRobot(self, name, config, robot, arm, quality, diagnostics)
             for name in robot_names(config.robots)
         ]
-        self._schedule = LookSchedule(
-            config.robots,
-            _SHORTEST_LOOK_S,
-            max(_SILENT_LOOK_S, config.period_s),
-            min(config.look_s, _QUEUE_SHARE * DRAINED_DEPTH * config.period_s),
+        self._schedule = LookSchedule.of_queues(
+            config.robots, config.period_s, DRAINED_DEPTH, config.look_s
         )
 
     def activate(self) -> None:

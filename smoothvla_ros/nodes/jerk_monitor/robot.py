@@ -17,9 +17,10 @@ from smoothvla_ros.control.monitoring.episode_samples import (
     Event,
     Sample,
 )
+from smoothvla_ros.control.monitoring.motion_time import MotionTime
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.kinematics.robot import RobotDescription
-from smoothvla_ros.nanoseconds import NANOSECONDS, to_nanoseconds
+from smoothvla_ros.nanoseconds import to_nanoseconds
 from smoothvla_ros.nodes.base.diagnostics import Diagnostics
 from smoothvla_ros.nodes.jerk_monitor.config import MEASURED, JerkMonitorConfig
 from smoothvla_ros.nodes.jerk_monitor.marker_view import JerkView
@@ -36,14 +37,12 @@ from smoothvla_ros.nodes.topics.quality_of_service import (
     with_depth,
 )
 from smoothvla_ros.nodes.topics.robot_names import robot_topic
-from smoothvla_ros.smoothness import AlarmSettings, EpisodeJerk, JerkWatch, WatchedJerk
+from smoothvla_ros.smoothness import AlarmSettings, JerkWatch, WatchedJerk
 from smoothvla_ros.smoothness.stream_trouble import StreamTrouble
 
 # std_msgs/Float32 for rqt_plot and PlotJuggler, which draw a topic and know nothing of JerkState.
 CURVES = ('tool', 'tool_rotation', 'share_of_limit', 'at_seams', 'between_seams')
 CURVE_DEPTH = 10
-
-_NO_NUMBERS = EpisodeJerk.unknown()
 
 
 class MonitoredRobot:
@@ -81,7 +80,7 @@ class MonitoredRobot:
         self._trouble = StreamTrouble(config.silence_s, time.monotonic(), config.joint_states)
         self._in_trouble = False
         self._samples = EpisodeSamples()
-        self._origin_ns = 0
+        self._time = MotionTime()
         self._newest: tuple[Sample, WatchedJerk] | None = None
         self._published_ns = 0
         self._reports = JerkReports(diagnostics, name, robot.joints, config)
@@ -131,7 +130,7 @@ class MonitoredRobot:
     @property
     def until_news_s(self) -> float:
         """From the newest sample to the one that completes an estimate, s."""
-        return self._watch.estimator.samples_to_estimate / self._config.rate_hz
+        return self._watch.estimator.until_estimate_s
 
     def drain(self) -> bool:
         """Work through what arrived, publish the newest numbers; return whether samples came."""
@@ -159,7 +158,7 @@ class MonitoredRobot:
             if isinstance(event, Begun):
                 self._watch.reset()
                 self._view.reset()
-                self._origin_ns = event.state.first_stamp_ns
+                self._time.begin(event.state.first_stamp_ns)
             elif isinstance(event, Sample):
                 self._add(event)
             elif isinstance(event, Closed):
@@ -167,27 +166,25 @@ class MonitoredRobot:
 
     def _chunk_begins(self, chunk: msg.ActionChunk) -> None:
         """Note the seam where a chunk takes over; the first chunk joins nothing."""
-        if self._origin_ns and chunk.chunk_index > 0 and not chunk.refusal:
+        if self._time.has_begun and chunk.chunk_index > 0 and not chunk.refusal:
             # An arm does not wait: a chunk takes over when it comes.
             stamp = chunk.header.stamp if self._on_arm else chunk.observation_stamp
-            stamp_ns = to_nanoseconds(stamp)
-            self._watch.seams.chunk_begins((stamp_ns - self._origin_ns) / NANOSECONDS)
+            self._watch.seams.chunk_begins(self._time.seconds(to_nanoseconds(stamp)))
 
     def _add(self, sample: Sample) -> None:
-        if not self._origin_ns:
-            self._origin_ns = sample.stamp_ns
-        # Seconds since the episode began: Unix seconds would cost seven digits of the stamp.
-        stamp = (sample.stamp_ns - self._origin_ns) / NANOSECONDS
+        if not self._time.has_begun:
+            self._time.begin(sample.stamp_ns)
+        stamp_s = self._time.seconds(sample.stamp_ns)
         arm: ArmSample = sample.payload
         velocities = arm.velocities if self._config.velocity_step > 0.0 else None
-        watched = self._watch.add(stamp, arm.positions, velocities)
+        watched = self._watch.add(stamp_s, arm.positions, velocities)
         if watched is not None:
             self._newest = (sample, watched)
             self._trouble.measured(time.monotonic(), self._watch.estimator.health)
 
     def _publish_live(self, sample: Sample, watched: WatchedJerk) -> None:
         estimate = watched.estimate
-        centre_ns = self._origin_ns + round(estimate.centre_stamp_s * NANOSECONDS)
+        centre_ns = self._time.stamp_ns(estimate.centre_stamp_s)
         self._publisher.publish(
             self._messages.live(self._watch, sample.state, sample.stamp_ns, estimate, centre_ns)
         )
@@ -233,8 +230,7 @@ class MonitoredRobot:
                 self._curves[curve].publish(Float32(data=values[curve]))
 
     def _close(self, closed: Closed) -> None:
-        missing = closed.missing + self._watch.estimator.health.rejected
-        numbers = self._watch.estimator.whole_episode() if not missing else _NO_NUMBERS
+        numbers, missing = self._watch.of_episode(closed.missing)
         self._publisher.publish(
             self._messages.of_episode(self._watch, closed.state, numbers, missing)
         )

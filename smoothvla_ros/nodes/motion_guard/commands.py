@@ -16,7 +16,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from smoothvla_ros.control.motion_guard.guard import Command
 from smoothvla_ros.control.motion_guard.motion import POSITION, VELOCITY
-from smoothvla_ros.nanoseconds import NANOSECONDS, seconds_and_rest
+from smoothvla_ros.nanoseconds import seconds_and_rest, whole_nanoseconds
 from smoothvla_ros.nodes.base.diagnostics import Diagnostics
 from smoothvla_ros.nodes.motion_guard import config as guard_config
 from smoothvla_ros.nodes.motion_guard.config import MotionGuardConfig
@@ -114,7 +114,7 @@ class _TrajectoryGripper:
         self, node: Node, topic: str, config: MotionGuardConfig, quality: QoSProfile
     ) -> None:
         self._config = config
-        seconds, rest = seconds_and_rest(round(config.gripper_travel_s * NANOSECONDS))
+        seconds, rest = seconds_and_rest(whole_nanoseconds(config.gripper_travel_s))
         self._travel = Duration(sec=seconds, nanosec=rest)
         self._publisher = node.create_publisher(JointTrajectory, topic, quality)
 

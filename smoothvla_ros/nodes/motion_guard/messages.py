@@ -13,7 +13,7 @@ from smoothvla_ros import msg
 from smoothvla_ros.control.motion_guard.guard import MotionGuard
 from smoothvla_ros.control.motion_guard.motion import Motion
 from smoothvla_ros.control.motion_guard.refusals import Chunk
-from smoothvla_ros.nanoseconds import NANOSECONDS, seconds_and_rest, to_nanoseconds
+from smoothvla_ros.nanoseconds import seconds_and_rest, to_nanoseconds, whole_nanoseconds
 from smoothvla_ros.nodes.topics.stamps import to_stamp
 
 
@@ -55,7 +55,7 @@ class TrajectoryMessages:
         that gets it a moment later finds its present state between the first points, where this
         motion is the one that it follows.
         """
-        period_ns = round(motion.period_s * NANOSECONDS)
+        period_ns = whole_nanoseconds(motion.period_s)
         first = int(motion.ticks[0])
         while len(self._points) < len(motion.ticks):
             self._points.append(JointTrajectoryPoint())

@@ -17,7 +17,7 @@ from smoothvla_ros.control.lock_step.policy_desk import Decide, PolicyDesk, Refu
 from smoothvla_ros.control.lock_step.protocol import Answer, Decision
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.robot import described_robot
-from smoothvla_ros.nanoseconds import NANOSECONDS
+from smoothvla_ros.nanoseconds import whole_nanoseconds
 from smoothvla_ros.nodes.base.diagnostics import ERROR, OK, WARNING, Diagnostics
 from smoothvla_ros.nodes.base.heartbeat import Heartbeat
 from smoothvla_ros.nodes.base.lifecycle import AutostartNode
@@ -172,7 +172,7 @@ class PolicyNode(AutostartNode):
         self._expect_chunks()
 
     def _expect_chunks(self) -> None:
-        period_ns = round(self._config.control_period_s * NANOSECONDS)
+        period_ns = whole_nanoseconds(self._config.control_period_s)
         with self._changed:
             self._desk.refused_versions.pop(self._weights.version, None)
             for robot in self._robots.values():

@@ -12,6 +12,7 @@ from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import String
 
 from smoothvla_ros import msg
+from smoothvla_ros.control.finger_positions import as_trained
 from smoothvla_ros.control.live.live_observation_slot import (
     LiveObservationSlot,
     LiveSettings,
@@ -26,7 +27,7 @@ from smoothvla_ros.control.lock_step.observation_slot import (
 )
 from smoothvla_ros.control.lock_step.protocol import Answer, Question
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.nanoseconds import NANOSECONDS, to_nanoseconds
+from smoothvla_ros.nanoseconds import to_nanoseconds, to_seconds, whole_nanoseconds
 from smoothvla_ros.nodes.base.diagnostics import OK, WARNING, Diagnostics
 from smoothvla_ros.nodes.policy.config import PolicyConfig
 from smoothvla_ros.nodes.topics.image_conversion import to_image_array
@@ -116,9 +117,9 @@ class PolicyRobot:
             reason = '; '.join(others) or self._live.waiting_for()
             lead = self._live.lead
             measured = {
-                'lead_s': lead.lead_ns / NANOSECONDS,
-                'image_to_chunk_s': lead.delay_ns / NANOSECONDS,
-                'image_interval_s': lead.interval_ns / NANOSECONDS,
+                'lead_s': to_seconds(lead.lead_ns),
+                'image_to_chunk_s': to_seconds(lead.delay_ns),
+                'image_interval_s': to_seconds(lead.interval_ns),
             }
         self._diagnostics.report(
             f'{self._name}/observation',
@@ -159,7 +160,9 @@ class PolicyRobot:
             joint_positions=positions,
             joint_velocities=velocities,
             # joint_states has the joints of the robot description; the policy, its training's.
-            gripper_positions=gripper * self._config.gripper_scale + self._config.gripper_offset,
+            gripper_positions=as_trained(
+                gripper, self._config.gripper_scale, self._config.gripper_offset
+            ),
             instruction=pending.state.instruction,
         )
 
@@ -213,11 +216,11 @@ class PolicyRobot:
     def _live_slot(self, config: PolicyConfig) -> LiveObservationSlot:
         settings = LiveSettings(
             trigger=Trigger(config.trigger),
-            max_skew_ns=round(config.max_skew_s * NANOSECONDS),
-            max_gripper_skew_ns=round(config.max_gripper_skew_s * NANOSECONDS),
-            max_age_ns=round(config.max_age_s * NANOSECONDS),
-            lead_ns=round(config.lead_s * NANOSECONDS),
-            max_lead_ns=round(config.max_lead_s * NANOSECONDS),
+            max_skew_ns=whole_nanoseconds(config.max_skew_s),
+            max_gripper_skew_ns=whole_nanoseconds(config.max_gripper_skew_s),
+            max_age_ns=whole_nanoseconds(config.max_age_s),
+            lead_ns=whole_nanoseconds(config.lead_s),
+            max_lead_ns=whole_nanoseconds(config.max_lead_s),
             temperature=config.temperature,
             seed=config.seed,
         )

@@ -12,7 +12,7 @@ from sensor_msgs.msg import Image, JointState
 from smoothvla_ros import msg
 from smoothvla_ros.control.lock_step.protocol import Phase
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.nanoseconds import NANOSECONDS, to_nanoseconds
+from smoothvla_ros.nanoseconds import NANOSECONDS, period_ns, to_nanoseconds
 from smoothvla_ros.nodes.topics.drained_subscription import DrainedSubscription
 from smoothvla_ros.nodes.topics.image_conversion import to_image_array
 from smoothvla_ros.nodes.topics.messages import from_episode_state
@@ -53,7 +53,7 @@ class ViewedRobot:
         self._node = node
         self._scene = scene
         self._joints = tuple(joints)
-        self._draw_ns, self._image_ns = (round(NANOSECONDS / hz) for hz in (draw_hz, image_hz))
+        self._draw_ns, self._image_ns = map(period_ns, (draw_hz, image_hz))
         self._drawn_ns: dict[str, int] = {}
         # Why a camera's images are not shown, said once.
         self._unusable: dict[str, str] = {}

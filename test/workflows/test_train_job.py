@@ -16,6 +16,7 @@ from safetensors.numpy import load_file
 from toy_world import ToyPolicy, ToySource, load_toy
 
 from smoothvla_ros import cli
+from smoothvla_ros.configuration import to_mapping
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.training.checkpoints import CheckpointStore
 from smoothvla_ros.training.config import TrainConfig
@@ -167,6 +168,36 @@ def test_a_run_that_cannot_begin_keeps_nobody_out(tmp_path, settings):
     with pytest.raises((UserError, OSError), match=r'nowhere|names no parameter'):
         train(config_of(tmp_path, **settings), ToySource(), load=load_toy)
     assert train(config_of(tmp_path, iterations=1), ToySource(), load=load_toy)['iterations'] == 1
+
+
+def test_a_policy_without_the_part_that_the_default_freezes_is_trained(finished, tmp_path):
+    """As one that freezes nothing, also when the run stops and goes on; a part given is refused."""
+    settings = {'policy': finished[0].policy, 'frozen': TrainConfig().frozen}
+    config = config_of(tmp_path, **settings)
+    with pytest.raises(Lost):
+        train(config, LosesItsWay(), load=load_toy)
+    record = json.loads((config.output / 'run.json').read_text())
+    assert record == {'config': to_mapping(config), 'finished': False}
+    assert record['config']['frozen'] == ['cameras']
+    train(config, ToySource(), load=load_toy)
+    assert outcome(config.output) == outcome(finished[0].output)
+    given = config_of(tmp_path, output=tmp_path / 'given', frozen=('cameras',))
+    with pytest.raises(UserError, match="frozen='cameras' names no parameter; choose from 0, 2"):
+        train(given, ToySource(), load=load_toy)
+
+
+class Lost(Exception):
+    """Ends a run in the middle."""
+
+
+class LosesItsWay(ToySource):
+    """Plays until two updates were made."""
+
+    def collect(self, requests):
+        """Raise at the first episode of the third iteration."""
+        if self.version == 2:
+            raise Lost
+        yield from super().collect(requests)
 
 
 def test_a_folder_in_use_is_refused(tmp_path):

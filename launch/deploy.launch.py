@@ -30,7 +30,12 @@ from smoothvla_ros.nodes.launching.arguments import (
     parameters_of,
 )
 from smoothvla_ros.nodes.launching.recorder import declare_recording, recorder
-from smoothvla_ros.nodes.launching.ros2_control import declare_ros2_control, has_hand, ros2_control
+from smoothvla_ros.nodes.launching.ros2_control import (
+    controllers_rate,
+    declare_ros2_control,
+    has_hand,
+    ros2_control,
+)
 from smoothvla_ros.nodes.launching.security import enclave
 from smoothvla_ros.nodes.launching.viewer import RVIZ, declare_viewer, viewer, wanted
 from smoothvla_ros.nodes.launching.xacro_description import PANDA_URDF
@@ -217,8 +222,7 @@ def joint_rate(arguments: dict[str, str]) -> str:
         return str(said)
     if arguments['hardware'] == 'twin':
         return f'{check(TwinConfig, arguments, TWIN, "twin").joint_rate_hz:g}'
-    controllers = {'config': str(CONFIG / 'controllers.yaml')}
-    return str(parameters_of('controller_manager', controllers)['update_rate'])
+    return controllers_rate(arguments)
 
 
 def twin(arguments: dict[str, str]) -> Node:

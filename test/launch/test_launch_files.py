@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -533,16 +532,20 @@ def test_the_monitor_has_the_rate_that_argument_or_file_says(nodes, given, rate_
 
 @pytest.mark.usefixtures('fake_xacro')
 def test_told_nothing_the_monitor_has_the_rate_of_the_controllers(tmp_path):
-    """That of the file as it comes, which is written nowhere else."""
-    for folder in ('launch', 'config', 'urdf'):
-        shutil.copytree(ROOT / folder, tmp_path / folder)
-    file = tmp_path / 'config' / 'controllers.yaml'
-    file.write_text(file.read_text().replace('update_rate: 1000', 'update_rate: 400'))
-    plan = make_plan(tmp_path / 'launch' / 'deploy.launch.py', {'hardware': 'mock'})
-    (node,) = [node for node in plan.nodes if node.executable == 'jerk_monitor']
-    *_, last = parameters(node, tmp_path)
-    (values,) = last['values'].values()
-    assert float(values['ros__parameters']['rate_hz']) == 400.0
+    """That of the file that they run from, shipped or one's own; one without it is refused."""
+    assert float(told({'hardware': 'mock'}, 'jerk_monitor', tmp_path)['rate_hz']) == 1000.0
+    content = (ROOT / 'config' / 'controllers.yaml').read_text()
+    own, without = tmp_path / 'own.yaml', tmp_path / 'without.yaml'
+    own.write_text(content.replace('update_rate: 1000', 'update_rate: 400'))
+    without.write_text(content.replace('update_rate: 1000', 'other: 1'))
+    given = {'hardware': 'mock', 'controllers': str(own)}
+    assert float(told(given, 'jerk_monitor', tmp_path)['rate_hz']) == 400.0
+    given['controllers'] = str(without)
+    with pytest.raises(UserError, match=r'controllers:=.*has no update_rate.*joint_rate_hz'):
+        make_plan(LAUNCH / 'deploy.launch.py', given)
+    given['controllers'] = str(tmp_path / 'nowhere.yaml')
+    with pytest.raises(UserError, match=r'controllers:=.*nowhere\.yaml: No such file'):
+        make_plan(LAUNCH / 'deploy.launch.py', given)
 
 
 @pytest.mark.usefixtures('fake_xacro')

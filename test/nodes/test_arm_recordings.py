@@ -118,7 +118,7 @@ class ArmWorld:
         end = time.monotonic() + 0.5
         counts = self.recorder._writer.counts
         self._until(
-            lambda: time.monotonic() > end and counts['/robot_0/episode_label'] == self.said
+            lambda: time.monotonic() > end and counts.get('/robot_0/episode_label') == self.said
         )
         for node in self.nodes[:3]:
             node.stop()

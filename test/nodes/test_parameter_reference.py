@@ -12,7 +12,7 @@ from rclpy.node import Node
 
 from smoothvla_ros import cli
 from smoothvla_ros.configuration import from_mapping, to_mapping
-from smoothvla_ros.nodes.parameter_reference.nodes import SETTINGS, settings_of
+from smoothvla_ros.nodes.parameter_reference.nodes import NAMES, SETTINGS, settings_of
 from smoothvla_ros.nodes.parameter_reference.pages import as_page, as_parameter_file
 from smoothvla_ros.nodes.parameter_reference.parameters import parameters_of_node
 
@@ -57,27 +57,52 @@ def test_every_parameter_says_what_it_means(node):
 
 
 @pytest.mark.parametrize('node', WITH_PARAMETERS)
-def test_parameter_file_changes_nothing(node, ros, tmp_path):
-    """ROS reads it, and what it says is what the node has without it."""
+def test_parameter_file_says_the_defaults_once_its_comments_are_opened(node, ros, tmp_path):
+    """ROS reads it, under the node's own name, and each value is the one that holds without it."""
+    assert all(line.startswith('#') for line in as_parameter_file(node).splitlines())
+    lines = [line.removeprefix('# ') for line in as_parameter_file(node).splitlines()]
+    begin = next(index for index, line in enumerate(lines) if line.startswith('/**/'))
+    # What has no value stays a comment.
+    body = [line.removeprefix('#') for line in lines[begin:]]
+    opened = [line for line in body if not re.fullmatch(r' +\w+:( \[\])?', line) or '__' in line]
     file = tmp_path / 'node.yaml'
-    file.write_text(as_parameter_file(node))
+    file.write_text('\n'.join(opened))
+    (name,) = yaml.safe_load(file.read_text())
     started = Node(
-        node,
+        name.removeprefix('/**/'),
         namespace='robot_0',
         cli_args=['--ros-args', '--params-file', str(file)],
         allow_undeclared_parameters=True,
         automatically_declare_parameters_from_overrides=True,
     )
-    said = yaml.safe_load(file.read_text())[f'/**/{node}']['ros__parameters']
-    heard = {name: started.get_parameter(name).value for name in said}
+    said = yaml.safe_load(file.read_text())[name]['ros__parameters']
+    heard = {key: started.get_parameter(key).value for key in said}
     started.destroy_node()
     heard = {
-        name: list(value) if hasattr(value, 'typecode') else value for name, value in heard.items()
+        key: list(value) if hasattr(value, 'typecode') else value for key, value in heard.items()
     }
     assert heard == said
     for settings in settings_of(node):
-        own = {name: value for name, value in heard.items() if name in to_mapping(settings())}
+        own = {key: value for key, value in heard.items() if key in to_mapping(settings())}
         assert from_mapping(settings, own, 'file') == settings()
+        missing = {key for key in to_mapping(settings()) if key not in heard}
+        assert all(to_mapping(settings())[key] in (None, []) for key in missing)
+
+
+@pytest.mark.parametrize('node', SETTINGS)
+def test_names_are_those_that_the_nodes_give_themselves(node):
+    """A section of a parameter file under another name is read by nobody."""
+    files = [NODES / f'{node}.py', NODES / node / 'node.py']
+    text = next(file for file in files if file.is_file()).read_text()
+    called = re.search(r"super\(\).__init__\(\s*'(\w+)'|run_job\(\s*'(\w+)'", text)
+    assert NAMES.get(node, node) in called.groups()
+
+
+def test_autostart_is_the_one_parameter_that_is_no_setting():
+    """The page says it once for all nodes."""
+    calls = [file for file in NODES.rglob('*.py') if 'declare_parameter(' in file.read_text()]
+    assert sorted(file.name for file in calls) == ['lifecycle.py', 'parameters.py']
+    assert '`autostart` too (default `true`)' in as_page([])
 
 
 @pytest.mark.parametrize('node', ['jerk_monitor', 'motion_guard', 'policy'])
@@ -95,8 +120,8 @@ def test_shipped_files_of_one_node_say_what_holds_without_them(node):
         ([], ['twin_operator  The operator on topics', 'camera         One camera']),
         (['camera'], ['rate_hz  (number; 0.1 to 240; default 20.0)\n    Images a second']),
         (['policy'], ['cameras  (list of text; default [agentview, wrist])']),
-        (['policy', '--yaml'], ['/**/policy:\n  ros__parameters:\n    # ']),
-        (['episodes', '--yaml'], ['episodes has no parameters']),
+        (['policy', '--yaml'], ['# /**/policy:\n#   ros__parameters:\n#     # ']),
+        (['episodes', '--yaml'], ['episodes has no parameters but autostart']),
     ],
 )
 def test_command_prints(capsys, arguments, words):

@@ -78,7 +78,7 @@ def ignore_ending_signals() -> None:
     """Let no signal end the process in its last moments, when no handler of ours is there any more.
 
     Not to be called by a handler: of a signal that is pending Python would tell that it "ignored it
-    due to race condition". Here such a one is handled first.
+    due to race condition". Outside of one, what is pending is handled first.
     """
     for number in ENDING_SIGNALS:
         signal.signal(number, signal.SIG_IGN)

@@ -134,19 +134,21 @@ def effective(
     return own | parameters_of(node, configurations)
 
 
-def parameters_of(node: str, configurations: Mapping[str, str]) -> dict[str, Any]:
-    """Return a node's parameters in the file `config`, whatever the namespace given there.
+def parameters_of(
+    node: str, configurations: Mapping[str, str], argument: str = 'config'
+) -> dict[str, Any]:
+    """Return a node's parameters in the file of an argument, whatever the namespace given there.
 
     Raises UserError for a file that cannot be read, or is no parameter file.
     """
-    file = Path(configurations['config'])
+    file = Path(configurations[argument])
     try:
         content = yaml.safe_load(file.read_text())
     except OSError as error:
-        raise UserError(f'config:={file}: {error.strerror}; give a parameter file') from error
+        raise UserError(f'{argument}:={file}: {error.strerror}; give a parameter file') from error
     except (ValueError, yaml.YAMLError) as error:
         line = ' '.join(str(error).split())
-        raise UserError(f'config:={file} is not valid YAML: {line}') from error
+        raise UserError(f'{argument}:={file} is not valid YAML: {line}') from error
     parameters: dict[str, Any] = {}
     try:
         for pattern, body in (content or {}).items():
@@ -154,6 +156,6 @@ def parameters_of(node: str, configurations: Mapping[str, str]) -> dict[str, Any
                 parameters |= body.get('ros__parameters') or {}
     except (AttributeError, TypeError) as error:
         raise UserError(
-            f'config:={file} is no parameter file; give one like config/train.yaml'
+            f'{argument}:={file} is no parameter file; give one like config/train.yaml'
         ) from error
     return parameters

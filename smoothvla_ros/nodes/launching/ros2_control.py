@@ -11,6 +11,8 @@ from launch.actions import DeclareLaunchArgument, Shutdown
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.nodes.launching.arguments import parameters_of
 from smoothvla_ros.nodes.launching.security import enclave
 from smoothvla_ros.nodes.launching.xacro_description import xacro_description
 from smoothvla_ros.nodes.motion_guard.config import (
@@ -53,6 +55,20 @@ def declare_ros2_control(share: Path) -> list[DeclareLaunchArgument]:
             description='Real, mock: parameter file of the controllers',
         ),
     ]
+
+
+def controllers_rate(arguments: Mapping[str, str]) -> str:
+    """Return at which rate the controllers run and joint states come, Hz, by their own file.
+
+    Raises UserError for a file that does not say it.
+    """
+    rate = parameters_of('controller_manager', arguments, 'controllers').get('update_rate')
+    if rate is None:
+        raise UserError(
+            f'controllers:={arguments["controllers"]} has no update_rate of the '
+            'controller_manager; say it there, or give joint_rate_hz'
+        )
+    return str(rate)
 
 
 def has_hand(arguments: Mapping[str, str]) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
+from pathlib import Path
 
 from smoothvla_ros.errors import UserError
 
@@ -23,6 +25,9 @@ SETTINGS = {
     'twin_operator': ('smoothvla_ros.nodes.twin_operator:TwinOperatorConfig',),
 }
 
+# What a node is called where that is not its executable's name: a parameter file goes by it.
+NAMES = {'twin_operator': 'operator'}
+
 
 def settings_of(node: str) -> tuple[type, ...]:
     """Return the configuration classes of a node, by the name of its executable.
@@ -39,10 +44,12 @@ def settings_of(node: str) -> tuple[type, ...]:
 def purpose_of(node: str) -> str:
     """Return what a node is for: the first line of its module.  Raises UserError as above."""
     _known(node)
-    module = importlib.import_module(f'smoothvla_ros.nodes.{node}')
-    if hasattr(module, '__path__'):
-        module = importlib.import_module(f'smoothvla_ros.nodes.{node}.node')
-    return (module.__doc__ or '').partition('\n')[0]
+    folder = Path(__file__).parents[1]
+    file = folder / f'{node}.py'
+    if not file.is_file():
+        file = folder / node / 'node.py'
+    # Read and not imported: a list of all nodes need not wait for what each of them is made of.
+    return (ast.get_docstring(ast.parse(file.read_text())) or '').partition('\n')[0]
 
 
 def _known(node: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from smoothvla_ros.nodes.parameter_reference.nodes import purpose_of
+from smoothvla_ros.nodes.parameter_reference.nodes import NAMES, purpose_of
 from smoothvla_ros.nodes.parameter_reference.parameters import (
     Parameter,
     as_yaml,
@@ -16,15 +16,26 @@ _WIDTH = 100
 _INTRODUCTION = """\
 # Parameters
 
-What every node can be told: in a parameter file (`config:=FILE` of a launch file, `--params-file`
-of a node), with `-p name:=value`, and the commonest as launch arguments (`--show-args`). Each is
-read once, when the node is configured; a value out of range or of another kind ends it with one
-line. What a graph has instead of these defaults stands in its file in `config/` (`train.yaml`,
-`evaluate.yaml`, `deploy.yaml`).
+What every node can be told: in a parameter file (`--params-file` of a node), with
+`-p name:=value`, and the commonest as launch arguments (`--show-args`). Each is read once, when the
+node is configured; a value out of range or of another kind ends it with one line. Every node but
+`evaluator` and `grpo_trainer` has `autostart` too (default `true`): configure and activate without
+being asked. `frozen` is refused where it names what a policy has not, but for its default.
+
+A launch file takes one parameter file for all its nodes, `config:=FILE`, in place of its own in
+`config/` (`train.yaml`, `evaluate.yaml`, `deploy.yaml`): copy that and add to it. What it says, and
+what the launch file works out itself (how many robots the machine keeps busy, the size of the
+policy's images, the rate of the joints), comes before these defaults.
 
 `smoothvla parameters NODE` prints one of these tables and `smoothvla parameters NODE --yaml` a
 parameter file to begin with; this page is what `smoothvla parameters --page` prints.
 """
+
+_HOW_TO_USE = (
+    'Take the # away from the first two lines below and from what you change. For the node alone: '
+    '--params-file. For a launch file: add it to a copy of its own file in config/, and give that '
+    'as config:=FILE. A camera of deploy.launch.py is called camera_agentview or camera_wrist.'
+)
 
 
 def as_text(node: str) -> str:
@@ -37,22 +48,25 @@ def as_text(node: str) -> str:
             f'{parameter.name}  ({"; ".join(filter(None, notes))})',
             *_wrapped(parameter.description, '    '),
         ]
+    if len(lines) == 1:
+        lines.append('No parameters of its own.')
     return '\n'.join(lines) + '\n'
 
 
 def as_parameter_file(node: str) -> str:
-    """Return a parameter file of a node that changes nothing yet: each value stands as it is."""
+    """Return a parameter file of a node in which nothing is said yet: every line is a comment."""
     parameters = parameters_of_node(node)
     if not parameters:
-        return f'# {node} has no parameters.\n'
-    lines = [f'# {purpose_of(node)}', f'/**/{node}:', '  ros__parameters:']
+        return f'# {node} has no parameters but autostart.\n'
+    lines = [f'# {purpose_of(node)}']
+    lines += _wrapped(_HOW_TO_USE, '# ')
+    lines += [f'# /**/{NAMES.get(node, node)}:', '#   ros__parameters:']
     for parameter in parameters:
         allowed = f' ({parameter.allowed})' if parameter.allowed else ''
-        lines += _wrapped(f'{parameter.description}{allowed}', '    # ')
-        value = parameter.default
+        lines += _wrapped(f'{parameter.description}{allowed}', '#     # ')
         # A parameter file has no word for nothing.
-        comment = '# ' if value in (None, []) else ''
-        lines.append(f'    {comment}{parameter.name}: {"" if comment else as_yaml(value)}'.rstrip())
+        value = '' if parameter.default is None else as_yaml(parameter.default)
+        lines.append(f'#     {parameter.name}: {value}'.rstrip())
     return '\n'.join(lines) + '\n'
 
 
@@ -66,7 +80,7 @@ def as_page(nodes: Sequence[str]) -> str:
             head = '| parameter | default | values | meaning |\n|---|---|---|---|\n'
             parts.append(head + '\n'.join(rows) + '\n')
         else:
-            parts.append('No parameters.\n')
+            parts.append('No parameters of its own.\n')
     return '\n'.join(parts)
 
 

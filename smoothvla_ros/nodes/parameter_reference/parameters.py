@@ -44,10 +44,10 @@ class Parameter:
             some_of = 'some of ' if isinstance(self.default, list) else ''
             return some_of + ', '.join(self.choices)
         if self.minimum is not None and self.maximum is not None:
-            return f'{self.minimum:g} to {self.maximum:g}'
+            return f'{_limit(self.minimum)} to {_limit(self.maximum)}'
         if self.minimum is not None:
-            return f'at least {self.minimum:g}'
-        return '' if self.maximum is None else f'at most {self.maximum:g}'
+            return f'at least {_limit(self.minimum)}'
+        return '' if self.maximum is None else f'at most {_limit(self.maximum)}'
 
 
 def parameters_of_node(node: str) -> list[Parameter]:
@@ -78,6 +78,10 @@ def _parameter(field: dataclasses.Field[Any], hint: Any, default: Any) -> Parame
         choices=metadata.get('choices') or (),
         description=metadata.get('description', ''),
     )
+
+
+def _limit(value: float) -> str:
+    return str(value) if isinstance(value, int) else f'{value:g}'
 
 
 def _in_words(hint: Any) -> str:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from smoothvla_ros.nanoseconds import NANOSECONDS
+from smoothvla_ros.nanoseconds import whole_nanoseconds
 from smoothvla_ros.records import Observation, Trajectory
 
 
@@ -122,7 +122,7 @@ class SimulationClock:
     """Stamps of one robot: its start plus accumulated simulation time, never rewound."""
 
     def __init__(self, start_ns: int, period_s: float) -> None:
-        self.period_ns = round(period_s * NANOSECONDS)
+        self.period_ns = whole_nanoseconds(period_s)
         self.now_ns = start_ns
 
     def advance(self, steps: int) -> list[int]:

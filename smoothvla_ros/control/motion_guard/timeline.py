@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.nanoseconds import NANOSECONDS
+from smoothvla_ros.nanoseconds import NANOSECONDS, period_ns
 
 
 class Timeline:
@@ -18,7 +18,7 @@ class Timeline:
 
     def __init__(self, rate_hz: float, transport_s: float, streams_positions: bool) -> None:
         """transport_s: in which a command reaches a controller that interpolates."""
-        self.period_ns = round(NANOSECONDS / rate_hz)
+        self.period_ns = period_ns(rate_hz)
         self.period_s = self.period_ns / NANOSECONDS
         self.origin_ns = 0
         self._streams = streams_positions

@@ -23,7 +23,7 @@ from smoothvla_ros.evaluation.bags.segments import Segment, Segmenter
 from smoothvla_ros.evaluation.bags.settings import AnalysisSettings, Robot
 from smoothvla_ros.evaluation.bags.traces import Envelope, PathTrace, WorstMoments
 from smoothvla_ros.evaluation.bags.velocities import velocity_weight_of
-from smoothvla_ros.nanoseconds import NANOSECONDS
+from smoothvla_ros.nanoseconds import whole_nanoseconds
 from smoothvla_ros.recordings import Bag
 from smoothvla_ros.smoothness import (
     EstimatorSettings,
@@ -224,7 +224,7 @@ class _Analysis:
             worst=tuple(
                 Moment(
                     time_s,
-                    self._stream.origin_ns + round(stamp_s * NANOSECONDS),
+                    self._stream.origin_ns + whole_nanoseconds(stamp_s),
                     jerk,
                     self._stream.names[joint],
                 )

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.libero import CONTROL_RATE_HZ
-from smoothvla_ros.nanoseconds import NANOSECONDS
+from smoothvla_ros.nanoseconds import NANOSECONDS, whole_nanoseconds
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.twin.arm_twin import ArmTwin, SceneLostError, TwinState
@@ -168,7 +168,7 @@ class TwinRunner:
         with self._changed:
             self._commands.clear()
         settings, period_s = self._settings, twin.period_s
-        self._period_ns = round(period_s * NANOSECONDS)
+        self._period_ns = whole_nanoseconds(period_s)
         self._joint_every = max(1, round(1.0 / (settings.joint_rate_hz * period_s)))
         self._image_every = max(1, round(1.0 / (settings.image_rate_hz * period_s)))
         self._limit_s = settings.time_limit_s or tasks.horizon(name.suite) / CONTROL_RATE_HZ
@@ -194,7 +194,7 @@ class TwinRunner:
         """Let stamps jump over the time that slipped, where others go by another clock."""
         if self._settings.owns_clock:
             return
-        self._start_ns += round((self._pacer.slipped_s - self._skipped_s) * NANOSECONDS)
+        self._start_ns += whole_nanoseconds(self._pacer.slipped_s - self._skipped_s)
         self._skipped_s = self._pacer.slipped_s
 
     def _substep(self) -> None:

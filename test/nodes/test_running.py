@@ -64,3 +64,27 @@ def test_two_signals_at_once_end_a_process_without_a_word(script, status, said):
     """Both are pending when the first is handled; Python tells of one that is ignored by then."""
     ended = ran(BOTH_AT_ONCE + script)
     assert (ended.returncode, ended.stdout, ended.stderr) == (status, said, '')
+
+
+SLOW_START = """
+import os, signal, sys
+from smoothvla_ros.nodes.base.lifecycle import AutostartNode
+from smoothvla_ros.nodes.base.running import run_node
+
+class Slow(AutostartNode):
+    def configure(self):
+        os.kill(os.getpid(), signal.{signal})
+        print('loaded')
+
+    def stop(self):
+        print('stopped')
+
+sys.exit(run_node(lambda: Slow('slow')))
+"""
+
+
+@pytest.mark.parametrize('signal', ['SIGINT', 'SIGTERM'])
+def test_signal_ends_a_start(signal):
+    """A node that is told to end does not load its model first."""
+    ended = ran(SLOW_START.format(signal=signal))
+    assert (ended.returncode, set(ended.stdout.split()), ended.stderr) == (0, {'stopped'}, '')

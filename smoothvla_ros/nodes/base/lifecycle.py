@@ -126,6 +126,8 @@ class AutostartNode(LifecycleNode):
             self._error = error
             self.get_logger().error(str(error))
             return TransitionCallbackReturn.FAILURE
+        except KeyboardInterrupt:
+            raise
         except BaseException:
             self.get_logger().fatal(traceback.format_exc())
             raise

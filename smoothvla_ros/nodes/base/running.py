@@ -32,11 +32,13 @@ def run_node(make_node: Callable[[], AutostartNode], *, steady: bool = False) ->
     again, for a node that has a period to hold.
 
     0 after SIGINT or SIGTERM, 2 for a user's error, 1 for anything else. An error in any thread of
-    the process ends it: a node that is half dead would only be noticed by its silence.
+    the process ends it: a node that is half dead would only be noticed by its silence. A signal
+    also ends a start: the loading of a large model takes a minute.
     """
     # Not an Event: a handler that sets one while another is setting it waits for itself for ever.
     ended: queue.SimpleQueue[None] = queue.SimpleQueue()
     failures: list[BaseException] = []
+    starting = True
 
     def on_thread_error(arguments: threading.ExceptHookArgs) -> None:
         if arguments.exc_value is not None:
@@ -45,7 +47,11 @@ def run_node(make_node: Callable[[], AutostartNode], *, steady: bool = False) ->
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         # The terminal and the launch both send: what comes after the first is heard for nothing.
+        nonlocal starting
+        interrupts, starting = starting, False
         ended.put(None)
+        if interrupts:
+            raise KeyboardInterrupt
 
     threading.excepthook = on_thread_error
     # rclpy's own handlers shut the context down at once, and a node could not say goodbye.
@@ -58,12 +64,16 @@ def run_node(make_node: Callable[[], AutostartNode], *, steady: bool = False) ->
         node.autostart()
         if steady:
             spare_pauses()
+        starting = False
         with spinning(node, drains_topics=node.drains_topics):
             ended.get()
             node.stop()
+    except KeyboardInterrupt:
+        pass
     except UserError as error:
         failures.append(error)
     finally:
+        starting = False
         if node is not None:
             node.stop()
             node.destroy_node()

@@ -39,7 +39,7 @@ from smoothvla_ros.training.rollouts.source import LostEpisode
 from smoothvla_ros.workflows import report as report_command
 from smoothvla_ros.workflows.evaluation import command, contestants
 from smoothvla_ros.workflows.evaluation.config import EvaluationConfig
-from smoothvla_ros.workflows.evaluation.episodes import evaluate
+from smoothvla_ros.workflows.evaluation.episodes import Scenes, evaluate
 from smoothvla_ros.workflows.evaluation.run import run_evaluation
 
 STEPS, CHUNK = 24, 8
@@ -114,9 +114,8 @@ def run_once(
     source: FakeSource, archive: EpisodeArchive, label: str = 'before', seed: int = 5
 ) -> list[EpisodeRow]:
     """Evaluate two tasks with three episodes each."""
-    return evaluate(
-        source, label, 'libero_goal', (1, 4), Split.HELD_OUT, 3, seed, 0.0, archive=archive
-    )
+    scenes = Scenes('libero_goal', (1, 4), per_task=3, seed=seed)
+    return evaluate(source, label, scenes, 0.0, archive=archive)
 
 
 def test_policies_meet_the_same_held_out_scenes(arm: Arm, tmp_path: Path) -> None:

@@ -32,7 +32,6 @@ from smoothvla_ros.policies.chunk_filters import ChunkFilterFactory, chunk_filte
 from smoothvla_ros.policies.folder import policy_folder
 from smoothvla_ros.policies.loading import Loader
 from smoothvla_ros.simulation.rendering.settings import RenderSettings
-from smoothvla_ros.simulation.splits import Split
 from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.rollouts.process import ProcessRolloutSource
@@ -41,7 +40,7 @@ from smoothvla_ros.workflows.benchmark.cells import Cell, cell_folder, device_of
 from smoothvla_ros.workflows.benchmark.config import BenchmarkConfig
 from smoothvla_ros.workflows.benchmark.erasing import FIRST_ITERATION
 from smoothvla_ros.workflows.benchmark.progress import MatrixProgress
-from smoothvla_ros.workflows.evaluation.episodes import evaluate
+from smoothvla_ros.workflows.evaluation.episodes import Scenes, evaluate
 from smoothvla_ros.workflows.training.job import BEFORE, POLICY, train
 
 Wrap = Callable[[Policy], Policy]
@@ -156,11 +155,12 @@ class Benchmark:
             evaluate(
                 source,
                 part.label,
-                part.suite,
-                self._config.tasks_of(part.suite),
-                Split.HELD_OUT,
-                cell.episodes[part],
-                cell.evaluation_seed,
+                Scenes(
+                    part.suite,
+                    self._config.tasks_of(part.suite),
+                    cell.episodes[part],
+                    cell.evaluation_seed,
+                ),
                 part.temperature,
                 archive=measured.archive(part, self._checked(cell)),
                 on_row=progress.measured,

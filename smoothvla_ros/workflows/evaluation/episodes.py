@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from tqdm import tqdm
@@ -16,31 +17,43 @@ from smoothvla_ros.simulation.splits import Split, episode_names
 from smoothvla_ros.training.rollouts.group_sampling import collect_episodes
 from smoothvla_ros.training.rollouts.source import RolloutSource
 
+# How often an episode is begun before it counts as lost.
+ATTEMPTS = 2
+
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """Where policies are measured: what is equal here is the same scenes for each of them.
+
+    per_task: scenes of each of the tasks.  seed: which ones of the split, and of the sampling.
+    """
+
+    suite: str
+    tasks: Sequence[int]
+    per_task: int
+    seed: int
+    split: Split = Split.HELD_OUT
 
 
 def evaluate(
     source: RolloutSource,
     policy_label: str,
-    suite: str,
-    tasks: Sequence[int],
-    split: Split,
-    episodes: int,
-    seed: int,
+    scenes: Scenes,
     temperature: float,
     *,
     archive: EpisodeArchive,
     policy_version: int = 0,
-    attempts: int = 2,
     on_row: Callable[[EpisodeRow], None] | None = None,
 ) -> list[EpisodeRow]:
-    """Run a policy on `episodes` scenes of every task and return their rows, in order of scenes.
+    """Run a policy on every scene and return the rows, in order of scenes.
 
-    source: must already serve `policy_version`.  policy_label: a plain name, 'before' for example;
-    the same seed gives every label the same scenes.  temperature: 0 is greedy.
+    source: must already serve `policy_version`.  policy_label: a plain name, 'before' for example.
+    temperature: 0 is greedy.
     archive: keeps each episode as it finishes; those that it holds already are not run again.
     on_row: called with every new row, instead of a progress bar.
-    An episode that stays lost after `attempts` is logged and has no row. Raises UserError if none
+    An episode that stays lost after `ATTEMPTS` is logged and has no row. Raises UserError if none
     came, or if the archive holds them from another scene.
     """
     requests = [
@@ -49,11 +62,13 @@ def evaluate(
             name=name,
             group=index,
             temperature=temperature,
-            seed=seed,
+            seed=scenes.seed,
             policy_version=policy_version,
         )
-        for task in tasks
-        for index, name in enumerate(episode_names(suite, task, split, episodes, seed))
+        for task in scenes.tasks
+        for index, name in enumerate(
+            episode_names(scenes.suite, task, scenes.split, scenes.per_task, scenes.seed)
+        )
     ]
     missing = [request for request in requests if not _finished(archive, policy_label, request)]
     with tqdm(
@@ -80,7 +95,7 @@ def evaluate(
             if on_row is not None:
                 on_row(row)
 
-        collect_episodes(source, missing, attempts, keep)
+        collect_episodes(source, missing, ATTEMPTS, keep)
     found = {request: archive.row(policy_label, request.episode_id) for request in requests}
     lost = [request.episode_id for request, row in found.items() if row is None]
     if lost:

@@ -22,7 +22,7 @@ from smoothvla_ros.workflows.evaluation.contestants import (
     contestants_of,
     serving,
 )
-from smoothvla_ros.workflows.evaluation.episodes import evaluate
+from smoothvla_ros.workflows.evaluation.episodes import Scenes, evaluate
 from smoothvla_ros.workflows.evaluation.output_folder import check_output_folder, claim
 
 
@@ -55,17 +55,16 @@ def _evaluation(
     started = time.monotonic()
     earlier_seconds = claim(config, contestants)
     archive = EpisodeArchive(config.out, Arm.panda())
+    scenes = Scenes(
+        config.suite, config.task_indices, config.episodes, config.seed, Split(config.split)
+    )
     for version, contestant in enumerate(contestants):
         with serving(config, version, contestant, source, open_source) as episodes:
             for temperature in config.temperatures:
                 evaluate(
                     episodes,
                     contestant.label,
-                    config.suite,
-                    config.task_indices,
-                    Split(config.split),
-                    config.episodes,
-                    config.seed,
+                    scenes,
                     temperature,
                     archive=archive,
                     policy_version=version,

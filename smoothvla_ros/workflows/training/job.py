@@ -22,7 +22,6 @@ from smoothvla_ros.policies.folder import policy_folder
 from smoothvla_ros.policies.installed_kinds import require_same_kind
 from smoothvla_ros.policies.loading import Loader
 from smoothvla_ros.records import Episode
-from smoothvla_ros.simulation.splits import Split
 from smoothvla_ros.simulation.tasks import task
 from smoothvla_ros.smoothness import EstimatorSettings
 from smoothvla_ros.training.checkpoints import (
@@ -43,7 +42,7 @@ from smoothvla_ros.training.rollouts.schedule import Schedule
 from smoothvla_ros.training.rollouts.source import RolloutSource
 from smoothvla_ros.training.run_folder import RunFolder
 from smoothvla_ros.training.trainer_checkpoint import save_trainer
-from smoothvla_ros.workflows.evaluation.episodes import evaluate
+from smoothvla_ros.workflows.evaluation.episodes import Scenes, evaluate
 from smoothvla_ros.workflows.training.learner_processes import (
     LearnerStart,
     deterministic_kernels,
@@ -232,11 +231,7 @@ class _Job:
         evaluate(
             self._source,
             label,
-            config.suite,
-            self._tasks,
-            Split.HELD_OUT,
-            config.evaluation_episodes,
-            config.evaluation_seed,
+            Scenes(config.suite, self._tasks, config.evaluation_episodes, config.evaluation_seed),
             0.0,
             archive=self._archive,
             policy_version=version,

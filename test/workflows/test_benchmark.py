@@ -262,7 +262,9 @@ def test_missing_cells_are_not_yet_measured_and_never_zero(finished, tmp_path) -
                 path = config.results / name
                 path.parent.mkdir(parents=True)
                 path.write_bytes(content)
-        page, data = write_tables(config, benchmark_cells(config))
+        page, data, *pictures = write_tables(config, benchmark_cells(config))
+        assert [path.name for path in pictures] == (['results.png'] if 'sft' in kept else [])
+        assert ('](results.png)' in page.read_text()) == bool(pictures)
         content = json.loads(data.read_text())
         assert {bar['verdict'] for bar in content['bars']} == {'not yet measured'}
         assert content['decoupled_vs_binary']['jerk_change_percent'] is None

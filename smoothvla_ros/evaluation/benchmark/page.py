@@ -11,7 +11,11 @@ import jinja2
 from smoothvla_ros.evaluation.benchmark import page_rows as rows
 from smoothvla_ros.evaluation.benchmark import paper_numbers as paper
 from smoothvla_ros.evaluation.benchmark.bars import Bar, with_interval
+from smoothvla_ros.evaluation.benchmark.picture import by_suite
 from smoothvla_ros.evaluation.benchmark.results import GREEDY, SAMPLED
+
+PICTURE = 'results.png'
+"""The page shows it, from its own folder, as soon as anything is measured."""
 
 _EPISODE_HEADER = (
     *rows.KEY,
@@ -57,6 +61,7 @@ def page(content: Mapping[str, Any], bars: Sequence[Bar], notes: str, commands: 
         complete=sum(cell['episodes'] >= cell['planned'] for cell in cells.values()),
         done=sum(cell['episodes'] for cell in cells.values()),
         planned=sum(cell['planned'] for cell in cells.values()),
+        picture=PICTURE if by_suite(content['rows']) else None,
         missing=rows.missing_cells(cells),
         estimator=content['estimator'],
         bars=[(bar.figure, bar.asked, bar.measured, f'**{bar.verdict.value}**') for bar in bars],

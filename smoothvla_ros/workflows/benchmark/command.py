@@ -15,7 +15,8 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.benchmark.bars import Bar, bars
 from smoothvla_ros.evaluation.benchmark.cell_record import read_records
 from smoothvla_ros.evaluation.benchmark.matrix import Matrix
-from smoothvla_ros.evaluation.benchmark.page import page
+from smoothvla_ros.evaluation.benchmark.page import PICTURE, page
+from smoothvla_ros.evaluation.benchmark.picture import picture
 from smoothvla_ros.evaluation.benchmark.results import Results, plain
 from smoothvla_ros.workflows.benchmark.cells import Cell, benchmark_cells, chosen_cells
 from smoothvla_ros.workflows.benchmark.config import BenchmarkConfig, default_file
@@ -103,11 +104,12 @@ def print_budget(remaining: Mapping[Cell, tuple[int, int]], each: bool) -> None:
     print(f'in all {total} episodes, about {fast:.1f} to {slow:.1f} hours on two cores')
 
 
-def write_tables(config: BenchmarkConfig, cells: Sequence[Cell]) -> tuple[Path, Path]:
-    """Write results.md and results.json beside the folder of episodes, the same bytes each time.
+def write_tables(config: BenchmarkConfig, cells: Sequence[Cell]) -> list[Path]:
+    """Write results.md, .json and .png beside the folder of episodes, the same bytes each time.
 
     A file `notes.md` in that folder, written by hand, becomes a section of the page.
-    Files of cells that are not planned are left out. Raises UserError if one is damaged.
+    Files of cells that are not planned are left out. There is no picture before anything is
+    measured. Raises UserError if a file is damaged.
     """
     planned = {cell.name for cell in cells}
     found = read_records(config.results)
@@ -127,11 +129,17 @@ def write_tables(config: BenchmarkConfig, cells: Sequence[Cell]) -> tuple[Path, 
     )
     notes = config.results / NOTES
     text = page(content, judged, notes.read_text() if notes.exists() else '', _COMMANDS)
-    places = tuple(config.results.with_name(f'results.{kind}') for kind in ('md', 'json'))
-    data = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + '\n'
-    for place, written in zip(places, (text, data), strict=True):
-        write_file(place, written)
-    return places[0], places[1]
+    files: dict[str, str | bytes | None] = {
+        'results.md': text,
+        'results.json': json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + '\n',
+        PICTURE: picture(content['rows']),
+    }
+    places = []
+    for name, written in files.items():
+        if written is not None:
+            places.append(config.results.with_name(name))
+            write_file(places[-1], written)
+    return places
 
 
 def _plain(bar: Bar) -> dict[str, Any]:

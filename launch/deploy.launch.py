@@ -18,7 +18,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch import LaunchContext, LaunchDescription
 from smoothvla_ros.cameras.settings import SOURCE_KINDS
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.kinematics.example_urdf import example_urdf
+from smoothvla_ros.kinematics.example_urdf import example_urdf, with_mesh_files
 from smoothvla_ros.libero import CAMERAS
 from smoothvla_ros.nodes.launching.arguments import (
     check,
@@ -229,7 +229,8 @@ def twin(arguments: dict[str, str]) -> Node:
     """Return the node that stands for ros2_control, the arm and its cameras."""
     policy = arguments['policy'] or parameters_of('policy', arguments).get('policy')
     drawn = drawn_for([policy] if policy else [], 'twin', arguments)
-    values = drawn | given(arguments, TWIN)
+    # Of the parameter file `robot` is the arm's model; of these nodes it is the namespace.
+    values = {'robot': ROBOT} | drawn | given(arguments, TWIN)
     played = operated(arguments)
     # As many different scenes as are played, unless it is said how many there are.
     said = values | parameters_of('twin', arguments)
@@ -249,7 +250,8 @@ def operator(arguments: dict[str, str]) -> list[Node]:
     """Return who stands beside the twin: nobody could be hurt by it."""
     if operated(arguments) is None:
         return []
-    return [own_node(arguments, 'twin_operator', 'operator', given(arguments, OPERATOR))]
+    values = {'robot': ROBOT} | given(arguments, OPERATOR)
+    return [own_node(arguments, 'twin_operator', 'operator', values)]
 
 
 def cameras(arguments: dict[str, str]) -> list[Node]:
@@ -274,7 +276,7 @@ def view(arguments: dict[str, str]) -> list[Node]:
     if wanted(arguments) != RVIZ or arguments['hardware'] != 'twin':
         return shown
     # RViz hears where the links are; the twin, unlike ros2_control, has nobody who says so.
-    urdf_text = example_urdf(PANDA_URDF).read_text()
+    urdf_text = with_mesh_files(example_urdf(PANDA_URDF).read_text())
     description = {'robot_description': ParameterValue(urdf_text, value_type=str)}
     return [
         *shown,

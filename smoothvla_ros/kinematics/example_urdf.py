@@ -30,6 +30,18 @@ def example_urdf(relative_path: str) -> Path:
     )
 
 
+def with_mesh_files(urdf: str) -> str:
+    """Return a URDF whose meshes of example-robot-data are files where only its wheel has them.
+
+    ROS 2 tools look for ``package://`` among the packages that are sourced, and find no wheel.
+    """
+    for file in _files_of_the_wheel():
+        share = next((p for p in file.parents if p.name == _PACKAGE), None)
+        if share is not None:
+            return urdf.replace(f'package://{_PACKAGE}/', f'{share.resolve().as_uri()}/')
+    return urdf
+
+
 def _files_of_the_wheel() -> list[Path]:
     try:
         files = metadata.files(_PACKAGE) or []

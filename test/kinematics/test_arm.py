@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
+import sysconfig
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -213,3 +218,15 @@ def test_joint_origins_are_those_of_the_urdf():
     np.testing.assert_allclose(origins[0], [0.0, 0.0, 0.333], atol=1e-12)
     np.testing.assert_allclose(origins[1], [0.0, 0.0, 0.333], atol=1e-12)
     np.testing.assert_allclose(origins[3], [0.0825, 0.0, 0.649], atol=1e-12)
+
+
+def test_pinocchio_is_found_from_a_folder_on_pythonpath():
+    """`ros2 launch` runs under the system's Python, which reads no .pth file of that folder."""
+    folders = [str(Path(__file__).parents[2]), sysconfig.get_path('purelib')]
+    subprocess.run(
+        # Without the module `site` no .pth file is read at all.
+        [sys.executable, '-S', '-c', 'from smoothvla_ros.kinematics import Arm; Arm.panda()'],
+        env=os.environ | {'PYTHONPATH': os.pathsep.join(folders)},
+        timeout=100.0,
+        check=True,
+    )

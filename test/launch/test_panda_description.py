@@ -6,6 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree
 
 import pinocchio as pin
@@ -110,6 +111,16 @@ def test_a_copy_makes_what_the_shipped_file_makes(links, tmp_path):
     links = links and shutil.copy(example_urdf(PANDA_URDF), tmp_path / 'links.urdf')
     made = interfaces(xacro_description(str(copy), 'mock', '', str(links)))
     assert made == interfaces(xacro_description(str(XACRO), 'mock', '', ''))
+
+
+def test_meshes_are_where_rviz_looks():
+    """RViz knows no package of a wheel: what it is given are files that are there."""
+    links = ElementTree.fromstring(xacro_description(str(XACRO), 'mock', '', ''))
+    meshes = {mesh.get('filename') for mesh in links.iter('mesh')}
+    assert len(meshes) > 10
+    for mesh in meshes:
+        assert mesh.startswith('file:///')
+        assert Path(unquote(urlsplit(mesh).path)).is_file()
 
 
 def test_links_are_given_to_any_file_that_asks_for_them(tmp_path):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from sensor_msgs.msg import Image
@@ -42,3 +46,54 @@ def test_unusable_images_are_named():
         image_conversion.to_image_array(message)
     with pytest.raises(ValueError, match='float64'):
         image_conversion.to_image_message(RGB.astype(float))
+
+
+CV_BRIDGE = """
+import os, signal
+import numpy as np
+from sensor_msgs.msg import Image
+
+class CvBridge:
+    def cv2_to_imgmsg(self, image, encoding):
+        height, width, _ = image.shape
+        message = Image(height=height, width=width, encoding=encoding, step=3 * width)
+        message.data = image.tobytes()
+        return message
+
+    def imgmsg_to_cv2(self, message, desired_encoding):
+        {fault}
+        pixels = np.frombuffer(message.data, np.uint8)
+        return pixels.reshape(message.height, message.width, 3)
+"""
+
+
+@pytest.mark.parametrize(
+    ('fault', 'converter'),
+    [
+        ('', 'cv_bridge'),
+        ('os.kill(os.getpid(), signal.SIGSEGV)', 'own'),
+        ('raise AttributeError("_ARRAY_API not found")', 'own'),
+        ('return np.zeros((message.height, message.width, 3), np.uint8)', 'own'),
+    ],
+    ids=['works', 'crashes', 'raises', 'is wrong'],
+)
+def test_cv_bridge_is_used_where_it_works(tmp_path, fault, converter):
+    """One that was built for another NumPy may end the process that calls it, and must not ours."""
+    (tmp_path / 'cv_bridge.py').write_text(CV_BRIDGE.format(fault=fault))
+    code = (
+        'from smoothvla_ros.nodes.topics import image_conversion as c\n'
+        'import numpy as np\n'
+        'image = np.arange(60, dtype=np.uint8).reshape(5, 4, 3)\n'
+        'assert np.array_equal(c.to_image_array(c.to_image_message(image)), image)\n'
+        'print(c.CONVERTER)'
+    )
+    path = os.pathsep.join([str(tmp_path), os.environ.get('PYTHONPATH', '')])
+    ended = subprocess.run(
+        [sys.executable, '-c', code],
+        env=os.environ | {'PYTHONPATH': path},
+        capture_output=True,
+        text=True,
+        timeout=100.0,
+        check=True,
+    )
+    assert ended.stdout.split() == [converter]

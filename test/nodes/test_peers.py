@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from waiting import spin_until
@@ -72,3 +73,10 @@ def test_node_that_never_comes_is_named(watch):
     peers.require(time.monotonic())
     with pytest.raises(UserError, match='no node libero_bridge on watched_result'):
         peers.require(time.monotonic() + START_TIMEOUT_S + 1.0)
+
+
+def test_a_middleware_without_leases_is_refused_by_name(monkeypatch):
+    """Under it a trainer would wait five minutes for nodes that are there."""
+    monkeypatch.setattr(rclpy, 'get_rmw_implementation_identifier', lambda: 'rmw_zenoh_cpp')
+    with pytest.raises(UserError, match=r'RMW_IMPLEMENTATION=rmw_zenoh_cpp .*rmw_fastrtps_cpp'):
+        PeerWatch({'libero_bridge': 'watched_result'}, threading.Condition())

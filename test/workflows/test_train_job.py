@@ -118,12 +118,13 @@ def test_a_job_without_evaluation_learns_the_same_weights(finished, tmp_path):
     assert (here.output / 'report.html').exists()
 
 
-def test_a_finished_job_is_not_run_again(finished):
-    """The second call returns the same summary and asks for no episode."""
+def test_a_finished_job_is_not_run_again(finished, caplog):
+    """The second call says so, returns the same summary and asks for no episode."""
     config, summary, _ = finished
     again = ToySource()
     assert train(config, again, load=load_toy) == summary
     assert again.collected == []
+    assert f'{config.output} holds this very run, finished' in caplog.text
 
 
 @pytest.mark.parametrize(

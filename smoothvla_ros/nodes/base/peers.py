@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import rclpy
 from rclpy.event_handler import QoSLivelinessChangedInfo, SubscriptionEventCallbacks
 
 from smoothvla_ros.errors import UserError
@@ -14,6 +15,8 @@ from smoothvla_ros.nodes.topics.quality_of_service import LEASE_S
 
 # A restarted node is back within this time; together with the lease well within ten seconds.
 GRACE_S = 4.0
+# Middlewares whose liveliness events never come.
+WITHOUT_LIVELINESS = ('rmw_zenoh_cpp',)
 # Importing torch on a busy machine takes its time.
 START_TIMEOUT_S = 300.0
 
@@ -33,7 +36,16 @@ class PeerWatch:
     """
 
     def __init__(self, names: Mapping[str, str], changed: threading.Condition) -> None:
-        """names: node name -> topic that it publishes.  changed: notified of every change."""
+        """names: node name -> topic that it publishes.  changed: notified of every change.
+
+        Raises UserError under a middleware that tells nothing of leases.
+        """
+        middleware = rclpy.get_rmw_implementation_identifier()
+        if middleware in WITHOUT_LIVELINESS:
+            raise UserError(
+                f'RMW_IMPLEMENTATION={middleware} does not tell when a node is alive; set '
+                'rmw_fastrtps_cpp or rmw_cyclonedds_cpp for every node'
+            )
         self._changed = changed
         self._topics = dict(names)
         self._peers = {name: _Peer(since=time.monotonic()) for name in names}

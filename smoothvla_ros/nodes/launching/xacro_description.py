@@ -6,7 +6,7 @@ from pathlib import Path
 from xml.parsers.expat import ExpatError
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.kinematics.example_urdf import example_urdf
+from smoothvla_ros.kinematics.example_urdf import example_urdf, with_mesh_files
 
 PANDA_URDF = 'panda_description/urdf/panda.urdf'
 # As urdf/panda.urdf.xacro and copies of it say where the links are.
@@ -32,7 +32,7 @@ def xacro_description(file: str, hardware: str, robot_ip: str, links: str) -> st
         # Where pip installed example-robot-data, ROS and therefore xacro do not find it.
         mappings['description'] = links or str(example_urdf(PANDA_URDF))
     try:
-        return xacro.process_file(file, mappings=mappings).toxml()
+        return with_mesh_files(xacro.process_file(file, mappings=mappings).toxml())
     except (xacro.XacroException, ExpatError) as error:
         # The lines after the first one repeat the expression.
         reason = str(error).splitlines()[0].strip()

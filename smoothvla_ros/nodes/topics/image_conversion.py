@@ -16,6 +16,7 @@ import numpy as np
 from sensor_msgs.msg import Image
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.nodes.topics.cv_bridge_probe import cv_bridge_works
 
 # encoding -> (bytes a pixel, where red, green and blue stand)
 _LAYOUTS = {
@@ -56,13 +57,10 @@ def _own_to_array(message: Image) -> np.ndarray:
 
 def _converters() -> tuple[Callable[[Any, str], Image], Callable[[Image], np.ndarray], str]:
     """Choose cv_bridge if a round trip through it gives back what went in."""
-    own = (_own_to_message, _own_to_array, 'own')
-    probe = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
-    try:
-        from cv_bridge import CvBridge, CvBridgeError
-    except (ImportError, AttributeError):
-        # AttributeError: its compiled half meets a NumPy that it was not built for.
-        return own
+    if not cv_bridge_works():
+        return _own_to_message, _own_to_array, 'own'
+    from cv_bridge import CvBridge
+
     bridge = CvBridge()
 
     def to_message(pixels: np.ndarray, encoding: str) -> Image:
@@ -71,12 +69,7 @@ def _converters() -> tuple[Callable[[Any, str], Image], Callable[[Image], np.nda
     def to_array(message: Image) -> np.ndarray:
         return bridge.imgmsg_to_cv2(message, desired_encoding='rgb8')
 
-    try:
-        if np.array_equal(to_array(to_message(probe, 'rgb8')), probe):
-            return to_message, to_array, 'cv_bridge'
-    except (CvBridgeError, AttributeError, TypeError, ValueError):
-        pass
-    return own
+    return to_message, to_array, 'cv_bridge'
 
 
 _to_message, _to_array, CONVERTER = _converters()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -51,6 +52,8 @@ from smoothvla_ros.workflows.training.learner_processes import (
 )
 from smoothvla_ros.workflows.training.progress import ProgressBar
 
+log = logging.getLogger(__name__)
+
 BEFORE, AFTER = 'before', 'after'
 CHECKPOINTS = 'checkpoints'
 POLICY = 'policy'
@@ -92,6 +95,11 @@ def train(
         group = group or LearnerGroup()
         if folder.finished:
             dismiss(group)
+            log.warning(
+                'output=%s holds this very run, finished: nothing is run or recorded again; '
+                'another output begins anew',
+                config.output,
+            )
             return read_summary(folder.path)
         job = _Job(config, source, load, report or ProgressBar(), group)
         folder.claim()

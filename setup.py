@@ -66,6 +66,8 @@ class BuildWithCMake(build):
                 f'-DPython3_EXECUTABLE={sys.executable}',
                 '-DCMAKE_BUILD_TYPE=Release',
                 '-DBUILD_TESTING=OFF',
+                # A wheel is installed into the environment that it is used in.
+                '-DVIRTUAL_ENVIRONMENT_HOOK=OFF',
             ],
             ['--build', binary, '--parallel', str(os.cpu_count() or 1)],
             ['--install', binary],

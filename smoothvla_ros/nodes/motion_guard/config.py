@@ -63,12 +63,20 @@ class MotionGuardConfig(GuardSettings, ChunkLimits, WatchdogLimits, GripperSetti
     gripper: str = setting(GRIPPER_TRAJECTORY, 'How the gripper is commanded', choices=GRIPPERS)
     gripper_topic: str = setting('', 'Commands of the gripper; empty is the usual one')
     gripper_joints: tuple[str, ...] = setting(PANDA_GRIPPER_JOINTS, "The gripper's joints")
-    gripper_open: tuple[float, ...] = setting((0.04, 0.04), 'Its positions when open, m')
-    gripper_closed: tuple[float, ...] = setting((0.0, 0.0), 'Its positions when closed, m')
+    gripper_open: tuple[float, ...] = setting(
+        (0.04, 0.04), 'Positions of these joints when open, m, or rad of one that turns'
+    )
+    gripper_closed: tuple[float, ...] = setting(
+        (0.0, 0.0), 'Positions of these joints when closed, m, or rad of one that turns'
+    )
     gripper_travel_s: float = setting(
         0.4, 'Time from open to closed, s', minimum=0.01, maximum=10.0
     )
-    gripper_effort: float = setting(20.0, 'Largest force of the gripper, N', minimum=0.0)
+    gripper_effort: float = setting(
+        20.0,
+        'Largest force that gripper_command asks for, N, or torque of a joint that turns, N m',
+        minimum=0.0,
+    )
     auto_arm: bool = setting(False, 'Arm by itself when joint states come: simulated arms only')
 
     def __post_init__(self) -> None:

@@ -303,6 +303,18 @@ def test_patterns_choose_cells(tmp_path) -> None:
         chosen_cells(cells, ['libero_moon'])
 
 
+def without_actions():
+    """Return a filter of one's own with which an episode would never end."""
+    return lambda actions: actions[:0]
+
+
+def test_a_filter_of_ones_own_is_tried_when_the_cells_are_made(tmp_path) -> None:
+    """Its own cells come after those of the starting policy."""
+    rivals = {'mine': {'filter': f'{__name__}:without_actions'}}
+    with pytest.raises(UserError, match=r'benchmark: rivals: mine: .*without_actions.*\[0, 7\]'):
+        benchmark_cells(config_of(tmp_path, rivals=rivals))
+
+
 @pytest.mark.parametrize(
     ('arguments', 'named'),
     [

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from smoothvla_ros.errors import UserError
 
@@ -51,6 +52,23 @@ def own_function(name: str, place: str, choices: Iterable[str]) -> Callable[...,
     if not callable(found):
         raise UserError(f'{place}: {module_name} has no function {function_name!r}; {remedy}')
     return found
+
+
+def fresh_copy(name: str, place: str) -> Callable[..., Any]:
+    """Return what `own_function` has found, out of a second copy of its module.
+
+    What a function remembers lies in its module as a rule: the one that will be worked with must
+    not remember what it was tried on.
+    Raises UserError, with file and line, for a module that raises something while it is imported.
+    """
+    module_name, _, function_name = name.partition(':')
+    spec = importlib.util.find_spec(module_name)
+    assert spec is not None  # `own_function` has imported it
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    with own_code(f'{place}={name!r} cannot be imported:'):
+        spec.loader.exec_module(module)
+    return cast(Callable[..., Any], getattr(module, function_name))
 
 
 @contextmanager

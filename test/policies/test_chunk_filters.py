@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.policies.chunk_filters import chunk_filter_factory
+from smoothvla_ros.policies.chunk_filters import chunk_filter_factory, try_chunk_filter
 
 
 def chunks(count: int = 6, length: int = 8) -> np.ndarray:
@@ -116,3 +116,102 @@ def test_a_filter_that_does_not_exist_is_one_clear_line(values: dict, words: str
     """The value and the place are named before any episode is run."""
     with pytest.raises(UserError, match=words):
         chunk_filter_factory(values, 'rivals: mine')
+
+
+def failing(what: str):
+    """Return a filter that does not do what a filter has to."""
+    if what == 'nothing made':
+        return None
+    if what == 'trouble':
+        raise RuntimeError('no weights')
+
+    def answer(actions):
+        if what == 'raises':
+            return actions[99]
+        return {
+            'none': None,
+            'no action': actions[:0],
+            'too long': np.repeat(actions, 2, axis=0),
+            'six columns': actions[:, :6],
+            'one action': actions[0],
+            'words': 'stop',
+            'not finite': np.where(np.eye(*actions.shape, k=2), np.nan, actions),
+        }[what]
+
+    return answer
+
+
+FAILURES = [
+    ('nothing made', 'made NoneType'),
+    ('trouble', r'RuntimeError: no weights at .*test_chunk_filters.py:\d+'),
+    ('raises', r'IndexError: .* at .*test_chunk_filters.py:\d+'),
+    ('none', r'returned NoneType of shape \[\]; return actions \[1 to 8, 7\]'),
+    ('no action', r'returned ndarray of shape \[0, 7\]'),
+    ('too long', r'returned ndarray of shape \[16, 7\]'),
+    ('six columns', r'returned ndarray of shape \[8, 6\]'),
+    ('one action', r'returned ndarray of shape \[7\]'),
+    ('words', 'returned no numbers'),
+    ('not finite', 'returned nan in column 2 of step 0'),
+]
+
+
+@pytest.mark.parametrize(('what', 'words'), FAILURES)
+def test_an_answer_that_is_no_chunk_is_one_line_that_names_the_filter(
+    what: str, words: str
+) -> None:
+    """In an episode: an answer without actions would be sent to the robot for ever."""
+    factory = chunk_filter_factory({'filter': f'{__name__}:failing', 'what': what}, 'rivals: mine')
+    with pytest.raises(UserError, match=f"^rivals: mine: filter='{__name__}:failing' .*{words}"):
+        factory()(chunks()[0])
+
+
+@pytest.mark.parametrize(('what', 'words'), FAILURES)
+def test_a_filter_that_fails_is_found_before_any_episode(what: str, words: str) -> None:
+    """The trial on a made-up chunk ends as the episode would."""
+    with pytest.raises(UserError, match=f'rivals: mine: .*failing.* on a made-up chunk .*{words}'):
+        try_chunk_filter({'filter': f'{__name__}:failing', 'what': what}, 'rivals: mine')
+
+
+def test_a_wrong_keyword_is_named_with_the_filter() -> None:
+    """One's own function has no settings that could be looked up: it is made once."""
+    settings = {'filter': f'{__name__}:halve', 'shar': 0.5}
+    with pytest.raises(UserError, match=r"mine: .*halve.*'shar': 0.5.*unexpected keyword"):
+        try_chunk_filter(settings, 'rivals: mine')
+
+
+def share_of_norm():
+    """Return a filter that divides by what it is given."""
+    return lambda actions: actions / np.linalg.norm(actions, axis=0)
+
+
+@pytest.mark.parametrize(
+    'values',
+    [
+        {'filter': 'low_pass'},
+        {'filter': 'temporal_ensemble'},
+        {'filter': f'{__name__}:halve', 'share': 0.5},
+        {'filter': f'{__name__}:share_of_norm'},
+    ],
+)
+def test_what_works_passes_the_trial(values: dict) -> None:
+    """A column of zeros would have refused a filter that divides by a column's size."""
+    try_chunk_filter(values, 'rivals: mine')
+
+
+CALLS: list[int] = []
+
+
+def remembering():
+    """Return a filter that remembers in its module."""
+
+    def remember(actions):
+        CALLS.append(len(actions))
+        return actions
+
+    return remember
+
+
+def test_the_trial_leaves_the_filters_module_as_it_was() -> None:
+    """What a filter remembers beyond an episode is of episodes alone."""
+    try_chunk_filter({'filter': f'{__name__}:remembering'}, 'rivals: mine')
+    assert CALLS == []

@@ -86,6 +86,34 @@ def test_validation_never_shares_an_episode():
     assert not set(numbers[kept]) & set(numbers[held_out])
 
 
+@pytest.mark.parametrize(
+    ('episodes', 'share', 'expected'),
+    [
+        (1, 0.03, 0),
+        (2, 0.03, 1),
+        (3, 0.5, 2),
+        (16, 0.03, 1),
+        (17, 0.03, 1),
+        (50, 0.03, 2),
+        (1160, 0.03, 35),
+        (16, 0.0, 0),
+    ],
+)
+def test_a_share_holds_out_at_least_one_of_two_episodes(episodes: int, share: float, expected: int):
+    """Without one there would be no held-out figure and no word of it; with a share of 0, none."""
+    numbers = np.repeat(np.arange(episodes), 3)
+    kept, held_out = held_out_rows(numbers, share, seed=0)
+    assert len(held_out) == 3 * expected
+    assert len(kept) == 3 * (episodes - expected)
+
+
+def test_which_episodes_are_held_out_follows_from_the_seed_as_ever():
+    """The shipped weights were trained without these of their 1160 demonstrations."""
+    _, held_out = held_out_rows(np.arange(1160), 0.03, seed=0)
+    expected = np.random.default_rng((0, 7)).permutation(np.arange(1160))[:35]
+    assert held_out.tolist() == sorted(expected)
+
+
 def test_no_demonstrations_is_one_clear_line():
     """An empty folder must not become an empty policy."""
     with pytest.raises(UserError, match='no demonstrations'):

@@ -1,6 +1,7 @@
 """The loop learns, and goes on after a cut as if nothing had happened."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.policies.instructions import Vocabulary
 from smoothvla_ros.policies.small_vla.modeling import SmallVLAModel
+from smoothvla_ros.training.sft import trainer as module
 from smoothvla_ros.training.sft import validation
 from smoothvla_ros.training.sft.config import SFTConfig
 from smoothvla_ros.training.sft.frames import FrameSet
@@ -86,6 +88,21 @@ def test_resumed_equals_uninterrupted(frames: FrameSet, tmp_path: Path):
         assert torch.equal(whole.average[name], second.average[name]), name
 
 
+@pytest.mark.parametrize(
+    ('steps', 'minutes', 'expected'),
+    [(3, 0.0, 3), (3, 10.0, 3), (40, 2.0, 4), (0, 2.0, 4)],
+)
+def test_steps_or_minutes_end_it_whichever_come_first(
+    frames: FrameSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps, minutes, expected
+):
+    """By a clock on which a step takes half a minute."""
+    learner = trainer(frames, tmp_path / 'state', steps=steps, minutes=minutes)
+    clock = SimpleNamespace(monotonic=lambda: 30.0 * learner.step)
+    monkeypatch.setattr(module, 'time', clock)
+    learner.run()
+    assert learner.step == expected
+
+
 def test_a_training_that_diverges_ends_in_an_error(frames: FrameSet, tmp_path: Path):
     """A weight that is NaN: one line, the average as it was, and no state that goes on with it."""
     learner = trainer(frames, tmp_path / 'state', steps=3, learning_rate=0.25)
@@ -121,10 +138,17 @@ def test_a_damaged_state_is_named(frames: FrameSet, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    'bad', [{'steps': 0}, {'steps': -1}, {'minutes': float('nan')}, {'steps': 1, 'batch_size': 0}]
+    'bad',
+    [
+        {'steps': 0},
+        {'steps': -1},
+        {'minutes': float('nan')},
+        {'steps': 1, 'batch_size': 0},
+        {'steps': 1, 'gradient_norm': 0.0},
+    ],
 )
 def test_settings_that_train_nothing_are_refused(bad: dict):
-    """Zero, negative and no-number durations and counts."""
+    """Zero, negative and no-number durations and counts, and gradients that are made zero."""
     with pytest.raises(UserError, match='sft'):
         SFTConfig(**bad)
 

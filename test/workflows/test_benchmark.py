@@ -13,7 +13,7 @@ import pytest
 from toy_world import ToyPolicy, ToySource, load_toy
 
 from smoothvla_ros import cli
-from smoothvla_ros.configuration import from_mapping, load
+from smoothvla_ros.configuration import from_mapping, load, to_mapping
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.benchmark.cell_record import (
     CellName,
@@ -22,6 +22,7 @@ from smoothvla_ros.evaluation.benchmark.cell_record import (
     write_record,
 )
 from smoothvla_ros.evaluation.benchmark.matrix import Role
+from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.workflows.benchmark.cells import benchmark_cells, chosen_cells
 from smoothvla_ros.workflows.benchmark.command import write_tables
 from smoothvla_ros.workflows.benchmark.config import BenchmarkConfig, default_file
@@ -301,6 +302,70 @@ def test_patterns_choose_cells(tmp_path) -> None:
     assert chosen_cells(cells, []) == cells
     with pytest.raises(UserError, match='libero_moon'):
         chosen_cells(cells, ['libero_moon'])
+
+
+@pytest.mark.parametrize(
+    ('key', 'value', 'counts'),
+    [
+        ('suite', 'libero_goal', 'suites'),
+        ('tasks', [0], 'tasks'),
+        ('policy', 'elsewhere', 'policy'),
+        ('seed', 3, 'seeds'),
+        ('reward', 'smooth', 'rewards'),
+        ('evaluation_episodes', 20, 'evaluation_episodes'),
+        ('evaluation_seed', 2000, 'evaluation_seed'),
+        ('video', True, 'no video'),
+        ('robots', 4, 'robots'),
+        ('render_profile', 'stock', 'render_profile'),
+        ('device', 'cuda', 'device'),
+        ('output', 'elsewhere', 'out'),
+    ],
+)
+def test_a_setting_of_training_that_the_matrix_decides_is_refused(
+    tmp_path, key, value, counts
+) -> None:
+    """It had no effect, and the one that has is named."""
+    training = {'iterations': 2, 'group_size': 4, key: value}
+    with pytest.raises(UserError, match=rf'benchmark: training: {key}=.*{counts}.*leave it out'):
+        benchmark_cells(config_of(tmp_path, training=training))
+
+
+@pytest.mark.parametrize(
+    ('key', 'value', 'counts'),
+    [('suite', 'libero_10', 'ablation_suite'), ('seed', 3, 'ablation_seed'), ('tasks', [1], '')],
+)
+def test_a_setting_of_an_ablation_that_the_matrix_decides_is_refused(
+    tmp_path, key, value, counts
+) -> None:
+    """An ablation has suite and seed of its own, and its reward is its own matter."""
+    ablation = {'reward': 'smooth'}
+    benchmark_cells(config_of(tmp_path, ablations={'mine': ablation}))
+    with pytest.raises(UserError, match=rf'benchmark: ablations: mine: {key}=.*{counts}.*out'):
+        benchmark_cells(config_of(tmp_path, ablations={'mine': ablation | {key: value}}))
+
+
+def test_every_setting_that_the_matrix_decides_has_its_line(tmp_path) -> None:
+    """What a cell's training has, whatever `training` says, can be said there nowhere."""
+    cell = next(cell for cell in benchmark_cells(config_of(tmp_path)) if cell.training is not None)
+    named = {'iterations', 'temperature', 'groups', 'group_size', 'refill_groups'}
+    named |= {'learning_rate', 'threads', 'frozen'}
+    defaults = to_mapping(TrainConfig())
+    for name, value in to_mapping(cell.training).items():
+        if name not in named and value != defaults[name]:
+            with pytest.raises(UserError, match=f'training: {name}='):
+                benchmark_cells(config_of(tmp_path, training={name: defaults[name]}))
+
+
+def without_actions():
+    """Return a filter of one's own with which an episode would never end."""
+    return lambda actions: actions[:0]
+
+
+def test_a_filter_of_ones_own_is_tried_when_the_cells_are_made(tmp_path) -> None:
+    """Its own cells come after those of the starting policy."""
+    rivals = {'mine': {'filter': f'{__name__}:without_actions'}}
+    with pytest.raises(UserError, match=r'benchmark: rivals: mine: .*without_actions.*\[0, 7\]'):
+        benchmark_cells(config_of(tmp_path, rivals=rivals))
 
 
 @pytest.mark.parametrize(

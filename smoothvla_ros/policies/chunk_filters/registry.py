@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from smoothvla_ros.configuration import from_mapping
-from smoothvla_ros.own_function import own_function
+from smoothvla_ros.own_function import fresh_copy, own_function
 from smoothvla_ros.policies.chunk_filters.chunk_filter import ChunkFilterFactory
 from smoothvla_ros.policies.chunk_filters.low_pass import LowPass, LowPassSettings
+from smoothvla_ros.policies.chunk_filters.own_filter import OwnFilter, made_up_chunk
 from smoothvla_ros.policies.chunk_filters.temporal_ensemble import (
     TemporalEnsemble,
     TemporalEnsembleSettings,
 )
 
 KIND = 'filter'
+_LOW_PASS, _ENSEMBLE = KINDS = ('low_pass', 'temporal_ensemble')
 
 
 def chunk_filter_factory(values: Mapping[str, Any], place: str) -> ChunkFilterFactory:
@@ -22,15 +24,33 @@ def chunk_filter_factory(values: Mapping[str, Any], place: str) -> ChunkFilterFa
 
     values: under 'filter' its name, or ``module:function`` of one's own, which is called with the
     other values by keyword for every episode; the rest are its settings.
-    Raises UserError for a filter or a setting that does not exist.
+    Raises UserError for a filter or a setting that does not exist; what it makes raises one for an
+    own filter that fails or whose answer is no chunk.
     """
-    settings = {name: value for name, value in values.items() if name != KIND}
+    settings = _settings(values)
     kind = str(values.get(KIND))
-    if kind == 'low_pass':
+    if kind == _LOW_PASS:
         low_pass = from_mapping(LowPassSettings, settings, place)
         return lambda: LowPass(low_pass)
-    if kind == 'temporal_ensemble':
+    if kind == _ENSEMBLE:
         ensemble = from_mapping(TemporalEnsembleSettings, settings, place)
         return lambda: TemporalEnsemble(ensemble)
-    own = own_function(kind, f'{place}: {KIND}', ('low_pass', 'temporal_ensemble'))
-    return cast(ChunkFilterFactory, lambda: own(**settings))
+    own = own_function(kind, f'{place}: {KIND}', KINDS)
+    return lambda: OwnFilter(own, settings, f'{place}: {KIND}={kind!r}')
+
+
+def try_chunk_filter(values: Mapping[str, Any], place: str) -> None:
+    """Give a made-up chunk to the filter that `values` describe, before hours of episodes are run.
+
+    Raises UserError as `chunk_filter_factory` does, and as what that makes.
+    """
+    chunk_filter_factory(values, place)
+    kind = str(values.get(KIND))
+    if kind not in KINDS:
+        own = fresh_copy(kind, f'{place}: {KIND}')
+        tried = OwnFilter(own, _settings(values), f'{place}: {KIND}={kind!r} on a made-up chunk')
+        tried(made_up_chunk())
+
+
+def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name != KIND}

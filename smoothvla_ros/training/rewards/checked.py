@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 from collections.abc import Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.own_function import own_code
+from smoothvla_ros.own_function import fresh_copy, own_code
 from smoothvla_ros.training.rewards.functions import (
     REWARDS,
     GroupCredit,
@@ -45,7 +44,7 @@ def try_reward(settings: RewardSettings) -> None:
     """
     if settings.reward not in REWARDS:
         place = f'reward={settings.reward!r} on a made-up group'
-        _checked(_copy_of(settings.reward), made_up_group(), settings, place)
+        _checked(fresh_copy(settings.reward, 'reward'), made_up_group(), settings, place)
 
 
 def _checked(
@@ -106,19 +105,3 @@ def _check_numbers(values: Any, count: int, place: str) -> None:
     bad = np.flatnonzero(~np.isfinite(numbers))
     if len(bad):
         raise UserError(f'{place}: number {bad[0]} is {numbers[bad[0]]}; give finite ones')
-
-
-def _copy_of(name: str) -> RewardFunction:
-    """Return the function out of a second copy of its module.
-
-    What a reward remembers lies in its module as a rule: the one that will be trained with must
-    not remember rollouts that were made up.
-    """
-    module_name, _, function_name = name.partition(':')
-    spec = importlib.util.find_spec(module_name)
-    assert spec is not None  # the settings have imported it
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    with own_code(f'reward={name!r} cannot be imported:'):
-        spec.loader.exec_module(module)
-    return cast(RewardFunction, getattr(module, function_name))

@@ -15,16 +15,16 @@ AFTER = 'after'
 
 @dataclass(frozen=True)
 class SFTConfig:
-    """How long and how to train; one of `steps` and `minutes` ends it."""
+    """How long and how to train; the first to be over of `steps` and `minutes` ends it."""
 
-    steps: int = setting(0, 'optimiser steps; 0: until the minutes are over', minimum=0)
-    minutes: float = setting(0.0, 'wall-clock minutes; 0: until the steps are done', minimum=0)
+    steps: int = setting(0, 'optimiser steps at most; 0: until the minutes are over', minimum=0)
+    minutes: float = setting(0.0, 'wall-clock minutes at most; 0: until the steps end', minimum=0)
     seed: int = setting(0, 'of initial weights, order of the data and augmentation', minimum=0)
     batch_size: int = setting(64, 'rows an optimiser step', minimum=1)
     learning_rate: float = setting(1e-3, 'after the warm-up; falls to zero as a cosine', minimum=0)
     warmup_steps: int = setting(100, 'steps of linear warm-up', minimum=0)
     weight_decay: float = setting(0.05, 'of AdamW, on matrices and convolutions', minimum=0)
-    gradient_norm: float = setting(1.0, 'gradients are scaled down to this norm', minimum=0)
+    gradient_norm: float = setting(1.0, 'gradients are scaled down to this norm', minimum=1e-6)
     average_decay: float = setting(0.998, 'of the saved average of weights', minimum=0, maximum=1)
     smoothing_bins: float = setting(2.0, 'spread of the target, in bins', minimum=0.1)
     goal_weight: float = setting(1.0, 'of the goal loss beside the action loss', minimum=0)
@@ -37,7 +37,10 @@ class SFTConfig:
     twist_noise: float = setting(0.3, 'relative noise on the tool twist', minimum=0)
     word_dropout: float = setting(0.05, 'share of words made unknown', minimum=0, maximum=1)
     held_out_share: float = setting(
-        0.03, 'share of episodes to validate on', minimum=0, maximum=0.5
+        0.03,
+        'share of episodes to validate on, at least one of two or more; 0: none',
+        minimum=0,
+        maximum=0.5,
     )
     image_stride: int = setting(4, 'of data sets with an image every step, every n-th', minimum=1)
     image_moment: str = setting(

@@ -61,7 +61,7 @@ class SFTTrainer:
             self._restore(state)
 
     def run(self, report: Report | None = None) -> None:
-        """Train until the steps or the minutes of the configuration are over.
+        """Train until the steps or the minutes of the configuration are over, which come first.
 
         Raises UserError if a gradient is not finite, before the weights take that step, or if the
         weights are not when they are written.
@@ -148,10 +148,11 @@ class SFTTrainer:
         self.step, self._seconds = state.step, state.seconds
 
     def _progress(self) -> float:
-        """Share of the training that is over, by steps or by the clock."""
-        if self.config.steps:
-            return self.step / self.config.steps
-        return self._seconds / (60.0 * self.config.minutes)
+        """Share of the training that is over, by steps or by the clock: whichever is further."""
+        steps, seconds = self.config.steps, 60.0 * self.config.minutes
+        by_steps = self.step / steps if steps else 0.0
+        by_clock = self._seconds / seconds if seconds else 0.0
+        return max(by_steps, by_clock)
 
     def _train_step(self, done: float) -> SFTLoss:
         for group in self._optimiser.param_groups:

@@ -19,10 +19,12 @@ def held_out_rows(episode: np.ndarray, share: float, seed: int) -> tuple[np.ndar
     """Split row numbers by whole episodes into (training, held-out).
 
     episode: int [rows], the episode each row belongs to. One episode's rows are nearly alike, so
-    a split by rows would measure memory.
+    a split by rows would measure memory. Of two or more, a share above 0 holds out at least one.
     """
     names = np.unique(episode)
-    chosen = np.random.default_rng((seed, 7)).permutation(names)[: round(share * len(names))]
+    least = 1 if share > 0.0 and len(names) > 1 else 0
+    count = max(least, round(share * len(names)))
+    chosen = np.random.default_rng((seed, 7)).permutation(names)[:count]
     held_out = np.isin(episode, chosen)
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 

@@ -20,7 +20,7 @@ from smoothvla_ros.evaluation.benchmark.matrix import (
     PlannedCell,
     Role,
 )
-from smoothvla_ros.policies.chunk_filters import chunk_filter_factory
+from smoothvla_ros.policies.chunk_filters import try_chunk_filter
 from smoothvla_ros.policies.loading import named_device
 from smoothvla_ros.simulation import tasks
 from smoothvla_ros.training.config import TrainConfig
@@ -28,6 +28,23 @@ from smoothvla_ros.workflows.benchmark.config import BenchmarkConfig, method_of
 
 # What may differ between two machines that measure one cell: where and how fast, not what.
 _FREE = ('output', 'resume', 'robots', 'keep_checkpoints', 'device', 'policy', 'video')
+
+# What a cell's training has from the matrix -> the matrix's setting that decides it.
+_DECIDED_BY = {
+    'suite': 'suites',
+    'tasks': 'tasks',
+    'policy': 'policy',
+    'seed': 'seeds',
+    'evaluation_episodes': 'evaluation_episodes',
+    'evaluation_seed': 'evaluation_seed',
+    'video': '',
+    'robots': 'robots',
+    'render_profile': 'render_profile',
+    'device': 'device',
+    'output': 'out',
+}
+_OF_ALL = _DECIDED_BY | {'reward': 'rewards'}
+_OF_ABLATION = _DECIDED_BY | {'suite': 'ablation_suite', 'seed': 'ablation_seed'}
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +90,9 @@ def benchmark_cells(config: BenchmarkConfig) -> list[Cell]:
 
     Within a suite the starting policy and its rivals come first, which need no training, then the
     rewards seed by seed, so that a first comparison stands early.
-    Raises UserError for settings that no training or no filter has.
+    Raises UserError for settings that no training or no filter has, for those that the matrix
+    decides, and for a filter of one's own that fails on a chunk: others of the cells run for hours
+    before its own.
     """
     return list(_cells(config))
 
@@ -108,8 +127,11 @@ def _named(cell: Cell, pattern: str) -> bool:
 
 
 def _cells(config: BenchmarkConfig) -> Iterator[Cell]:
+    _check_undecided(config.training, _OF_ALL, 'benchmark: training')
+    for name, values in config.ablations.items():
+        _check_undecided(values, _OF_ABLATION, f'benchmark: ablations: {name}')
     for name, values in config.rivals.items():
-        chunk_filter_factory(values, f'benchmark: rivals: {name}')
+        try_chunk_filter(values, f'benchmark: rivals: {name}')
     for suite in config.suites:
         for seed in config.seeds:
             yield _cell(config, CellName(suite, SFT, seed), Role.REWARD)
@@ -123,6 +145,14 @@ def _cells(config: BenchmarkConfig) -> Iterator[Cell]:
     for name, values in config.ablations.items():
         cell = CellName(config.ablation_suite, name, config.ablation_seed)
         yield _cell(config, cell, Role.ABLATION, values)
+
+
+def _check_undecided(values: Mapping[str, Any], decided_by: Mapping[str, str], place: str) -> None:
+    for name in values:
+        if name in decided_by:
+            setting = decided_by[name]
+            what = f'{setting} of the matrix decides that' if setting else 'a cell makes no video'
+            raise UserError(f'{place}: {name}={values[name]!r} has no effect: {what}; leave it out')
 
 
 def _cell(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import re
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from rclpy.node import Node
 
 from smoothvla_ros import cli
 from smoothvla_ros.configuration import from_mapping, to_mapping
-from smoothvla_ros.nodes.parameter_reference.nodes import NAMES, SETTINGS, settings_of
+from smoothvla_ros.nodes.parameter_reference.nodes import NAMES, SETTINGS, names_of, settings_of
 from smoothvla_ros.nodes.parameter_reference.pages import as_page, as_parameter_file
 from smoothvla_ros.nodes.parameter_reference.parameters import parameters_of_node
 
@@ -40,6 +41,13 @@ def test_settings_are_those_that_the_node_declares(node):
                 if call.func.id == 'run_job':
                     declared.add('LedgerSettings')
     assert {settings.__name__ for settings in settings_of(node)} == declared
+
+
+@pytest.mark.parametrize('node', SETTINGS)
+def test_names_that_are_read_are_those_of_the_settings(node):
+    """Without an import: a setting that was overlooked would be refused as a misspelling."""
+    fields = [field for settings in settings_of(node) for field in dataclasses.fields(settings)]
+    assert names_of(node) == {field.name for field in fields}
 
 
 def test_page_is_the_one_in_docs():

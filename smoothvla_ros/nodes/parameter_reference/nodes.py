@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 from pathlib import Path
 
@@ -41,6 +42,21 @@ def settings_of(node: str) -> tuple[type, ...]:
     return tuple(classes)
 
 
+@functools.cache
+def names_of(node: str) -> frozenset[str]:
+    """Return the names of a node's own settings.  Raises UserError as above.
+
+    Read and not imported: every node asks at its start, for those of all.
+    """
+    places = [place.partition(':') for place in _known(node)]
+    return frozenset().union(*(_names(module, kind) for module, _, kind in places))
+
+
+def names_of_all() -> frozenset[str]:
+    """Return every name that a node of this package knows, `autostart` with them."""
+    return frozenset({'autostart'}).union(*map(names_of, SETTINGS))
+
+
 def purpose_of(node: str) -> str:
     """Return what a node is for: the first line of its module.  Raises UserError as above."""
     _known(node)
@@ -50,6 +66,32 @@ def purpose_of(node: str) -> str:
         file = folder / node / 'node.py'
     # Read and not imported: a list of all nodes need not wait for what each of them is made of.
     return (ast.get_docstring(ast.parse(file.read_text())) or '').partition('\n')[0]
+
+
+def _names(module: str, kind: str) -> set[str]:
+    """Return the fields of a settings class and of its bases, wherever it is imported from."""
+    tree = _parsed(module)
+    for statement in tree.body:
+        if isinstance(statement, ast.ClassDef) and statement.name == kind:
+            own = {
+                field.target.id
+                for field in statement.body
+                if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+            }
+            bases = [base.id for base in statement.bases if isinstance(base, ast.Name)]
+            return own.union(*(_names(module, base) for base in bases))
+        if not isinstance(statement, ast.ImportFrom) or statement.module is None:
+            continue
+        if any(alias.name == kind for alias in statement.names):
+            return _names(statement.module, kind)
+    raise LookupError(f'{module} has no class {kind}')
+
+
+@functools.cache
+def _parsed(module: str) -> ast.Module:
+    place = Path(__file__).parents[3].joinpath(*module.split('.'))
+    file = place / '__init__.py' if place.is_dir() else place.with_suffix('.py')
+    return ast.parse(file.read_text())
 
 
 def _known(node: str) -> tuple[str, ...]:

@@ -27,8 +27,8 @@ from smoothvla_ros.nodes.launching.arguments import (
     drawn_for,
     effective,
     given,
-    parameters_of,
 )
+from smoothvla_ros.nodes.launching.parameter_files import ROBOT, parameters_of
 from smoothvla_ros.nodes.launching.recorder import declare_recording, recorder
 from smoothvla_ros.nodes.launching.ros2_control import (
     controllers_rate,
@@ -53,7 +53,6 @@ from smoothvla_ros.smoothness import EstimatorSettings
 SHARE = Path(__file__).resolve().parents[1]
 CONFIG = SHARE / 'config'
 GUARD_FILE = CONFIG / 'motion_guard.yaml'
-ROBOT = 'robot_0'
 TWIN = (
     'suite',
     'task',

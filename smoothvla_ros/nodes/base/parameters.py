@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import typing
 from collections.abc import Collection
 from typing import Any, TypeVar
@@ -13,7 +12,7 @@ from rclpy.node import Node
 
 from smoothvla_ros.configuration import from_mapping, to_mapping
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.nodes.parameter_reference.nodes import names_of_all
+from smoothvla_ros.nodes.parameter_reference.nodes import names_of_all, unknown_parameter
 
 Config = TypeVar('Config')
 
@@ -69,15 +68,6 @@ def refuse_unknown(node: Node, own: Collection[str] = ()) -> None:
             continue
         place = f'parameters of {node.get_fully_qualified_name()}'
         raise UserError(f'{place}: {unknown_parameter(name, own, known)}')
-
-
-def unknown_parameter(name: str, *known: Collection[str]) -> str:
-    """Say what may have been meant by the name of a parameter; the likeliest names come first."""
-    for names in known:
-        near = difflib.get_close_matches(name, sorted(names), 1)
-        if near:
-            return f'unknown parameter {name!r}; did you mean {near[0]!r}?'
-    return f'unknown parameter {name!r}; `smoothvla parameters NODE` lists those that there are'
 
 
 def _override(node: Node, name: str) -> Any:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import difflib
 import functools
 import importlib
+from collections.abc import Collection
 from pathlib import Path
 
 from smoothvla_ros.errors import UserError
@@ -55,6 +57,15 @@ def names_of(node: str) -> frozenset[str]:
 def names_of_all() -> frozenset[str]:
     """Return every name that a node of this package knows, `autostart` with them."""
     return frozenset({'autostart'}).union(*map(names_of, SETTINGS))
+
+
+def unknown_parameter(name: str, *known: Collection[str]) -> str:
+    """Say what may have been meant by the name of a parameter; the likeliest names come first."""
+    for names in known:
+        near = difflib.get_close_matches(name, sorted(names), 1)
+        if near:
+            return f'unknown parameter {name!r}; did you mean {near[0]!r}?'
+    return f'unknown parameter {name!r}; `smoothvla parameters NODE` lists those that there are'
 
 
 def purpose_of(node: str) -> str:

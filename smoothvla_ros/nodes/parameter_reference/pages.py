@@ -26,7 +26,10 @@ where it names what a policy has not, but for its default.
 A launch file takes one parameter file for all its nodes, `config:=FILE`, in place of its own in
 `config/` (`train.yaml`, `evaluate.yaml`, `deploy.yaml`): copy that and add to it. What it says, and
 what the launch file works out itself (how many robots the machine keeps busy, the size of the
-policy's images, the rate of the joints), comes before these defaults.
+policy's images, the rate of the joints), comes before these defaults. A section that is of none of
+our nodes, or where the node does not run (the guard of `deploy.launch.py` is
+`robot_0/motion_guard`), and a parameter that its node has not are refused; `/**/NODE:` is right in
+every namespace.
 
 `smoothvla parameters NODE` prints one of these tables and `smoothvla parameters NODE --yaml` a
 parameter file to begin with; this page is what `smoothvla parameters --page` prints.

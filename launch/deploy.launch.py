@@ -26,6 +26,7 @@ from smoothvla_ros.nodes.launching.arguments import (
     declare_arguments,
     drawn_for,
     effective,
+    expand_files,
     given,
 )
 from smoothvla_ros.nodes.launching.parameter_files import ROBOT, parameters_of
@@ -84,6 +85,7 @@ TWIN_PHYSICS_HZ = 500.0
 def graph(context: LaunchContext) -> list[Node]:
     """Return the nodes, with the arguments that were given on top of the parameter files."""
     arguments = context.launch_configurations
+    expand_files(arguments)
     check_namespace(arguments)
     # Whoever hears the controllers' topics can move the arm: they stay on this machine, unless the
     # shell says otherwise.

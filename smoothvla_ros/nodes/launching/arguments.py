@@ -15,9 +15,11 @@ from smoothvla_ros.configuration import from_mapping
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.launching.parameter_files import parameters_of
 from smoothvla_ros.policies.image_size import image_size
+from smoothvla_ros.user_path import user_path
 
 Config = TypeVar('Config')
 
+_FILES = ('config', 'controllers', 'description', 'links')
 _NAMESPACE = re.compile(r'/?|/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*', re.ASCII)
 
 
@@ -47,6 +49,17 @@ def declare_arguments(
             )
         )
     return arguments
+
+
+def expand_files(configurations: MutableMapping[str, str]) -> None:
+    """Write out the ~ of the files that the launch itself, or another package's program, opens.
+
+    What goes to our own nodes, they write out themselves.
+    Raises UserError for a home folder that there is not.
+    """
+    for name in _FILES:
+        if configurations.get(name, '').startswith('~'):
+            configurations[name] = str(user_path(configurations[name], f'{name}:='))
 
 
 def given(configurations: Mapping[str, str], names: Sequence[str]) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -18,6 +17,7 @@ from smoothvla_ros.nodes.parameter_reference.nodes import (
     names_of,
     unknown_parameter,
 )
+from smoothvla_ros.user_path import user_path
 
 # The arm's own namespace, where these run.
 ROBOT = 'robot_0'
@@ -59,7 +59,7 @@ def read_sections(configurations: Mapping[str, str], argument: str) -> dict[str,
     ROS takes `a: {b: {ros__parameters: ...}}` for `a/b`, and puts a / before it.
     Raises UserError for a file that cannot be read, or is no parameter file.
     """
-    file = Path(configurations[argument])
+    file = user_path(configurations[argument])
     try:
         content = yaml.safe_load(file.read_text())
     except OSError as error:

@@ -21,7 +21,7 @@ What every node can be told: in a parameter file (`--params-file` of a node), wi
 node is configured; a value out of range or of another kind, and a name that none of the nodes
 knows, ends it with one line. Every node but `evaluator` and `grpo_trainer` has
 `autostart` too (default `true`): configure and activate without being asked. `frozen` is refused
-where it names what a policy has not, but for its default.
+where it names what a policy has not, but for its default. A path may begin with `~`.
 
 A launch file takes one parameter file for all its nodes, `config:=FILE`, in place of its own in
 `config/` (`train.yaml`, `evaluate.yaml`, `deploy.yaml`): copy that and add to it. What it says, and

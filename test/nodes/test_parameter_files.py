@@ -113,6 +113,23 @@ def test_what_no_node_would_read_is_refused(written, text, words):
     assert words in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ('value', 'words'),
+    [
+        ('[]', '/**/twin: cameras=[] is no parameter for ROS, and the default would hold; write '),
+        ('null', "/**/twin: cameras=null is text for ROS; write '' for empty"),
+    ],
+)
+def test_an_empty_value_is_refused(written, value, words):
+    """The node would have another one than the launch has looked at."""
+    with pytest.raises(UserError) as refusal:
+        make_plan(
+            ROOT / 'launch' / 'deploy.launch.py',
+            written(f'/**/twin: {{ros__parameters: {{cameras: {value}}}}}'),
+        )
+    assert words in str(refusal.value)
+
+
 @pytest.mark.parametrize('launch', ['train', 'evaluate', 'monitor'])
 def test_every_launch_file_looks(written, launch, monkeypatch, tmp_path):
     """Each has a check of its own arguments; none may leave out that of the file."""

@@ -112,6 +112,20 @@ def test_what_another_node_or_ros_knows_passes(make):
     assert declare(make(gain=1, **others), Sample).gain == 1.0
 
 
+def test_an_empty_list_of_a_file_is_refused(ros, tmp_path):
+    """ROS drops it, and the default would hold; '' is empty."""
+    file = tmp_path / 'mine.yaml'
+    for text, expected in (("''", ()), ('[1]', (1,)), ('[]', None)):
+        file.write_text(f'/**: {{ros__parameters: {{tasks: {text}}}}}')
+        node = Node('listed', cli_args=['--ros-args', '--params-file', str(file)])
+        if expected is None:
+            with pytest.raises(UserError, match=r"/listed: tasks=\[\] .*; write '' for empty"):
+                declare(node, Sample)
+        else:
+            assert declare(node, Sample).tasks == expected
+        node.destroy_node()
+
+
 def test_a_node_without_parameters_refuses_them_too(ros):
     """It declares nothing, so nothing else would look at what it was given."""
     node = Episodes(parameter_overrides=[Parameter('autostrat', value=False)])

@@ -12,7 +12,7 @@ from rclpy.node import Node
 
 from smoothvla_ros.configuration import from_mapping, to_mapping
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.nodes.parameter_reference.nodes import names_of_all, unknown_parameter
+from smoothvla_ros.nodes.parameter_reference.nodes import DROPPED, names_of_all, unknown_parameter
 
 Config = TypeVar('Config')
 
@@ -26,11 +26,12 @@ def declare(node: Node, config_class: type[Config]) -> Config:
     A field's metadata (`configuration.setting`) gives description, range and choices. A whole
     number is taken for a double, and one value or a comma-separated string for a list, which ROS
     itself refuses. Settings are read once: the parameters cannot be changed afterwards.
-    Raises UserError for an unknown choice, a value out of range or of a wrong type, and as
-    `refuse_unknown` does.
+    Raises UserError for an unknown choice, a value out of range or of a wrong type, an empty list,
+    which ROS drops, and as `refuse_unknown` does.
     """
     fields = dataclasses.fields(config_class)  # type: ignore[arg-type]
     refuse_unknown(node, [field.name for field in fields])
+    place = f'parameters of {node.get_fully_qualified_name()}'
     given = {}
     for field in fields:
         # Declared already: the node was configured before, and its values are fixed.
@@ -38,7 +39,8 @@ def declare(node: Node, config_class: type[Config]) -> Config:
         value = node.get_parameter(field.name).value if known else _override(node, field.name)
         if value is not None:
             given[field.name] = value
-    place = f'parameters of {node.get_fully_qualified_name()}'
+        elif not known and field.name in node._parameter_overrides:
+            raise UserError(f'{place}: {field.name}=[] {DROPPED}')
     config = from_mapping(config_class, given, place)
     plain = to_mapping(config)
     hints = typing.get_type_hints(config_class)

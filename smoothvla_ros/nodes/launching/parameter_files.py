@@ -12,6 +12,7 @@ import yaml
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.libero import CAMERAS
 from smoothvla_ros.nodes.parameter_reference.nodes import (
+    DROPPED,
     NAMES,
     SETTINGS,
     names_of,
@@ -98,7 +99,8 @@ def check_sections(
 ) -> None:
     """Raise UserError for a section that no node of ours reads, or a parameter that it would not.
 
-    A file may speak of all our nodes, whichever of them the launch starts.
+    A file may speak of all our nodes, whichever of them the launch starts. An empty value, which
+    ROS takes for something else than YAML, is refused too.
     """
     places = {node: full_name(node, configurations) for node in _EXECUTABLES}
     for pattern, parameters in sections.items():
@@ -109,9 +111,13 @@ def check_sections(
                 continue
             raise UserError(f'{place}: {_unread(pattern, places)}')
         known = _COMMON.union(*(names_of(_EXECUTABLES[node]) for node in readers))
-        for name in parameters:
+        for name, value in parameters.items():
             if name not in known and str(name).partition('.')[0] != _QUALITY:
                 raise UserError(f'{place}: {unknown_parameter(str(name), known)}')
+            if value == []:
+                raise UserError(f'{place}: {name}=[] {DROPPED}')
+            if value is None:
+                raise UserError(f"{place}: {name}=null is text for ROS; write '' for empty")
 
 
 def _is_of_controllers(

@@ -31,6 +31,9 @@ SETTINGS = {
 # What a node is called where that is not its executable's name: a parameter file goes by it.
 NAMES = {'twin_operator': 'operator'}
 
+# What becomes of `name: []` in a parameter file.
+DROPPED = "is no parameter for ROS, and the default would hold; write '' for empty"
+
 
 def settings_of(node: str) -> tuple[type, ...]:
     """Return the configuration classes of a node, by the name of its executable.

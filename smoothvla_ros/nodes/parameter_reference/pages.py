@@ -22,6 +22,7 @@ node is configured; a value out of range or of another kind, and a name that non
 knows, ends it with one line. Every node but `evaluator` and `grpo_trainer` has
 `autostart` too (default `true`): configure and activate without being asked. `frozen` is refused
 where it names what a policy has not, but for its default. A path may begin with `~`.
+Empty is `''`, of a list too: ROS drops `[]`, so it is refused.
 
 A launch file takes one parameter file for all its nodes, `config:=FILE`, in place of its own in
 `config/` (`train.yaml`, `evaluate.yaml`, `deploy.yaml`): copy that and add to it. What it says, and
@@ -68,8 +69,9 @@ def as_parameter_file(node: str) -> str:
     for parameter in parameters:
         allowed = f' ({parameter.allowed})' if parameter.allowed else ''
         lines += _wrapped(f'{parameter.description}{allowed}', '#     # ')
-        # A parameter file has no word for nothing.
-        value = '' if parameter.default is None else as_yaml(parameter.default)
+        # A parameter file has no word for nothing, and ROS drops an empty list.
+        default = "''" if parameter.default == [] else as_yaml(parameter.default)
+        value = '' if parameter.default is None else default
         lines.append(f'#     {parameter.name}: {value}'.rstrip())
     return '\n'.join(lines) + '\n'
 

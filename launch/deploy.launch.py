@@ -26,9 +26,10 @@ from smoothvla_ros.nodes.launching.arguments import (
     declare_arguments,
     drawn_for,
     effective,
+    expand_files,
     given,
-    parameters_of,
 )
+from smoothvla_ros.nodes.launching.parameter_files import ROBOT, parameters_of
 from smoothvla_ros.nodes.launching.recorder import declare_recording, recorder
 from smoothvla_ros.nodes.launching.ros2_control import (
     controllers_rate,
@@ -53,7 +54,6 @@ from smoothvla_ros.smoothness import EstimatorSettings
 SHARE = Path(__file__).resolve().parents[1]
 CONFIG = SHARE / 'config'
 GUARD_FILE = CONFIG / 'motion_guard.yaml'
-ROBOT = 'robot_0'
 TWIN = (
     'suite',
     'task',
@@ -85,6 +85,7 @@ TWIN_PHYSICS_HZ = 500.0
 def graph(context: LaunchContext) -> list[Node]:
     """Return the nodes, with the arguments that were given on top of the parameter files."""
     arguments = context.launch_configurations
+    expand_files(arguments)
     check_namespace(arguments)
     # Whoever hears the controllers' topics can move the arm: they stay on this machine, unless the
     # shell says otherwise.

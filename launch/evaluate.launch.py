@@ -16,6 +16,7 @@ from smoothvla_ros.nodes.launching.arguments import (
     check,
     declare_arguments,
     drawn_for,
+    expand_files,
     given,
 )
 from smoothvla_ros.nodes.launching.recorder import declare_recording, recorder
@@ -56,6 +57,7 @@ EVALUATOR = (
 def graph(context: LaunchContext) -> list[Node]:
     """Return the nodes, with the arguments that were given on top of the parameter files."""
     arguments = context.launch_configurations
+    expand_files(arguments)
     namespace = arguments['namespace']
     config = arguments['config']
     agree(arguments, 'robots', NODES, str(robots_that_fit()))

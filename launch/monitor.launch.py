@@ -16,6 +16,7 @@ from smoothvla_ros.nodes.launching.arguments import (
     agree,
     check,
     declare_arguments,
+    expand_files,
     given,
 )
 from smoothvla_ros.nodes.launching.recorder import declare_recording, recorder
@@ -41,6 +42,7 @@ MONITOR = (
 def graph(context: LaunchContext) -> list[Node]:
     """Return the nodes, with the arguments that were given on top of the parameter file."""
     arguments = context.launch_configurations
+    expand_files(arguments)
     # Beside an arm of somebody's there is one more often than two.
     agree(arguments, 'robots', ['jerk_monitor'], '1')
     check(JerkMonitorConfig, arguments, MONITOR, 'jerk_monitor')

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import yaml
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.user_path import user_path
 
 Config = TypeVar('Config')
 
@@ -194,8 +195,10 @@ def _convert(value: Any, hint: Any, place: str, meant: str, remedy: str = '') ->
     if isinstance(value, bool):
         raise wrong
     try:
+        if hint is Path:
+            return user_path(value, f'{place}=')
         if hint is int and isinstance(value, float) and not value.is_integer():
             raise wrong
-        return hint(value) if hint in (int, float, str, Path) else value
+        return hint(value) if hint in (int, float, str) else value
     except (TypeError, ValueError) as error:
         raise wrong from error

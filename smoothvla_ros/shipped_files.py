@@ -7,6 +7,7 @@ from pathlib import Path
 
 import smoothvla_ros
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.user_path import user_path
 
 _REMEDY = 'source the setup file of the workspace or the environment that has smoothvla_ros'
 
@@ -24,8 +25,8 @@ def file_or_shipped(name: str, folder: str, setting: str) -> Path:
 
     setting: what the name was given as, for the message.  Raises UserError where there is neither.
     """
-    if Path(name).is_file():
-        return Path(name)
+    if (path := user_path(name)).is_file():
+        return path
     folders = [config / folder for config in _config_folders()]
     for place in folders:
         if (place / f'{name}.yaml').is_file():

@@ -30,6 +30,7 @@ FOUNDATIONS = (
     'parent_death',
     'ros_domain',
     'shipped_files',
+    'user_path',
     'writable_folder',
     '__init__',
 )

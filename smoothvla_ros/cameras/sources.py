@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from smoothvla_ros.cameras.settings import CameraSettings, SourceKind
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nanoseconds import NANOSECONDS
+from smoothvla_ros.user_path import user_path
 
 _IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
 _PATTERN_SIZE = (480, 640)
@@ -44,6 +46,7 @@ class FrameSource(Protocol):
 def open_source(settings: CameraSettings) -> FrameSource:
     """Return the source of the settings.  Raises UserError in one line where it gives no frames."""
     kind = SourceKind(settings.source)
+    settings = dataclasses.replace(settings, path=str(user_path(settings.path)))
     if kind is SourceKind.V4L2:
         return _Device(settings)
     if kind is SourceKind.VIDEO:

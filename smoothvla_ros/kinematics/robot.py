@@ -13,6 +13,7 @@ from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.kinematics.example_urdf import example_urdf
 from smoothvla_ros.kinematics.joint_limits import EndVelocities, JointLimits
 from smoothvla_ros.shipped_files import file_or_shipped
+from smoothvla_ros.user_path import user_path
 
 VENDOR = 'vendor'
 COMFORT = 'comfort'
@@ -143,7 +144,7 @@ class RobotDescription:
                 'description package of this arm, with the parameter urdf'
             )
         inside = self.urdf.removeprefix(_FROM_PACKAGE)
-        return example_urdf(inside) if inside != self.urdf else Path(self.urdf)
+        return example_urdf(inside) if inside != self.urdf else user_path(self.urdf)
 
     def arm(self) -> Arm:
         """Return the arm's kinematics.

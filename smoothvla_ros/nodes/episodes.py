@@ -11,6 +11,7 @@ from smoothvla_ros.control.motion_guard.phases import Phase
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nanoseconds import to_nanoseconds
 from smoothvla_ros.nodes.base.lifecycle import AutostartNode
+from smoothvla_ros.nodes.base.parameters import refuse_unknown
 from smoothvla_ros.nodes.base.running import run_node
 from smoothvla_ros.nodes.topics.quality_of_service import SHARED_DEPTH, Graph, profiles, with_depth
 from smoothvla_ros.nodes.topics.stamps import to_stamp
@@ -24,6 +25,7 @@ class Episodes(AutostartNode):
         super().__init__('episodes', **arguments)
 
     def configure(self) -> None:
+        refuse_unknown(self)
         self._name = self.get_namespace().rpartition('/')[2] or 'robot'
         self._keeper = EpisodeKeeper(self._name)
         quality = profiles(Graph.REAL_ARM)

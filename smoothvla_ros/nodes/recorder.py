@@ -21,6 +21,7 @@ from smoothvla_ros.nodes.base.parameters import declare
 from smoothvla_ros.nodes.base.running import run_node
 from smoothvla_ros.nodes.topics.message_definitions import message_definition
 from smoothvla_ros.recordings.writer import BagWriter
+from smoothvla_ros.user_path import user_path
 
 # Of what this node says itself, and of parameters, nothing can be computed again.
 _LEFT_OUT = ('/rosout', '/parameter_events')
@@ -45,7 +46,7 @@ class RecorderConfig:
 
 def recording_folder(setting: str) -> Path:
     """Return the folder of a recording that begins now."""
-    return Path(setting or f'recordings/{datetime.now(UTC):%Y-%m-%d_%H-%M-%S}')
+    return user_path(setting or f'recordings/{datetime.now(UTC):%Y-%m-%d_%H-%M-%S}')
 
 
 class Recorder(AutostartNode):

@@ -9,6 +9,7 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.hub import cached_snapshot, is_hub_name
 from smoothvla_ros.policies.installed_kinds import SMALL_VLA, installed_kinds, stated_kind
 from smoothvla_ros.policies.weights_folder import HASHES
+from smoothvla_ros.user_path import user_path
 
 DEFAULT_POLICY = 'default'
 
@@ -24,7 +25,7 @@ def policy_folder(path_or_name: str | Path) -> Path:
         return Path(str(files('smoothvla_ros.policies') / 'weights' / DEFAULT_POLICY))
     if is_hub_name(path_or_name):
         return cached_snapshot(str(path_or_name))
-    return Path(path_or_name)
+    return user_path(path_or_name)
 
 
 def existing_policy_folder(path_or_name: str | Path) -> Path:

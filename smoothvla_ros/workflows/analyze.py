@@ -22,6 +22,7 @@ from smoothvla_ros.evaluation.bags.settings import AnalysisSettings, Robot
 from smoothvla_ros.evaluation.bags.table import comparison_lines, lines
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.kinematics.robot import LIMIT_SETS, VENDOR, described_robot
+from smoothvla_ros.user_path import user_path
 
 REPORT = Path('jerk_report.html')
 
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     defaults = AnalysisSettings()
     parser.add_argument(
-        'bags', nargs='+', type=Path, metavar='BAG', help='rosbag2 folder, .mcap or .db3 file'
+        'bags', nargs='+', type=user_path, metavar='BAG', help='rosbag2 folder, .mcap or .db3 file'
     )
     parser.add_argument('--topic', help='JointState topic, where a bag has more than one')
     parser.add_argument(
@@ -44,7 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='which limits of --robot the peaks are held against (default: %(default)s)',
     )
     parser.add_argument(
-        '--urdf', type=Path, help='URDF of any robot: adds the tool; with --robot, in its place'
+        '--urdf',
+        type=user_path,
+        help='URDF of any robot: adds the tool; with --robot, in its place',
     )
     parser.add_argument('--tool', metavar='LINK', help='link of --urdf that is the tool')
     parser.add_argument('--base', metavar='LINK', help='link of --urdf that all is seen from')
@@ -74,10 +77,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                 help=text,
             )
     parser.add_argument(
-        '--report', type=Path, default=REPORT, help='HTML page to write (default: %(default)s)'
+        '--report', type=user_path, default=REPORT, help='HTML page to write (default: %(default)s)'
     )
     parser.add_argument('--no-report', action='store_true', help='write no page')
-    parser.add_argument('--json', type=Path, metavar='FILE', help='write every figure as JSON')
+    parser.add_argument('--json', type=user_path, metavar='FILE', help='write every figure as JSON')
 
 
 def run(arguments: argparse.Namespace) -> int:

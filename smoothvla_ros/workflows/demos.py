@@ -26,6 +26,7 @@ from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.simulation.splits import Split, episode_names, require_train
 from smoothvla_ros.simulation.workers.owned_processes import finished_work
 from smoothvla_ros.simulation.workers.owner import end_with_owner
+from smoothvla_ros.user_path import user_path
 from smoothvla_ros.workflows.expert_report import ExpertReport
 from smoothvla_ros.workflows.options import option
 
@@ -61,14 +62,14 @@ class DemosConfig:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments: the settings of `DemosConfig`, and where to write."""
     parser.add_argument(
-        *option('out'), type=Path, required=True, help='folder for the demonstrations'
+        *option('out'), type=user_path, required=True, help='folder for the demonstrations'
     )
     parser.add_argument(
         '--measure',
         action='store_true',
         help="write only the report: the expert's success and motion, without noise and images",
     )
-    parser.add_argument('--config', type=Path, help='YAML file of the settings below')
+    parser.add_argument('--config', type=user_path, help='YAML file of the settings below')
     for field in dataclasses.fields(DemosConfig):
         default = field.default if field.default != () else 'all'
         parser.add_argument(

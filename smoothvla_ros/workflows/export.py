@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.openvla.export import export
 from smoothvla_ros.policies.openvla.policy import OpenVLAPolicy
+from smoothvla_ros.user_path import user_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument('policy', help='folder that training wrote: settings and adapter')
-    parser.add_argument('out', type=Path, help='folder to write; about 15 GB for 7 B parameters')
+    parser.add_argument(
+        'out', type=user_path, help='folder to write; about 15 GB for 7 B parameters'
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

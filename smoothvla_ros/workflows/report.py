@@ -19,12 +19,15 @@ from smoothvla_ros.evaluation.report.summary import SUMMARY, RunContext, context
 from smoothvla_ros.folder_lock import FolderLock
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.simulation.tasks import tasks
+from smoothvla_ros.user_path import user_path
 from smoothvla_ros.workflows.evaluation.config import EXPERT
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument('run', type=Path, help='output folder of a training run or an evaluation')
+    parser.add_argument(
+        'run', type=user_path, help='output folder of a training run or an evaluation'
+    )
     parser.add_argument(
         '--video',
         action=argparse.BooleanOptionalAction,

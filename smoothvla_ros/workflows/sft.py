@@ -28,6 +28,7 @@ from smoothvla_ros.training.sft.lerobot_dataset import LeRobotNames
 from smoothvla_ros.training.sft.metrics_log import MetricsLog
 from smoothvla_ros.training.sft.read_demonstrations import read_episodes
 from smoothvla_ros.training.sft.trainer import SFTTrainer, set_body_statistics
+from smoothvla_ros.user_path import user_path
 from smoothvla_ros.workflows.options import option
 from smoothvla_ros.writable_folder import check_writable
 
@@ -42,14 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments; every setting of `SFTConfig` and `LeRobotNames` is one."""
     parser.add_argument(
         '--data',
-        type=Path,
+        type=user_path,
         action='append',
         required=True,
         help='demonstrations: a folder of `smoothvla demos`, LIBERO HDF5 files, or a LeRobot '
         'dataset; may be given several times',
     )
     parser.add_argument(
-        *option('out'), type=Path, required=True, help='folder for policy, state and log'
+        *option('out'), type=user_path, required=True, help='folder for policy, state and log'
     )
     parser.add_argument('--init', help='continue from these weights (a folder, or "default")')
     parser.add_argument(
@@ -58,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='arm of the demonstrations: panda, fr3 (with --urdf), or a file',
     )
     parser.add_argument('--urdf', default='', help="its URDF, in place of the file's")
-    parser.add_argument('--config', type=Path, help='YAML file of the settings below')
+    parser.add_argument('--config', type=user_path, help='YAML file of the settings below')
     for owner in (SFTConfig, LeRobotNames):
         for field in dataclasses.fields(owner):
             parser.add_argument(

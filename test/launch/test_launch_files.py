@@ -124,7 +124,7 @@ def test_as_many_robots_as_the_machine_keeps_busy_unless_somebody_says(file, tmp
     monkeypatch.setattr(robot_count, 'robots_that_fit', lambda: 5)
     own, other, torn = (tmp_path / name for name in ('own.yaml', 'other.yaml', 'torn.yaml'))
     own.write_text('/**: {ros__parameters: {robots: 3}}\n')
-    other.write_text('/lab/policy: {ros__parameters: {robots: 1}}\n')
+    other.write_text('/policy: {ros__parameters: {robots: 1}}\n')
     torn.write_text(f'{other.read_text()}/**/libero_bridge: {{ros__parameters: {{robots: 4}}}}\n')
 
     def robots(given):
@@ -295,11 +295,11 @@ def test_what_a_node_would_refuse_is_refused_before_any_starts(file, given, word
 
 
 def test_arguments_are_checked_together_with_the_parameter_file(tmp_path):
-    """Task 50 exists in the suite that the file names, whatever namespace the file speaks of."""
+    """Task 50 exists in the suite that the file names, in the namespace that both speak of."""
     file = tmp_path / 'mine.yaml'
     settings = {'suite': 'libero_90', 'robots': 1}
     file.write_text(yaml.dump({'/lab/grpo_trainer': {'ros__parameters': settings}}))
-    given = {'config': str(file), 'tasks': '50'}
+    given = {'config': str(file), 'tasks': '50', 'namespace': 'lab'}
     assert make_plan(LAUNCH / 'train.launch.py', given).nodes
     with pytest.raises(UserError, match="task 90 of suite 'libero_90' is unknown"):
         make_plan(LAUNCH / 'train.launch.py', given | {'tasks': '90'})
@@ -354,7 +354,7 @@ def test_images_are_drawn_as_large_as_the_policy_sees_them(file, simulator, argu
     assert drawn(file, simulator, {}) == 128
     assert drawn(file, simulator, {argument: str(policy)}) == 256
     own = yaml.safe_load((ROOT / 'config' / f'{file}.yaml').read_text())
-    own[f'/lab/{simulator}'] = {'ros__parameters': {'image_size': 300}}
+    own[f'/**/{simulator}'] = {'ros__parameters': {'image_size': 300}}
     (config := tmp_path / 'mine.yaml').write_text(yaml.dump(own))
     given = {argument: str(policy), 'config': str(config)}
     assert drawn(file, simulator, given) is None
@@ -488,7 +488,9 @@ def test_rviz_looks_from_the_base_of_the_arm_that_is_there(
 
 
 @pytest.mark.usefixtures('fake_xacro')
-@pytest.mark.parametrize('pattern', ['/**', '/**/motion_guard', '/robot_0/*', 'motion_guard'])
+@pytest.mark.parametrize(
+    'pattern', ['/**', '/**/motion_guard', '/robot_0/*', 'robot_0/motion_guard']
+)
 def test_a_real_arm_is_never_armed_by_itself(pattern, tmp_path):
     """Neither by an argument nor by a file: whoever stands beside it calls the service."""
     real = {'hardware': 'real', 'robot_ip': '1.2.3.4'}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import re
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from rclpy.node import Node
 
 from smoothvla_ros import cli
 from smoothvla_ros.configuration import from_mapping, to_mapping
-from smoothvla_ros.nodes.parameter_reference.nodes import NAMES, SETTINGS, settings_of
+from smoothvla_ros.nodes.parameter_reference.nodes import NAMES, SETTINGS, names_of, settings_of
 from smoothvla_ros.nodes.parameter_reference.pages import as_page, as_parameter_file
 from smoothvla_ros.nodes.parameter_reference.parameters import parameters_of_node
 
@@ -42,6 +43,13 @@ def test_settings_are_those_that_the_node_declares(node):
     assert {settings.__name__ for settings in settings_of(node)} == declared
 
 
+@pytest.mark.parametrize('node', SETTINGS)
+def test_names_that_are_read_are_those_of_the_settings(node):
+    """Without an import: a setting that was overlooked would be refused as a misspelling."""
+    fields = [field for settings in settings_of(node) for field in dataclasses.fields(settings)]
+    assert names_of(node) == {field.name for field in fields}
+
+
 def test_page_is_the_one_in_docs():
     """docs/parameters.md is printed by the command: nobody has to keep it true."""
     assert (ROOT / 'docs' / 'parameters.md').read_text() == as_page(list(SETTINGS))
@@ -64,7 +72,7 @@ def test_parameter_file_says_the_defaults_once_its_comments_are_opened(node, ros
     begin = next(index for index, line in enumerate(lines) if line.startswith('/**/'))
     # What has no value stays a comment.
     body = [line.removeprefix('#') for line in lines[begin:]]
-    opened = [line for line in body if not re.fullmatch(r' +\w+:( \[\])?', line) or '__' in line]
+    opened = [line for line in body if not re.fullmatch(r' +\w+:', line) or '__' in line]
     file = tmp_path / 'node.yaml'
     file.write_text('\n'.join(opened))
     (name,) = yaml.safe_load(file.read_text())
@@ -86,7 +94,7 @@ def test_parameter_file_says_the_defaults_once_its_comments_are_opened(node, ros
         own = {key: value for key, value in heard.items() if key in to_mapping(settings())}
         assert from_mapping(settings, own, 'file') == settings()
         missing = {key for key in to_mapping(settings()) if key not in heard}
-        assert all(to_mapping(settings())[key] in (None, []) for key in missing)
+        assert all(to_mapping(settings())[key] is None for key in missing)
 
 
 @pytest.mark.parametrize('node', SETTINGS)

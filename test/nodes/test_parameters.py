@@ -12,6 +12,7 @@ from rclpy.parameter import Parameter
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.base.parameters import declare
+from smoothvla_ros.nodes.episodes import Episodes
 
 
 @dataclass(frozen=True)
@@ -88,3 +89,46 @@ def test_parameters_are_fixed_once_read(make):
     node = make()
     declare(node, Sample)
     assert not node.set_parameters([Parameter('gain', value=1.0)])[0].successful
+
+
+@pytest.mark.parametrize(
+    ('name', 'words'),
+    [
+        ('gian', r"parameters of /parameters_0: unknown parameter 'gian'; did you mean 'gain'\?"),
+        ('learning_rte', r"unknown parameter 'learning_rte'; did you mean 'learning_rate'\?"),
+        ('zzz.q', r"unknown parameter 'zzz.q'; `smoothvla parameters NODE` lists"),
+    ],
+)
+def test_what_no_node_knows_is_refused(make, name, words):
+    """A misspelt parameter would leave the default in its place, without a word."""
+    with pytest.raises(UserError, match=words):
+        declare(make(**{name: 1}), Sample)
+
+
+def test_what_another_node_or_ros_knows_passes(make):
+    """A file speaks to all nodes below /**, and ROS has parameters of its own."""
+    others = {'limits': 'vendor', 'autostart': False, 'use_sim_time': True}
+    others |= {'start_type_description_service': True, 'qos_overrides./clock.depth': 3}
+    assert declare(make(gain=1, **others), Sample).gain == 1.0
+
+
+def test_an_empty_list_of_a_file_is_refused(ros, tmp_path):
+    """ROS drops it, and the default would hold; '' is empty."""
+    file = tmp_path / 'mine.yaml'
+    for text, expected in (("''", ()), ('[1]', (1,)), ('[]', None)):
+        file.write_text(f'/**: {{ros__parameters: {{tasks: {text}}}}}')
+        node = Node('listed', cli_args=['--ros-args', '--params-file', str(file)])
+        if expected is None:
+            with pytest.raises(UserError, match=r"/listed: tasks=\[\] .*; write '' for empty"):
+                declare(node, Sample)
+        else:
+            assert declare(node, Sample).tasks == expected
+        node.destroy_node()
+
+
+def test_a_node_without_parameters_refuses_them_too(ros):
+    """It declares nothing, so nothing else would look at what it was given."""
+    node = Episodes(parameter_overrides=[Parameter('autostrat', value=False)])
+    with pytest.raises(UserError, match=r"/episodes: .*'autostrat'; did you mean 'autostart'\?"):
+        node.autostart()
+    node.destroy_node()

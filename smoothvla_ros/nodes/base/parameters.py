@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from collections.abc import Collection
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
 
 from smoothvla_ros.configuration import from_mapping, to_mapping
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.nodes.parameter_reference.nodes import DROPPED, names_of_all, unknown_parameter
 
 Config = TypeVar('Config')
 
@@ -23,9 +26,12 @@ def declare(node: Node, config_class: type[Config]) -> Config:
     A field's metadata (`configuration.setting`) gives description, range and choices. A whole
     number is taken for a double, and one value or a comma-separated string for a list, which ROS
     itself refuses. Settings are read once: the parameters cannot be changed afterwards.
-    Raises UserError for an unknown choice, a value out of range or of a wrong type.
+    Raises UserError for an unknown choice, a value out of range or of a wrong type, an empty list,
+    which ROS drops, and as `refuse_unknown` does.
     """
     fields = dataclasses.fields(config_class)  # type: ignore[arg-type]
+    refuse_unknown(node, [field.name for field in fields])
+    place = f'parameters of {node.get_fully_qualified_name()}'
     given = {}
     for field in fields:
         # Declared already: the node was configured before, and its values are fixed.
@@ -33,7 +39,8 @@ def declare(node: Node, config_class: type[Config]) -> Config:
         value = node.get_parameter(field.name).value if known else _override(node, field.name)
         if value is not None:
             given[field.name] = value
-    place = f'parameters of {node.get_fully_qualified_name()}'
+        elif not known and field.name in node._parameter_overrides:
+            raise UserError(f'{place}: {field.name}=[] {DROPPED}')
     config = from_mapping(config_class, given, place)
     plain = to_mapping(config)
     hints = typing.get_type_hints(config_class)
@@ -47,6 +54,22 @@ def declare(node: Node, config_class: type[Config]) -> Config:
             ignore_override=True,
         )
     return config
+
+
+def refuse_unknown(node: Node, own: Collection[str] = ()) -> None:
+    """Raise UserError for a parameter that was given and that no node of this package knows.
+
+    own: names that this node is about to declare.  Those of other nodes pass: a parameter file
+    speaks to all of them below /**, and ROS does not tell where a value came from.
+    """
+    known = {*own, *names_of_all()}
+    # rclpy has no public word for what was given and not declared.
+    for name in sorted(node._parameter_overrides):
+        # What rclpy itself declares; the qualities of service only when a topic is made.
+        if name in known or node.has_parameter(name) or name.startswith('qos_overrides.'):
+            continue
+        place = f'parameters of {node.get_fully_qualified_name()}'
+        raise UserError(f'{place}: {unknown_parameter(name, own, known)}')
 
 
 def _override(node: Node, name: str) -> Any:

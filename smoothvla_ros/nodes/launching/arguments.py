@@ -8,16 +8,18 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from launch.actions import DeclareLaunchArgument
 from launch_ros.parameter_descriptions import ParameterValue
 
 from smoothvla_ros.configuration import from_mapping
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.nodes.launching.parameter_files import parameters_of
 from smoothvla_ros.policies.image_size import image_size
+from smoothvla_ros.user_path import user_path
 
 Config = TypeVar('Config')
 
+_FILES = ('config', 'controllers', 'description', 'links')
 _NAMESPACE = re.compile(r'/?|/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*', re.ASCII)
 
 
@@ -47,6 +49,17 @@ def declare_arguments(
             )
         )
     return arguments
+
+
+def expand_files(configurations: MutableMapping[str, str]) -> None:
+    """Write out the ~ of the files that the launch itself, or another package's program, opens.
+
+    What goes to our own nodes, they write out themselves.
+    Raises UserError for a home folder that there is not.
+    """
+    for name in _FILES:
+        if configurations.get(name, '').startswith('~'):
+            configurations[name] = str(user_path(configurations[name], f'{name}:='))
 
 
 def given(configurations: Mapping[str, str], names: Sequence[str]) -> dict[str, Any]:
@@ -130,32 +143,7 @@ def effective(
     node: str, own_file: Path | None, configurations: Mapping[str, str]
 ) -> dict[str, Any]:
     """Return a node's parameters in its own file, with those of the file `config` on top."""
-    own = parameters_of(node, {'config': str(own_file)}) if own_file is not None else {}
+    own = {}
+    if own_file is not None:
+        own = parameters_of(node, {**configurations, 'config': str(own_file)})
     return own | parameters_of(node, configurations)
-
-
-def parameters_of(
-    node: str, configurations: Mapping[str, str], argument: str = 'config'
-) -> dict[str, Any]:
-    """Return a node's parameters in the file of an argument, whatever the namespace given there.
-
-    Raises UserError for a file that cannot be read, or is no parameter file.
-    """
-    file = Path(configurations[argument])
-    try:
-        content = yaml.safe_load(file.read_text())
-    except OSError as error:
-        raise UserError(f'{argument}:={file}: {error.strerror}; give a parameter file') from error
-    except (ValueError, yaml.YAMLError) as error:
-        line = ' '.join(str(error).split())
-        raise UserError(f'{argument}:={file} is not valid YAML: {line}') from error
-    parameters: dict[str, Any] = {}
-    try:
-        for pattern, body in (content or {}).items():
-            if pattern.rpartition('/')[2] in ('*', '**', node):
-                parameters |= body.get('ros__parameters') or {}
-    except (AttributeError, TypeError) as error:
-        raise UserError(
-            f'{argument}:={file} is no parameter file; give one like config/train.yaml'
-        ) from error
-    return parameters

@@ -12,7 +12,7 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.nodes.launching.arguments import parameters_of
+from smoothvla_ros.nodes.launching.parameter_files import parameters_of
 from smoothvla_ros.nodes.launching.security import enclave
 from smoothvla_ros.nodes.launching.xacro_description import xacro_description
 from smoothvla_ros.nodes.motion_guard.config import (

@@ -10,7 +10,8 @@ from launch.actions import DeclareLaunchArgument
 from launch_ros.actions import Node
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.nodes.launching.arguments import given, parameters_of
+from smoothvla_ros.nodes.launching.arguments import given
+from smoothvla_ros.nodes.launching.parameter_files import parameters_of
 
 NONE, RERUN, RVIZ = 'none', 'rerun', 'rviz'
 

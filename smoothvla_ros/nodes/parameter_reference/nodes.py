@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import difflib
+import functools
 import importlib
+from collections.abc import Collection
 from pathlib import Path
 
 from smoothvla_ros.errors import UserError
@@ -28,6 +31,9 @@ SETTINGS = {
 # What a node is called where that is not its executable's name: a parameter file goes by it.
 NAMES = {'twin_operator': 'operator'}
 
+# What becomes of `name: []` in a parameter file.
+DROPPED = "is no parameter for ROS, and the default would hold; write '' for empty"
+
 
 def settings_of(node: str) -> tuple[type, ...]:
     """Return the configuration classes of a node, by the name of its executable.
@@ -41,6 +47,30 @@ def settings_of(node: str) -> tuple[type, ...]:
     return tuple(classes)
 
 
+@functools.cache
+def names_of(node: str) -> frozenset[str]:
+    """Return the names of a node's own settings.  Raises UserError as above.
+
+    Read and not imported: every node asks at its start, for those of all.
+    """
+    places = [place.partition(':') for place in _known(node)]
+    return frozenset().union(*(_names(module, kind) for module, _, kind in places))
+
+
+def names_of_all() -> frozenset[str]:
+    """Return every name that a node of this package knows, `autostart` with them."""
+    return frozenset({'autostart'}).union(*map(names_of, SETTINGS))
+
+
+def unknown_parameter(name: str, *known: Collection[str]) -> str:
+    """Say what may have been meant by the name of a parameter; the likeliest names come first."""
+    for names in known:
+        near = difflib.get_close_matches(name, sorted(names), 1)
+        if near:
+            return f'unknown parameter {name!r}; did you mean {near[0]!r}?'
+    return f'unknown parameter {name!r}; `smoothvla parameters NODE` lists those that there are'
+
+
 def purpose_of(node: str) -> str:
     """Return what a node is for: the first line of its module.  Raises UserError as above."""
     _known(node)
@@ -50,6 +80,32 @@ def purpose_of(node: str) -> str:
         file = folder / node / 'node.py'
     # Read and not imported: a list of all nodes need not wait for what each of them is made of.
     return (ast.get_docstring(ast.parse(file.read_text())) or '').partition('\n')[0]
+
+
+def _names(module: str, kind: str) -> set[str]:
+    """Return the fields of a settings class and of its bases, wherever it is imported from."""
+    tree = _parsed(module)
+    for statement in tree.body:
+        if isinstance(statement, ast.ClassDef) and statement.name == kind:
+            own = {
+                field.target.id
+                for field in statement.body
+                if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+            }
+            bases = [base.id for base in statement.bases if isinstance(base, ast.Name)]
+            return own.union(*(_names(module, base) for base in bases))
+        if not isinstance(statement, ast.ImportFrom) or statement.module is None:
+            continue
+        if any(alias.name == kind for alias in statement.names):
+            return _names(statement.module, kind)
+    raise LookupError(f'{module} has no class {kind}')
+
+
+@functools.cache
+def _parsed(module: str) -> ast.Module:
+    place = Path(__file__).parents[3].joinpath(*module.split('.'))
+    file = place / '__init__.py' if place.is_dir() else place.with_suffix('.py')
+    return ast.parse(file.read_text())
 
 
 def _known(node: str) -> tuple[str, ...]:

@@ -18,14 +18,19 @@ _INTRODUCTION = """\
 
 What every node can be told: in a parameter file (`--params-file` of a node), with
 `-p name:=value`, and the commonest as launch arguments (`--show-args`). Each is read once, when the
-node is configured; a value out of range or of another kind ends it with one line. Every node but
-`evaluator` and `grpo_trainer` has `autostart` too (default `true`): configure and activate without
-being asked. `frozen` is refused where it names what a policy has not, but for its default.
+node is configured; a value out of range or of another kind, and a name that none of the nodes
+knows, ends it with one line. Every node but `evaluator` and `grpo_trainer` has
+`autostart` too (default `true`): configure and activate without being asked. `frozen` is refused
+where it names what a policy has not, but for its default. A path may begin with `~`.
+Empty is `''`, of a list too: ROS drops `[]`, so it is refused.
 
 A launch file takes one parameter file for all its nodes, `config:=FILE`, in place of its own in
 `config/` (`train.yaml`, `evaluate.yaml`, `deploy.yaml`): copy that and add to it. What it says, and
 what the launch file works out itself (how many robots the machine keeps busy, the size of the
-policy's images, the rate of the joints), comes before these defaults.
+policy's images, the rate of the joints), comes before these defaults. A section that is of none of
+our nodes, or where the node does not run (the guard of `deploy.launch.py` is
+`robot_0/motion_guard`), and a parameter that its node has not are refused; `/**/NODE:` is right in
+every namespace.
 
 `smoothvla parameters NODE` prints one of these tables and `smoothvla parameters NODE --yaml` a
 parameter file to begin with; this page is what `smoothvla parameters --page` prints.
@@ -64,8 +69,9 @@ def as_parameter_file(node: str) -> str:
     for parameter in parameters:
         allowed = f' ({parameter.allowed})' if parameter.allowed else ''
         lines += _wrapped(f'{parameter.description}{allowed}', '#     # ')
-        # A parameter file has no word for nothing.
-        value = '' if parameter.default is None else as_yaml(parameter.default)
+        # A parameter file has no word for nothing, and ROS drops an empty list.
+        default = "''" if parameter.default == [] else as_yaml(parameter.default)
+        value = '' if parameter.default is None else default
         lines.append(f'#     {parameter.name}: {value}'.rstrip())
     return '\n'.join(lines) + '\n'
 

@@ -21,6 +21,7 @@ from smoothvla_ros.policies.openvla.settings import (
     settings_of,
 )
 from smoothvla_ros.policies.openvla.statistics import DataScaling
+from smoothvla_ros.user_path import user_path
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def load_openvla(
 
 def _published(folder: Path, checkpoint: str) -> Path:
     """Return the folder of the published files that a policy folder names."""
-    path = folder / checkpoint
+    path = folder / user_path(checkpoint)
     if path.is_dir():
         return path
     if is_hub_name(checkpoint):

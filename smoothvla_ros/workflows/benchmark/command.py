@@ -18,6 +18,7 @@ from smoothvla_ros.evaluation.benchmark.matrix import Matrix
 from smoothvla_ros.evaluation.benchmark.page import PICTURE, page
 from smoothvla_ros.evaluation.benchmark.picture import picture
 from smoothvla_ros.evaluation.benchmark.results import Results, plain
+from smoothvla_ros.user_path import user_path
 from smoothvla_ros.workflows.benchmark.cells import Cell, benchmark_cells, chosen_cells
 from smoothvla_ros.workflows.benchmark.config import BenchmarkConfig, default_file
 from smoothvla_ros.workflows.benchmark.erasing import FIRST_ITERATION, erasing
@@ -41,7 +42,9 @@ make benchmark ARGS="--only libero_spatial/decoupled/seed0 --out runs/again --re
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments; every setting of `BenchmarkConfig` that is no mapping is one."""
     parser.add_argument(
-        '--config', type=Path, help='YAML file of the matrix (default: the shipped benchmark.yaml)'
+        '--config',
+        type=user_path,
+        help='YAML file of the matrix (default: the shipped benchmark.yaml)',
     )
     parser.add_argument(
         '--only',

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from smoothvla_ros.configuration import load
 from smoothvla_ros.evaluation.report.comparison_table import print_comparison
 from smoothvla_ros.evaluation.report.run_report import REPORT
 from smoothvla_ros.policies.loading import tell_unused_gpu
+from smoothvla_ros.user_path import user_path
 from smoothvla_ros.workflows.evaluation.config import EvaluationConfig
 from smoothvla_ros.workflows.evaluation.run import run_evaluation
 from smoothvla_ros.workflows.options import option
@@ -27,7 +27,7 @@ from smoothvla_ros.workflows.rollout_choice import (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments; every setting of `EvaluationConfig` is one."""
     add_rollout_arguments(parser)
-    parser.add_argument('--config', type=Path, help='YAML file of the settings below')
+    parser.add_argument('--config', type=user_path, help='YAML file of the settings below')
     for field in dataclasses.fields(EvaluationConfig):
         default = field.default
         if isinstance(default, tuple):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from pathlib import Path
 
 from smoothvla_ros.configuration import load
 from smoothvla_ros.kinematics.robot import described_robot
@@ -15,6 +14,7 @@ from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.learning.learner_group import LearnerGroup
 from smoothvla_ros.training.run_folder import check_folder
+from smoothvla_ros.user_path import user_path
 from smoothvla_ros.workflows.options import option
 from smoothvla_ros.workflows.rollout_choice import (
     OTHERWISE,
@@ -32,14 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments; every setting of `TrainConfig` is one."""
     parser.add_argument(
         '--recording',
-        type=Path,
+        type=user_path,
         nargs='+',
         metavar='BAG',
         help='train again from a recorded run, given the same settings, instead of from simulation',
     )
     parser.add_argument(
         '--arm-recording',
-        type=Path,
+        type=user_path,
         nargs='+',
         metavar='BAG',
         help='one update from labelled episodes of a real arm (deploy.launch.py record:=true)',
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--urdf', default='', help="its URDF, in place of the file's")
     add_rollout_arguments(parser)
-    parser.add_argument('--config', type=Path, help='YAML file of the settings below')
+    parser.add_argument('--config', type=user_path, help='YAML file of the settings below')
     for field in dataclasses.fields(TrainConfig):
         default = field.default
         if isinstance(default, tuple):

@@ -1,0 +1,151 @@
+"""Parameter files as the nodes will read them, and what in them no node would read."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.libero import CAMERAS
+from smoothvla_ros.nodes.parameter_reference.nodes import (
+    DROPPED,
+    NAMES,
+    SETTINGS,
+    names_of,
+    unknown_parameter,
+)
+from smoothvla_ros.user_path import user_path
+
+# The arm's own namespace, where these run.
+ROBOT = 'robot_0'
+_OF_ROBOT = ('motion_guard', 'episodes', 'controller_manager')
+# Every node that a launch file of ours starts, by its name: its executable.
+_EXECUTABLES = (
+    {NAMES.get(node, node): node for node in SETTINGS if node != 'camera'}
+    | {f'camera_{camera}': 'camera' for camera in CAMERAS}
+    | {'commanded_jerk_monitor': 'jerk_monitor'}
+)
+# Of every node of ROS, or of all of ours but two.
+_COMMON = {'use_sim_time', 'start_type_description_service', 'autostart'}
+_QUALITY = 'qos_overrides'
+_WILDCARDS = {'*': r'/\w+', '**': r'(/\w+)*'}
+
+
+def parameters_of(
+    node: str, configurations: Mapping[str, str], argument: str = 'config'
+) -> dict[str, Any]:
+    """Return a node's parameters in the file of an argument, as the node itself will read it.
+
+    Raises UserError for a file that cannot be read, is no parameter file or, as `config`, has what
+    none of our nodes would read.
+    """
+    sections = read_sections(configurations, argument)
+    if argument == 'config':
+        check_sections(sections, configurations, argument)
+    name = full_name(node, configurations)
+    parameters: dict[str, Any] = {}
+    for pattern, values in sections.items():
+        if matches(pattern, name):
+            parameters |= values
+    return parameters
+
+
+def read_sections(configurations: Mapping[str, str], argument: str) -> dict[str, dict[str, Any]]:
+    """Return what the parameter file of an argument says: by pattern of full names, parameters.
+
+    ROS takes `a: {b: {ros__parameters: ...}}` for `a/b`, and puts a / before it.
+    Raises UserError for a file that cannot be read, or is no parameter file.
+    """
+    file = user_path(configurations[argument])
+    try:
+        content = yaml.safe_load(file.read_text())
+    except OSError as error:
+        raise UserError(f'{argument}:={file}: {error.strerror}; give a parameter file') from error
+    except (ValueError, yaml.YAMLError) as error:
+        line = ' '.join(str(error).split())
+        raise UserError(f'{argument}:={file} is not valid YAML: {line}') from error
+    sections: dict[str, dict[str, Any]] = {}
+    try:
+        for pattern, parameters in _sections('', content or {}):
+            sections.setdefault(pattern, {}).update(parameters)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UserError(
+            f'{argument}:={file} is no parameter file; give one like config/train.yaml'
+        ) from error
+    return sections
+
+
+def full_name(node: str, configurations: Mapping[str, str]) -> str:
+    """Return a node's full name: below the launch's namespace, and that of a launch around it."""
+    inside = configurations.get('namespace', '')
+    around = '' if inside.startswith('/') else configurations.get('ros_namespace', '')
+    parts = [around, inside, ROBOT if node in _OF_ROBOT else '', node]
+    return '/' + '/'.join(part.strip('/') for part in parts if part.strip('/'))
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Return whether a section's pattern is of the node with that full name, as ROS decides."""
+    parts = pattern.lstrip('/').split('/')
+    words = ''.join(_WILDCARDS.get(part, f'/{re.escape(part)}') for part in parts)
+    return re.fullmatch(words, name, re.ASCII) is not None
+
+
+def check_sections(
+    sections: Mapping[str, Mapping[str, Any]], configurations: Mapping[str, str], argument: str
+) -> None:
+    """Raise UserError for a section that no node of ours reads, or a parameter that it would not.
+
+    A file may speak of all our nodes, whichever of them the launch starts. An empty value, which
+    ROS takes for something else than YAML, is refused too.
+    """
+    places = {node: full_name(node, configurations) for node in _EXECUTABLES}
+    for pattern, parameters in sections.items():
+        place = f'{argument}:={configurations[argument]}: {pattern}'
+        readers = [node for node, name in places.items() if matches(pattern, name)]
+        if not readers:
+            if _is_of_controllers(pattern, places, configurations, argument):
+                continue
+            raise UserError(f'{place}: {_unread(pattern, places)}')
+        known = _COMMON.union(*(names_of(_EXECUTABLES[node]) for node in readers))
+        for name, value in parameters.items():
+            if name not in known and str(name).partition('.')[0] != _QUALITY:
+                raise UserError(f'{place}: {unknown_parameter(str(name), known)}')
+            if value == []:
+                raise UserError(f'{place}: {name}=[] {DROPPED}')
+            if value is None:
+                raise UserError(f"{place}: {name}=null is text for ROS; write '' for empty")
+
+
+def _is_of_controllers(
+    pattern: str, places: Mapping[str, str], configurations: Mapping[str, str], argument: str
+) -> bool:
+    """Return whether a section may be for the nodes of ros2_control: the file is theirs too."""
+    shared = configurations.get('controllers') == configurations[argument]
+    return shared and pattern.rpartition('/')[2] not in {*places, *_WILDCARDS}
+
+
+def _unread(pattern: str, places: Mapping[str, str]) -> str:
+    """Say why no node reads a section, and what it should be called."""
+    last = pattern.rpartition('/')[2]
+    if last in places:
+        name = places[last]
+        return f'{last} runs as {name}, which is another name; write /**/{last}: or {name}:'
+    if last in _WILDCARDS:
+        return f'none of the nodes is called so; they are {", ".join(sorted(places.values()))}'
+    near = difflib.get_close_matches(last, places, 1)
+    meant = f'did you mean /**/{near[0]}:?' if near else f'known: {", ".join(sorted(places))}'
+    return f'there is no node {last!r}; {meant}'
+
+
+def _sections(above: str, content: Mapping[Any, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for key, body in content.items():
+        if key == 'ros__parameters':
+            if not above:
+                raise ValueError('parameters of no node')
+            yield above, dict(body or {})
+        else:
+            yield from _sections(f'{above}/{key if above else key.lstrip("/")}', body)

@@ -84,6 +84,22 @@ def test_at_the_threshold_with_noise_it_warns_once_and_within_a_window(rate_hz):
         assert 1.0 < warned <= 1.0 + settings.window_s
 
 
+def test_a_joint_that_passes_the_seam_of_its_turn_alarms_nobody(arm):
+    """A constant 0.2 rad/s through pi, reported in [-pi, pi): no jerk, and no level but OK."""
+    time = np.arange(300) * 0.01
+    positions = np.tile(REST, (300, 1))
+    positions[:, 6] = (np.pi + 0.2 * (time - 1.5) + np.pi) % (2 * np.pi) - np.pi
+    watched = watch(arm, limits=np.full(7, 500.0))
+    found = [watched.add(float(t), q) for t, q in zip(time, positions, strict=True)]
+    assert max(each.greatest_share for each in found if each is not None) < 1e-6
+    assert watched.level is AlarmLevel.OK
+    slides = np.arange(7) == 6
+    watched = JerkWatch(
+        SETTINGS, arm.jacobian, QUIET, 1e-5, REST, np.full(7, 500.0), turning=~slides
+    )
+    assert AlarmLevel.ALARM in feed(watched, time, positions)
+
+
 def test_an_alarm_comes_within_a_window(arm):
     """From the moment at which the jerk begins to the alarm, at most one window of time."""
     time = np.arange(300) * 0.01

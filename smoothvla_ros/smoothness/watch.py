@@ -93,7 +93,9 @@ class JerkWatch:
             statistics_s=statistics_s,
             turning=turning,
         )
-        self.seams = SeamJerk(settings.window_s)
+        self.seams = SeamJerk(
+            settings.window_s, settings.read_stride * settings.period_s, statistics_s
+        )
         self.undeclared_rate = UndeclaredRate(_WINDOWS_OF_SILENCE * settings.window_s)
         self._limits = limits
         self._tool_alarm = Alarm(alarm)

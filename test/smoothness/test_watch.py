@@ -135,6 +135,39 @@ def test_seams_are_kept_apart():
     assert seams.between.mean_jerk == 1.0
 
 
+def test_seams_of_a_span_forget_what_lies_before_it():
+    """A rough minute with a seam each second, then ten calm seconds with two: those count."""
+    kept = SeamJerk(window_s=0.4, period_s=0.01, span_s=10.0)
+    for index in range(7000):
+        stamp, calm = index * 0.01, index >= 6000
+        if index % 100 == 0 and (not calm or index in (6300, 6800)):
+            kept.chunk_begins(stamp - 0.005)
+        kept.add(stamp, np.full(6, 1.0 if calm else 50.0))
+    # A tenth of a second on either side, of which the first is read before its chunk came.
+    assert kept.at.estimates == 2 * 10
+    assert kept.at.mean_jerk == kept.between.mean_jerk == pytest.approx(np.sqrt(3.0))
+    assert kept.at.estimates + kept.between.estimates == pytest.approx(1000, abs=50)
+    assert np.isnan(kept.at.ldlj)
+    for index in range(7000, 8100):
+        kept.add(index * 0.01, np.ones(6))
+    assert kept.at.estimates == 0
+
+
+@pytest.mark.parametrize('rate_hz', [100.0, 1000.0])
+def test_the_watch_bounds_its_seams_by_the_statistics(arm, rate_hz):
+    """A rough second, then four at rest: between seams nothing is left of it, as in the means."""
+    settings = EstimatorSettings(rate_hz=rate_hz)
+    time = np.arange(round(5 * rate_hz)) / rate_hz
+    shaken = 0.01 * np.sin(2 * np.pi * 2.0 * time[:, None]) * (time[:, None] < 1.0)
+    spanned = JerkWatch(settings, arm.jacobian, QUIET, 1e-5, REST, statistics_s=2.0)
+    whole = JerkWatch(settings, arm.jacobian, QUIET, 1e-5, REST)
+    for watched in (spanned, whole):
+        feed(watched, time, REST + shaken)
+    assert whole.seams.between.peak_jerk > 1.0
+    assert spanned.seams.between.peak_jerk < 1e-6
+    assert spanned.seams.between.mean_jerk == spanned.estimator.episode.mean_jerk
+
+
 def test_a_level_is_held_as_long_as_it_was_asked_for(arm):
     """Of the tool and of the joints alike: a jerk that ends leaves both for `hold_s`."""
     time = np.arange(500) * 0.01

@@ -130,6 +130,12 @@ class Arm:
         kinds = {n: model.joints[model.getJointId(n)].shortname() for n in self._joint_names}
         return frozenset(name for name, kind in kinds.items() if kind in _SLIDING)
 
+    @property
+    def turning(self) -> np.ndarray:
+        """Which joints turn instead of sliding: bool [n]."""
+        sliding = self.sliding_joints
+        return np.array([name not in sliding for name in self._joint_names])
+
     def joint_limits(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return what the URDF allows: lower and upper ends [n] rad, largest velocity [n] rad/s.
 

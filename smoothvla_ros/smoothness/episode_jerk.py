@@ -41,10 +41,10 @@ class EpisodeJerk:
 
 
 class _Sums:
-    """Of the norms of translation and rotation."""
+    """Of the norms of translation and rotation; `instants` has those that were passed over."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count = self.instants = 0
         self.sum = np.zeros(2)
         self.squares = np.zeros(2)
         self.peak = np.zeros(2)
@@ -52,6 +52,7 @@ class _Sums:
 
     def add(self, norms: np.ndarray, speed: float) -> None:
         self.count += 1
+        self.instants += 1
         self.sum += norms
         self.squares += norms * norms
         self.peak = np.maximum(self.peak, norms)
@@ -86,11 +87,19 @@ class JerkAccumulator:
 
     def add(self, tool_jerk: np.ndarray, speed: float = 0.0) -> None:
         """Take one jerk [6] and, for LDLJ, the speed of the tool point there, m/s."""
-        if self._part and self._newest.count == self._part:
-            self._full.append(self._newest)
-            self._full_together, self._newest = _together(self._full), _Sums()
+        self._begin_part_when_due()
         norms = np.array([np.linalg.norm(tool_jerk[:3]), np.linalg.norm(tool_jerk[3:])])
         self._newest.add(norms, speed)
+
+    def pass_over(self) -> None:
+        """Let a period go by whose jerk belongs elsewhere: what came before grows older."""
+        self._begin_part_when_due()
+        self._newest.instants += 1
+
+    def _begin_part_when_due(self) -> None:
+        if self._part and self._newest.instants == self._part:
+            self._full.append(self._newest)
+            self._full_together, self._newest = _together(self._full), _Sums()
 
     def result(self, sparc: float = math.nan) -> EpisodeJerk:
         """Return the numbers over everything added, or over the span.

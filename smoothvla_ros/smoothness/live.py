@@ -21,6 +21,7 @@ from smoothvla_ros.smoothness.speed_profile import SpeedProfile
 from smoothvla_ros.smoothness.stream_health import StreamHealth
 from smoothvla_ros.smoothness.tool_jerk import Jacobian, screw_jerk
 from smoothvla_ros.smoothness.window_fits import window_motions
+from smoothvla_ros.smoothness.wraps import Unwrapping
 
 # SPARC needs a Fourier transform of everything, so it is as of the last second.
 _RENEWED_S = 1.0
@@ -78,12 +79,14 @@ class JerkEstimator:
         stride: int = 1,
         velocity_weight_s: float = 0.0,
         statistics_s: float = math.inf,
+        turning: np.ndarray | None = None,
     ) -> None:
         """Take the settings and the tool's Jacobian ([n] rad -> [6, n]); None for joints alone.
 
         stride: samples from one estimate to the next; `settings.read_stride` loses nothing.
         velocity_weight_s: s, as in `window_motions`; 0 uses positions alone.
         statistics_s: `episode` covers so much of the latest motion; infinite: all since `reset`.
+        turning: bool [n], as for `Unwrapping`.
         """
         self._settings = settings
         self._jacobian = jacobian
@@ -94,6 +97,7 @@ class JerkEstimator:
         # Looked at a thousand times a second.
         self._longest_step_s = settings.longest_step_s
         self._window = SampleWindow(settings.window_samples)
+        self._unwrapping = Unwrapping(turning)
         fit = PolynomialFit(self._grid, settings.order)
         self._regular = fit.derivatives_at(0.0), fit.derivatives_at(float(self._grid[-1]))
         self.reset()
@@ -159,6 +163,7 @@ class JerkEstimator:
         duplicate, was not finite, or the stream is not at the declared rate; `health` says which.
         stamp_s: s since any origin near the recording (a float of Unix seconds resolves 0.2 us).
         joint_positions: [n] rad, the same n in every call.  Raises ValueError for another shape.
+        A turning joint may wrap at 2 pi.
         joint_velocities: [n] rad/s; used only if the estimator was given their weight. None, or
         one that is not finite, leaves this sample to its positions.
         """
@@ -184,7 +189,7 @@ class JerkEstimator:
                 if step > self._longest_step_s:
                     self._counts['gaps'] += 1
                     self._start_window()
-        window.add(stamp_s, positions, joint_velocities)
+        window.add(stamp_s, self._unwrapping.add_one(positions), joint_velocities)
         self._counts['samples'] += 1
         if not window.is_full:
             return None
@@ -283,4 +288,5 @@ class JerkEstimator:
     def _start_window(self) -> None:
         self._forget_profile()
         self._window.clear()
+        self._unwrapping.reset()
         self._complete = 0

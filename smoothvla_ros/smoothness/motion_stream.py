@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -23,6 +23,7 @@ from smoothvla_ros.smoothness.estimator import (
 )
 from smoothvla_ros.smoothness.stream_health import StreamHealth
 from smoothvla_ros.smoothness.window_fits import window_motions
+from smoothvla_ros.smoothness.wraps import Unwrapping
 
 # Windows that are fitted together: a few megabytes of temporaries at 1 kHz.
 _WINDOWS_AT_ONCE = 512
@@ -81,12 +82,14 @@ class MotionStream:
         stride: int = 1,
         velocity_weight_s: float = 0.0,
         newest: bool = False,
+        turning: np.ndarray | None = None,
     ) -> None:
         """Take what makes two jerks comparable, and how much is wanted.
 
         stride: samples from one reading to the next; `settings.read_stride` loses nothing.
         velocity_weight_s: as in `window_motions`; 0 uses positions alone.
         newest: also read each window at its newest sample, as an alarm does.
+        turning: bool [n], as for `Unwrapping`.
         """
         self._settings = settings
         self._stride = stride
@@ -96,6 +99,7 @@ class MotionStream:
         fit = PolynomialFit(self._grid, settings.order)
         self._regular = fit.derivatives_at(0.0), fit.derivatives_at(float(self._grid[-1]))
         self._counts: Counter[str] = Counter()
+        self._unwrapping = Unwrapping(turning)
         self._run = 0
         self._open: _Samples | None = None
         self._last_stamp_s: float | None = None
@@ -105,6 +109,11 @@ class MotionStream:
         """What happened to the stream so far."""
         return StreamHealth(**self._counts)
 
+    @property
+    def wraps(self) -> np.ndarray | None:
+        """How often each joint wrapped at 2 pi so far, int [n]; None before the first sample."""
+        return self._unwrapping.wraps
+
     def add(
         self,
         stamps_s: np.ndarray,
@@ -113,7 +122,8 @@ class MotionStream:
     ) -> Motions:
         """Take the next N samples and return the readings that they complete.
 
-        stamps_s: [N] s since any origin near the recording.  positions: [N, n] rad.
+        stamps_s: [N] s since any origin near the recording.  positions: [N, n] rad; a
+        turning joint may wrap at 2 pi.
         velocities: [N, n] rad/s or None; used only where the stream was given their weight.
         Raises ValueError for shapes that do not fit together or the samples before.
         """
@@ -127,6 +137,7 @@ class MotionStream:
         samples, steps = samples[fresh], steps[fresh]
         if len(samples):
             self._last_stamp_s = float(samples.stamps_s[-1])
+            samples = replace(samples, positions=self._unwrapping.add(samples.positions))
         self._counts['samples'] += len(samples)
         backwards = steps < 0
         forwards = steps[~backwards & ~np.isnan(steps)]

@@ -59,13 +59,14 @@ class JerkWatch:
         limits: np.ndarray | None = None,
         velocity_step: float = 0.0,
         statistics_s: float = math.inf,
+        turning: np.ndarray | None = None,
     ) -> None:
         """Take the limits, and make sure that the noise alone does not reach them.
 
         alarm: of the tool's jerk, m/s^3.  encoder_step: rad.  limits: [n] rad/s^3 or None.
         rest: [n] rad, a usual posture, where the noise of the tool is taken.
         velocity_step: rad/s, the resolution of velocities that are fitted along; 0 takes none.
-        statistics_s: as for `JerkEstimator`.
+        statistics_s, turning: as for `JerkEstimator`.
         Raises UserError where a threshold lies below five times the noise of the newest sample.
         """
         floor, _ = tool_noise_floor(
@@ -90,8 +91,11 @@ class JerkWatch:
             stride=settings.read_stride,
             velocity_weight_s=velocity_weight(encoder_step, velocity_step),
             statistics_s=statistics_s,
+            turning=turning,
         )
-        self.seams = SeamJerk(settings.window_s)
+        self.seams = SeamJerk(
+            settings.window_s, settings.read_stride * settings.period_s, statistics_s
+        )
         self.undeclared_rate = UndeclaredRate(_WINDOWS_OF_SILENCE * settings.window_s)
         self._limits = limits
         self._tool_alarm = Alarm(alarm)

@@ -98,6 +98,7 @@ def test_any_urdf_with_sliding_and_unlimited_joints(urdf):
     arm = Arm.from_urdf(urdf, 'hook')
     assert arm.joint_names == ('lift', 'turn', 'swing')
     assert arm.sliding_joints == {'lift'}
+    assert arm.turning.tolist() == [name != 'lift' for name in arm.joint_names]
     lift, turn, swing = 0.7, 4.0, 0.3
     position, _ = arm.tool_pose(np.array([lift, turn, swing]))
     reach = 0.5 * math.cos(swing)

@@ -84,6 +84,22 @@ def test_at_the_threshold_with_noise_it_warns_once_and_within_a_window(rate_hz):
         assert 1.0 < warned <= 1.0 + settings.window_s
 
 
+def test_a_joint_that_passes_the_seam_of_its_turn_alarms_nobody(arm):
+    """A constant 0.2 rad/s through pi, reported in [-pi, pi): no jerk, and no level but OK."""
+    time = np.arange(300) * 0.01
+    positions = np.tile(REST, (300, 1))
+    positions[:, 6] = (np.pi + 0.2 * (time - 1.5) + np.pi) % (2 * np.pi) - np.pi
+    watched = watch(arm, limits=np.full(7, 500.0))
+    found = [watched.add(float(t), q) for t, q in zip(time, positions, strict=True)]
+    assert max(each.greatest_share for each in found if each is not None) < 1e-6
+    assert watched.level is AlarmLevel.OK
+    slides = np.arange(7) == 6
+    watched = JerkWatch(
+        SETTINGS, arm.jacobian, QUIET, 1e-5, REST, np.full(7, 500.0), turning=~slides
+    )
+    assert AlarmLevel.ALARM in feed(watched, time, positions)
+
+
 def test_an_alarm_comes_within_a_window(arm):
     """From the moment at which the jerk begins to the alarm, at most one window of time."""
     time = np.arange(300) * 0.01
@@ -117,6 +133,39 @@ def test_seams_are_kept_apart():
     assert seams.at.mean_jerk == 9.0
     assert seams.at.estimates == 2
     assert seams.between.mean_jerk == 1.0
+
+
+def test_seams_of_a_span_forget_what_lies_before_it():
+    """A rough minute with a seam each second, then ten calm seconds with two: those count."""
+    kept = SeamJerk(window_s=0.4, period_s=0.01, span_s=10.0)
+    for index in range(7000):
+        stamp, calm = index * 0.01, index >= 6000
+        if index % 100 == 0 and (not calm or index in (6300, 6800)):
+            kept.chunk_begins(stamp - 0.005)
+        kept.add(stamp, np.full(6, 1.0 if calm else 50.0))
+    # A tenth of a second on either side, of which the first is read before its chunk came.
+    assert kept.at.estimates == 2 * 10
+    assert kept.at.mean_jerk == kept.between.mean_jerk == pytest.approx(np.sqrt(3.0))
+    assert kept.at.estimates + kept.between.estimates == pytest.approx(1000, abs=50)
+    assert np.isnan(kept.at.ldlj)
+    for index in range(7000, 8100):
+        kept.add(index * 0.01, np.ones(6))
+    assert kept.at.estimates == 0
+
+
+@pytest.mark.parametrize('rate_hz', [100.0, 1000.0])
+def test_the_watch_bounds_its_seams_by_the_statistics(arm, rate_hz):
+    """A rough second, then four at rest: between seams nothing is left of it, as in the means."""
+    settings = EstimatorSettings(rate_hz=rate_hz)
+    time = np.arange(round(5 * rate_hz)) / rate_hz
+    shaken = 0.01 * np.sin(2 * np.pi * 2.0 * time[:, None]) * (time[:, None] < 1.0)
+    spanned = JerkWatch(settings, arm.jacobian, QUIET, 1e-5, REST, statistics_s=2.0)
+    whole = JerkWatch(settings, arm.jacobian, QUIET, 1e-5, REST)
+    for watched in (spanned, whole):
+        feed(watched, time, REST + shaken)
+    assert whole.seams.between.peak_jerk > 1.0
+    assert spanned.seams.between.peak_jerk < 1e-6
+    assert spanned.seams.between.mean_jerk == spanned.estimator.episode.mean_jerk
 
 
 def test_a_level_is_held_as_long_as_it_was_asked_for(arm):

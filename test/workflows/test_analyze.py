@@ -91,6 +91,28 @@ def test_joints_alone_against_the_closed_form(tmp_path):
         assert found['joints'][name]['mean'] == pytest.approx(peak * 2 / math.pi, rel=0.01)
 
 
+@pytest.mark.parametrize('measured', [False, True])
+def test_a_joint_that_passes_the_seam_of_its_turn(tmp_path, measured):
+    """Reported in [-pi, pi), with and without velocities: the jerk of the motion, and a note."""
+    time = np.arange(3000) * 0.01
+    rate = 2 * math.pi * 0.2
+    angle = math.pi + 0.8 * np.cos(rate * time)
+    reported = (angle + math.pi) % (2 * math.pi) - math.pi
+    positions = np.round(np.column_stack([reported, angle]) / 1e-5) * 1e-5
+    speeds = np.repeat(-0.8 * rate * np.sin(rate * time)[:, None], 2, axis=1)
+    speeds = speeds if measured else None
+    bag = write_bag(tmp_path / 'bag', time, positions, ['wrist', 'elbow'], speeds)
+    (found,) = analysed(tmp_path, str(bag))['bags']
+    assert found['joints']['wrist']['peak'] == pytest.approx(0.8 * rate**3, rel=0.01)
+    assert found['joints']['wrist'] == pytest.approx(found['joints']['elbow'], rel=0.01)
+    assert found['notes'] == ['joint wrist wraps at 2 pi 12 times; unwrapped']
+    assert measured == found['velocities'].startswith('used')
+    if measured:
+        (alone,) = analysed(tmp_path, str(bag), '--joints', 'elbow')['bags']
+        weights = [float(each['velocities'].split()[-2]) for each in (found, alone)]
+        assert weights[0] == pytest.approx(weights[1], rel=0.5)
+
+
 def test_movements_between_rests_are_segments_with_their_shape(tmp_path):
     """Three reaches of 2 s; the shape of a minimum-jerk reach is known."""
     time = np.arange(2400) * 0.005

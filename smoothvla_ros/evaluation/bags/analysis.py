@@ -163,9 +163,13 @@ class _Analysis:
         blocks = iter(self._stream)
         head = self._head(blocks)
         estimator = self._estimator(head)
-        weight_s, velocities = velocity_weight_of(head, estimator, self._settings)
+        weight_s, velocities = velocity_weight_of(
+            head, estimator, self._settings, self._robot.turning
+        )
         stride = estimator.read_stride
-        motions = MotionStream(estimator, stride=stride, velocity_weight_s=weight_s)
+        motions = MotionStream(
+            estimator, stride=stride, velocity_weight_s=weight_s, turning=self._robot.turning
+        )
         period_s = stride * estimator.period_s
         places = max(1, round(1 / (period_s * _DRAWN_PLACES_HZ)))
         reader = Reader(self._robot.arm, estimator.window_s, period_s, places)
@@ -232,7 +236,7 @@ class _Analysis:
             ),
             curves=envelope.curves(),
             path=drawn.points(),
-            notes=tuple(self._notes(health, estimator, every[:count])),
+            notes=(*self._notes(health, estimator, every[:count]), *self._wraps(motions)),
         )
 
     def _head(self, blocks: Any) -> StampedJoints:
@@ -327,6 +331,14 @@ class _Analysis:
             )
         )
         return [text for happened, text in said if happened]
+
+    def _wraps(self, motions: MotionStream) -> list[str]:
+        assert motions.wraps is not None
+        return [
+            f'joint {name} wraps at 2 pi {count} times; unwrapped'
+            for name, count in zip(self._stream.names, motions.wraps.tolist(), strict=True)
+            if count
+        ]
 
 
 def _mean(values: list[float]) -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.kinematics import Arm
 
@@ -49,6 +51,11 @@ class Robot:
     def wanted(self) -> tuple[str, ...] | None:
         """The joints to look at; None for all that move together."""
         return self.arm.joint_names if self.arm is not None else self.joints or None
+
+    @property
+    def turning(self) -> np.ndarray | None:
+        """Which of the joints wanted turn, bool [n]; without a model nobody knows: None."""
+        return None if self.arm is None else self.arm.turning
 
     def unit(self, joint: str) -> str:
         """Return the unit of a joint's jerk. Without a model nobody knows which of them slide."""

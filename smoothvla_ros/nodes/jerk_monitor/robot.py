@@ -76,6 +76,7 @@ class MonitoredRobot:
             limits,
             config.velocity_step,
             statistics_s or math.inf,
+            arm.turning,
         )
         self._trouble = StreamTrouble(config.silence_s, time.monotonic(), config.joint_states)
         self._in_trouble = False

@@ -64,11 +64,37 @@ class ArmRollout:
 
 @dataclass
 class ArmRecordings:
-    """What recordings hold.  left_out: how many episodes of each reason; lost: why, by episode."""
+    """What recordings hold.
+
+    left_out: how many episodes of each reason.  lost: why, by episode.  labels: outcome of each
+    labelled episode and the recording that says so.  places: recording of each of `rollouts`.
+    """
 
     rollouts: list[ArmRollout] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
     lost: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, tuple[str, Path]] = field(default_factory=dict)
+    places: dict[str, Path] = field(default_factory=dict)
+
+    def add(self, rollout: ArmRollout, path: Path) -> None:
+        """Take an episode; raises UserError for one that is there already."""
+        name = rollout.episode_id
+        if name in self.places:
+            raise UserError(
+                f'episode {name} is in {self.places[name]} and in {path}, and would be learnt from '
+                'twice; give each recording once'
+            )
+        self.places[name] = path
+        self.rollouts.append(rollout)
+
+    def agree(self, name: str, outcome: str, path: Path) -> None:
+        """Hear what became of an episode; raises UserError where another recording disagrees."""
+        known, place = self.labels.setdefault(name, (outcome, path))
+        if known != outcome:
+            raise UserError(
+                f'episode {name} is labelled {known} in {place} and {outcome} in {path}; give one '
+                'of the recordings'
+            )
 
     def line(self) -> str:
         """Return what was found and what was left out, in one line."""
@@ -87,13 +113,16 @@ def read_recordings(
     sha256: `checkpoints.folder_sha256` of the weights that learn from them.  joint_states: see
     `arm_joint_states.arm_topic`.
     Raises UserError for a recording without what is needed, of other weights, of the twin's
-    held-out scenes, or greedy: a rollout without exploration teaches nothing.
+    held-out scenes, or greedy: a rollout without exploration teaches nothing; and for an episode
+    that is in two of them.
     """
     found = ArmRecordings()
     for path in paths:
         with Bag(path) as bag:
             _require(bag, sha256)
             _read(bag, arm, joint_states, found)
+    # The latched label of an episode is recorded again where only the recorder was started anew.
+    found.lost = {name: why for name, why in found.lost.items() if name not in found.places}
     found.rollouts.sort(key=lambda rollout: rollout.episode_id)
     return found
 
@@ -135,6 +164,8 @@ def _require_train(bag: Bag, state: Any) -> None:
 def _read(bag: Bag, arm: Arm, joint_states: str | None, found: ArmRecordings) -> None:
     labels = _labels(bag)
     for label in labels.values():
+        if label.outcome:
+            found.agree(label.episode_id, label.outcome, bag.path)
         if not label.outcome:
             found.left_out['unlabelled'] += 1
         elif label.outcome == DISCARD:
@@ -149,7 +180,7 @@ def _read(bag: Bag, arm: Arm, joint_states: str | None, found: ArmRecordings) ->
             if isinstance(rollout, Incomplete):
                 found.lost[label.episode_id] = str(rollout)
             else:
-                found.rollouts.append(rollout)
+                found.add(rollout, bag.path)
 
 
 def _labels(bag: Bag) -> dict[str, Any]:

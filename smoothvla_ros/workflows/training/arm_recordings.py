@@ -6,7 +6,7 @@ What one episode is made of, and where in the bag it stands:
 * `rollout_step`: what the policy saw, which tokens it chose, how likely they were;
 * `action_chunk`: what those tokens ask the arm to do, and when they were sent;
 * `motion_guard/state`: which chunks the guard took;
-* `joint_states`: how the arm really moved;
+* `joint_states`: how the arm really moved (`arm_joint_states.py`);
 * `policy_in_use`: whose weights these were;
 * `episode_state`: where the arm was the twin's, which scene it played.
 """
@@ -19,18 +19,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from smoothvla_ros.control.live.episode_keeper import DISCARD, OUTCOMES, SUCCESS
 from smoothvla_ros.control.lock_step.decoded_messages import decision_of, unpacked
 from smoothvla_ros.control.lock_step.protocol import Decision
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.nanoseconds import to_nanoseconds
-from smoothvla_ros.recordings import JOINT_STATE, Bag, joint_samples
+from smoothvla_ros.recordings import JOINT_STATE, Bag
 from smoothvla_ros.recordings.messages import MessageDecoder, rgb_image
 from smoothvla_ros.records import EpisodeName, Trajectory
 from smoothvla_ros.simulation.splits import require_train
+from smoothvla_ros.workflows.training.arm_joint_states import GUARD, arm_topic, motions
 from smoothvla_ros.workflows.training.executed_chunks import (
     ExecutedChunks,
     Incomplete,
@@ -42,12 +41,9 @@ from smoothvla_ros.workflows.training.executed_chunks import (
 LABEL = 'smoothvla_ros/msg/EpisodeLabel'
 STEP = 'smoothvla_ros/msg/RolloutStep'
 CHUNK = 'smoothvla_ros/msg/ActionChunk'
-GUARD = 'smoothvla_ros/msg/GuardState'
 IN_USE = 'smoothvla_ros/msg/PolicyUpdate'
 SCENE = 'smoothvla_ros/msg/EpisodeState'
 _NEEDED = (LABEL, STEP, CHUNK, GUARD, JOINT_STATE)
-# Joint samples before and after an episode, so that its ends lie between two of them.
-_MARGIN_NS = 200_000_000
 
 
 @dataclass(frozen=True)
@@ -68,11 +64,37 @@ class ArmRollout:
 
 @dataclass
 class ArmRecordings:
-    """What recordings hold.  left_out: how many episodes of each reason; lost: why, by episode."""
+    """What recordings hold.
+
+    left_out: how many episodes of each reason.  lost: why, by episode.  labels: outcome of each
+    labelled episode and the recording that says so.  places: recording of each of `rollouts`.
+    """
 
     rollouts: list[ArmRollout] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
     lost: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, tuple[str, Path]] = field(default_factory=dict)
+    places: dict[str, Path] = field(default_factory=dict)
+
+    def add(self, rollout: ArmRollout, path: Path) -> None:
+        """Take an episode; raises UserError for one that is there already."""
+        name = rollout.episode_id
+        if name in self.places:
+            raise UserError(
+                f'episode {name} is in {self.places[name]} and in {path}, and would be learnt from '
+                'twice; give each recording once'
+            )
+        self.places[name] = path
+        self.rollouts.append(rollout)
+
+    def agree(self, name: str, outcome: str, path: Path) -> None:
+        """Hear what became of an episode; raises UserError where another recording disagrees."""
+        known, place = self.labels.setdefault(name, (outcome, path))
+        if known != outcome:
+            raise UserError(
+                f'episode {name} is labelled {known} in {place} and {outcome} in {path}; give one '
+                'of the recordings'
+            )
 
     def line(self) -> str:
         """Return what was found and what was left out, in one line."""
@@ -83,18 +105,24 @@ class ArmRecordings:
         return f'{text}; left out: {", ".join(left)}' if left else text
 
 
-def read_recordings(paths: Sequence[Path], sha256: str, arm: Arm) -> ArmRecordings:
+def read_recordings(
+    paths: Sequence[Path], sha256: str, arm: Arm, joint_states: str | None = None
+) -> ArmRecordings:
     """Return the labelled episodes of all recordings, in order of their names.
 
-    sha256: `checkpoints.folder_sha256` of the weights that learn from them.
+    sha256: `checkpoints.folder_sha256` of the weights that learn from them.  joint_states: see
+    `arm_joint_states.arm_topic`.
     Raises UserError for a recording without what is needed, of other weights, of the twin's
-    held-out scenes, or greedy: a rollout without exploration teaches nothing.
+    held-out scenes, or greedy: a rollout without exploration teaches nothing; and for an episode
+    that is in two of them.
     """
     found = ArmRecordings()
     for path in paths:
         with Bag(path) as bag:
             _require(bag, sha256)
-            _read(bag, arm, found)
+            _read(bag, arm, joint_states, found)
+    # The latched label of an episode is recorded again where only the recorder was started anew.
+    found.lost = {name: why for name, why in found.lost.items() if name not in found.places}
     found.rollouts.sort(key=lambda rollout: rollout.episode_id)
     return found
 
@@ -133,9 +161,11 @@ def _require_train(bag: Bag, state: Any) -> None:
         raise UserError(f'{bag.path}: {error}; deploy the twin with split:=train') from error
 
 
-def _read(bag: Bag, arm: Arm, found: ArmRecordings) -> None:
+def _read(bag: Bag, arm: Arm, joint_states: str | None, found: ArmRecordings) -> None:
     labels = _labels(bag)
     for label in labels.values():
+        if label.outcome:
+            found.agree(label.episode_id, label.outcome, bag.path)
         if not label.outcome:
             found.left_out['unlabelled'] += 1
         elif label.outcome == DISCARD:
@@ -145,11 +175,12 @@ def _read(bag: Bag, arm: Arm, found: ArmRecordings) -> None:
     wanted = {k: v for k, v in labels.items() if v.outcome in OUTCOMES and v.outcome != DISCARD}
     for robot in sorted({label.robot for label in wanted.values()}):
         own = [label for label in wanted.values() if label.robot == robot]
-        for label, rollout in _of_robot(bag, robot, own, arm):
+        topic = arm_topic(bag, robot, arm, joint_states)
+        for label, rollout in _of_robot(bag, robot, own, arm, topic):
             if isinstance(rollout, Incomplete):
                 found.lost[label.episode_id] = str(rollout)
             else:
-                found.rollouts.append(rollout)
+                found.add(rollout, bag.path)
 
 
 def _labels(bag: Bag) -> dict[str, Any]:
@@ -163,7 +194,7 @@ def _labels(bag: Bag) -> dict[str, Any]:
 
 
 def _of_robot(
-    bag: Bag, robot: str, labels: Sequence[Any], arm: Arm
+    bag: Bag, robot: str, labels: Sequence[Any], arm: Arm, joint_states: str
 ) -> Iterator[tuple[Any, ArmRollout | Incomplete]]:
     spans = [
         (to_nanoseconds(label.first_stamp), to_nanoseconds(label.last_stamp)) for label in labels
@@ -173,8 +204,8 @@ def _of_robot(
     if decisions and not any(decision.temperature for decision in decisions.values()):
         # Before any episode is found incomplete, which would hide the reason.
         raise UserError(_greedy(bag, robot))
-    motions = _motions(bag, robot, spans, arm)
-    for label, span, motion in zip(labels, spans, motions, strict=True):
+    moved = motions(bag, joint_states, spans, arm)
+    for label, span, motion in zip(labels, spans, moved, strict=True):
         try:
             chunks = executed_chunks(sent, taken, *span)
             known = [decisions[chunk.stamp_ns, chunk.epoch] for chunk in chunks.chunks]
@@ -257,31 +288,3 @@ def _decisions(bag: Bag, robot: str) -> dict[tuple[int, int], Decision]:
             decision = decision_of(message, rgb_image)
             decisions[decision.question.stamp_ns, decision.epoch] = decision
     return decisions
-
-
-def _motions(
-    bag: Bag, robot: str, spans: Sequence[tuple[int, int]], arm: Arm
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return stamps in ns [S] and joint positions [S, n] of each span."""
-    parts: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in spans]
-    topics = _named(bag, JOINT_STATE, robot, 'joint_states')[:1]
-    for block in joint_samples(bag.messages(topics)):
-        for samples in block:
-            if samples.positions is None or not set(arm.joint_names) <= set(samples.names):
-                continue
-            columns = arm.joint_indices(samples.names)
-            for part, (first, last) in zip(parts, spans, strict=True):
-                inside = (samples.stamps_ns >= first - _MARGIN_NS) & (
-                    samples.stamps_ns <= last + _MARGIN_NS
-                )
-                if inside.any():
-                    positions = samples.positions[inside][:, columns]
-                    part.append((samples.stamps_ns[inside], positions))
-    nothing = (np.empty(0, np.int64), np.empty((0, len(arm.joint_names))))
-    return [
-        (
-            np.concatenate([stamps for stamps, _ in part or [nothing]]),
-            np.concatenate([positions for _, positions in part or [nothing]]),
-        )
-        for part in parts
-    ]

@@ -106,9 +106,12 @@ class ArmRolloutSource:
         """Do nothing."""
 
 
-def train_from_arm(config: TrainConfig, paths: Sequence[Path], arm: Arm) -> dict[str, Any]:
+def train_from_arm(
+    config: TrainConfig, paths: Sequence[Path], arm: Arm, joint_states: str | None = None
+) -> dict[str, Any]:
     """Update the policy once; return the figures of the iteration.
 
+    joint_states: the recorded topic of the arm's joints, see `arm_joint_states.arm_topic`.
     Writes the policy and the figures below `config.output`, which may not exist yet.
     Raises UserError for recordings that cannot be learnt from, with the reason.
     """
@@ -119,11 +122,14 @@ def train_from_arm(config: TrainConfig, paths: Sequence[Path], arm: Arm) -> dict
             raise UserError(
                 f'output={output} is not an empty folder; choose another, nothing is overwritten'
             )
-        return _train(config, paths, arm)
+        return _train(config, paths, arm, joint_states)
 
 
-def _train(config: TrainConfig, paths: Sequence[Path], arm: Arm) -> dict[str, Any]:
-    recordings = read_recordings(paths, folder_sha256(policy_folder(config.policy)), arm)
+def _train(
+    config: TrainConfig, paths: Sequence[Path], arm: Arm, joint_states: str | None
+) -> dict[str, Any]:
+    sha256 = folder_sha256(policy_folder(config.policy))
+    recordings = read_recordings(paths, sha256, arm, joint_states)
     source = ArmRolloutSource(recordings, config.seed)
     print(recordings.line())
     first = recordings.rollouts[0].trajectory

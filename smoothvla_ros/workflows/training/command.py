@@ -50,6 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='arm of --arm-recording: a name in config/robots, or a file',
     )
     parser.add_argument('--urdf', default='', help="its URDF, in place of the file's")
+    parser.add_argument(
+        '--joint-states',
+        metavar='TOPIC',
+        help="of --arm-recording: the recorded topic of the arm's joints, its full name or its end "
+        '(default: the only one that carries them all)',
+    )
     add_rollout_arguments(parser)
     parser.add_argument('--config', type=user_path, help='YAML file of the settings below')
     for field in dataclasses.fields(TrainConfig):
@@ -76,7 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
     config = load(TrainConfig, arguments.config, given, robots_unless_given(arguments))
     if arguments.arm_recording:
         arm = described_robot(arguments.robot, arguments.urdf).arm()
-        print_update(train_from_arm(config, arguments.arm_recording, arm), config)
+        figures = train_from_arm(config, arguments.arm_recording, arm, arguments.joint_states)
+        print_update(figures, config)
         return 0
     group = LearnerGroup.launched(config.device)
     if group.rank > 0:

@@ -15,7 +15,7 @@ from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow, row_from
 from smoothvla_ros.evaluation.episodes.measures import MEASURES
 from smoothvla_ros.evaluation.episodes.stored_episode import StoredEpisode
 from smoothvla_ros.evaluation.intervals.pairing import pair_rows
-from smoothvla_ros.evaluation.intervals.rates import wilson
+from smoothvla_ros.evaluation.intervals.rates import PairedCounts, success_difference, wilson
 from smoothvla_ros.evaluation.report.comparison_table import format_comparison
 from smoothvla_ros.evaluation.report.summary import (
     RunContext,
@@ -118,6 +118,39 @@ def test_rollouts_of_one_scene_are_not_counted_as_scenes(row: EpisodeRow) -> Non
     wide = describe([dataclasses.replace(item, success=True) for item in again])['success']
     assert (wide['mean'], wide['high']) == (1.0, 1.0)
     assert wide['low'] < 0.95
+
+
+def rollouts_of(row: EpisodeRow, policy: str, failed: int) -> list[EpisodeRow]:
+    """Return eight sampled rollouts of each of five scenes, of which so many of the first fail."""
+    return [
+        dataclasses.replace(
+            scene, episode_id=f'{scene.episode_id}-{number}', success=index > 0 or number >= failed
+        )
+        for index, scene in enumerate(
+            rows_of(row, policy, [1.0] * 5, greedy=False, temperature=1.0)
+        )
+        for number in range(8)
+    ]
+
+
+@pytest.mark.parametrize('failed', [0, 1])
+def test_success_of_repeated_scenes_is_no_surer_than_newcombe(row: EpisodeRow, failed: int) -> None:
+    """No or one failure of forty: a bootstrap over scenes alone shows no loss, or none at all."""
+    pairing = pair_rows(rollouts_of(row, 'before', failed), rollouts_of(row, 'after', 0))
+    change = pairing.success_change(seed=0)
+    newcombe = success_difference(PairedCounts(40 - failed, 0, failed, 0))
+    assert change is not None
+    assert change.mean == pytest.approx(failed / 40)
+    assert change.low == newcombe.low < -0.05
+    assert change.high == pytest.approx(max(newcombe.high, 0.1 * failed))
+
+
+def test_success_of_repeated_scenes_that_differ_keeps_the_wider_bootstrap(row: EpisodeRow) -> None:
+    """Where one scene of five is lost whole, Newcombe's forty independent pairs are too sure."""
+    pairing = pair_rows(rollouts_of(row, 'before', 8), rollouts_of(row, 'after', 0))
+    change = pairing.success_change(seed=0)
+    assert change is not None
+    assert change.high > success_difference(PairedCounts(32, 0, 8, 0)).high
 
 
 def test_what_does_not_compare_is_refused(row: EpisodeRow) -> None:

@@ -15,7 +15,12 @@ from smoothvla_ros.evaluation.intervals.bootstrap import (
     paired_change_percent,
     paired_difference,
 )
-from smoothvla_ros.evaluation.intervals.rates import Interval, PairedCounts, success_difference
+from smoothvla_ros.evaluation.intervals.rates import (
+    Interval,
+    PairedCounts,
+    success_difference,
+    wider,
+)
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.smoothness import EstimatorSettings
 
@@ -98,15 +103,26 @@ class Pairing:
     def success_change(self, seed: int, replicates: int = REPLICATES) -> Interval | None:
         """Success after minus before on the same scenes, in [-1, 1]; None without pairs.
 
-        Newcombe's paired interval where each policy ran a scene once; with repeats a bootstrap over
-        scenes.
+        Newcombe's paired interval where each policy ran a scene once. With repeats the wider
+        of two: the bootstrap over scenes has no width where nearly all succeed, and Newcombe's, of
+        the rollouts of a scene in their order, takes these for independent.
         """
         if not self.pairs:
             return None
         rates = np.array([pair.success() for pair in self.pairs])
         if all(len(pair.before) == len(pair.after) == 1 for pair in self.pairs):
             return success_difference(PairedCounts.of(rates[:, 0] > 0.5, rates[:, 1] > 0.5))
-        return paired_difference(rates[:, 0], rates[:, 1], seed=seed, replicates=replicates)
+        drawn = paired_difference(rates[:, 0], rates[:, 1], seed=seed, replicates=replicates)
+        # Where one policy has more rollouts of a scene, the rest is left to the bootstrap.
+        outcomes = np.array(
+            [
+                (before.success, after.success)
+                for pair in self.pairs
+                for before, after in zip(pair.before, pair.after, strict=False)
+            ]
+        )
+        newcombe = success_difference(PairedCounts.of(outcomes[:, 0], outcomes[:, 1]))
+        return wider(drawn, newcombe)
 
 
 def pair_rows(before: Sequence[EpisodeRow], after: Sequence[EpisodeRow]) -> Pairing:

@@ -27,6 +27,13 @@ class Interval:
         return Interval(self.mean * factor, self.low * factor, self.high * factor)
 
 
+def wider(interval: Interval, other: Interval | None) -> Interval:
+    """Return both ends that are further out, about the mean of the first."""
+    if other is None:
+        return interval
+    return Interval(interval.mean, min(interval.low, other.low), max(interval.high, other.high))
+
+
 def normal_quantile(confidence: float) -> float:
     """Return z such that a standard normal lies in [-z, z] with probability `confidence`."""
     if not 0.0 < confidence < 1.0:

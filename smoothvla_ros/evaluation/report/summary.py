@@ -17,7 +17,13 @@ from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow, in_order
 from smoothvla_ros.evaluation.episodes.measures import JERK, MEASURES, Measure
 from smoothvla_ros.evaluation.intervals.bootstrap import REPLICATES, mean_interval
 from smoothvla_ros.evaluation.intervals.pairing import Pairing, common_estimator, pair_rows
-from smoothvla_ros.evaluation.intervals.rates import Interval, PairedCounts, mcnemar, wilson
+from smoothvla_ros.evaluation.intervals.rates import (
+    Interval,
+    PairedCounts,
+    mcnemar,
+    wider,
+    wilson,
+)
 from smoothvla_ros.evaluation.report.versions import versions
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation.splits import split_of
@@ -134,7 +140,7 @@ def _success_rate(rows: Sequence[EpisodeRow], replicates: int) -> Interval:
         return his
     values = np.array([row.success for row in rows], np.float64)
     theirs = mean_interval(values, seed=_BOOTSTRAP_SEED, levels=levels, replicates=replicates)
-    return Interval(his.mean, min(his.low, theirs.low), max(his.high, theirs.high))
+    return wider(his, theirs)
 
 
 def _scenes(rows: Sequence[EpisodeRow]) -> list[tuple[EpisodeName]] | None:

@@ -103,8 +103,8 @@ def test_repeated_scenes_are_averaged_first(row: EpisodeRow) -> None:
 
 
 def test_rollouts_of_one_scene_are_not_counted_as_scenes(row: EpisodeRow) -> None:
-    """Eight rollouts of each of five scenes: intervals as of five, not as of forty."""
-    scenes = rows_of(row, 'before', [1.0, 1.2, 1.4, 1.6, 1.8], failures=(4,))
+    """Eight rollouts of each of six scenes: intervals as of six, not as of forty-eight."""
+    scenes = rows_of(row, 'before', [1.0, 1.2, 1.4, 1.6, 1.8, 2.0], failures=(5,))
     again = [
         dataclasses.replace(scene, episode_id=f'{scene.episode_id}-{number}')
         for scene in scenes
@@ -232,9 +232,38 @@ def test_every_measure_is_a_column(row: EpisodeRow) -> None:
 
 def test_printed_table_shows_figures_and_intervals(row: EpisodeRow) -> None:
     """The printed line of jerk holds both means and the paired change, and says over how many."""
-    rows = rows_of(row, 'before', [2.0, 4.0, 3.0]) + rows_of(row, 'after', [1.0, 2.0, 1.5])
+    before = [2.0, 4.0, 3.0, 2.0, 4.0]
+    rows = rows_of(row, 'before', before)
+    rows += rows_of(row, 'after', [jerk / 2.0 for jerk in before])
     table = format_comparison('libero_spatial', summarise_run(rows, CONTEXT))
     line = next(line for line in table.splitlines() if line.startswith('mean jerk, m/s^3'))
     for figure in ('3.00 [', '1.50 [', '-50.0 % [-50.0, -50.0]'):
         assert figure in line
-    assert 'the 3 of 3 scenes (100 %) that both solve' in table
+    assert 'the 5 of 5 scenes (100 %) that both solve' in table
+    assert 'too few' not in table
+
+
+def test_four_scenes_have_means_and_no_intervals(row: EpisodeRow, tmp_path: Path) -> None:
+    """Of a measure over fewer than five scenes the ends are null, however often each was played."""
+    rows = []
+    for policy, jerks in (('before', [2.0, 4.0, 3.0, 2.5]), ('after', [1.0, 2.0, 1.5, 1.25])):
+        rows += rows_of(row, policy, jerks)
+        hot = rows_of(row, policy, jerks, greedy=False, temperature=1.0)
+        rows += [
+            dataclasses.replace(item, episode_id=f'{item.episode_id}-{number}')
+            for item in hot
+            for number in range(8)
+        ]
+    summary = json.loads(write_summary(tmp_path, summarise_run(rows, CONTEXT)).read_text())
+    for figures in (summary, summary['sampled']):
+        paired = figures['paired']
+        assert paired['jerk_change_percent'] == pytest.approx(-50.0)
+        assert (paired['low'], paired['high']) == (None, None)
+        for found in (figures['before']['jerk'], paired['changes']['ldlj']):
+            assert found['mean'] is not None
+            assert (found['low'], found['high']) == (None, None)
+        assert paired['success_change_points']['low'] < 0.0
+    table = format_comparison('libero_spatial', summary)
+    (line,) = [line for line in table.splitlines() if line.startswith('mean jerk, m/s^3')]
+    assert line.split()[3:] == ['2.88', '1.44', '-50.0', '%']
+    assert 'that both solve: too few scenes for intervals of these' in table

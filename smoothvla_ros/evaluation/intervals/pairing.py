@@ -11,6 +11,7 @@ import numpy as np
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow
 from smoothvla_ros.evaluation.intervals.bootstrap import (
+    LEAST_OBSERVATIONS,
     REPLICATES,
     paired_change_percent,
     paired_difference,
@@ -75,17 +76,24 @@ class Pairing:
     def change_percent(
         self, column: str, seed: int, replicates: int = REPLICATES
     ) -> Interval | None:
-        """Paired change of a column's mean, in percent; None without solved pairs."""
+        """Paired change of a column's mean, in percent; None without solved pairs.
+
+        Ends of NaN where the pairs are too few for an interval.
+        """
         before, after = self.measured(column)
         if len(before) == 0 or before.mean() == 0.0:
             return None
+        if len(before) < LEAST_OBSERVATIONS:
+            return Interval.unknown(100.0 * float(after.mean() / before.mean() - 1.0))
         return paired_change_percent(before, after, seed=seed, replicates=replicates)
 
     def difference(self, column: str, seed: int, replicates: int = REPLICATES) -> Interval | None:
-        """Paired change of a column's mean, in its unit; None without solved pairs."""
+        """Paired change of a column's mean, in its unit; None and NaN as in `change_percent`."""
         before, after = self.measured(column)
         if len(before) == 0:
             return None
+        if len(before) < LEAST_OBSERVATIONS:
+            return Interval.unknown(float((after - before).mean()))
         return paired_difference(before, after, seed=seed, replicates=replicates)
 
     def representative(self, column: str) -> Pair | None:

@@ -22,6 +22,11 @@ class Interval:
     low: float
     high: float
 
+    @classmethod
+    def unknown(cls, mean: float) -> Interval:
+        """Return an estimate whose interval nobody knows: both ends NaN."""
+        return cls(mean, math.nan, math.nan)
+
     def scaled(self, factor: float) -> Interval:
         """Return the same interval in another unit; `factor` must be positive."""
         return Interval(self.mean * factor, self.low * factor, self.high * factor)

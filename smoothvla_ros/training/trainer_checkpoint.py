@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
-from smoothvla_ros.training.checkpoints import Checkpoint, CheckpointStore
+from smoothvla_ros.training.checkpoints import Checkpoint, CheckpointStore, DamagedCheckpoint
 from smoothvla_ros.training.grpo_trainer import TrainerState
 from smoothvla_ros.training.learning.learner import GrpoLearner
 from smoothvla_ros.training.random_states import random_states, restore_random_states
@@ -56,21 +57,25 @@ def restore_trainer(checkpoint: Checkpoint, learner: GrpoLearner) -> tuple[Train
     """Put weights, optimiser and random generators back; return the state and the seconds so far.
 
     learner: on the policy loaded from `checkpoint.policy_folder`.
+    A parameter that no loss has reached yet has no moments, as in the run that was saved.
+    Raises DamagedCheckpoint for a parameter without its weights, or with some of its moments.
     """
     values, tensors = checkpoint.read_state(), checkpoint.read_tensors(_LEARNER)
     with torch.no_grad():
         for name, parameter in learner.parameters.items():
+            _require(checkpoint, tensors, [f'{_WEIGHT}{name}'])
             parameter.copy_(tensors[f'{_WEIGHT}{name}'])
     optimiser = learner.optimiser
     keys = {name.split('.', 1)[0] for name in tensors if not name.startswith((_WEIGHT, _MEAN))}
     for name, parameter in learner.parameters.items():
+        if not any(f'{key}.{name}' in tensors for key in keys):
+            continue
+        _require(checkpoint, tensors, [f'{key}.{name}' for key in sorted(keys)])
         # The step counter lives on the CPU wherever the parameter is.
-        moments = {
+        optimiser.state[parameter] = {
             key: _own(tensors[f'{key}.{name}'], 'cpu' if key == 'step' else parameter.device)
             for key in sorted(keys)
         }
-        if moments:
-            optimiser.state[parameter] = moments
     means = {
         name: _own(tensors[f'{_MEAN}{name}'], parameter.device)
         for name, parameter in learner.parameters.items()
@@ -81,6 +86,17 @@ def restore_trainer(checkpoint: Checkpoint, learner: GrpoLearner) -> tuple[Train
         group.update({k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()})
     restore_random_states(checkpoint.read_tensors(_RANDOM), values['random'])
     return TrainerState.from_plain(values), float(values['wall_seconds'])
+
+
+def _require(
+    checkpoint: Checkpoint, tensors: Mapping[str, torch.Tensor], keys: Sequence[str]
+) -> None:
+    missing = [key for key in keys if key not in tensors]
+    if missing:
+        raise DamagedCheckpoint(
+            f'checkpoint {checkpoint.folder}: {_LEARNER}.safetensors has no {missing[0]}; resume '
+            'from an intact checkpoint'
+        )
 
 
 def _own(tensor: torch.Tensor, device: torch.device | str) -> torch.Tensor:

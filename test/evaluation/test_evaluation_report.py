@@ -211,6 +211,28 @@ def test_jerk_over_few_scenes_is_not_called_shown() -> None:
     assert any('Only 1 scene is solved by both' in item.text for item in found)
 
 
+def test_nothing_of_four_scenes_is_a_verdict() -> None:
+    """Without an interval a rise is no warning and a fall is not shown; it is said why."""
+    none = (-20.0, None, None)
+    summary = comparison(jerk=(30.0, None, None), mean_speed=none, ldlj=none, pace_free_jerk=none)
+    summary['paired']['pairs'] = 4
+    side = {'negative_log_prob': {'mean': 2.0}}
+    sampled = {'jerk_change_percent': -17.0, 'low': None, 'high': None, 'pairs': 4}
+    summary['sampled'] = {'before': side, 'after': side, 'paired': sampled}
+    found = [item for item in findings(summary) if 'too few scenes for an interval' in item.text]
+    assert len(found) == 4
+    assert {item.verdict for item in found} == {Verdict.OPEN}
+    assert any('jerk changed by +30.0 %' in item.text for item in found)
+
+
+def test_intervals_over_five_to_nineteen_scenes_are_called_narrow() -> None:
+    """From five scenes on there are intervals, and up to twenty a word on how far they hold."""
+    summary = comparison()
+    for pairs, narrow in ((4, False), (5, True), (19, True), (20, False)):
+        summary['paired']['pairs'] = pairs
+        assert any('somewhat narrow' in item.text for item in findings(summary)) is narrow
+
+
 def test_sampled_jerk_over_few_scenes_is_not_called_shown() -> None:
     """An interval over five scenes is too narrow to lean on, however far from zero."""
     summary = comparison()

@@ -15,7 +15,7 @@ from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow, row_from
 from smoothvla_ros.evaluation.episodes.measures import MEASURES
 from smoothvla_ros.evaluation.episodes.stored_episode import StoredEpisode
 from smoothvla_ros.evaluation.intervals.pairing import pair_rows
-from smoothvla_ros.evaluation.intervals.rates import wilson
+from smoothvla_ros.evaluation.intervals.rates import PairedCounts, success_difference, wilson
 from smoothvla_ros.evaluation.report.comparison_table import format_comparison
 from smoothvla_ros.evaluation.report.summary import (
     RunContext,
@@ -103,8 +103,8 @@ def test_repeated_scenes_are_averaged_first(row: EpisodeRow) -> None:
 
 
 def test_rollouts_of_one_scene_are_not_counted_as_scenes(row: EpisodeRow) -> None:
-    """Eight rollouts of each of five scenes: intervals as of five, not as of forty."""
-    scenes = rows_of(row, 'before', [1.0, 1.2, 1.4, 1.6, 1.8], failures=(4,))
+    """Eight rollouts of each of six scenes: intervals as of six, not as of forty-eight."""
+    scenes = rows_of(row, 'before', [1.0, 1.2, 1.4, 1.6, 1.8, 2.0], failures=(5,))
     again = [
         dataclasses.replace(scene, episode_id=f'{scene.episode_id}-{number}')
         for scene in scenes
@@ -118,6 +118,39 @@ def test_rollouts_of_one_scene_are_not_counted_as_scenes(row: EpisodeRow) -> Non
     wide = describe([dataclasses.replace(item, success=True) for item in again])['success']
     assert (wide['mean'], wide['high']) == (1.0, 1.0)
     assert wide['low'] < 0.95
+
+
+def rollouts_of(row: EpisodeRow, policy: str, failed: int) -> list[EpisodeRow]:
+    """Return eight sampled rollouts of each of five scenes, of which so many of the first fail."""
+    return [
+        dataclasses.replace(
+            scene, episode_id=f'{scene.episode_id}-{number}', success=index > 0 or number >= failed
+        )
+        for index, scene in enumerate(
+            rows_of(row, policy, [1.0] * 5, greedy=False, temperature=1.0)
+        )
+        for number in range(8)
+    ]
+
+
+@pytest.mark.parametrize('failed', [0, 1])
+def test_success_of_repeated_scenes_is_no_surer_than_newcombe(row: EpisodeRow, failed: int) -> None:
+    """No or one failure of forty: a bootstrap over scenes alone shows no loss, or none at all."""
+    pairing = pair_rows(rollouts_of(row, 'before', failed), rollouts_of(row, 'after', 0))
+    change = pairing.success_change(seed=0)
+    newcombe = success_difference(PairedCounts(40 - failed, 0, failed, 0))
+    assert change is not None
+    assert change.mean == pytest.approx(failed / 40)
+    assert change.low == newcombe.low < -0.05
+    assert change.high == pytest.approx(max(newcombe.high, 0.1 * failed))
+
+
+def test_success_of_repeated_scenes_that_differ_keeps_the_wider_bootstrap(row: EpisodeRow) -> None:
+    """Where one scene of five is lost whole, Newcombe's forty independent pairs are too sure."""
+    pairing = pair_rows(rollouts_of(row, 'before', 8), rollouts_of(row, 'after', 0))
+    change = pairing.success_change(seed=0)
+    assert change is not None
+    assert change.high > success_difference(PairedCounts(32, 0, 8, 0)).high
 
 
 def test_what_does_not_compare_is_refused(row: EpisodeRow) -> None:
@@ -199,9 +232,38 @@ def test_every_measure_is_a_column(row: EpisodeRow) -> None:
 
 def test_printed_table_shows_figures_and_intervals(row: EpisodeRow) -> None:
     """The printed line of jerk holds both means and the paired change, and says over how many."""
-    rows = rows_of(row, 'before', [2.0, 4.0, 3.0]) + rows_of(row, 'after', [1.0, 2.0, 1.5])
+    before = [2.0, 4.0, 3.0, 2.0, 4.0]
+    rows = rows_of(row, 'before', before)
+    rows += rows_of(row, 'after', [jerk / 2.0 for jerk in before])
     table = format_comparison('libero_spatial', summarise_run(rows, CONTEXT))
     line = next(line for line in table.splitlines() if line.startswith('mean jerk, m/s^3'))
     for figure in ('3.00 [', '1.50 [', '-50.0 % [-50.0, -50.0]'):
         assert figure in line
-    assert 'the 3 of 3 scenes (100 %) that both solve' in table
+    assert 'the 5 of 5 scenes (100 %) that both solve' in table
+    assert 'too few' not in table
+
+
+def test_four_scenes_have_means_and_no_intervals(row: EpisodeRow, tmp_path: Path) -> None:
+    """Of a measure over fewer than five scenes the ends are null, however often each was played."""
+    rows = []
+    for policy, jerks in (('before', [2.0, 4.0, 3.0, 2.5]), ('after', [1.0, 2.0, 1.5, 1.25])):
+        rows += rows_of(row, policy, jerks)
+        hot = rows_of(row, policy, jerks, greedy=False, temperature=1.0)
+        rows += [
+            dataclasses.replace(item, episode_id=f'{item.episode_id}-{number}')
+            for item in hot
+            for number in range(8)
+        ]
+    summary = json.loads(write_summary(tmp_path, summarise_run(rows, CONTEXT)).read_text())
+    for figures in (summary, summary['sampled']):
+        paired = figures['paired']
+        assert paired['jerk_change_percent'] == pytest.approx(-50.0)
+        assert (paired['low'], paired['high']) == (None, None)
+        for found in (figures['before']['jerk'], paired['changes']['ldlj']):
+            assert found['mean'] is not None
+            assert (found['low'], found['high']) == (None, None)
+        assert paired['success_change_points']['low'] < 0.0
+    table = format_comparison('libero_spatial', summary)
+    (line,) = [line for line in table.splitlines() if line.startswith('mean jerk, m/s^3')]
+    assert line.split()[3:] == ['2.88', '1.44', '-50.0', '%']
+    assert 'that both solve: too few scenes for intervals of these' in table

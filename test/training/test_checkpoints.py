@@ -7,6 +7,7 @@ import random
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from toy_world import ToyPolicy, load_toy
 
 from smoothvla_ros.errors import UserError
@@ -58,6 +59,52 @@ def test_everything_comes_back_bit_for_bit(tmp_path):
     assert (state.iteration, seconds) == (4, 12.5)
     assert state.reference.tasks[3] == TaskReference(1.0 / 3.0, 0.7, 20.5, 7)
     assert state.reference.estimator == EstimatorSettings()
+
+
+def with_unused_head() -> ToyPolicy:
+    """A toy with a parameter that no loss depends on, as an unused value head is."""
+    policy = ToyPolicy()
+    policy.module.register_parameter('value_head', torch.nn.Parameter(torch.ones(3)))
+    return policy
+
+
+def step_without_head(learner: GrpoLearner) -> torch.Tensor:
+    """One optimiser step on a loss without the unused head; returns the weights."""
+    learner.optimiser.zero_grad()
+    used = [p for name, p in learner.parameters.items() if name != 'value_head']
+    sum((p**2).sum() for p in used).backward()
+    learner.optimiser.step()
+    return torch.nn.utils.parameters_to_vector(learner.parameters.values()).detach()
+
+
+def test_a_parameter_outside_the_loss_does_not_stop_a_resume(tmp_path):
+    """It has no moments before or after; those of the others come back bit for bit."""
+    store = CheckpointStore(tmp_path, keep=2)
+    config = GrpoConfig(course_coefficient=0.0, learning_rate=0.01)
+    learner = GrpoLearner(with_unused_head(), config)
+    step_without_head(learner)
+    checkpoint = write(store, 1, learner)
+    expected = step_without_head(learner)
+
+    again = GrpoLearner(with_unused_head(), config)
+    restore_trainer(checkpoint, again)
+
+    assert again.parameters['value_head'] not in again.optimiser.state
+    assert torch.equal(step_without_head(again), expected)
+
+
+@pytest.mark.parametrize('lost', ['exp_avg.0.weight', 'step.0.weight', 'weight.0.weight'])
+def test_a_parameter_that_came_back_in_part_is_damage(tmp_path, lost):
+    """Weights belong to every parameter, and moments come all together or not at all."""
+    learner = GrpoLearner(ToyPolicy(), GrpoConfig(course_coefficient=0.0))
+    step(learner)
+    checkpoint = write(CheckpointStore(tmp_path, keep=2), 1, learner)
+    path = checkpoint.folder / 'learner.safetensors'
+    tensors = {name: value for name, value in load_file(path).items() if name != lost}
+    save_file(tensors, path)
+    again = GrpoLearner(ToyPolicy(), GrpoConfig(course_coefficient=0.0))
+    with pytest.raises(DamagedCheckpoint, match=rf'iteration_0001: .* has no {lost}'):
+        restore_trainer(checkpoint, again)
 
 
 def flipped(content: bytes) -> bytes:

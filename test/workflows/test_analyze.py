@@ -38,8 +38,8 @@ def reaches(time: np.ndarray, starts: list[float], lasts_s: float = 2.0) -> np.n
 
 
 def motion(time: np.ndarray, shake: float = 0.0) -> np.ndarray:
-    """Three reaches of seven joints, and a shaking at 3 Hz while they last."""
-    place = reaches(time, [1.0, 5.0, 9.0])
+    """A reach of seven joints every 4 s, and a shaking at 3 Hz while they last."""
+    place = reaches(time, list(np.arange(1.0, time[-1] - 2.0, 4.0)))
     moving = 16 * place**2 * (1 - place) ** 2
     shaken = place + shake * moving * np.sin(2 * np.pi * 3 * time)
     return HOME + 0.4 * np.linspace(0.5, 1.0, 7) * shaken[:, None]
@@ -130,16 +130,28 @@ def test_movements_between_rests_are_segments_with_their_shape(tmp_path):
 
 def test_two_recordings_side_by_side(tmp_path, capsys):
     """The rougher one is found rougher, pair by pair, with an interval that excludes zero."""
-    time = np.arange(1200) * 0.01
+    time = np.arange(2000) * 0.01
     smooth = write_bag(tmp_path / 'smooth', time, motion(time), NAMES)
     rough = write_bag(tmp_path / 'rough', time, motion(time, 0.05), NAMES)
     found = analysed(tmp_path, str(smooth), str(rough), '--robot', 'panda')
     assert [bag['path'] for bag in found['bags']] == [str(smooth), str(rough)]
     (comparison,) = found['comparisons']
-    assert comparison['pairs'] == 3
+    assert comparison['pairs'] == 5
     tool = comparison['paired_change_percent']['tool']
     assert 0 < tool['low'] <= tool['mean'] <= tool['high']
-    assert 'paired over 3 segments' in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert 'paired over 5 segments' in printed
+    assert 'somewhat narrow' in printed
+
+
+def test_four_segments_have_no_interval(tmp_path, capsys):
+    """They are not paired, and it is said how many would be."""
+    time = np.arange(1600) * 0.01
+    smooth = write_bag(tmp_path / 'smooth', time, motion(time), NAMES)
+    rough = write_bag(tmp_path / 'rough', time, motion(time, 0.05), NAMES)
+    (comparison,) = analysed(tmp_path, str(smooth), str(rough), '--robot', 'panda')['comparisons']
+    assert (comparison['pairs'], comparison['paired_change_percent']) == (0, {})
+    assert '4 segments are too few to pair, 5 are needed' in capsys.readouterr().out
 
 
 def test_recordings_without_a_joint_in_common_are_not_paired(tmp_path, capsys):

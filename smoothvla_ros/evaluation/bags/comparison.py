@@ -8,11 +8,13 @@ from typing import Any
 
 from smoothvla_ros.evaluation.bags.analysis import BagAnalysis
 from smoothvla_ros.evaluation.bags.segments import Segment
-from smoothvla_ros.evaluation.intervals.bootstrap import paired_change_percent
+from smoothvla_ros.evaluation.intervals.bootstrap import (
+    LEAST_OBSERVATIONS,
+    NARROW_BELOW,
+    paired_change_percent,
+)
 from smoothvla_ros.evaluation.intervals.rates import Interval
 
-# Fewer pairs say nothing about the next.
-LEAST_PAIRS = 3
 _SEED = 0
 
 
@@ -63,6 +65,11 @@ class Comparison:
     intervals: dict[str, Interval]
     why: str
 
+    @property
+    def narrow(self) -> bool:
+        """Whether it has intervals, over so few pairs that they are somewhat narrow."""
+        return 0 < self.pairs < NARROW_BELOW
+
     def as_json(self) -> dict[str, Any]:
         """Return the entry of `comparisons` in the file that `--json` writes."""
         return {
@@ -110,8 +117,8 @@ def _comparison(before: BagAnalysis, after: BagAnalysis, known: Sequence[Measure
     elif pairs != len(after.segments):
         why.append(f'{pairs} and {len(after.segments)} segments cannot be paired')
         pairs = 0
-    elif pairs < LEAST_PAIRS:
-        why.append(f'{pairs} segments are too few to pair, {LEAST_PAIRS} are needed')
+    elif pairs < LEAST_OBSERVATIONS:
+        why.append(f'{pairs} segments are too few to pair, {LEAST_OBSERVATIONS} are needed')
         pairs = 0
     changes, intervals = {}, {}
     for measure in known:

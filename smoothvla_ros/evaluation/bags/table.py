@@ -125,6 +125,7 @@ def comparison_lines(
             text.append(
                 f'({index + 2}) against (1): paired over {comparison.pairs} segments in their '
                 'order, rests left out; 95 % intervals in brackets'
+                + (', somewhat narrow over so few' if comparison.narrow else '')
             )
         if comparison.why:
             text.append(f'({index + 2}) against (1): {comparison.why}')

@@ -15,6 +15,7 @@ from smoothvla_ros.evaluation.intervals.rates import (
     Interval,
     PairedCounts,
     success_difference,
+    wider,
     wilson,
 )
 
@@ -54,7 +55,7 @@ def described(episodes: Episodes) -> dict[str, Any] | None:
     return {
         'episodes': len(rows),
         'solved': solved,
-        'success': bounds(_wider(wilson(solved, len(rows)), rate)),
+        'success': bounds(wider(wilson(solved, len(rows)), rate)),
         **{measure.column: bounds(mean) for measure, mean in zip(COMPARED, means, strict=True)},
     }
 
@@ -101,14 +102,7 @@ def _success_change(
     first, second = ([row.success for row in rows] for rows in (before, after))
     newcombe = success_difference(PairedCounts.of(first, second))
     (drawn,) = bootstrap.means(np.subtract(second, first, dtype=np.float64)[:, None])
-    return _wider(newcombe, drawn)
-
-
-def _wider(interval: Interval, other: Interval | None) -> Interval:
-    """Return both ends that are further out; the two have one mean."""
-    if other is None:
-        return interval
-    return Interval(interval.mean, min(interval.low, other.low), max(interval.high, other.high))
+    return wider(newcombe, drawn)
 
 
 def _over_successes(rows: Sequence[EpisodeRow]) -> np.ndarray:

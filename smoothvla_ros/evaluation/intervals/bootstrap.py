@@ -17,6 +17,15 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.intervals.rates import CONFIDENCE, Interval
 
 REPLICATES = 10_000
+
+# How often a bootstrap's 95 % interval holds the truth, in a simulation: of 3 observations in 70 %,
+# of 5 in 81 %, of 10 in 87 %.
+LEAST_OBSERVATIONS = 5
+"""Of fewer no interval is given."""
+
+NARROW_BELOW = 20
+"""Of fewer an interval is somewhat narrow, which is then said."""
+
 # Resamples drawn at a time: bounds the memory at thousands of episodes.
 _BLOCK = 1_000
 

@@ -11,11 +11,17 @@ import numpy as np
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow
 from smoothvla_ros.evaluation.intervals.bootstrap import (
+    LEAST_OBSERVATIONS,
     REPLICATES,
     paired_change_percent,
     paired_difference,
 )
-from smoothvla_ros.evaluation.intervals.rates import Interval, PairedCounts, success_difference
+from smoothvla_ros.evaluation.intervals.rates import (
+    Interval,
+    PairedCounts,
+    success_difference,
+    wider,
+)
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.smoothness import EstimatorSettings
 
@@ -70,17 +76,24 @@ class Pairing:
     def change_percent(
         self, column: str, seed: int, replicates: int = REPLICATES
     ) -> Interval | None:
-        """Paired change of a column's mean, in percent; None without solved pairs."""
+        """Paired change of a column's mean, in percent; None without solved pairs.
+
+        Ends of NaN where the pairs are too few for an interval.
+        """
         before, after = self.measured(column)
         if len(before) == 0 or before.mean() == 0.0:
             return None
+        if len(before) < LEAST_OBSERVATIONS:
+            return Interval.unknown(100.0 * float(after.mean() / before.mean() - 1.0))
         return paired_change_percent(before, after, seed=seed, replicates=replicates)
 
     def difference(self, column: str, seed: int, replicates: int = REPLICATES) -> Interval | None:
-        """Paired change of a column's mean, in its unit; None without solved pairs."""
+        """Paired change of a column's mean, in its unit; None and NaN as in `change_percent`."""
         before, after = self.measured(column)
         if len(before) == 0:
             return None
+        if len(before) < LEAST_OBSERVATIONS:
+            return Interval.unknown(float((after - before).mean()))
         return paired_difference(before, after, seed=seed, replicates=replicates)
 
     def representative(self, column: str) -> Pair | None:
@@ -98,15 +111,26 @@ class Pairing:
     def success_change(self, seed: int, replicates: int = REPLICATES) -> Interval | None:
         """Success after minus before on the same scenes, in [-1, 1]; None without pairs.
 
-        Newcombe's paired interval where each policy ran a scene once; with repeats a bootstrap over
-        scenes.
+        Newcombe's paired interval where each policy ran a scene once. With repeats the wider
+        of two: the bootstrap over scenes has no width where nearly all succeed, and Newcombe's, of
+        the rollouts of a scene in their order, takes these for independent.
         """
         if not self.pairs:
             return None
         rates = np.array([pair.success() for pair in self.pairs])
         if all(len(pair.before) == len(pair.after) == 1 for pair in self.pairs):
             return success_difference(PairedCounts.of(rates[:, 0] > 0.5, rates[:, 1] > 0.5))
-        return paired_difference(rates[:, 0], rates[:, 1], seed=seed, replicates=replicates)
+        drawn = paired_difference(rates[:, 0], rates[:, 1], seed=seed, replicates=replicates)
+        # Where one policy has more rollouts of a scene, the rest is left to the bootstrap.
+        outcomes = np.array(
+            [
+                (before.success, after.success)
+                for pair in self.pairs
+                for before, after in zip(pair.before, pair.after, strict=False)
+            ]
+        )
+        newcombe = success_difference(PairedCounts.of(outcomes[:, 0], outcomes[:, 1]))
+        return wider(drawn, newcombe)
 
 
 def pair_rows(before: Sequence[EpisodeRow], after: Sequence[EpisodeRow]) -> Pairing:

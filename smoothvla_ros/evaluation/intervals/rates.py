@@ -22,9 +22,21 @@ class Interval:
     low: float
     high: float
 
+    @classmethod
+    def unknown(cls, mean: float) -> Interval:
+        """Return an estimate whose interval nobody knows: both ends NaN."""
+        return cls(mean, math.nan, math.nan)
+
     def scaled(self, factor: float) -> Interval:
         """Return the same interval in another unit; `factor` must be positive."""
         return Interval(self.mean * factor, self.low * factor, self.high * factor)
+
+
+def wider(interval: Interval, other: Interval | None) -> Interval:
+    """Return both ends that are further out, about the mean of the first."""
+    if other is None:
+        return interval
+    return Interval(interval.mean, min(interval.low, other.low), max(interval.high, other.high))
 
 
 def normal_quantile(confidence: float) -> float:

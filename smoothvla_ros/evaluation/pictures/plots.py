@@ -164,8 +164,9 @@ def _interval(
 ) -> None:
     if bounds['mean'] is None:
         return
-    low, high = factor * bounds['low'], factor * bounds['high']
-    axes.plot([low, high], [height, height], color=colour, lw=2.4, alpha=0.4)
+    if bounds['low'] is not None:
+        low, high = factor * bounds['low'], factor * bounds['high']
+        axes.plot([low, high], [height, height], color=colour, lw=2.4, alpha=0.4)
     axes.plot(factor * bounds['mean'], height, 'o', color=colour, ms=5.5)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from smoothvla_ros.evaluation.episodes.measures import MEASURES
+from smoothvla_ros.evaluation.intervals.bootstrap import LEAST_OBSERVATIONS
 
 NOTHING = '–'
 
@@ -102,9 +103,11 @@ def caption(figures: Mapping[str, Any]) -> str:
         return f'{text}; everything but success is over the successes'
     if paired['common'] == 0:
         return f'{text}; no scene in common, so nothing is paired'
+    few = paired['pairs'] < LEAST_OBSERVATIONS
     return (
         f'{text}; everything but success is over the {paired["pairs"]} of {paired["common"]} '
         f'scenes ({100.0 * paired["share"]:.0f} %) that both solve'
+        + (': too few scenes for intervals of these' if few else '')
     )
 
 
@@ -159,12 +162,17 @@ def _with_unit(line: TableLine) -> str:
 def _cell(bounds: Mapping[str, Any] | None, decimals: int, factor: float = 1.0) -> str:
     if not bounds or bounds['mean'] is None:
         return NOTHING
-    mean, low, high = (factor * bounds[key] for key in ('mean', 'low', 'high'))
-    return f'{mean:.{decimals}f} [{low:.{decimals}f}, {high:.{decimals}f}]'
+    mean = f'{factor * bounds["mean"]:.{decimals}f}'
+    if bounds['low'] is None:
+        return mean
+    low, high = (factor * bounds[key] for key in ('low', 'high'))
+    return f'{mean} [{low:.{decimals}f}, {high:.{decimals}f}]'
 
 
 def _change(bounds: Mapping[str, Any] | None, unit: str, decimals: int = 1) -> str:
     if not bounds or bounds['mean'] is None:
         return NOTHING
-    mean, low, high = bounds['mean'], bounds['low'], bounds['high']
-    return f'{mean:+.{decimals}f}{unit} [{low:+.{decimals}f}, {high:+.{decimals}f}]'
+    mean = f'{bounds["mean"]:+.{decimals}f}{unit}'
+    if bounds['low'] is None:
+        return mean
+    return f'{mean} [{bounds["low"]:+.{decimals}f}, {bounds["high"]:+.{decimals}f}]'

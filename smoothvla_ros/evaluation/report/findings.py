@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from smoothvla_ros.evaluation.intervals.bootstrap import LEAST_OBSERVATIONS, NARROW_BELOW
+
 # Below this share a motion is not called slower; what it does to jerk is said all the same.
 _SAME_PACE_PERCENT = 3.0
-_FEW_PAIRS = 20
 _NARROWED_SHARE = 0.5
 _ROUGH_SEAM = 1.25
+_NO_INTERVAL = 'too few scenes for an interval'
 
 
 class Verdict(StrEnum):
@@ -36,18 +38,15 @@ def findings(summary: Mapping[str, Any]) -> list[Finding]:
     found = []
     paired = summary['paired']
     if paired is not None:
-        few = paired['pairs'] < _FEW_PAIRS
+        few = paired['pairs'] < NARROW_BELOW
         about_jerk = [_jerk(paired), *_pace(paired), *_shape(paired)]
-        # Of so few scenes a bootstrap's interval is too narrow: of 10 it holds the truth in 88 %.
         found += [_success(summary), *(_unproven(about_jerk) if few else about_jerk)]
         if few:
             scenes = 'scene is' if paired['pairs'] == 1 else 'scenes are'
-            found.append(
-                Finding(
-                    Verdict.WARNING,
-                    f'Only {paired["pairs"]} {scenes} solved by both: too few to lean on.',
-                )
-            )
+            text = f'Only {paired["pairs"]} {scenes} solved by both: too few to lean on'
+            if paired['pairs'] >= LEAST_OBSERVATIONS:
+                text += ', and the intervals of jerk are somewhat narrow'
+            found.append(Finding(Verdict.WARNING, f'{text}.'))
     sampled = summary['sampled']
     if sampled is not None and sampled['paired'] is not None:
         found += _sampled(paired, sampled)
@@ -70,6 +69,9 @@ def _jerk(paired: Mapping[str, Any]) -> Finding:
     if change is None:
         return Finding(Verdict.WARNING, 'No scene is solved by both, so jerk cannot be compared.')
     over = f'on the {paired["pairs"]} of {paired["common"]} scenes that both policies solve'
+    if low is None:
+        text = f'Mean jerk changed by {change:+.1f} % {over}: {_NO_INTERVAL}.'
+        return Finding(Verdict.OPEN, text)
     bounds = f'{change:+.1f} % (95 % interval {low:+.1f} to {high:+.1f})'
     if high < 0.0:
         return Finding(Verdict.SHOWN, f'Mean jerk fell: {bounds} {over}.')
@@ -111,11 +113,13 @@ def _pace(paired: Mapping[str, Any]) -> list[Finding]:
     faster = not slower and speed > _SAME_PACE_PERCENT
     pace = 'The motion became slower' if slower else 'The pace is nearly the same'
     figures = f'mean speed {speed:+.1f} %, episode length {length:+.1f} %'
-    bounds = f'{equal["mean"]:+.1f} % ({equal["low"]:+.1f} to {equal["high"]:+.1f})'
     if faster:
         # The estimator sees less than the cube of the pace: at equal pace a faster motion flatters.
         return [Finding(Verdict.OPEN, f'The motion became faster ({figures}).')]
-    text = f'{pace} ({figures}); at equal pace mean jerk changed by {bounds}'
+    text = f'{pace} ({figures}); at equal pace mean jerk changed by {equal["mean"]:+.1f} %'
+    if equal['low'] is None:
+        return [Finding(Verdict.OPEN, f'{text}: {_NO_INTERVAL}.')]
+    text += f' ({equal["low"]:+.1f} to {equal["high"]:+.1f})'
     if equal['high'] < 0.0:
         return [Finding(Verdict.SHOWN, f'{text}: slowness alone does not explain its fall.')]
     if slower:
@@ -127,8 +131,11 @@ def _shape(paired: Mapping[str, Any]) -> list[Finding]:
     change = paired['changes']['ldlj']
     if change['mean'] is None:
         return []
-    bounds = f'{change["mean"]:+.2f} ({change["low"]:+.2f} to {change["high"]:+.2f})'
-    text = f'Log dimensionless jerk, which slowing down alone does not improve: {bounds}'
+    text = 'Log dimensionless jerk, which slowing down alone does not improve: '
+    text += f'{change["mean"]:+.2f}'
+    if change['low'] is None:
+        return [Finding(Verdict.OPEN, f'{text}, {_NO_INTERVAL}.')]
+    text += f' ({change["low"]:+.2f} to {change["high"]:+.2f})'
     if change['low'] > 0.0:
         return [Finding(Verdict.SHOWN, f'{text}, smoother.')]
     if change['high'] < 0.0:
@@ -142,13 +149,15 @@ def _sampled(paired: Mapping[str, Any] | None, sampled: Mapping[str, Any]) -> li
     greedy = paired['jerk_change_percent'] if paired else None
     if change is not None:
         low, high = sampled['paired']['low'], sampled['paired']['high']
-        opposite = greedy is not None and (change > 0.0) != (greedy > 0.0)
-        few = sampled['paired']['pairs'] < _FEW_PAIRS
-        shown = high < 0.0 and not few
+        known = low is not None
+        opposite = known and greedy is not None and (change > 0.0) != (greedy > 0.0)
+        few = sampled['paired']['pairs'] < NARROW_BELOW
+        shown = known and high < 0.0 and not few
+        bounds = f'{low:+.1f} to {high:+.1f}' if known else _NO_INTERVAL
         found.append(
             Finding(
                 Verdict.WARNING if opposite else Verdict.SHOWN if shown else Verdict.OPEN,
-                f'Sampled jerk: {change:+.1f} % ({low:+.1f} to {high:+.1f})'
+                f'Sampled jerk: {change:+.1f} % ({bounds})'
                 + (f' over only {sampled["paired"]["pairs"]} scenes' if few else '')
                 + (', against the greedy jerk.' if opposite else '.'),
             )

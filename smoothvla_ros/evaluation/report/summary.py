@@ -15,9 +15,19 @@ from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow, in_order
 from smoothvla_ros.evaluation.episodes.measures import JERK, MEASURES, Measure
-from smoothvla_ros.evaluation.intervals.bootstrap import REPLICATES, mean_interval
+from smoothvla_ros.evaluation.intervals.bootstrap import (
+    LEAST_OBSERVATIONS,
+    REPLICATES,
+    mean_interval,
+)
 from smoothvla_ros.evaluation.intervals.pairing import Pairing, common_estimator, pair_rows
-from smoothvla_ros.evaluation.intervals.rates import Interval, PairedCounts, mcnemar, wilson
+from smoothvla_ros.evaluation.intervals.rates import (
+    Interval,
+    PairedCounts,
+    mcnemar,
+    wider,
+    wilson,
+)
 from smoothvla_ros.evaluation.report.versions import versions
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation.splits import split_of
@@ -99,6 +109,7 @@ def describe(
 ) -> dict[str, Any]:
     """Success over all rows, and every measure over the successes.
 
+    A measure over too few scenes for an interval has ends of NaN.
     over: only the successes from these scenes (those that another policy solves too).
     """
     successes = [row for row in rows if row.success and (over is None or row.name in over)]
@@ -108,16 +119,16 @@ def describe(
     for measure in measures:
         measured = [row for row in successes if np.isfinite(getattr(row, measure.column))]
         values = np.array([getattr(row, measure.column) for row in measured], np.float64)
-        interval = (
-            mean_interval(
+        interval = None
+        if len({row.name for row in measured}) >= LEAST_OBSERVATIONS:
+            interval = mean_interval(
                 values,
                 seed=_BOOTSTRAP_SEED,
                 levels=_scenes(measured),
                 replicates=_replicates(measure, replicates),
             )
-            if len(values)
-            else None
-        )
+        elif len(values):
+            interval = Interval.unknown(float(values.mean()))
         described[measure.column] = {
             **_bounds(interval),
             'unit': measure.unit,
@@ -134,7 +145,7 @@ def _success_rate(rows: Sequence[EpisodeRow], replicates: int) -> Interval:
         return his
     values = np.array([row.success for row in rows], np.float64)
     theirs = mean_interval(values, seed=_BOOTSTRAP_SEED, levels=levels, replicates=replicates)
-    return Interval(his.mean, min(his.low, theirs.low), max(his.high, theirs.high))
+    return wider(his, theirs)
 
 
 def _scenes(rows: Sequence[EpisodeRow]) -> list[tuple[EpisodeName]] | None:

@@ -1,7 +1,8 @@
-"""Processes of nodes and jobs that are told more than once to end."""
+"""Processes of nodes and jobs: told more than once to end, and without a folder for ROS's logs."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -51,10 +52,35 @@ sys.exit(run_job('told', Settings, work))
 """
 
 
-def ran(script: str) -> subprocess.CompletedProcess[str]:
-    """Run a script to its end."""
+def ran(script: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a script to its end; variables: of the environment, '' for none."""
     command = [sys.executable, '-c', script]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100.0, check=False)
+    environment = {name: value for name, value in (os.environ | variables).items() if value}
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=100.0, check=False, env=environment
+    )
+
+
+@pytest.mark.parametrize('kind', ['node', 'job'])
+@pytest.mark.parametrize(
+    ('variables', 'words'),
+    [
+        (
+            {'HOME': '', 'ROS_LOG_DIR': '', 'ROS_HOME': ''},
+            'error: ROS has no folder for its logs; set HOME or ROS_LOG_DIR',
+        ),
+        (
+            {'ROS_LOG_DIR': '/dev/null/logs'},
+            "error: ROS: failed to initialize logging: Failed to create log directory '/dev/null/",
+        ),
+    ],
+)
+def test_without_a_folder_for_logs_it_is_one_line(kind, variables, words):
+    """As where a service starts a node without HOME; ROS's own words are a traceback."""
+    done = ran('import sys\n' + (NODE if kind == 'node' else JOB), **variables)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith(words)
+    assert done.stderr.count('\n') == 1
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import queue
 import signal
 import sys
@@ -23,6 +24,9 @@ EXIT_USER_ERROR = 2
 
 # Ctrl-C from a terminal, and what a launch file sends next.
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+# What says where ROS writes its logs.
+_LOG_FOLDERS = ('HOME', 'ROS_LOG_DIR', 'ROS_HOME')
 
 
 def run_node(make_node: Callable[[], AutostartNode], *, steady: bool = False) -> int:
@@ -54,8 +58,10 @@ def run_node(make_node: Callable[[], AutostartNode], *, steady: bool = False) ->
             raise KeyboardInterrupt
 
     threading.excepthook = on_thread_error
-    # rclpy's own handlers shut the context down at once, and a node could not say goodbye.
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        begin_ros()
+    except UserError as error:
+        return exit_status(error)
     for number in ENDING_SIGNALS:
         signal.signal(number, on_signal)
     node: AutostartNode | None = None
@@ -82,6 +88,24 @@ def run_node(make_node: Callable[[], AutostartNode], *, steady: bool = False) ->
         # All is done: a Ctrl-C in the interpreter's last moments must not look like a death.
         ignore_ending_signals()
     return exit_status(failures[0]) if failures else 0
+
+
+def begin_ros() -> None:
+    """Begin with ROS, and leave the signals to us.
+
+    Raises UserError where ROS has no folder for its logs.
+    """
+    # Asked first: the libraries below rclpy would print lines of their own.
+    if not any(os.environ.get(name) for name in _LOG_FOLDERS):
+        raise UserError(f'ROS has no folder for its logs; set {" or ".join(_LOG_FOLDERS[:2])}')
+    try:
+        # rclpy's own handlers shut the context down at once, and a node could not say goodbye.
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:
+        # An RCLError, which has no public name.
+        if 'logging' not in str(error):
+            raise
+        raise UserError(f'ROS: {error}; set ROS_LOG_DIR to a folder for its logs') from error
 
 
 def ignore_ending_signals() -> None:

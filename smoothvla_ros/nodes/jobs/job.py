@@ -10,7 +10,6 @@ from typing import Protocol, TypeVar
 
 import rclpy
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 
 from smoothvla_ros.control.lock_step.episode_ledger import LedgerSettings
 from smoothvla_ros.errors import UserError
@@ -18,6 +17,7 @@ from smoothvla_ros.nodes.base.executors import spinning
 from smoothvla_ros.nodes.base.parameters import declare
 from smoothvla_ros.nodes.base.running import (
     ENDING_SIGNALS,
+    begin_ros,
     exit_status,
     ignore_ending_signals,
     leave_quickly,
@@ -46,8 +46,11 @@ def run_job(name: str, config_class: type[Config], work: Work[Config]) -> int:
     0 when the work is done, 2 for a user's error (a node that died is one), 1 for any other error,
     130 after SIGINT or SIGTERM.
     """
+    try:
+        begin_ros()
+    except UserError as error:
+        return exit_status(error)
     # The work ends at a signal like any Python program, not only when it next waits for ROS.
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     for number in ENDING_SIGNALS:
         signal.signal(number, _interrupt)
     node = Node(name)

@@ -49,6 +49,13 @@ def robots_unless_given(arguments: argparse.Namespace) -> dict[str, int]:
     return {'robots': robots_that_fit()} if arguments.rollouts == PROCESS else {}
 
 
+def given_rollout_arguments(arguments: argparse.Namespace) -> list[str]:
+    """Return the names of those of `add_rollout_arguments` that were given."""
+    names = [_PREFIX + field.name for field in dataclasses.fields(RaySettings)]
+    given = [name for name in names if getattr(arguments, name) is not None]
+    return given if arguments.rollouts == PROCESS else ['rollouts', *given]
+
+
 def ray_settings(arguments: argparse.Namespace) -> RaySettings:
     """Return what the command line says of Ray.  Raises UserError for a bad value."""
     names = [field.name for field in dataclasses.fields(RaySettings)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,14 @@ from smoothvla_ros.folder_lock import LOCK, FolderLock
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.folder import policy_folder
+from smoothvla_ros.policies.policy import PolicySpec
 from smoothvla_ros.records import ChunkRecord, Episode, EpisodeName, EpisodeRequest
 from smoothvla_ros.smoothness import EstimatorSettings
 from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.grpo_trainer import GrpoTrainer, TrainerState
 from smoothvla_ros.training.learning.learner import GrpoLearner
+from smoothvla_ros.training.rewards.functions import TOOL_POSE_DELTAS
 from smoothvla_ros.training.rewards.motion import rollout_outcome
 from smoothvla_ros.training.rollouts.schedule import GroupPlan
 from smoothvla_ros.training.rollouts.source import LostEpisode
@@ -37,6 +39,29 @@ from smoothvla_ros.workflows.training.arm_recordings import (
 
 SUITE = 'arm'
 POLICY, FIGURES = 'policy', 'update.json'
+WITHOUT_EFFECT = (
+    'attempts',
+    'averaged_updates',
+    'cool_down_iterations',
+    'deterministic',
+    'evaluation_episodes',
+    'evaluation_seed',
+    'group_size',
+    'groups',
+    'iterations',
+    'keep_checkpoints',
+    'reference_successes',
+    'refill_groups',
+    'render_profile',
+    'resume',
+    'robots',
+    'suite',
+    'tasks',
+    'temperature',
+    'video',
+)
+"""Settings of the rollouts, of a run of several iterations and of its evaluation."""
+
 _FEWEST = 2
 
 
@@ -134,7 +159,6 @@ def _train(
     print(recordings.line())
     first = recordings.rollouts[0].trajectory
     estimator = EstimatorSettings(rate_hz=1.0 / first.control_period_s)
-    # One update begins where the starting policy is: neither KL nor course could hold it to that.
     settings = dataclasses.replace(
         config,
         iterations=1,
@@ -142,10 +166,15 @@ def _train(
         groups=len(source.instructions),
         refill_groups=0,
         temperature=source.temperature,
-        kl_coefficient=0.0,
-        course_coefficient=0.0,
     )
-    learner = GrpoLearner(load_policy(config.policy, config.device, arm), settings, None)
+    policy = load_policy(config.policy, config.device, arm)
+    _require_course(policy.spec, config)
+    reference = None
+    if config.needs_reference:
+        # The first step begins at the starting policy; the later ones are held to it.
+        reference = load_policy(config.policy, config.device, arm)
+        reference.module.requires_grad_(False)
+    learner = GrpoLearner(policy, settings, reference)
     trainer = GrpoTrainer(
         settings,
         range(len(source.instructions)),
@@ -167,6 +196,31 @@ def _train(
     text = json.dumps(finite | {'instructions': source.instructions}, indent=2)
     write_file(config.output / FIGURES, f'{text}\n')
     return figures
+
+
+def require_effect(config: TrainConfig, given: Collection[str]) -> None:
+    """Raise UserError for settings that an update from recordings has no use for.
+
+    given: names of settings and other options that were given, whatever their value.
+    """
+    usual = TrainConfig()
+    changed = {name for name in WITHOUT_EFFECT if getattr(config, name) != getattr(usual, name)}
+    used = {field.name for field in dataclasses.fields(config)} - set(WITHOUT_EFFECT)
+    names = sorted(changed | (set(given) - used))
+    if names:
+        raise UserError(
+            f'with --arm-recording {", ".join(names)} would have no effect: it makes one update '
+            'from the episodes that the arm played; leave out what is no setting of that update'
+        )
+
+
+def _require_course(spec: PolicySpec, config: TrainConfig) -> None:
+    """Raise UserError where the course anchor would add up numbers of another meaning."""
+    if config.keeps_course and spec.action_space not in TOOL_POSE_DELTAS:
+        raise UserError(
+            f'policy {config.policy} answers {spec.action_space!r}, and a course is known of '
+            f'{", ".join(TOOL_POSE_DELTAS)} alone; give --course-coefficient 0'
+        )
 
 
 def print_update(figures: dict[str, Any], config: TrainConfig) -> None:

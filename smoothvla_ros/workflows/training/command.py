@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 
 from smoothvla_ros.configuration import load
+from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.robot import described_robot
 from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.libero_actions import require_libero_actions
@@ -19,10 +20,15 @@ from smoothvla_ros.workflows.options import option
 from smoothvla_ros.workflows.rollout_choice import (
     OTHERWISE,
     add_rollout_arguments,
+    given_rollout_arguments,
     open_rollouts,
     robots_unless_given,
 )
-from smoothvla_ros.workflows.training.arm_training import print_update, train_from_arm
+from smoothvla_ros.workflows.training.arm_training import (
+    print_update,
+    require_effect,
+    train_from_arm,
+)
 from smoothvla_ros.workflows.training.job import RUN_FILES, print_result, train
 from smoothvla_ros.workflows.training.learner_processes import follow_training
 from smoothvla_ros.workflows.training.recorded_rollouts import RecordedRolloutSource
@@ -79,12 +85,20 @@ def run(arguments: argparse.Namespace) -> int:
         for name, value in vars(arguments).items()
         if name in names and value is not None
     }
-    config = load(TrainConfig, arguments.config, given, robots_unless_given(arguments))
     if arguments.arm_recording:
+        if arguments.recording:
+            raise UserError('--recording and --arm-recording are two jobs; give one of them')
+        config = load(TrainConfig, arguments.config, given)
+        require_effect(config, {*given, *given_rollout_arguments(arguments)})
         arm = described_robot(arguments.robot, arguments.urdf).arm()
         figures = train_from_arm(config, arguments.arm_recording, arm, arguments.joint_states)
         print_update(figures, config)
         return 0
+    if arguments.joint_states:
+        raise UserError(
+            f'--joint-states {arguments.joint_states} is of --arm-recording; leave it out'
+        )
+    config = load(TrainConfig, arguments.config, given, robots_unless_given(arguments))
     group = LearnerGroup.launched(config.device)
     if group.rank > 0:
         follow_training(group, load_policy)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from lock_step_world import FakeWorker, observation, request
 from rclpy.serialization import deserialize_message, serialize_message
+from sensor_msgs.msg import JointState
 
 from smoothvla_ros.control.lock_step.decoded_messages import report_of, request_of
 from smoothvla_ros.control.lock_step.protocol import (
@@ -162,3 +163,11 @@ def test_joints_are_found_by_name_in_any_order():
     assert gripper.tolist() == [0.04]
     with pytest.raises(UserError, match="no joint 'c'"):
         messages.joint_values(message, ['a', 'c'], [])
+
+
+def test_an_arm_without_velocities_is_told_what_it_lacks():
+    """A position interface alone says none: the error names the one to add."""
+    for velocity, what in (([], 'lacks velocities'), ([np.nan], 'velocity of an arm joint is not')):
+        message = JointState(name=['a'], position=[1.0], velocity=velocity)
+        with pytest.raises(UserError, match=f'{what} .*add a velocity state interface'):
+            messages.joint_values(message, ['a'], [])

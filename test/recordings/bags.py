@@ -61,12 +61,19 @@ def write_bag(
     return path
 
 
-def write_messages(path: Path, messages: list[tuple[float, list[str], np.ndarray]]) -> Path:
-    """Write (stamp s, names, positions) of several publishers on /joint_states, as they came."""
+def write_messages(
+    path: Path,
+    messages: list[tuple[float, list[str], np.ndarray]],
+    received_s: np.ndarray | None = None,
+) -> Path:
+    """Write (stamp s, names, positions) of several publishers on /joint_states, as they came.
+
+    received_s: when each came, s; None: at its stamp.
+    """
     with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
         connection = writer.add_connection('/joint_states', _TYPE, typestore=STORE)
-        for stamp, names, positions in messages:
-            stamp_ns = round(stamp * 1e9)
-            content = serialised(stamp_ns, names, positions)
-            writer.write(connection, 10**18 + stamp_ns, content)
+        for index, (stamp, names, positions) in enumerate(messages):
+            content = serialised(round(stamp * 1e9), names, positions)
+            at = stamp if received_s is None else received_s[index]
+            writer.write(connection, 10**18 + round(at * 1e9), content)
     return path

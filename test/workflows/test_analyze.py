@@ -333,6 +333,68 @@ def test_joints_of_several_publishers(tmp_path, capsys):
     assert 'they come from several publishers' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize('layouts', [2, 5])
+def test_joints_in_another_order_in_each_message(tmp_path, layouts):
+    """One publisher whose names come in turns or at random in several orders is one recording."""
+    time = np.arange(1200) * 0.01
+    positions = motion(time)
+    plain = write_bag(tmp_path / 'plain', time, positions, NAMES)
+    rng = np.random.default_rng(0)
+    orders = [rng.permutation(7) for _ in range(layouts)]
+    taken = [i % 2 if layouts == 2 else int(rng.integers(layouts)) for i in range(len(time))]
+    messages = [
+        (float(t), [NAMES[k] for k in orders[which]], row[orders[which]])
+        for t, row, which in zip(time, positions, taken, strict=True)
+    ]
+    mixed = write_messages(tmp_path / 'mixed', messages)
+    found = analysed(tmp_path, str(plain), str(mixed), '--robot', 'panda')['bags']
+    for key in ('rate_hz', 'samples', 'notes', 'tool', 'segments', 'worst'):
+        assert found[1][key] == found[0][key]
+
+
+def test_a_driver_that_starts_again_with_another_order(tmp_path):
+    """What follows the pause is the same arm, also where only a few messages follow."""
+    time = np.r_[np.arange(1000), np.arange(1100, 1140)] * 0.01
+    messages = [
+        (t, NAMES if t < 10.5 else NAMES[::-1], row if t < 10.5 else row[::-1])
+        for t, row in zip(time.tolist(), motion(time), strict=True)
+    ]
+    bag = write_messages(tmp_path / 'bag', messages)
+    (found,) = analysed(tmp_path, str(bag), '--robot', 'panda')['bags']
+    assert found['samples'] == 1040
+    assert [note.split()[1] for note in found['notes']] == ['gaps', 'samples']
+
+
+@pytest.mark.parametrize(
+    ('rate_hz', 'behind_s', 'late_s'),
+    [(30.0, 0.0, 0.0), (100.0, 0.0, 0.004), (80.0, 0.05, 0.0), (80.0, -50.0, 0.0)],
+    ids=['a relay that stamps anew', 'the same stamps', 'another clock', 'far another clock'],
+)
+def test_a_second_publisher_of_the_same_joints_is_left_out(tmp_path, rate_hz, behind_s, late_s):
+    """An arm, and an arm with its finger, both on the topic: the one that says more counts."""
+    time = np.arange(5000) * 0.01
+    plain = write_bag(tmp_path / 'plain', time, motion(time), NAMES)
+    other = np.arange(0.0 if late_s else 0.0037, 45.0, 1 / rate_hz)
+    behind = motion(other - 0.02)
+    arm = [(t, t, NAMES, row) for t, row in zip(time.tolist(), motion(time), strict=True)]
+    fingers = [
+        (t + late_s, t - behind_s, [*NAMES, 'finger'], np.append(row, 0.0))
+        for t, row in zip(other.tolist(), behind, strict=True)
+    ]
+    mixed = sorted([*arm, *fingers], key=lambda message: message[0])
+    messages = [message[1:] for message in mixed]
+    received = np.array([message[0] for message in mixed])
+    both = write_messages(tmp_path / 'both', messages, received)
+    found = analysed(tmp_path, str(plain), str(both), '--robot', 'panda')['bags']
+    for part in ('translation', 'rotation'):
+        assert found[1]['tool'][part] == pytest.approx(found[0]['tool'][part], rel=1e-6)
+    assert found[1]['samples'] == 5000
+    assert found[1]['notes'] == [
+        f'{len(fingers)} messages are of another publisher of the same joints, at times of its '
+        'own: ignored'
+    ]
+
+
 def test_jerk_of_a_joint_that_slides_is_in_metres(tmp_path, capsys):
     """In the table of one recording, of two side by side, and on the page."""
     urdf = tmp_path / 'crane.urdf'

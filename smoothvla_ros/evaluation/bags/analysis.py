@@ -317,6 +317,11 @@ class _Analysis:
                 f'{stream.others} messages have other joints than {", ".join(stream.names)}: '
                 'ignored',
             ),
+            (
+                stream.of_another,
+                f'{stream.of_another} messages are of another publisher of the same joints, at '
+                'times of its own: ignored',
+            ),
         ]
         quiet = [
             name

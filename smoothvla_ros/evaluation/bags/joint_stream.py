@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 
 import numpy as np
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.evaluation.bags.publishers import OnePublisher, in_order_of_reception
 from smoothvla_ros.nanoseconds import NANOSECOND_S
 from smoothvla_ros.recordings import JOINT_STATE, Bag, JointSamples, Topic, joint_samples
 
@@ -43,6 +44,7 @@ class JointStream:
     the clock was set back if it was.
     sorted, others, unstamped: how many samples came out of order, how many messages lacked the
     joints, and how many a stamp that the rest have: a driver may speak before it has the time.
+    of_another: how many messages came from another publisher of the same joints.
     """
 
     def __init__(self, bag: Bag, topic: Topic, wanted: Sequence[str] | None = None) -> None:
@@ -54,15 +56,17 @@ class JointStream:
         messages = bag.messages([topic.name])
         self._blocks = joint_samples(messages)
         self.sorted = self.others = self.unstamped = self.messages = 0
-        self._head, first = self._first_block(wanted)
+        self._publisher = OnePublisher()
+        block, first = self._first_block(wanted)
         self.names = first.names if wanted is None else tuple(wanted)
-        self.reception_times = not first.stamps_ns.any()
-        stamps_ns = self._stamps(first)
+        pieces = [piece for piece in block if self._holds(piece)]
+        self.reception_times = not any(piece.stamps_ns.any() for piece in pieces)
+        stamps_ns = np.concatenate([self._stamps(piece) for piece in pieces])
         known = stamps_ns[stamps_ns != 0]
         # Simulated time may well begin at zero.
         self._zero_is_no_stamp = bool(len(known)) and int(known.min()) > _LONG_NS
-        if self._zero_is_no_stamp:
-            stamps_ns = known
+        self._head = self._merged(block)
+        stamps_ns = self._head.stamps_ns
         back = np.flatnonzero(np.diff(stamps_ns) < -_LATE_NS)
         self.origin_ns = int(stamps_ns[: back[0] + 1 if len(back) else None].min())
 
@@ -72,17 +76,8 @@ class JointStream:
         Raises UserError where the recording is damaged.
         """
         held: StampedJoints | None = None
-        for block in chain.from_iterable(chain([self._head], self._blocks)):
-            self.messages += len(block.stamps_ns)
-            if not self._holds(block):
-                self.others += len(block.stamps_ns)
-                continue
-            samples = self._samples(block)
-            stamped = self._stamps(block) != 0
-            if self._zero_is_no_stamp and not stamped.all():
-                self.unstamped += int(np.count_nonzero(~stamped))
-                samples = _part(samples, stamped)
-            whole = self._in_order(_after(held, samples))
+        for block in chain([self._head], map(self._merged, self._blocks)):
+            whole = self._in_order(_after(held, self._samples(block)))
             cut = max(0, len(whole.stamps_s) - _HELD_BACK)
             held = _part(whole, slice(cut, None))
             yield _part(whole, slice(0, cut))
@@ -120,23 +115,68 @@ class JointStream:
             'several publishers; choose the joints of one'
         )
 
+    @property
+    def of_another(self) -> int:
+        return self._publisher.ignored
+
     def _holds(self, block: JointSamples) -> bool:
         return block.positions is not None and set(self.names) <= set(block.names)
 
     def _stamps(self, block: JointSamples) -> np.ndarray:
         return block.received_ns if self.reception_times else block.stamps_ns
 
-    def _samples(self, block: JointSamples) -> StampedJoints:
-        columns = [block.names.index(name) for name in self.names]
-        assert block.positions is not None
-        positions = block.positions[:, columns]
+    def _merged(self, block: tuple[JointSamples, ...]) -> JointSamples:
+        """Return what a block has of the chosen joints as it came, whatever the order of names."""
+        self.messages += sum(len(piece.stamps_ns) for piece in block)
+        pieces = [self._stamped(piece) for piece in block if self._holds(piece)]
+        self.others += sum(len(piece.stamps_ns) for piece in block if not self._holds(piece))
+        chosen = [self._chosen(piece) for piece in self._publisher.of(pieces)]
+        if len(chosen) == 1:
+            return chosen[0]
+        if not chosen:
+            nothing, none = np.empty((0, len(self.names))), np.empty(0, dtype=np.int64)
+            return JointSamples(self.names, none, none, nothing, nothing)
+        order = in_order_of_reception(chosen)
+        return JointSamples(
+            self.names,
+            np.concatenate([piece.stamps_ns for piece in chosen])[order],
+            np.concatenate([piece.received_ns for piece in chosen])[order],
+            np.concatenate([piece.positions for piece in chosen])[order],
+            np.concatenate([piece.velocities for piece in chosen])[order],
+        )
+
+    def _stamped(self, piece: JointSamples) -> JointSamples:
+        """Return the messages that have a stamp, with the stamps that count."""
+        stamps_ns = self._stamps(piece)
+        if not self._zero_is_no_stamp or stamps_ns.all():
+            return replace(piece, stamps_ns=stamps_ns)
+        known = stamps_ns != 0
+        self.unstamped += int(np.count_nonzero(~known))
+        return JointSamples(
+            piece.names,
+            stamps_ns[known],
+            piece.received_ns[known],
+            None if piece.positions is None else piece.positions[known],
+            None if piece.velocities is None else piece.velocities[known],
+        )
+
+    def _chosen(self, piece: JointSamples) -> JointSamples:
+        """Return the chosen joints' columns, with velocities of NaN where there are none."""
+        columns = [piece.names.index(name) for name in self.names]
+        assert piece.positions is not None
+        positions = piece.positions[:, columns]
         velocities = (
             np.full_like(positions, np.nan)
-            if block.velocities is None
-            else block.velocities[:, columns]
+            if piece.velocities is None
+            else piece.velocities[:, columns]
         )
-        stamps_s = (self._stamps(block) - self.origin_ns) * NANOSECOND_S
-        return StampedJoints(stamps_s, positions, velocities)
+        return replace(piece, names=self.names, positions=positions, velocities=velocities)
+
+    def _samples(self, block: JointSamples) -> StampedJoints:
+        assert block.positions is not None
+        assert block.velocities is not None
+        stamps_s = (block.stamps_ns - self.origin_ns) * NANOSECOND_S
+        return StampedJoints(stamps_s, block.positions, block.velocities)
 
     def _in_order(self, samples: StampedJoints) -> StampedJoints:
         """Sort samples that are a little late; leave a clock that was set back as it is."""

@@ -146,13 +146,6 @@ class PolicyRobot:
             self._config.gripper_joints,
             pending.parts.get(GRIPPER),
         )
-        for name, values in (
-            ('position of an arm joint', positions),
-            ('velocity of an arm joint', velocities),
-            ('position of the gripper', gripper),
-        ):
-            if not np.isfinite(values).all():
-                raise UserError(f'joint_states: a {name} is not finite ({values.tolist()})')
         return Observation(
             images={
                 camera: to_image_array(pending.parts[camera]) for camera in self._config.cameras

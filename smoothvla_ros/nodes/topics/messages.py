@@ -26,6 +26,11 @@ from smoothvla_ros.nodes.topics.image_conversion import to_image_array, to_image
 from smoothvla_ros.nodes.topics.stamps import to_stamp
 from smoothvla_ros.records import EpisodeRequest
 
+# Joint states have what the hardware's state interfaces say, and NaN or nothing for the rest.
+_NEEDS_VELOCITY = (
+    'the policy needs velocities: add a velocity state interface to each joint in the '
+    'ros2_control description'
+)
 _TYPECODES = {'d': np.float64, 'f': np.float32, 'i': np.int32}
 
 
@@ -62,15 +67,23 @@ def joint_values(
     """Return positions [n] rad, velocities [n] rad/s and gripper positions [fingers] m, by name.
 
     gripper_message: where the gripper's joints are; None is where the arm's are.
-    Raises UserError naming a joint that its message lacks.
+    Raises UserError naming a joint that its message lacks, or numbers that are not finite.
     """
     if len(message.velocity) != len(message.name):
-        raise UserError('joint_states lacks velocities for some of its names')
+        raise UserError(f'joint_states lacks velocities for some of its names; {_NEEDS_VELOCITY}')
     index = _joint_index(message, arm)
     if gripper_message is None:
         gripper_message = message
     fingers = np.array(gripper_message.position)[_joint_index(gripper_message, gripper)]
-    return np.array(message.position)[index], np.array(message.velocity)[index], fingers
+    positions, velocities = np.array(message.position)[index], np.array(message.velocity)[index]
+    for name, values, remedy in (
+        ('position of an arm joint', positions, ''),
+        ('velocity of an arm joint', velocities, f'; {_NEEDS_VELOCITY}'),
+        ('position of the gripper', fingers, ''),
+    ):
+        if not np.isfinite(values).all():
+            raise UserError(f'joint_states: a {name} is not finite ({values.tolist()}){remedy}')
+    return positions, velocities, fingers
 
 
 def _joint_index(message: JointState, names: Sequence[str]) -> list[int]:

@@ -32,6 +32,9 @@ CREDIT = ('episode', 'chunk', 'step')
 TOOL_POSE_DELTAS = (ACTION_SPACE,)
 """Action spaces whose actions are translation, rotation and gripper, in this order."""
 
+NEEDS_JERK = frozenset({'smooth', 'decoupled'})
+"""Rewards that mean nothing without the starting policy's jerk. One's own may do without."""
+
 _STILL = 1e-9  # rad/s^3, of a tool that never turns
 
 

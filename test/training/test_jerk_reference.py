@@ -60,3 +60,19 @@ def test_without_any_rollout_no_reward_goes_on():
     """There is nothing to learn from either."""
     with pytest.raises(UserError, match='no rollout of the starting policy came back'):
         measured([], required=False)
+
+
+def test_tasks_whose_reference_rests_on_few_successes_are_named(caplog):
+    """In one line, with how many of those wished for; a task with none has the others' mean."""
+    reference = measured([(0, rollout(True, 10.0)), (0, rollout(True, 20.0)), (1, rollout(False))])
+    assert [reference.tasks[task].jerk for task in (0, 1)] == [15.0, 15.0]
+    assert [reference.tasks[task].episodes for task in (0, 1)] == [2, 0]
+    (record,) = caplog.records
+    assert 'reference_successes=4' in record.message
+    assert 'task 0: 2, task 1: 0' in record.message
+
+
+def test_a_reference_with_enough_successes_is_not_talked_about(caplog):
+    """Every task has as many as were wished for."""
+    measured([(task, rollout(True)) for task in (0, 1) for _ in range(4)])
+    assert not caplog.records

@@ -61,8 +61,9 @@ def measure_jerk_reference(
     rollouts: what has been collected anyway.  more: called at most once, with the number of extra
     episodes for each task that has fewer than `successes`.  lost: says why the latest of these did
     not come, or nothing; for the error.  required: whether the reward needs it.
-    A task that stays without a success takes the mean of the others: there is nothing to be
-    smooth about until it has one.  If no task has any, all are NaN, with a warning.
+    A task that stays without a success takes the mean of the others, with 0 episodes: there is
+    nothing to be smooth about until it has one. A warning names those with fewer than `successes`.
+    If no task has any, all are NaN, with a warning.
     Raises UserError if no rollout came, or no task has any and the reward needs it.
     """
     came = succeeded = 0
@@ -104,6 +105,14 @@ def measure_jerk_reference(
             raise UserError(f'{found}, so there is no motion to smooth; {remedy}')
         log.warning('%s: group.reference is NaN for the whole run', found)
         return JerkReference(estimator, dict.fromkeys(tasks, _UNKNOWN))
+    few = [f'task {task}: {len(found)}' for task, found in solved.items() if len(found) < successes]
+    if few:
+        log.warning(
+            'the reference jerk rests on fewer successes than reference_successes=%d: %s; a task '
+            'with 0 takes the mean of the others and has no slow_limit',
+            successes,
+            ', '.join(few),
+        )
     pooled = _average([rollout for found in solved.values() for rollout in found])
     fallback = replace(pooled, episodes=0)
     return JerkReference(estimator, {task: references.get(task, fallback) for task in tasks})

@@ -20,7 +20,7 @@ from smoothvla_ros.training.learning.chunk_batch import chunk_batch
 from smoothvla_ros.training.learning.learner import GrpoLearner
 from smoothvla_ros.training.progress import Phase, Report, TrainStatus, silent
 from smoothvla_ros.training.rewards.checked import group_credit
-from smoothvla_ros.training.rewards.functions import GroupCredit
+from smoothvla_ros.training.rewards.functions import NEEDS_JERK, GroupCredit
 from smoothvla_ros.training.rewards.jerk_reference import (
     JerkReference,
     Rollouts,
@@ -224,6 +224,8 @@ class GrpoTrainer:
             self._config.reference_successes,
             self._estimator,
             lambda: reasons(self._source.lost()),
+            # Measured for every reward: the files of a run and its episodes do not depend on it.
+            required=self._config.reward in NEEDS_JERK,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from functools import partial
 
 import numpy as np
@@ -193,15 +194,50 @@ def test_the_reference_is_that_of_the_starting_policy_and_stays(tmp_path):
     assert run.state.reference is reference
 
 
-def test_a_policy_that_solves_nothing_is_refused(tmp_path):
-    """There is no motion to smooth; the line says so and the search for one is bounded."""
+def policy_that_solves_nothing() -> ToyPolicy:
+    """It moves away from the goal."""
     policy = ToyPolicy()
     with torch.no_grad():
         policy.module[2].bias.view(4, 7, 5)[:, 0, 0] += 100.0
-    run = Run(tmp_path, policy=policy)
+    return policy
+
+
+@pytest.mark.parametrize('reward', ['smooth', 'decoupled'])
+def test_a_policy_that_solves_nothing_is_refused(tmp_path, reward):
+    """There is no motion to smooth; the line says so and the search for one is bounded."""
+    config = dataclasses.replace(SMALL, reward=reward)
+    run = Run(tmp_path, config, policy=policy_that_solves_nothing())
     with pytest.raises(UserError, match='solved none'):
         run.iterate()
     assert len(run.source.collected) <= 2 * 4 + 2 * 3 * SMALL.reference_successes
+
+
+def test_a_reward_of_ones_own_learns_from_failures(tmp_path, monkeypatch, caplog):
+    """One that is dense needs no success: it starts, learns, is warned once and can be resumed."""
+    (tmp_path / 'dense_reward.py').write_text(
+        'from smoothvla_ros.training.rewards import credit_from_rewards\n\n\n'
+        'def far(group, settings):\n'
+        '    ends = [r.trajectory.joint_positions[-1].sum() for r in group.rollouts]\n'
+        '    return credit_from_rewards(group, ends)\n'
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    config = dataclasses.replace(SMALL, reward='dense_reward:far', course_coefficient=0.0)
+    run = Run(tmp_path, config, policy=policy_that_solves_nothing())
+    before = run.weights.clone()
+    assert run.iterate()['groups_kept'] == config.groups
+    assert not torch.equal(run.weights, before)
+    again = TrainerState.from_plain(json.loads(json.dumps(run.state.to_plain())))
+    assert np.isnan(again.reference.tasks[0].jerk)
+    run.iterate()
+    assert not [r for r in run.source.collected if r.group < 0 and r.policy_version > 0]
+    assert len([r for r in caplog.records if 'solved none' in r.message]) == 1
+
+
+def test_binary_goes_on_without_an_early_success(tmp_path):
+    """It teaches nothing until there is one, and needs no jerk for that."""
+    config = dataclasses.replace(SMALL, reward='binary')
+    run = Run(tmp_path, config, policy=policy_that_solves_nothing())
+    assert [run.iterate()['groups_kept'] for _ in range(2)] == [0, 0]
 
 
 def test_lost_rollouts_are_not_blamed_on_the_policy(tmp_path):

@@ -275,6 +275,17 @@ def test_a_chunk_that_rests_is_not_paid_for_it(credited):
     assert result.advantages[3][40:48].min() > 0.5
 
 
+def test_a_task_without_a_reference_of_its_own_has_no_slow_limit():
+    """The mean of other, shorter tasks says nothing of how long this one takes."""
+    group = tuple(rollout(True, jerk, steps=200) for jerk in (9.0, 11.0))
+    gains = []
+    for episodes in (8, 0):
+        reference = TaskReference(JERK_REFERENCE, 2 * JERK_REFERENCE, STEPS_REFERENCE, episodes)
+        result = reward_function('decoupled')(GroupOutcome(group, reference), RewardSettings())
+        gains.append(mean_advantages(result)[0])
+    assert gains[0] <= 0.0 < gains[1]
+
+
 def test_a_slow_and_jerky_success_still_loses():
     """Being slow is no shelter from the jerk score."""
     rollouts = [rollout(True, 9.0), rollout(True, 11.0), rollout(True, 30.0, steps=200)]

@@ -32,6 +32,9 @@ CREDIT = ('episode', 'chunk', 'step')
 TOOL_POSE_DELTAS = (ACTION_SPACE,)
 """Action spaces whose actions are translation, rotation and gripper, in this order."""
 
+NEEDS_JERK = frozenset({'smooth', 'decoupled'})
+"""Rewards that mean nothing without the starting policy's jerk. One's own may do without."""
+
 _STILL = 1e-9  # rad/s^3, of a tool that never turns
 
 
@@ -194,7 +197,8 @@ def decoupled(group: GroupOutcome, settings: RewardSettings) -> GroupCredit:
 
     Slowness lowers jerk. So the jerk is first brought to the group's duration
     (`equal_pace_jerk`); a block that dawdles cannot gain; and a success slower than `slow_limit`
-    allows is no yardstick for the others: its score can lower its advantage but not raise it.
+    allows is no yardstick for the others: its score can lower its advantage but not raise it. A
+    task without a reference of its own has no such limit.
     Nor is one too short to have a jerk, whose own score is 0.
 
     Each part of an action earns the jerk that it makes: the tokens of translation that of the
@@ -203,7 +207,7 @@ def decoupled(group: GroupOutcome, settings: RewardSettings) -> GroupCredit:
     the arm rest for the rest of the rollout.
     """
     success = group.success
-    slow = group.steps > settings.slow_limit * group.reference.steps
+    slow = _slow(group, settings)
     measured = group.measured
     compared = success & measured & ~slow
     task = group_normalised(success.astype(np.float64))
@@ -237,6 +241,14 @@ def decoupled(group: GroupOutcome, settings: RewardSettings) -> GroupCredit:
         rotation_advantages=advantages(angular, angular_floor),
         gripper_advantages=tuple(np.full(n, a) for n, a in zip(group.steps, task, strict=True)),
     )
+
+
+def _slow(group: GroupOutcome, settings: RewardSettings) -> np.ndarray:
+    """Say which rollouts are longer than `slow_limit` allows, bool [G]."""
+    if not group.reference.episodes:
+        # The mean of other tasks does not say how long this one takes.
+        return np.zeros(len(group.rollouts), dtype=bool)
+    return group.steps > settings.slow_limit * group.reference.steps
 
 
 def _jerk_spreads(group: GroupOutcome, settings: RewardSettings) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -12,6 +14,10 @@ from smoothvla_ros.training.rewards.outcomes import RolloutOutcome, TaskReferenc
 
 REQUESTS_PER_SUCCESS = 3
 """Most extra episodes that are asked for, for every success that a task still lacks."""
+
+_UNKNOWN = TaskReference(math.nan, math.nan, math.nan, 0)
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,22 +54,26 @@ def measure_jerk_reference(
     successes: int,
     estimator: EstimatorSettings,
     lost: Callable[[], str],
+    required: bool = True,
 ) -> JerkReference:
     """Average the successful rollouts of each task that are long enough to have a jerk.
 
     rollouts: what has been collected anyway.  more: called at most once, with the number of extra
     episodes for each task that has fewer than `successes`.  lost: says why the latest of these did
-    not come, or nothing; for the error.
-    A task that stays without a success takes the mean of the others: there is nothing to be
-    smooth about until it has one.  Raises UserError if no task has any, or no rollout came.
+    not come, or nothing; for the error.  required: whether the reward needs it.
+    A task that stays without a success takes the mean of the others, with 0 episodes: there is
+    nothing to be smooth about until it has one. A warning names those with fewer than `successes`.
+    If no task has any, all are NaN, with a warning.
+    Raises UserError if no rollout came, or no task has any and the reward needs it.
     """
-    came = 0
+    came = succeeded = 0
     solved: dict[int, list[RolloutOutcome]] = {task: [] for task in tasks}
 
     def keep(items: Rollouts) -> None:
-        nonlocal came
+        nonlocal came, succeeded
         for task, rollout in items:
             came += 1
+            succeeded += rollout.success
             if rollout.success and rollout.measured and rollout.mean_jerk > 0.0:
                 solved[task].append(rollout)
 
@@ -84,9 +94,24 @@ def measure_jerk_reference(
                 f'{why or "nobody said why"}; put that right and start again'
             )
         others = f' (others were lost: {why})' if why else ''
-        raise UserError(
-            f'the starting policy solved none of its {came} rollouts of tasks {list(tasks)}'
-            f'{others}, so there is no motion to smooth; choose other tasks or a better policy'
+        found = (
+            f'the starting policy solved {succeeded or "none"} of its {came} rollouts of tasks '
+            f'{list(tasks)}{others}'
+        )
+        if succeeded:
+            found += f', each too short for a jerk (window {estimator.window_s:g} s) or at rest'
+        if required:
+            remedy = 'choose other tasks' if succeeded else 'choose other tasks or a better policy'
+            raise UserError(f'{found}, so there is no motion to smooth; {remedy}')
+        log.warning('%s: group.reference is NaN for the whole run', found)
+        return JerkReference(estimator, dict.fromkeys(tasks, _UNKNOWN))
+    few = [f'task {task}: {len(found)}' for task, found in solved.items() if len(found) < successes]
+    if few:
+        log.warning(
+            'the reference jerk rests on fewer successes than reference_successes=%d: %s; a task '
+            'with 0 takes the mean of the others and has no slow_limit',
+            successes,
+            ', '.join(few),
         )
     pooled = _average([rollout for found in solved.values() for rollout in found])
     fallback = replace(pooled, episodes=0)

@@ -51,7 +51,7 @@ class TaskReference:
     """The starting policy on one task: successful, sampled training episodes; frozen afterwards.
 
     jerk: m/s^3, J_ref.  angular_jerk: rad/s^3.  steps: mean control steps to success.
-    episodes: how many were averaged.
+    episodes: how many were averaged; 0 where the others are the mean of other tasks.
     """
 
     jerk: float

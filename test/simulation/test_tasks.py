@@ -62,6 +62,18 @@ def test_unknown_suites_and_tasks_are_user_errors_that_name_the_valid_ones(ask, 
     assert '\n' not in str(caught.value)
 
 
+def test_a_libero_of_ones_own_that_lacks_a_file_is_named_with_what_led_there(tmp_path, monkeypatch):
+    """The file that says where to look is to be corrected, not the package installed again."""
+    config = tmp_path / 'config.yaml'
+    config.write_text(f'init_states: {tmp_path}\n')
+    monkeypatch.setenv('LIBERO_CONFIG_PATH', str(tmp_path))
+    tasks._tasks.cache_clear()
+    named = rf'{tmp_path}/libero_goal/.*\.npz is missing; {config} .*unset LIBERO_CONFIG_PATH'
+    with pytest.raises(UserError, match=named) as caught:
+        tasks.tasks('libero_goal')
+    assert 'reinstall' not in str(caught.value)
+
+
 def test_listing_tasks_and_splitting_episodes_imports_no_simulator():
     """Pins that a command line lists suites at once."""
     program = (

@@ -480,6 +480,50 @@ def test_lerobot_velocities_are_over_the_period(tmp_path: Path, fps: float, peri
     assert np.allclose(demonstration.joint_velocities[1:] * (period_s or 0.05), moved)
 
 
+def test_a_folder_of_two_kinds_is_refused(tmp_path: Path):
+    """The .npz files beside HDF5 were never opened; given one by one, both are read."""
+    write_hdf5(tmp_path / 'a_demo.hdf5')
+    (tmp_path / 'own').mkdir()
+    own = own_file(tmp_path / 'own' / 'one.npz', episode(), 0, 0)
+    named = (
+        rf'^--data {tmp_path} holds .*a_demo\.hdf5 .*{own}.*; give each kind a --data of its own'
+    )
+    with pytest.raises(UserError, match=named):
+        read(tmp_path)
+    paths = [tmp_path / 'a_demo.hdf5', tmp_path / 'own']
+    assert len(list(read_episodes(paths, LeRobotNames(), 4))) == len(read(paths[0])) + 1
+
+
+@pytest.mark.parametrize('kind', ['hdf5', 'npz'])
+@pytest.mark.parametrize(
+    ('name', 'value', 'option'),
+    [
+        ('control_period_s', 0.1, '--control-period-s 0.1'),
+        ('action_feature', 'actions', '--action-feature actions'),
+        ('gripper_feature', 'grip', '--gripper-feature grip'),
+    ],
+)
+def test_options_of_lerobot_are_refused_without_such_a_data_set(
+    tmp_path: Path, kind: str, name: str, value: float | str, option: str
+):
+    """They had no effect on the other formats, whose period is the policy's."""
+    if kind == 'hdf5':
+        write_hdf5(tmp_path / 'a_demo.hdf5')
+    else:
+        own_file(tmp_path / 'one.npz', episode(), 0, 0)
+    with pytest.raises(UserError, match=f'^{option} .* no LeRobot .*{tmp_path}.*leave it out'):
+        read(tmp_path, LeRobotNames(**{name: value}))
+
+
+def test_options_of_lerobot_hold_for_the_data_set_among_others(tmp_path: Path):
+    """HDF5 files beside a data set that they are meant for are no contradiction."""
+    lerobot_at(tmp_path / 'lerobot', 10)
+    write_hdf5(tmp_path / 'a_demo.hdf5')
+    paths = [tmp_path / 'a_demo.hdf5', tmp_path / 'lerobot']
+    names = LeRobotNames(control_period_s=0.1)
+    assert len(list(read_episodes(paths, names, 4))) == len(read(paths[0])) + 2
+
+
 @pytest.mark.parametrize('content', [None, 'empty'])
 def test_a_path_without_demonstrations_is_named(tmp_path: Path, content: str | None):
     """A path that is not there, and a folder with nothing in it."""

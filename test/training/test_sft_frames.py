@@ -209,6 +209,18 @@ def test_images_for_some_of_the_steps_are_refused(count: int):
             r'joint_positions has -11.46 for panda_joint2 at step 0, outside .*; give rad',
         ),
         ('gripper_positions', np.abs, 'gripper_positions has 0.04 for the second finger at step 0'),
+        (
+            'gripper_positions',
+            lambda a: a / 0.08,
+            r'gripper_positions has \[0\.5, -0\.5\] at step 0, .* 0\.1 m: .*metres.*'
+            '--gripper-feature',
+        ),
+        ('gripper_positions', lambda a: a * 100, r'gripper_positions has \[4, -4\] at step 0, '),
+        (
+            'gripper_positions',
+            lambda a: a * -1000,
+            r'gripper_positions has \[-40, 40\] at step 0, ',
+        ),
     ],
 )
 def test_an_episode_of_another_shape_or_unit_is_named(field: str, change, named: str):
@@ -227,8 +239,8 @@ def test_labels_of_another_length_are_named():
 
 
 def test_a_little_beyond_the_joint_range_is_taken():
-    """A simulator's limits are soft, and fingers pushed aside by a few mm are no other layout."""
+    """A simulator's limits are soft, and fingers pushed aside, or wide ones, no other layout."""
     good = episode(1)
     joints, fingers = np.array(good.joint_positions), np.array(good.gripper_positions)
-    joints[5, 3], fingers[5] = -3.0718 - 0.05, (0.004, 0.002)
+    joints[5, 3], fingers[5], fingers[6] = -3.0718 - 0.05, (0.004, 0.002), (0.1, -0.1)
     assert len(frame_set([replace(good, joint_positions=joints, gripper_positions=fingers)])) == 5

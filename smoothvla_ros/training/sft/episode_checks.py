@@ -20,6 +20,8 @@ _ROUNDING = 1e-3
 _BEYOND_LIMIT_RAD = 0.1
 # Fingers that close on each other or on something thin may both be pushed to one side, m.
 _BEYOND_MIDDLE_M = 0.005
+# Grippers open by up to twice this; the Panda's by 0.08 m.
+_WIDEST_FINGER_M = 0.1
 
 
 def check_rows(source: str, steps: int, rows: Mapping[str, int], more: int = 0) -> None:
@@ -39,7 +41,8 @@ def check_episode(episode: DemonstrationEpisode, arm: Arm) -> None:
     """Raise UserError, naming the demonstration, unless it is one of `arm` in the units needed.
 
     Every array must have the shape that `DemonstrationEpisode` says and finite numbers, actions
-    must lie in [-1, 1], joints in the arm's ranges, and the second finger opposite to the first.
+    must lie in [-1, 1], joints in the arm's ranges, fingers within 0.1 m, and the second opposite
+    to the first.
     """
     _check_shapes(episode, len(arm.joint_names))
     _check_finite(episode)
@@ -139,7 +142,15 @@ def _check_joints(episode: DemonstrationEpisode, arm: Arm) -> None:
 
 
 def _check_fingers(episode: DemonstrationEpisode) -> None:
-    second = episode.gripper_positions[: len(episode.actions), 1]
+    fingers = episode.gripper_positions[: len(episode.actions)]
+    for step in np.flatnonzero((np.abs(fingers) > _WIDEST_FINGER_M).any(axis=1))[:1]:
+        raise UserError(
+            f'{episode.source}: gripper_positions has [{fingers[step, 0]:.4g}, '
+            f'{fingers[step, 1]:.4g}] at step {step}, beyond {_WIDEST_FINGER_M} m: fingers, or one '
+            'opening of which each has half, must be in metres; convert them, or name another '
+            'feature of a LeRobot data set with --gripper-feature'
+        )
+    second = fingers[:, 1]
     for step in np.flatnonzero(second > _BEYOND_MIDDLE_M)[:1]:
         raise UserError(
             f'{episode.source}: gripper_positions has {second[step]:.4g} for the second finger at '

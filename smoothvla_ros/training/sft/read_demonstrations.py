@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.libero import ARM_JOINTS
+from smoothvla_ros.libero import ARM_JOINTS, CONTROL_PERIOD_S
 from smoothvla_ros.training.sft.config import UNKNOWN
 from smoothvla_ros.training.sft.demonstration_episode import DemonstrationEpisode
 from smoothvla_ros.training.sft.lerobot_dataset import LeRobotNames, read_lerobot
@@ -34,8 +35,14 @@ def read_episodes(
     hold an image every step, every n-th is used. joints: of the arm, for a LeRobot dataset, whose
     columns after them are the gripper's.
     image_moment: of HDF5 files without states, as `read_libero_hdf5` has it.
-    Raises UserError for a path that is none of these, and naming one that is damaged.
+    Raises UserError for a path that is none of these or a folder of two kinds, naming one that is
+    damaged, and for names and a period of LeRobot's where no path is a LeRobot dataset.
     """
+    for path in paths:
+        if not path.exists():
+            raise UserError(f'--data {path} does not exist; make some with `smoothvla demos`')
+    if not any(map(_is_lerobot, paths)):
+        _refuse_given(lerobot_names, paths)
     for path in paths:
         episodes = _read_one(path, lerobot_names, image_stride, joints, image_moment)
         yield from tqdm(episodes, desc=str(path), unit=' episodes')
@@ -44,23 +51,43 @@ def read_episodes(
 def _read_one(
     path: Path, lerobot_names: LeRobotNames, image_stride: int, joints: int, image_moment: str
 ) -> Iterator[DemonstrationEpisode]:
-    if not path.exists():
-        raise UserError(f'--data {path} does not exist; make some with `smoothvla demos`')
-    if (path / 'meta' / 'info.json').is_file():
+    if _is_lerobot(path):
         return _whole(path, read_lerobot(path, lerobot_names, image_stride, joints))
     files = [path] if path.is_file() else sorted(path.rglob('*'))
     hdf5 = [file for file in files if file.suffix in _HDF5]
+    own = [file for file in files if file.suffix == '.npz']
+    if hdf5 and own:
+        raise UserError(
+            f'--data {path} holds HDF5 files ({hdf5[0]} is one) and demonstrations of ours '
+            f'({own[0]} is one); give each kind a --data of its own'
+        )
     if hdf5:
         return chain.from_iterable(
             _whole(file, read_libero_hdf5([file], image_stride, image_moment)) for file in hdf5
         )
-    own = [file for file in files if file.suffix == '.npz']
     if own:
         return read_own(own)
     raise UserError(
         f"--data {path} holds no demonstrations: no .npz of ours, no .hdf5 or .h5 of LIBERO's "
         'layout, and no LeRobot meta/info.json'
     )
+
+
+def _is_lerobot(path: Path) -> bool:
+    return (path / 'meta' / 'info.json').is_file()
+
+
+def _refuse_given(names: LeRobotNames, paths: Sequence[Path]) -> None:
+    """Raise UserError for a name or a period that differs from its default."""
+    for field in dataclasses.fields(names):
+        value = getattr(names, field.name)
+        if value != field.default:
+            places = ', '.join(map(str, paths))
+            raise UserError(
+                f'--{field.name.replace("_", "-")} {value} has no effect: there is no LeRobot data '
+                f'set (meta/info.json) at --data {places}, and the other formats have a step every '
+                f'{CONTROL_PERIOD_S} s and names of their own; leave it out'
+            )
 
 
 def _whole(path: Path, episodes: Iterator[DemonstrationEpisode]) -> Iterator[DemonstrationEpisode]:

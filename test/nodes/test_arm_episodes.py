@@ -7,6 +7,7 @@ from arm_bags import Played, arm_bag
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics import Arm
+from smoothvla_ros.workflows.training import arm_recordings
 from smoothvla_ros.workflows.training.arm_recordings import read_recordings
 
 SHA256 = 'a' * 64
@@ -26,3 +27,19 @@ def test_an_episode_of_two_outcomes_is_refused(tmp_path):
     twin = arm_bag(tmp_path / 'twin', SHA256, [Played('a', 'discard')])
     with pytest.raises(UserError, match=rf'episode a .*success in {bag} and discard in {twin}'):
         read_recordings([bag, twin], SHA256, Arm.panda())
+
+
+def test_images_are_kept_of_episodes_that_are_learnt_from(tmp_path, monkeypatch):
+    """Those of discarded and unlabelled ones would fill the memory of a long session."""
+    kept = []
+    decision_of = arm_recordings.decision_of
+
+    def counted(*arguments):
+        kept.append(decision_of(*arguments))
+        return kept[-1]
+
+    monkeypatch.setattr(arm_recordings, 'decision_of', counted)
+    episodes = [Played('a', 'success'), Played('b', 'discard'), Played('c', '')]
+    found = read_recordings([arm_bag(tmp_path / 'bag', SHA256, episodes)], SHA256, Arm.panda())
+    (rollout,) = found.rollouts
+    assert len(kept) == len(rollout.decisions) == 4

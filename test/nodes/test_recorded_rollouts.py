@@ -184,6 +184,31 @@ def test_an_episode_that_was_not_recorded_whole_is_lost_with_its_reason(tmp_path
     assert [lost.request for lost in replay.lost()] == [requests[1]]
 
 
+def test_a_lost_episode_does_not_read_the_recording_to_its_end(tmp_path):
+    """Of a long run no more is kept than the episodes of the next version, which are given then."""
+    source = RecordedToySource().record(tmp_path / 'bag')
+    run = Run(tmp_path, source=source)
+    folder = tmp_path / 'version'
+    run.policy.save(folder)
+    sha256 = folder_sha256(folder)
+    source.drop = ('e0',)
+    requests = []
+    for version in range(4):
+        source.update_policy(version, folder, sha256)
+        name = EpisodeName('toy', 0, 1, 2)
+        requests.append(EpisodeRequest(f'e{version}', name, 0, 1.0, 1, policy_version=version))
+        assert len(list(source.collect(requests[-1:]))) == 1
+    source.close()
+    replay = RecordedRolloutSource([tmp_path / 'bag'])
+    for version, request in enumerate(requests):
+        replay.update_policy(version, folder, sha256)
+        found = [episode.request for episode in replay.collect([request])]
+        assert found == ([] if version == 0 else [request])
+        assert len(replay.lost()) == (version == 0)
+        if version == 0:
+            assert list(replay._waiting) == ['e1']
+
+
 def test_a_recording_of_something_else_is_refused(tmp_path):
     """A bag of joint states is no training run."""
     bag = write_bag(tmp_path / 'bag', np.arange(3) * 0.1, np.zeros((3, 1)), ['a'])

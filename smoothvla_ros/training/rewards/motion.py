@@ -33,6 +33,8 @@ def rollout_outcome(
     """Measure the executed motion with the one estimator that the monitor and the report use.
 
     jacobian: [n] rad -> [6, n].  The jerk of a motion shorter than one window is NaN.
+    estimator: at the rate of the control steps, or at a multiple of it, for which the motion is
+    read between them.
     source: 'commands' takes the jerk of the path that the actions ask for, whatever the arm did.
     Raises ValueError for joint samples at another rate, or that are not finite.
     """
@@ -56,14 +58,24 @@ def rollout_outcome(
 def _of_joints(
     trajectory: Trajectory, jacobian: Jacobian, estimator: EstimatorSettings
 ) -> tuple[float, np.ndarray, np.ndarray]:
+    readings = max(1, round(estimator.rate_hz * trajectory.control_period_s))
+    positions = _read_between(trajectory, readings)
     try:
-        jerk = tool_jerk(
-            trajectory.joint_positions, jacobian, trajectory.control_period_s, estimator
-        )
+        jerk = tool_jerk(positions, jacobian, trajectory.control_period_s / readings, estimator)
     except TooFewSamplesError:
         return _unmeasured(trajectory)
-    translation, rotation = _norms(jerk)
-    return mean_jerk(jerk), _filled(translation)[1:], _filled(rotation)[1:]
+    translation, rotation = (_filled(norms)[::readings] for norms in _norms(jerk))
+    return mean_jerk(jerk), translation[1:], rotation[1:]
+
+
+def _read_between(trajectory: Trajectory, readings: int) -> np.ndarray:
+    """Return the joints `readings` times a control step: [T * readings + 1, n] rad."""
+    if readings == 1:
+        return trajectory.joint_positions
+    substeps = trajectory.substep_joint_positions.astype(np.float64)
+    times_s = np.arange(len(substeps)) * trajectory.substep_period_s
+    wanted_s = np.arange(trajectory.steps * readings + 1) * trajectory.control_period_s / readings
+    return np.stack([np.interp(wanted_s, times_s, column) for column in substeps.T], axis=1)
 
 
 def _of_commands(trajectory: Trajectory) -> tuple[float, np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ What one episode is made of, and where in the bag it stands:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -200,20 +200,26 @@ def _of_robot(
         (to_nanoseconds(label.first_stamp), to_nanoseconds(label.last_stamp)) for label in labels
     ]
     sent, taken = _chunks(bag, robot)
-    decisions = _decisions(bag, robot)
-    if decisions and not any(decision.temperature for decision in decisions.values()):
+    played = [_executed(sent, taken, span) for span in spans]
+    wanted = {
+        (chunk.stamp_ns, chunk.epoch)
+        for part in played
+        if isinstance(part, ExecutedChunks)
+        for chunk in part.chunks
+    }
+    decisions, greedy = _decisions(bag, robot, wanted)
+    if greedy:
         # Before any episode is found incomplete, which would hide the reason.
         raise UserError(_greedy(bag, robot))
     moved = motions(bag, joint_states, spans, arm)
-    for label, span, motion in zip(labels, spans, moved, strict=True):
+    for label, chunks, motion in zip(labels, played, moved, strict=True):
+        if isinstance(chunks, Incomplete):
+            yield label, chunks
+            continue
         try:
-            chunks = executed_chunks(sent, taken, *span)
             known = [decisions[chunk.stamp_ns, chunk.epoch] for chunk in chunks.chunks]
         except KeyError:
             yield label, Incomplete('a rollout_step is missing')
-            continue
-        except Incomplete as reason:
-            yield label, reason
             continue
         try:
             trajectory = sampled_motion(chunks, *motion, arm)
@@ -278,13 +284,34 @@ def _chunks(bag: Bag, robot: str) -> tuple[list[SentChunk], list[tuple[int, int,
     return sent, taken
 
 
-def _decisions(bag: Bag, robot: str) -> dict[tuple[int, int], Decision]:
-    """Return the decisions by stamp of the observation and epoch of the policy."""
+def _decisions(
+    bag: Bag, robot: str, wanted: Collection[tuple[int, int]]
+) -> tuple[dict[tuple[int, int], Decision], bool]:
+    """Return the wanted decisions by stamp of the observation and epoch of the policy.
+
+    Beside them whether there are any of this robot and all of them greedy.  Of the others nothing
+    is kept: their images would fill the memory.
+    """
     decoder = MessageDecoder(bag)
     decisions = {}
+    temperatures = set()
     for topic, _, content in bag.messages([t.name for t in bag.of_type(STEP)]):
         message = decoder.decode(topic, content)
-        if message.robot == robot:
-            decision = decision_of(message, rgb_image)
-            decisions[decision.question.stamp_ns, decision.epoch] = decision
-    return decisions
+        if message.robot != robot:
+            continue
+        temperatures.add(float(message.temperature))
+        key = (to_nanoseconds(message.header.stamp), int(message.epoch))
+        if key in wanted:
+            decisions[key] = decision_of(message, rgb_image)
+    return decisions, temperatures == {0.0}
+
+
+def _executed(
+    sent: Sequence[SentChunk],
+    taken: Sequence[tuple[int, int, int, int]],
+    span: tuple[int, int],
+) -> ExecutedChunks | Incomplete:
+    try:
+        return executed_chunks(sent, taken, *span)
+    except Incomplete as reason:
+        return reason

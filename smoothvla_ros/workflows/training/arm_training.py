@@ -18,6 +18,7 @@ from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.errors import UserError, disk_errors
 from smoothvla_ros.folder_lock import LOCK, FolderLock
 from smoothvla_ros.kinematics.arm import Arm
+from smoothvla_ros.libero import CONTROL_RATE_HZ
 from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.folder import policy_folder
 from smoothvla_ros.policies.policy import PolicySpec
@@ -72,7 +73,8 @@ class ArmRolloutSource:
         """Put the episodes into groups.
 
         An instruction with one episode is left out: there is nothing to compare it with.
-        Raises UserError where no group is left, or the temperature is not the same for all.
+        Raises UserError where no group is left, or where temperature or control period is not the
+        same for all.
         """
         groups: dict[str, list[ArmRollout]] = {}
         for rollout in recordings.rollouts:
@@ -89,6 +91,7 @@ class ArmRolloutSource:
             values = ', '.join(f'{value:g}' for value in sorted(temperatures))
             raise UserError(f'the recordings were made at temperatures {values}; use those of one')
         self.temperature = temperatures.pop()
+        self.estimator = _estimator([rollout for group in groups.values() for rollout in group])
         self.instructions = tuple(sorted(groups))
         self._episodes: dict[str, Episode] = {}
         self._plans: list[GroupPlan] = []
@@ -157,8 +160,6 @@ def _train(
     recordings = read_recordings(paths, sha256, arm, joint_states)
     source = ArmRolloutSource(recordings, config.seed)
     print(recordings.line())
-    first = recordings.rollouts[0].trajectory
-    estimator = EstimatorSettings(rate_hz=1.0 / first.control_period_s)
     settings = dataclasses.replace(
         config,
         iterations=1,
@@ -184,11 +185,11 @@ def _train(
         partial(
             rollout_outcome,
             jacobian=arm.jacobian,
-            estimator=estimator,
+            estimator=source.estimator,
             source=config.jerk_source,
         ),
         TrainerState(),
-        estimator,
+        source.estimator,
     )
     figures = trainer.iterate()
     learner.policy.save(config.output / POLICY)
@@ -230,6 +231,29 @@ def print_update(figures: dict[str, Any], config: TrainConfig) -> None:
     )
     kept = f'{figures["groups_kept"]} of {figures["groups"]} instructions taught something'
     print(f'{kept}\npolicy: {config.output / POLICY}')
+
+
+def _estimator(rollouts: Sequence[ArmRollout]) -> EstimatorSettings:
+    """Return settings whose rate is that of the control steps, or a multiple that is fast enough.
+
+    Raises UserError for several control periods, or joints that were recorded too seldom.
+    """
+    named = {rollout.trajectory.control_period_s: rollout.episode_id for rollout in rollouts[::-1]}
+    if len(named) > 1:
+        periods = ', '.join(f'{s:g} s (episode {name})' for s, name in sorted(named.items()))
+        raise UserError(f'the recordings have control periods {periods}; use those of one')
+    (period_s,) = named
+    # At LIBERO's rate a window holds what the fit needs, whatever the policy's own rate is.
+    readings = max(1, math.ceil(period_s * CONTROL_RATE_HZ - 1e-6))
+    for rollout in rollouts:
+        substep_s = rollout.trajectory.substep_period_s
+        if substep_s * readings > period_s * (1.0 + 1e-6):
+            raise UserError(
+                f'episode {rollout.episode_id} has joint states {1.0 / substep_s:.3g} times a '
+                f'second, and its jerk needs {readings / period_s:.3g} times; record its joints '
+                'faster'
+            )
+    return EstimatorSettings(rate_hz=readings / period_s)
 
 
 def _episode(request: EpisodeRequest, rollout: ArmRollout) -> Episode:

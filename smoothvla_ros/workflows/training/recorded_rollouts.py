@@ -49,6 +49,7 @@ class RecordedRolloutSource:
                 for _, update in _messages(bag, (UPDATE,)):
                     self._hashes.setdefault(update.version, set()).add(update.sha256)
         self._version = -1
+        self._announced = -1
         self._lost: list[LostEpisode] = []
         self._waiting: dict[str, Episode] = {}
         self._episodes = self._read()
@@ -80,6 +81,9 @@ class RecordedRolloutSource:
     def collect(self, requests: Sequence[EpisodeRequest]) -> Iterator[Episode]:
         """Yield the recorded episodes of these requests; see `RolloutSource.collect`.
 
+        An episode that does not come before the version after the next is announced is lost, as it
+        is at the end: what is read meanwhile has to be kept. Not at once at the next one, because
+        a recorder that lags takes the topics in any order.
         Raises UserError for a request that differs from the recorded one of that name.
         """
         self._lost = []
@@ -87,15 +91,18 @@ class RecordedRolloutSource:
         for name in list(open_requests):
             if name in self._waiting:
                 yield self._answer(open_requests.pop(name), self._waiting.pop(name))
-        while open_requests:
-            episode = next(self._episodes, None)
-            if episode is None:
+        while open_requests and self._announced <= self._version + 1:
+            read = next(self._episodes, None)
+            if read is None:
                 break
-            name = episode.request.episode_id
+            if isinstance(read, int):
+                self._announced = read
+                continue
+            name = read.request.episode_id
             if name in open_requests:
-                yield self._answer(open_requests.pop(name), episode)
-            elif episode.request.policy_version >= self._version:
-                self._waiting[name] = episode
+                yield self._answer(open_requests.pop(name), read)
+            elif read.request.policy_version >= self._version:
+                self._waiting[name] = read
         for request in open_requests.values():
             self._lost.append(LostEpisode(request, f'{self._place} does not hold it whole'))
 
@@ -125,12 +132,20 @@ class RecordedRolloutSource:
                 )
         return dataclasses.replace(episode, request=wanted)
 
-    def _read(self) -> Generator[Episode, None, None]:
-        """Yield every whole episode, in the order in which they became whole."""
+    def _read(self) -> Generator[Episode | int, None, None]:
+        """Yield every whole episode, in the order in which they became whole.
+
+        And each version that the last recording announces, where it stands between them: what an
+        earlier one has not whole may come again in a later one.
+        """
         for path in self._recordings:
             whole = _Assembly()
             with Bag(path) as bag:
-                for message_type, message in _messages(bag, (REQUEST, RESULT, STEP)):
+                for message_type, message in _messages(bag, (REQUEST, RESULT, STEP, UPDATE)):
+                    if message_type == UPDATE:
+                        if path == self._recordings[-1]:
+                            yield int(message.version)
+                        continue
                     yield from whole.add(message_type, message)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
-from arm_bags import JOINTS, Played, arm_bag
+from arm_bags import JOINTS, REST, START_NS, ArmBag, Played, arm_bag
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics import Arm
+from smoothvla_ros.nodes.topics.messages import to_joint_state
 from smoothvla_ros.nodes.topics.robot_names import PANDA_JOINTS
+from smoothvla_ros.recordings import Bag
+from smoothvla_ros.workflows.training.arm_joint_states import motions
 from smoothvla_ros.workflows.training.arm_recordings import read_recordings
 
 SHA256 = 'a' * 64
@@ -62,3 +66,18 @@ def test_without_the_arms_joints_the_topics_are_named(tmp_path):
     """Recorded beside the wrong arm, or read as another one than it is."""
     with pytest.raises(UserError, match=rf'carries all joints.*{FINGERS}.*--robot'):
         found(tmp_path)
+
+
+def test_a_joint_that_wraps_moves_on(tmp_path):
+    """A driver that reports within one turn: the jump of its number is no motion of the arm."""
+    turned = np.linspace(3.0, 3.3, 50)
+    bag = ArmBag(SHA256)
+    for sample, angle in enumerate(turned):
+        positions = REST.copy()
+        positions[6] = (angle + np.pi) % (2 * np.pi) - np.pi
+        now_ns = START_NS + sample * 10_000_000
+        joints = to_joint_state(now_ns, PANDA_JOINTS, positions, np.zeros(7), np.empty(0))
+        bag.add(now_ns, JOINTS, joints)
+    with Bag(bag.write(tmp_path / 'bag')) as written:
+        ((_, read),) = motions(written, JOINTS, [(START_NS, START_NS + 10**9)], Arm.panda())
+    assert read[:, 6] == pytest.approx(turned)

@@ -9,6 +9,7 @@ import numpy as np
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.recordings import JOINT_STATE, Bag, joint_samples
+from smoothvla_ros.smoothness.wraps import Unwrapping
 
 GUARD = 'smoothvla_ros/msg/GuardState'
 _GUARD_STATE = '/motion_guard/state'
@@ -64,7 +65,7 @@ def arm_topic(bag: Bag, robot: str, arm: Arm, given: str | None = None) -> str:
 def motions(
     bag: Bag, topic: str, spans: Sequence[tuple[int, int]], arm: Arm
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return stamps in ns [S] and joint positions [S, n] of each span."""
+    """Return stamps in ns [S] and joint positions [S, n] of each span, without wraps at 2 pi."""
     parts: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in spans]
     for block in joint_samples(bag.messages([topic])):
         for samples in block:
@@ -78,14 +79,14 @@ def motions(
                 if inside.any():
                     positions = samples.positions[inside][:, columns]
                     part.append((samples.stamps_ns[inside], positions))
-    nothing = (np.empty(0, np.int64), np.empty((0, len(arm.joint_names))))
-    return [
-        (
-            np.concatenate([stamps for stamps, _ in part or [nothing]]),
-            np.concatenate([positions for _, positions in part or [nothing]]),
-        )
-        for part in parts
-    ]
+    found = []
+    for part in parts:
+        if not part:
+            found.append((np.empty(0, np.int64), np.empty((0, len(arm.joint_names)))))
+            continue
+        stamps, positions = (np.concatenate(columns) for columns in zip(*part, strict=True))
+        found.append((stamps, Unwrapping(arm.turning).add(positions)))
+    return found
 
 
 def _of_others_left_out(bag: Bag, robot: str) -> list[str]:

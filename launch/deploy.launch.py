@@ -203,6 +203,7 @@ def monitors(arguments: dict[str, str]) -> list[Node]:
         # The same settings but for the rate, and commands know no encoder's steps.
         commanded = {
             **effective('jerk_monitor', file, arguments),
+            **parameters_of('commanded_jerk_monitor', arguments),
             **common,
             'rate_hz': ParameterValue(rate, value_type=str),
             'encoder_step': 0.0,

@@ -10,7 +10,7 @@ from rclpy.node import Node
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.launch_runner.plan import make_plan
-from smoothvla_ros.nodes.launching.parameter_files import matches, parameters_of
+from smoothvla_ros.nodes.launching.parameter_files import effective, matches, parameters_of
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = [
@@ -92,11 +92,13 @@ def test_a_file_is_read_as_the_node_reads_it(ros, written, text):
             'write /**/motion_guard: or /robot_0/motion_guard:',
         ),
         ('/*: {ros__parameters: {auto_arm: true}}', "unknown parameter 'auto_arm'"),
-        ('/lab/*: {ros__parameters: {limits: vendor}}', '/lab/*: none of the nodes is called so'),
-        ('/lab/policy: {ros__parameters: {device: cpu}}', 'policy runs as /policy, which is'),
+        (
+            '/lab/policy: {ros__parameters: {devise: cpu}}',
+            "/lab/policy: unknown parameter 'devise'",
+        ),
         ('/**/guard: {ros__parameters: {limits: vendor}}', "there is no node 'guard'; known: cam"),
         ('/**/motion_gard: {ros__parameters: {}}', 'did you mean /**/motion_guard:?'),
-        ('/**/camera: {ros__parameters: {source: pattern}}', "there is no node 'camera'; did you"),
+        ('/**/camera: {ros__parameters: {source: pattern}}', "there is no node 'camera'; known: "),
         (
             '/**/motion_guard: {ros__parameters: {limit: vendor, max_tracking_eror_rad: 0.02}}',
             "/**/motion_guard: unknown parameter 'limit'; did you mean 'limits'?",
@@ -152,18 +154,71 @@ def test_a_file_may_say_what_any_of_our_nodes_and_ros_know(written):
     inside = written(text, namespace='lab', ros_namespace='/floor')
     assert parameters_of('motion_guard', inside)['limits'] == 'vendor'
     assert 'limits' not in parameters_of('policy', inside)
-    # Absolute: a launch around it does not move the nodes.
-    with pytest.raises(UserError, match='motion_guard runs as /lab/robot_0/motion_guard'):
-        parameters_of('motion_guard', inside | {'namespace': '/lab'})
+    # Absolute: a launch around it does not move the nodes, and the section is another guard's.
+    assert 'limits' not in parameters_of('motion_guard', inside | {'namespace': '/lab'})
 
 
-def test_a_file_may_be_that_of_the_controllers_too(written):
-    """One file for everything is ROS's way; only then are other packages' nodes let pass."""
-    text = '/**/controller_manager: {ros__parameters: {update_rate: 500}}\n'
-    given = written(text)
-    assert parameters_of('policy', given | {'controllers': given['config']}) == {}
-    with pytest.raises(UserError, match="there is no node 'controller_manager'"):
-        parameters_of('policy', given)
+def test_a_file_may_speak_to_other_arms_and_other_packages(written):
+    """One file for everything is ROS's way: two arms with limits of their own, their drivers."""
+    text = (
+        '/**: {ros__parameters: {publish_frequency: 50.0}}\n'
+        '/**/controller_manager: {ros__parameters: {update_rate: 500}}\n'
+        '/**/robot_state_publisher: {ros__parameters: {frame_prefix: left_}}\n'
+        '/**/camera_front: {ros__parameters: {source: pattern}}\n'
+        '/left/robot_0/motion_guard: {ros__parameters: {limits: vendor}}\n'
+        '/right/robot_0/motion_guard: {ros__parameters: {limits: comfort}}\n'
+        '/right/**: {ros__parameters: {temperature: 1.0}}\n'
+    )
+    for namespace, limits in (('left', 'vendor'), ('right', 'comfort')):
+        found = parameters_of('motion_guard', written(text, namespace=namespace))
+        assert found['limits'] == limits
+    assert parameters_of('policy', written(text, namespace='right'))['temperature'] == 1.0
+
+
+ORDERS = [
+    # As docs/deploy.md has it: the arm's file for all nodes, a slower one for the guard.
+    (
+        '/**: {ros__parameters: {limits: vendor}}\n'
+        '/**/motion_guard: {ros__parameters: {limits: comfort}}\n'
+    ),
+    (
+        '/**/motion_guard: {ros__parameters: {limits: comfort}}\n'
+        '/**: {ros__parameters: {limits: vendor}}\n'
+    ),
+    'robot_0/motion_guard: {ros__parameters: {limits: vendor}}',
+]
+
+
+@pytest.mark.parametrize('text', ORDERS)
+def test_files_on_top_of_each_other_are_read_as_the_node_reads_them(ros, written, text):
+    """ROS makes one list of both: a section keeps the place where its pattern stood first."""
+    configurations = written(text)
+    node = Node(
+        'motion_guard',
+        namespace='robot_0',
+        cli_args=[
+            *('--ros-args', '--params-file', str(ROOT / 'config' / 'motion_guard.yaml')),
+            *('--params-file', configurations['config']),
+        ],
+        automatically_declare_parameters_from_overrides=True,
+    )
+    said = node.get_parameter('limits').value
+    node.destroy_node()
+    shipped = ROOT / 'config' / 'motion_guard.yaml'
+    assert effective('motion_guard', shipped, configurations)['limits'] == said
+    if text == ORDERS[0]:
+        assert said == 'comfort'
+
+
+def test_a_file_that_would_override_what_the_launch_says_is_refused(written):
+    """A general section after the node's own is the stronger, also than a launch argument."""
+    text = (
+        '/robot_0/motion_guard: {ros__parameters: {rate_hz: 250.0}}\n'
+        '/**/motion_guard: {ros__parameters: {controller: forward_position_controller}}\n'
+    )
+    arguments = written(text, controller='joint_trajectory_controller')
+    with pytest.raises(UserError, match='controller=forward_position_controller there would overr'):
+        make_plan(ROOT / 'launch' / 'deploy.launch.py', arguments)
 
 
 @pytest.mark.parametrize('file', SHIPPED, ids=lambda file: file.name)

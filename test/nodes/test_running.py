@@ -83,6 +83,13 @@ def test_without_a_folder_for_logs_it_is_one_line(kind, variables, words):
     assert done.stderr.count('\n') == 1
 
 
+def test_a_node_without_log_files_needs_no_folder_for_them():
+    """A container that switches them off may have no HOME."""
+    script = "import sys\nsys.argv += ['--ros-args', '--disable-external-lib-logs']\n"
+    done = ran(BOTH_AT_ONCE + script + NODE, HOME='', ROS_LOG_DIR='', ROS_HOME='')
+    assert (done.returncode, done.stderr) == (0, '')
+
+
 @pytest.mark.parametrize(
     ('script', 'status', 'said'), [(NODE, 0, ''), (JOB, 130, 'tidied up\n')], ids=['node', 'job']
 )

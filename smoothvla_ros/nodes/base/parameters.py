@@ -12,7 +12,12 @@ from rclpy.node import Node
 
 from smoothvla_ros.configuration import from_mapping, to_mapping
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.nodes.parameter_reference.nodes import DROPPED, names_of_all, unknown_parameter
+from smoothvla_ros.nodes.parameter_reference.nodes import (
+    DROPPED,
+    misspelt,
+    names_of_all,
+    unknown_parameter,
+)
 
 Config = TypeVar('Config')
 
@@ -57,10 +62,11 @@ def declare(node: Node, config_class: type[Config]) -> Config:
 
 
 def refuse_unknown(node: Node, own: Collection[str] = ()) -> None:
-    """Raise UserError for a parameter that was given and that no node of this package knows.
+    """Raise UserError for a parameter that was given and is one of ours, misspelt.
 
     own: names that this node is about to declare.  Those of other nodes pass: a parameter file
-    speaks to all of them below /**, and ROS does not tell where a value came from.
+    speaks to all of them below /**, and ROS does not tell where a value came from. What is like
+    none of ours may be of another package, and is told in a warning.
     """
     known = {*own, *names_of_all()}
     # rclpy has no public word for what was given and not declared.
@@ -68,8 +74,10 @@ def refuse_unknown(node: Node, own: Collection[str] = ()) -> None:
         # What rclpy itself declares; the qualities of service only when a topic is made.
         if name in known or node.has_parameter(name) or name.startswith('qos_overrides.'):
             continue
-        place = f'parameters of {node.get_fully_qualified_name()}'
-        raise UserError(f'{place}: {unknown_parameter(name, own, known)}')
+        if misspelt(name, known):
+            place = f'parameters of {node.get_fully_qualified_name()}'
+            raise UserError(f'{place}: {unknown_parameter(name, own, known)}')
+        node.get_logger().warning(f'{unknown_parameter(name)}; it is ignored')
 
 
 def _override(node: Node, name: str) -> Any:

@@ -96,7 +96,8 @@ def begin_ros() -> None:
     Raises UserError where ROS has no folder for its logs.
     """
     # Asked first: the libraries below rclpy would print lines of their own.
-    if not any(os.environ.get(name) for name in _LOG_FOLDERS):
+    logs = '--disable-external-lib-logs' not in sys.argv
+    if logs and not any(os.environ.get(name) for name in _LOG_FOLDERS):
         raise UserError(f'ROS has no folder for its logs; set {" or ".join(_LOG_FOLDERS[:2])}')
     try:
         # rclpy's own handlers shut the context down at once, and a node could not say goodbye.

@@ -13,7 +13,13 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 from smoothvla_ros.configuration import from_mapping
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.nodes.launching.parameter_files import parameters_of
+from smoothvla_ros.nodes.launching.parameter_files import (
+    effective,
+    full_name,
+    parameters_of,
+    read_by,
+    sections_of,
+)
 from smoothvla_ros.policies.image_size import image_size
 from smoothvla_ros.user_path import user_path
 
@@ -89,8 +95,18 @@ def check(
     fields = {field.name for field in dataclasses.fields(config_class)}  # type: ignore[arg-type]
     below = effective(node, own_file, configurations)
     values = {name: value for name, value in below.items() if name in fields}
-    values |= {name: configurations[name] for name in names if configurations.get(name)}
-    values |= decided or {}
+    given = {name: configurations[name] for name in names if configurations.get(name)}
+    given |= decided or {}
+    place = full_name(node, configurations)
+    read = read_by(place, [*sections_of(own_file, configurations), {place: given}])
+    for name, value in given.items():
+        if read[name] != value:
+            raise UserError(
+                f'config:={configurations["config"]}: {name}={read[name]} there would override '
+                f'{name}={value} of the launch, because a more general section comes after '
+                f'{place}: in it; put the general ones first'
+            )
+    values |= given
     return from_mapping(config_class, values, f'launch arguments of {node}')
 
 
@@ -137,13 +153,3 @@ def check_namespace(configurations: Mapping[str, str]) -> None:
             f'namespace:={namespace} is no ROS namespace; use letters, digits and underscores, no '
             'digit first, with / between the parts'
         )
-
-
-def effective(
-    node: str, own_file: Path | None, configurations: Mapping[str, str]
-) -> dict[str, Any]:
-    """Return a node's parameters in its own file, with those of the file `config` on top."""
-    own = {}
-    if own_file is not None:
-        own = parameters_of(node, {**configurations, 'config': str(own_file)})
-    return own | parameters_of(node, configurations)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -15,7 +15,9 @@ from smoothvla_ros.nodes.parameter_reference.nodes import (
     DROPPED,
     NAMES,
     SETTINGS,
+    misspelt,
     names_of,
+    names_of_all,
     unknown_parameter,
 )
 from smoothvla_ros.user_path import user_path
@@ -32,6 +34,7 @@ _EXECUTABLES = (
 # Of every node of ROS, or of all of ours but two.
 _COMMON = {'use_sim_time', 'start_type_description_service', 'autostart'}
 _QUALITY = 'qos_overrides'
+_CAMERA = f'camera_{CAMERAS[0]}'
 _WILDCARDS = {'*': r'/\w+', '**': r'(/\w+)*'}
 
 
@@ -46,7 +49,42 @@ def parameters_of(
     sections = read_sections(configurations, argument)
     if argument == 'config':
         check_sections(sections, configurations, argument)
-    name = full_name(node, configurations)
+    return read_by(full_name(node, configurations), [sections])
+
+
+def effective(
+    node: str, own_file: Path | None, configurations: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return a node's parameters in its own file and the file `config`, as the node reads both.
+
+    Raises UserError as `parameters_of`.
+    """
+    return read_by(full_name(node, configurations), sections_of(own_file, configurations))
+
+
+def sections_of(
+    own_file: Path | None, configurations: Mapping[str, str]
+) -> list[dict[str, dict[str, Any]]]:
+    """Return what a node's own file and the file `config` say, in that order; checked."""
+    files = [] if own_file is None else [{**configurations, 'config': str(own_file)}]
+    found = []
+    for one in (*files, configurations):
+        sections = read_sections(one, 'config')
+        check_sections(sections, one, 'config')
+        found.append(sections)
+    return found
+
+
+def read_by(name: str, files: Iterable[Mapping[str, Mapping[str, Any]]]) -> dict[str, Any]:
+    """Return what a node of that full name reads of several files' sections, in their order.
+
+    ROS makes one list of all files: what a later one says below a pattern stands where the pattern
+    stood first, and of two patterns that match the one that stood first is the weaker.
+    """
+    sections: dict[str, dict[str, Any]] = {}
+    for file in files:
+        for pattern, values in file.items():
+            sections.setdefault(pattern, {}).update(values)
     parameters: dict[str, Any] = {}
     for pattern, values in sections.items():
         if matches(pattern, name):
@@ -97,22 +135,31 @@ def matches(pattern: str, name: str) -> bool:
 def check_sections(
     sections: Mapping[str, Mapping[str, Any]], configurations: Mapping[str, str], argument: str
 ) -> None:
-    """Raise UserError for a section that no node of ours reads, or a parameter that it would not.
+    """Raise UserError for a section that was meant for a node of ours and that it does not read.
 
-    A file may speak of all our nodes, whichever of them the launch starts. An empty value, which
-    ROS takes for something else than YAML, is refused too.
+    So are parameters that a section's nodes do not know. A file may speak of all our nodes,
+    whichever of them the launch starts, of those in another namespace, where another arm has its
+    own, and of other packages' nodes. An empty value, which ROS takes for something else than YAML,
+    is refused too.
     """
     places = {node: full_name(node, configurations) for node in _EXECUTABLES}
     for pattern, parameters in sections.items():
         place = f'{argument}:={configurations[argument]}: {pattern}'
+        space, _, last = pattern.rpartition('/')
         readers = [node for node, name in places.items() if matches(pattern, name)]
         if not readers:
-            if _is_of_controllers(pattern, places, configurations, argument):
-                continue
-            raise UserError(f'{place}: {_unread(pattern, places)}')
+            why = _unread(space, last, parameters, places)
+            if why:
+                raise UserError(f'{place}: {why}')
+            readers = [node for node in (last, _CAMERA) if node in places and _is_of(node, last)]
+        if not readers:
+            continue
         known = _COMMON.union(*(names_of(_EXECUTABLES[node]) for node in readers))
         for name, value in parameters.items():
             if name not in known and str(name).partition('.')[0] != _QUALITY:
+                if last in _WILDCARDS and not misspelt(str(name), names_of_all()):
+                    # Of another package's node, which the pattern is of, too.
+                    continue
                 raise UserError(f'{place}: {unknown_parameter(str(name), known)}')
             if value == []:
                 raise UserError(f'{place}: {name}=[] {DROPPED}')
@@ -120,24 +167,24 @@ def check_sections(
                 raise UserError(f"{place}: {name}=null is text for ROS; write '' for empty")
 
 
-def _is_of_controllers(
-    pattern: str, places: Mapping[str, str], configurations: Mapping[str, str], argument: str
-) -> bool:
-    """Return whether a section may be for the nodes of ros2_control: the file is theirs too."""
-    shared = configurations.get('controllers') == configurations[argument]
-    return shared and pattern.rpartition('/')[2] not in {*places, *_WILDCARDS}
+def _is_of(node: str, last: str) -> bool:
+    return node == last or last.startswith('camera_')
 
 
-def _unread(pattern: str, places: Mapping[str, str]) -> str:
-    """Say why no node reads a section, and what it should be called."""
-    last = pattern.rpartition('/')[2]
+def _unread(space: str, last: str, parameters: Mapping[str, Any], places: Mapping[str, str]) -> str:
+    """Say why no node reads a section that was meant for one, and what it should be called."""
     if last in places:
+        if space:
+            return ''
         name = places[last]
         return f'{last} runs as {name}, which is another name; write /**/{last}: or {name}:'
-    if last in _WILDCARDS:
-        return f'none of the nodes is called so; they are {", ".join(sorted(places.values()))}'
-    near = difflib.get_close_matches(last, places, 1)
-    meant = f'did you mean /**/{near[0]}:?' if near else f'known: {", ".join(sorted(places))}'
+    if last in _WILDCARDS or last.startswith('camera_'):
+        return ''
+    near = misspelt(last, places)
+    said = set(parameters) - _COMMON
+    if not near and not (said and said <= names_of_all()):
+        return ''
+    meant = f'did you mean /**/{near}:?' if near else f'known: {", ".join(sorted(places))}'
     return f'there is no node {last!r}; {meant}'
 
 

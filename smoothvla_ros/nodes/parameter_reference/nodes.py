@@ -34,6 +34,9 @@ NAMES = {'twin_operator': 'operator'}
 # What becomes of `name: []` in a parameter file.
 DROPPED = "is no parameter for ROS, and the default would hold; write '' for empty"
 
+# How alike two names are (0 to 1) of which one is taken for the other misspelt.
+_ALIKE = 0.75
+
 
 def settings_of(node: str) -> tuple[type, ...]:
     """Return the configuration classes of a node, by the name of its executable.
@@ -65,10 +68,16 @@ def names_of_all() -> frozenset[str]:
 def unknown_parameter(name: str, *known: Collection[str]) -> str:
     """Say what may have been meant by the name of a parameter; the likeliest names come first."""
     for names in known:
-        near = difflib.get_close_matches(name, sorted(names), 1)
+        near = misspelt(name, names)
         if near:
-            return f'unknown parameter {name!r}; did you mean {near[0]!r}?'
+            return f'unknown parameter {name!r}; did you mean {near!r}?'
     return f'unknown parameter {name!r}; `smoothvla parameters NODE` lists those that there are'
+
+
+def misspelt(name: str, known: Collection[str]) -> str:
+    """Return which of the known names was meant, or nothing: then it is of somebody else."""
+    near = difflib.get_close_matches(name, sorted(known), 1, _ALIKE)
+    return near[0] if near else ''
 
 
 def purpose_of(node: str) -> str:

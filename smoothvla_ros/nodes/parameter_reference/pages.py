@@ -18,8 +18,8 @@ _INTRODUCTION = """\
 
 What every node can be told: in a parameter file (`--params-file` of a node), with
 `-p name:=value`, and the commonest as launch arguments (`--show-args`). Each is read once, when the
-node is configured; a value out of range or of another kind, and a name that none of the nodes
-knows, ends it with one line. Every node but `evaluator` and `grpo_trainer` has
+node is configured; a value out of range or of another kind, and a misspelt name, ends it with one
+line. Every node but `evaluator` and `grpo_trainer` has
 `autostart` too (default `true`): configure and activate without being asked. `frozen` is refused
 where it names what a policy has not, but for its default. A path may begin with `~`.
 Empty is `''`, of a list too: ROS drops `[]`, so it is refused.
@@ -27,10 +27,10 @@ Empty is `''`, of a list too: ROS drops `[]`, so it is refused.
 A launch file takes one parameter file for all its nodes, `config:=FILE`, in place of its own in
 `config/` (`train.yaml`, `evaluate.yaml`, `deploy.yaml`): copy that and add to it. What it says, and
 what the launch file works out itself (how many robots the machine keeps busy, the size of the
-policy's images, the rate of the joints), comes before these defaults. A section that is of none of
-our nodes, or where the node does not run (the guard of `deploy.launch.py` is
-`robot_0/motion_guard`), and a parameter that its node has not are refused; `/**/NODE:` is right in
-every namespace.
+policy's images, the rate of the joints), comes before these defaults. `/**/NODE:` is right in every
+namespace; ROS ignores `motion_guard:`, because the guard is `robot_0/motion_guard`, so that and
+misspelt names are refused, as is a parameter that its node has not. Put `/**:` first: of two
+sections that are of a node, the one that came first is the weaker.
 
 `smoothvla parameters NODE` prints one of these tables and `smoothvla parameters NODE --yaml` a
 parameter file to begin with; this page is what `smoothvla parameters --page` prints.

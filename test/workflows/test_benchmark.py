@@ -361,11 +361,17 @@ def without_actions():
     return lambda actions: actions[:0]
 
 
-def test_a_filter_of_ones_own_is_tried_when_the_cells_are_made(tmp_path) -> None:
-    """Its own cells come after those of the starting policy."""
+def test_a_filter_of_ones_own_is_tried_before_any_cell_is_run(tmp_path) -> None:
+    """Its own cells come after those of the starting policy, and where they are not run, not."""
     rivals = {'mine': {'filter': f'{__name__}:without_actions'}}
+    config, sources = config_of(tmp_path, rivals=rivals), Sources()
+    cells = benchmark_cells(config)
+    assert len(Benchmark(config, cells, sources, load_toy).remaining()) == len(cells)
     with pytest.raises(UserError, match=r'benchmark: rivals: mine: .*without_actions.*\[0, 7\]'):
-        benchmark_cells(config_of(tmp_path, rivals=rivals))
+        run(config, sources)
+    assert sources.opened == []
+    run(config, sources, only=(f'{SUITE}/sft',))
+    assert sources.opened
 
 
 @pytest.mark.parametrize(

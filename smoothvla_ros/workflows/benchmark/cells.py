@@ -20,7 +20,7 @@ from smoothvla_ros.evaluation.benchmark.matrix import (
     PlannedCell,
     Role,
 )
-from smoothvla_ros.policies.chunk_filters import try_chunk_filter
+from smoothvla_ros.policies.chunk_filters import chunk_filter_factory
 from smoothvla_ros.policies.loading import named_device
 from smoothvla_ros.simulation import tasks
 from smoothvla_ros.training.config import TrainConfig
@@ -91,8 +91,7 @@ def benchmark_cells(config: BenchmarkConfig) -> list[Cell]:
     Within a suite the starting policy and its rivals come first, which need no training, then the
     rewards seed by seed, so that a first comparison stands early.
     Raises UserError for settings that no training or no filter has, for those that the matrix
-    decides, and for a filter of one's own that fails on a chunk: others of the cells run for hours
-    before its own.
+    decides.
     """
     return list(_cells(config))
 
@@ -131,7 +130,7 @@ def _cells(config: BenchmarkConfig) -> Iterator[Cell]:
     for name, values in config.ablations.items():
         _check_undecided(values, _OF_ABLATION, f'benchmark: ablations: {name}')
     for name, values in config.rivals.items():
-        try_chunk_filter(values, f'benchmark: rivals: {name}')
+        chunk_filter_factory(values, f'benchmark: rivals: {name}')
     for suite in config.suites:
         for seed in config.seeds:
             yield _cell(config, CellName(suite, SFT, seed), Role.REWARD)

@@ -24,6 +24,7 @@ from smoothvla_ros.control.lock_step.decoded_messages import decision_of, unpack
 from smoothvla_ros.control.lock_step.protocol import Decision
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
+from smoothvla_ros.libero import CONTROL_PERIOD_S
 from smoothvla_ros.nanoseconds import to_nanoseconds
 from smoothvla_ros.recordings import JOINT_STATE, Bag
 from smoothvla_ros.recordings.messages import MessageDecoder, rgb_image
@@ -35,6 +36,7 @@ from smoothvla_ros.workflows.training.executed_chunks import (
     Incomplete,
     SentChunk,
     executed_chunks,
+    sample_rate_hz,
     sampled_motion,
 )
 
@@ -51,6 +53,7 @@ class ArmRollout:
     """One labelled episode.
 
     decisions: one for each of `chunks.executed`.  temperature: at which they were drawn.
+    joint_rate_hz: how often the joints were recorded.
     """
 
     episode_id: str
@@ -60,6 +63,7 @@ class ArmRollout:
     decisions: list[Decision]
     chunks: ExecutedChunks
     trajectory: Trajectory
+    joint_rate_hz: float
 
 
 @dataclass(frozen=True)
@@ -105,12 +109,16 @@ class ArmRecordings:
 
 
 def read_recordings(
-    paths: Sequence[Path], sha256: str, arm: Arm, joint_states: str | None = None
+    paths: Sequence[Path],
+    sha256: str,
+    arm: Arm,
+    joint_states: str | None = None,
+    widest_s: float = CONTROL_PERIOD_S,
 ) -> ArmRecordings:
     """Return the labelled episodes of all recordings, in order of their names.
 
     sha256: `checkpoints.folder_sha256` of the weights that learn from them.  joint_states: see
-    `arm_joint_states.arm_topic`.
+    `arm_joint_states.arm_topic`.  widest_s: see `executed_chunks.sampled_motion`.
     Raises UserError for a recording without what is needed, of other weights, of the twin's
     held-out scenes, or greedy: a rollout without exploration teaches nothing; and for an episode
     that is in two of them.  One that is only labelled in a second has the label that came last.
@@ -126,7 +134,7 @@ def read_recordings(
         _count(label, found)
     for path, own in zip(paths, heard, strict=True):
         with Bag(path) as bag:
-            _read(bag, arm, joint_states, [labels[name] for name in own], found)
+            _read(bag, arm, joint_states, [labels[name] for name in own], found, widest_s)
     # The latched label of an episode is recorded again where only the recorder was started anew.
     found.lost = {name: why for name, why in found.lost.items() if name not in found.places}
     found.rollouts.sort(key=lambda rollout: rollout.episode_id)
@@ -205,13 +213,18 @@ def _count(label: Any, found: ArmRecordings) -> None:
 
 
 def _read(
-    bag: Bag, arm: Arm, joint_states: str | None, labels: Sequence[Any], found: ArmRecordings
+    bag: Bag,
+    arm: Arm,
+    joint_states: str | None,
+    labels: Sequence[Any],
+    found: ArmRecordings,
+    widest_s: float,
 ) -> None:
     wanted = [label for label in labels if label.outcome in OUTCOMES and label.outcome != DISCARD]
     for robot in sorted({label.robot for label in wanted}):
         own = [label for label in wanted if label.robot == robot]
         topic = arm_topic(bag, robot, arm, joint_states)
-        for label, rollout in _of_robot(bag, robot, own, arm, topic):
+        for label, rollout in _of_robot(bag, robot, own, arm, topic, widest_s):
             if isinstance(rollout, Incomplete):
                 found.lost[label.episode_id] = str(rollout)
             else:
@@ -229,7 +242,7 @@ def _labels(bag: Bag) -> dict[str, _Heard]:
 
 
 def _of_robot(
-    bag: Bag, robot: str, labels: Sequence[Any], arm: Arm, joint_states: str
+    bag: Bag, robot: str, labels: Sequence[Any], arm: Arm, joint_states: str, widest_s: float
 ) -> Iterator[tuple[Any, ArmRollout | Incomplete]]:
     spans = [
         (to_nanoseconds(label.first_stamp), to_nanoseconds(label.last_stamp)) for label in labels
@@ -257,7 +270,7 @@ def _of_robot(
             yield label, Incomplete('a rollout_step is missing')
             continue
         try:
-            trajectory = sampled_motion(chunks, *motion, arm)
+            trajectory = sampled_motion(chunks, *motion, arm, widest_s)
         except Incomplete as reason:
             yield label, reason
             continue
@@ -277,6 +290,7 @@ def _of_robot(
                 known,
                 chunks,
                 trajectory,
+                sample_rate_hz(motion[0]),
             ),
         )
 

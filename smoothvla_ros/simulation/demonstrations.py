@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,15 @@ def write_demonstration(demonstration: Demonstration, path: Path) -> None:
             np.savez(file, **dataclasses.asdict(demonstration))
     except OSError as error:
         raise UserError(f'demonstration {path}: {error.strerror}; give a writable --out') from error
+
+
+def may_be_demonstration(path: Path) -> bool:
+    """Whether an archive has images and actions by a demonstration's names, or cannot be read."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {'images_agentview.npy', 'actions.npy'} <= set(archive.namelist())
+    except (zipfile.BadZipFile, OSError):
+        return True
 
 
 def read_demonstration(path: Path) -> Demonstration:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import arm_bags
 import numpy as np
 import pytest
 from arm_bags import Played, arm_bag
@@ -53,7 +54,15 @@ def test_joints_that_are_too_slow_are_refused(tmp_path):
     """Between two samples of a control step each there is nothing to read."""
     recordings = recorded(tmp_path / 'bag', 0.1, 0.1)
     first = recordings.rollouts[0]
-    slow = dataclasses.replace(first.trajectory, substep_period_s=0.1)
-    recordings.rollouts[0] = dataclasses.replace(first, trajectory=slow)
-    with pytest.raises(UserError, match=r'episode a .* 10 times a second.*20 times'):
+    recordings.rollouts[0] = dataclasses.replace(first, joint_rate_hz=10.0)
+    with pytest.raises(UserError, match=r'episode a .* 10 times a second.*20 times.*commands'):
+        outcomes(recordings)
+    assert ArmRolloutSource(recordings, 0, of_joints=False).groups(1)
+
+
+def test_the_rate_that_is_refused_is_the_recorded_one(tmp_path, monkeypatch):
+    """A policy at 15 Hz needs 30; joints at 20 Hz were said to come 15 times a second."""
+    monkeypatch.setattr(arm_bags, 'RATE_HZ', 20.0)
+    recordings = recorded(tmp_path / 'bag', 1 / 15, 1 / 15)
+    with pytest.raises(UserError, match=r'episode a has joint states 20 times a second.*30 times'):
         outcomes(recordings)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.chunk_filters import chunk_filter_factory, try_chunk_filter
+from smoothvla_ros.policies.policy import PolicySpec
+
+SPEC = PolicySpec(8, 7, bins=256, action_space='libero_osc_pose', cameras=(), image_size=128)
 
 
 def chunks(count: int = 6, length: int = 8) -> np.ndarray:
@@ -169,14 +174,14 @@ def test_an_answer_that_is_no_chunk_is_one_line_that_names_the_filter(
 def test_a_filter_that_fails_is_found_before_any_episode(what: str, words: str) -> None:
     """The trial on a made-up chunk ends as the episode would."""
     with pytest.raises(UserError, match=f'rivals: mine: .*failing.* on a made-up chunk .*{words}'):
-        try_chunk_filter({'filter': f'{__name__}:failing', 'what': what}, 'rivals: mine')
+        try_chunk_filter({'filter': f'{__name__}:failing', 'what': what}, 'rivals: mine', SPEC)
 
 
 def test_a_wrong_keyword_is_named_with_the_filter() -> None:
     """One's own function has no settings that could be looked up: it is made once."""
     settings = {'filter': f'{__name__}:halve', 'shar': 0.5}
     with pytest.raises(UserError, match=r"mine: .*halve.*'shar': 0.5.*unexpected keyword"):
-        try_chunk_filter(settings, 'rivals: mine')
+        try_chunk_filter(settings, 'rivals: mine', SPEC)
 
 
 def share_of_norm():
@@ -195,7 +200,25 @@ def share_of_norm():
 )
 def test_what_works_passes_the_trial(values: dict) -> None:
     """A column of zeros would have refused a filter that divides by a column's size."""
-    try_chunk_filter(values, 'rivals: mine')
+    try_chunk_filter(values, 'rivals: mine', SPEC)
+
+
+def of_one_action():
+    """Return a filter for policies that decide one action at a time."""
+
+    def pass_on(actions):
+        (action,) = actions
+        return [action]
+
+    return pass_on
+
+
+def test_the_trial_has_the_chunk_of_the_policy() -> None:
+    """OpenVLA decides one action at once, and a filter may hold to that."""
+    values = {'filter': f'{__name__}:of_one_action'}
+    try_chunk_filter(values, 'rivals: mine', dataclasses.replace(SPEC, chunk=1))
+    with pytest.raises(UserError, match='too many values'):
+        try_chunk_filter(values, 'rivals: mine', SPEC)
 
 
 CALLS: list[int] = []
@@ -213,5 +236,5 @@ def remembering():
 
 def test_the_trial_leaves_the_filters_module_as_it_was() -> None:
     """What a filter remembers beyond an episode is of episodes alone."""
-    try_chunk_filter({'filter': f'{__name__}:remembering'}, 'rivals: mine')
+    try_chunk_filter({'filter': f'{__name__}:remembering'}, 'rivals: mine', SPEC)
     assert CALLS == []

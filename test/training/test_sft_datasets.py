@@ -494,6 +494,17 @@ def test_a_folder_of_two_kinds_is_refused(tmp_path: Path):
     assert len(list(read_episodes(paths, LeRobotNames(), 4))) == len(read(paths[0])) + 1
 
 
+def test_arrays_beside_hdf5_are_no_demonstrations(tmp_path: Path):
+    """Statistics that others keep beside their data; a damaged file may be a demonstration."""
+    write_hdf5(tmp_path / 'a_demo.hdf5')
+    alone = len(read(tmp_path))
+    np.savez(tmp_path / 'norm_stats.npz', mean=np.zeros(7), actions=np.ones(7))
+    assert len(read(tmp_path)) == alone
+    (tmp_path / 'half.npz').write_bytes(b'PK')
+    with pytest.raises(UserError, match=r'whole or damaged \(.*half\.npz is one\)'):
+        read(tmp_path)
+
+
 @pytest.mark.parametrize('kind', ['hdf5', 'npz'])
 @pytest.mark.parametrize(
     ('name', 'value', 'option'),

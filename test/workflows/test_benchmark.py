@@ -307,15 +307,15 @@ def test_patterns_choose_cells(tmp_path) -> None:
 @pytest.mark.parametrize(
     ('key', 'value', 'counts'),
     [
-        ('suite', 'libero_goal', 'suites'),
-        ('tasks', [0], 'tasks'),
+        ('suite', 'libero_10', 'suites'),
+        ('tasks', [1], 'tasks'),
         ('policy', 'elsewhere', 'policy'),
         ('seed', 3, 'seeds'),
         ('reward', 'smooth', 'rewards'),
         ('evaluation_episodes', 20, 'evaluation_episodes'),
         ('evaluation_seed', 2000, 'evaluation_seed'),
         ('video', True, 'no video'),
-        ('robots', 4, 'robots'),
+        ('robots', 63, 'robots'),
         ('render_profile', 'stock', 'render_profile'),
         ('device', 'cuda', 'device'),
         ('output', 'elsewhere', 'out'),
@@ -346,14 +346,48 @@ def test_a_setting_of_an_ablation_that_the_matrix_decides_is_refused(
 
 def test_every_setting_that_the_matrix_decides_has_its_line(tmp_path) -> None:
     """What a cell's training has, whatever `training` says, can be said there nowhere."""
-    cell = next(cell for cell in benchmark_cells(config_of(tmp_path)) if cell.training is not None)
+    config = config_of(tmp_path)
+    matrix = to_mapping(config)
+    cell = next(cell for cell in benchmark_cells(config) if cell.training is not None)
     named = {'iterations', 'temperature', 'groups', 'group_size', 'refill_groups'}
     named |= {'learning_rate', 'threads', 'frozen'}
     defaults = to_mapping(TrainConfig())
     for name, value in to_mapping(cell.training).items():
-        if name not in named and value != defaults[name]:
+        if name not in named and defaults[name] not in (value, matrix.get(name)):
             with pytest.raises(UserError, match=f'training: {name}='):
                 benchmark_cells(config_of(tmp_path, training={name: defaults[name]}))
+
+
+@pytest.mark.parametrize(
+    ('key', 'value'),
+    [
+        ('video', False),
+        ('suite', SUITE),
+        ('seed', 0),
+        ('tasks', [0]),
+        ('evaluation_episodes', 0),
+        ('evaluation_episodes', 3),
+        ('evaluation_seed', 1000),
+        ('device', 'auto'),
+    ],
+)
+def test_a_setting_that_the_matrix_decides_alike_is_let_pass(tmp_path, key, value) -> None:
+    """What a cell does anyway needs no other file of settings, for all cells and an ablation."""
+    training = {'iterations': 2, 'group_size': 4, key: value}
+    ablations = {'mine': {'reward': 'smooth', key: value}}
+    config = config_of(tmp_path, device='auto', training=training, ablations=ablations)
+    assert len(benchmark_cells(config)) == 5
+
+
+def test_a_reward_of_training_is_that_of_ablations_without_one(tmp_path) -> None:
+    """Cells of `rewards` have their own; where no ablation takes it, it has no effect."""
+    training = {'iterations': 2, 'group_size': 4, 'reward': 'smooth'}
+    config = config_of(tmp_path, training=training, ablations={'mine': {'group_size': 2}})
+    rewards = [cell.training.reward for cell in benchmark_cells(config) if cell.training]
+    assert rewards == ['binary', 'decoupled', 'smooth']
+    ablations = {'mine': {'reward': 'binary'}}
+    with pytest.raises(UserError, match='training: reward='):
+        benchmark_cells(config_of(tmp_path, training=training, ablations=ablations))
 
 
 def without_actions():
@@ -361,11 +395,17 @@ def without_actions():
     return lambda actions: actions[:0]
 
 
-def test_a_filter_of_ones_own_is_tried_when_the_cells_are_made(tmp_path) -> None:
-    """Its own cells come after those of the starting policy."""
+def test_a_filter_of_ones_own_is_tried_before_any_cell_is_run(tmp_path) -> None:
+    """Its own cells come after those of the starting policy, and where they are not run, not."""
     rivals = {'mine': {'filter': f'{__name__}:without_actions'}}
+    config, sources = config_of(tmp_path, rivals=rivals), Sources()
+    cells = benchmark_cells(config)
+    assert len(Benchmark(config, cells, sources, load_toy).remaining()) == len(cells)
     with pytest.raises(UserError, match=r'benchmark: rivals: mine: .*without_actions.*\[0, 7\]'):
-        benchmark_cells(config_of(tmp_path, rivals=rivals))
+        run(config, sources)
+    assert sources.opened == []
+    run(config, sources, only=(f'{SUITE}/sft',))
+    assert sources.opened
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,23 @@ def test_the_motion_is_read_at_the_control_steps():
     assert found.substep_period_s == pytest.approx(DT / 12)
 
 
+def test_a_slow_policys_motion_has_no_hole_longer_than_a_reading():
+    """At 2 Hz the jerk is read between its steps: 0.45 s without joints would be made up."""
+    step_ns = 500_000_000
+    sent = [SentChunk(START_NS, START_NS, 7, 1, 0.5, np.zeros((8, 7)))]
+    chunks = executed_chunks(sent, [(START_NS, 7, 1, 1)], START_NS, START_NS + 4 * step_ns)
+    seconds = np.arange(-60, 660) * 0.004
+    stamps = START_NS + np.round(seconds * 1e9).astype(np.int64)
+    keep = (seconds < 0.75) | (seconds > 1.2)
+    holed = (chunks, stamps[keep], motion(seconds)[keep], Arm.panda())
+    with pytest.raises(Incomplete, match=r'hole of 0\.46 s'):
+        sampled_motion(*holed)
+    # The jerk of the commands reads nothing in it.
+    assert sampled_motion(*holed, widest_s=np.inf).steps == 4
+    # Joints that come seldom have no holes: it is their rate that is refused.
+    assert sampled_motion(chunks, stamps[::25], motion(seconds)[::25], Arm.panda()).steps == 4
+
+
 @pytest.mark.parametrize(
     ('keep', 'reason'),
     [

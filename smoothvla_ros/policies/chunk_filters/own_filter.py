@@ -9,10 +9,7 @@ from typing import Any
 import numpy as np
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.libero import ACTION_DIMENSION
 from smoothvla_ros.own_function import own_code
-
-_CHUNK = 8
 
 
 class OwnFilter:
@@ -60,9 +57,9 @@ class OwnFilter:
         return executed
 
 
-def made_up_chunk() -> np.ndarray:
-    """Return a chunk that nobody decided, [8, 7]: no action is zero or like another."""
-    return np.linspace(0.1, 0.5, _CHUNK * ACTION_DIMENSION).reshape(_CHUNK, ACTION_DIMENSION)
+def made_up_chunk(steps: int, columns: int) -> np.ndarray:
+    """Return a chunk that nobody decided, [steps, columns]: no action is zero or like another."""
+    return np.linspace(0.1, 0.5, steps * columns).reshape(steps, columns)
 
 
 @contextmanager

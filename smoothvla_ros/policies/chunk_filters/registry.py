@@ -14,6 +14,7 @@ from smoothvla_ros.policies.chunk_filters.temporal_ensemble import (
     TemporalEnsemble,
     TemporalEnsembleSettings,
 )
+from smoothvla_ros.policies.policy import PolicySpec
 
 KIND = 'filter'
 _LOW_PASS, _ENSEMBLE = KINDS = ('low_pass', 'temporal_ensemble')
@@ -39,9 +40,10 @@ def chunk_filter_factory(values: Mapping[str, Any], place: str) -> ChunkFilterFa
     return lambda: OwnFilter(own, settings, f'{place}: {KIND}={kind!r}')
 
 
-def try_chunk_filter(values: Mapping[str, Any], place: str) -> None:
+def try_chunk_filter(values: Mapping[str, Any], place: str, spec: PolicySpec) -> None:
     """Give a made-up chunk to the filter that `values` describe, before hours of episodes are run.
 
+    spec: of the policy whose chunks it is to filter; the made-up one has their shape.
     Raises UserError as `chunk_filter_factory` does, and as what that makes.
     """
     chunk_filter_factory(values, place)
@@ -49,7 +51,7 @@ def try_chunk_filter(values: Mapping[str, Any], place: str) -> None:
     if kind not in KINDS:
         own = fresh_copy(kind, f'{place}: {KIND}')
         tried = OwnFilter(own, _settings(values), f'{place}: {KIND}={kind!r} on a made-up chunk')
-        tried(made_up_chunk())
+        tried(made_up_chunk(spec.chunk, spec.action_dimension))
 
 
 def _settings(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from smoothvla_ros.smoothness import (
 )
 from smoothvla_ros.training.rewards.outcomes import RolloutOutcome
 
-JERK_SOURCES = ('joints', 'commands')
+JOINTS, _COMMANDS = JERK_SOURCES = ('joints', 'commands')
 
 _FEWEST_COMMANDS = 3
 
@@ -39,7 +39,7 @@ def rollout_outcome(
     Raises ValueError for joint samples at another rate, or that are not finite.
     """
     trajectory = episode.trajectory
-    if source == 'commands':
+    if source == _COMMANDS:
         mean, translation, rotation = _of_commands(trajectory)
     else:
         mean, translation, rotation = _of_joints(trajectory, jacobian, estimator)

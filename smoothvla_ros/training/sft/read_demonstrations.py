@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.libero import ARM_JOINTS, CONTROL_PERIOD_S
+from smoothvla_ros.simulation.demonstrations import may_be_demonstration
 from smoothvla_ros.training.sft.config import UNKNOWN
 from smoothvla_ros.training.sft.demonstration_episode import DemonstrationEpisode
 from smoothvla_ros.training.sft.lerobot_dataset import LeRobotNames, read_lerobot
@@ -56,12 +57,13 @@ def _read_one(
     files = [path] if path.is_file() else sorted(path.rglob('*'))
     hdf5 = [file for file in files if file.suffix in _HDF5]
     own = [file for file in files if file.suffix == '.npz']
-    if hdf5 and own:
-        raise UserError(
-            f'--data {path} holds HDF5 files ({hdf5[0]} is one) and demonstrations of ours '
-            f'({own[0]} is one); give each kind a --data of its own'
-        )
     if hdf5:
+        # Beside data sets of others lie arrays of their own, statistics for example.
+        for file in filter(may_be_demonstration, own):
+            raise UserError(
+                f'--data {path} holds HDF5 files ({hdf5[0]} is one) and demonstrations of ours, '
+                f'whole or damaged ({file} is one); give each kind a --data of its own'
+            )
         return chain.from_iterable(
             _whole(file, read_libero_hdf5([file], image_stride, image_moment)) for file in hdf5
         )

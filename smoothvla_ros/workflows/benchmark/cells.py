@@ -20,7 +20,7 @@ from smoothvla_ros.evaluation.benchmark.matrix import (
     PlannedCell,
     Role,
 )
-from smoothvla_ros.policies.chunk_filters import try_chunk_filter
+from smoothvla_ros.policies.chunk_filters import chunk_filter_factory
 from smoothvla_ros.policies.loading import named_device
 from smoothvla_ros.simulation import tasks
 from smoothvla_ros.training.config import TrainConfig
@@ -43,7 +43,6 @@ _DECIDED_BY = {
     'device': 'device',
     'output': 'out',
 }
-_OF_ALL = _DECIDED_BY | {'reward': 'rewards'}
 _OF_ABLATION = _DECIDED_BY | {'suite': 'ablation_suite', 'seed': 'ablation_seed'}
 
 
@@ -90,11 +89,21 @@ def benchmark_cells(config: BenchmarkConfig) -> list[Cell]:
 
     Within a suite the starting policy and its rivals come first, which need no training, then the
     rewards seed by seed, so that a first comparison stands early.
-    Raises UserError for settings that no training or no filter has, for those that the matrix
-    decides, and for a filter of one's own that fails on a chunk: others of the cells run for hours
-    before its own.
+    Raises UserError for settings that no training or no filter has, and for those that the matrix
+    decides otherwise.
     """
-    return list(_cells(config))
+    cells = list(_cells(config))
+    trained = [_held(cell) for cell in cells if cell.training is not None]
+    # An ablation that names no reward has the one of `training`.
+    named = all('reward' in values for values in config.ablations.values())
+    of_all = _DECIDED_BY | ({'reward': 'rewards'} if named else {})
+    _check_undecided(config, config.training, of_all, trained, 'benchmark: training')
+    for cell in cells:
+        if cell.planned.role is Role.ABLATION:
+            name, held = cell.name.method, [_held(cell)]
+            place = f'benchmark: ablations: {name}'
+            _check_undecided(config, config.ablations[name], _OF_ABLATION, held, place)
+    return cells
 
 
 def chosen_cells(cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
@@ -127,11 +136,8 @@ def _named(cell: Cell, pattern: str) -> bool:
 
 
 def _cells(config: BenchmarkConfig) -> Iterator[Cell]:
-    _check_undecided(config.training, _OF_ALL, 'benchmark: training')
-    for name, values in config.ablations.items():
-        _check_undecided(values, _OF_ABLATION, f'benchmark: ablations: {name}')
     for name, values in config.rivals.items():
-        try_chunk_filter(values, f'benchmark: rivals: {name}')
+        chunk_filter_factory(values, f'benchmark: rivals: {name}')
     for suite in config.suites:
         for seed in config.seeds:
             yield _cell(config, CellName(suite, SFT, seed), Role.REWARD)
@@ -147,12 +153,31 @@ def _cells(config: BenchmarkConfig) -> Iterator[Cell]:
         yield _cell(config, cell, Role.ABLATION, values)
 
 
-def _check_undecided(values: Mapping[str, Any], decided_by: Mapping[str, str], place: str) -> None:
-    for name in values:
-        if name in decided_by:
-            setting = decided_by[name]
-            what = f'{setting} of the matrix decides that' if setting else 'a cell makes no video'
-            raise UserError(f'{place}: {name}={values[name]!r} has no effect: {what}; leave it out')
+def _held(cell: Cell) -> dict[str, Any]:
+    """Return the settings of a cell's training, with the seed that its evaluation really has."""
+    return {**to_mapping(cell.training), 'evaluation_seed': cell.evaluation_seed}
+
+
+def _check_undecided(
+    config: BenchmarkConfig,
+    values: Mapping[str, Any],
+    decided_by: Mapping[str, str],
+    trainings: Sequence[Mapping[str, Any]],
+    place: str,
+) -> None:
+    """Raise UserError for a value that the matrix decides, and decides otherwise.
+
+    trainings: settings of the cells that `values` are meant for.
+    """
+    matrix = to_mapping(config)
+    for name in [name for name in values if name in decided_by]:
+        value, setting = values[name], decided_by[name]
+        held = trainings and all(value == training[name] for training in trainings)
+        # Where the matrix has 'auto', a cell has what that is here.
+        if held or (setting and value == matrix[setting]):
+            continue
+        what = f'{setting} of the matrix decides that' if setting else 'a cell makes no video'
+        raise UserError(f'{place}: {name}={value!r} has no effect: {what}; leave it out')
 
 
 def _cell(
@@ -201,6 +226,8 @@ def _training(config: BenchmarkConfig, name: CellName, training: Mapping[str, An
             'policy': config.policy,
             'seed': name.seed,
             'evaluation_episodes': 0,
+            # A training without evaluation has no use for it, and its file keeps one value.
+            'evaluation_seed': TrainConfig.evaluation_seed,
             'video': False,
             'robots': config.robot_count,
             'render_profile': config.render_profile,

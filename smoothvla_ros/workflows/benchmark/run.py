@@ -28,7 +28,11 @@ from smoothvla_ros.evaluation.reworded_policy import RewordedPolicy, wrong_instr
 from smoothvla_ros.folder_lock import FolderInUse, FolderLock
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.policies import Policy, load_policy
-from smoothvla_ros.policies.chunk_filters import ChunkFilterFactory, chunk_filter_factory
+from smoothvla_ros.policies.chunk_filters import (
+    ChunkFilterFactory,
+    chunk_filter_factory,
+    try_chunk_filter,
+)
 from smoothvla_ros.policies.folder import policy_folder
 from smoothvla_ros.policies.loading import Loader
 from smoothvla_ros.simulation.rendering.settings import RenderSettings
@@ -78,7 +82,7 @@ class Benchmark:
         self._arm = Arm.panda()
         self._start = policy_folder(config.policy)
         # Loaded once, so that a bad one is named before anything is simulated.
-        load(config.policy, device_of(config))
+        self._spec = load(config.policy, device_of(config)).spec
         self._start_sha256 = folder_sha256(self._start)
         for cell in self._cells:
             self._checked(cell)
@@ -97,8 +101,13 @@ class Benchmark:
 
         Killed at any time, the next run goes on: a training at its last iteration, an evaluation at
         its last episode.
+        Raises UserError for a filter of one's own that fails on a chunk, before any cell: others
+        run for hours before its own.
         """
         remaining = self.remaining()
+        filters = {cell.name.method: cell.chunk_filter for cell in remaining if cell.chunk_filter}
+        for name, values in filters.items():
+            try_chunk_filter(values, f'benchmark: rivals: {name}', self._spec)
         total = sum(rollouts + episodes for rollouts, episodes in remaining.values())
         with (
             disk_errors(f'{self._config.out} or {self._config.results}'),

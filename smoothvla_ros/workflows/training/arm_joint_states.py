@@ -65,7 +65,10 @@ def arm_topic(bag: Bag, robot: str, arm: Arm, given: str | None = None) -> str:
 def motions(
     bag: Bag, topic: str, spans: Sequence[tuple[int, int]], arm: Arm
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return stamps in ns [S] and joint positions [S, n] of each span, without wraps at 2 pi."""
+    """Return stamps in ns [S] and joint positions [S, n] of each span, without wraps at 2 pi.
+
+    In the order of their stamps.
+    """
     parts: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in spans]
     for block in joint_samples(bag.messages([topic])):
         for samples in block:
@@ -85,7 +88,9 @@ def motions(
             found.append((np.empty(0, np.int64), np.empty((0, len(arm.joint_names)))))
             continue
         stamps, positions = (np.concatenate(columns) for columns in zip(*part, strict=True))
-        found.append((stamps, Unwrapping(arm.turning).add(positions)))
+        # A block comes name order by name order, and a wrap is seen between neighbours in time.
+        order = np.argsort(stamps, kind='stable')
+        found.append((stamps[order], Unwrapping(arm.turning).add(positions[order])))
     return found
 
 

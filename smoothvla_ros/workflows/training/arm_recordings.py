@@ -14,7 +14,7 @@ What one episode is made of, and where in the bag it stands:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from smoothvla_ros.control.lock_step.decoded_messages import decision_of, unpack
 from smoothvla_ros.control.lock_step.protocol import Decision
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
+from smoothvla_ros.libero import CONTROL_PERIOD_S
 from smoothvla_ros.nanoseconds import to_nanoseconds
 from smoothvla_ros.recordings import JOINT_STATE, Bag
 from smoothvla_ros.recordings.messages import MessageDecoder, rgb_image
@@ -35,6 +36,7 @@ from smoothvla_ros.workflows.training.executed_chunks import (
     Incomplete,
     SentChunk,
     executed_chunks,
+    sample_rate_hz,
     sampled_motion,
 )
 
@@ -51,6 +53,7 @@ class ArmRollout:
     """One labelled episode.
 
     decisions: one for each of `chunks.executed`.  temperature: at which they were drawn.
+    joint_rate_hz: how often the joints were recorded.
     """
 
     episode_id: str
@@ -60,20 +63,29 @@ class ArmRollout:
     decisions: list[Decision]
     chunks: ExecutedChunks
     trajectory: Trajectory
+    joint_rate_hz: float
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """The last label of an episode in one recording, and when it was received."""
+
+    label: Any
+    received_ns: int
+    path: Path
 
 
 @dataclass
 class ArmRecordings:
     """What recordings hold.
 
-    left_out: how many episodes of each reason.  lost: why, by episode.  labels: outcome of each
-    labelled episode and the recording that says so.  places: recording of each of `rollouts`.
+    left_out: how many episodes of each reason.  lost: why, by episode.  places: recording of each
+    of `rollouts`.
     """
 
     rollouts: list[ArmRollout] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
     lost: dict[str, str] = field(default_factory=dict)
-    labels: dict[str, tuple[str, Path]] = field(default_factory=dict)
     places: dict[str, Path] = field(default_factory=dict)
 
     def add(self, rollout: ArmRollout, path: Path) -> None:
@@ -87,15 +99,6 @@ class ArmRecordings:
         self.places[name] = path
         self.rollouts.append(rollout)
 
-    def agree(self, name: str, outcome: str, path: Path) -> None:
-        """Hear what became of an episode; raises UserError where another recording disagrees."""
-        known, place = self.labels.setdefault(name, (outcome, path))
-        if known != outcome:
-            raise UserError(
-                f'episode {name} is labelled {known} in {place} and {outcome} in {path}; give one '
-                'of the recordings'
-            )
-
     def line(self) -> str:
         """Return what was found and what was left out, in one line."""
         good = sum(rollout.success for rollout in self.rollouts)
@@ -106,21 +109,32 @@ class ArmRecordings:
 
 
 def read_recordings(
-    paths: Sequence[Path], sha256: str, arm: Arm, joint_states: str | None = None
+    paths: Sequence[Path],
+    sha256: str,
+    arm: Arm,
+    joint_states: str | None = None,
+    widest_s: float = CONTROL_PERIOD_S,
 ) -> ArmRecordings:
     """Return the labelled episodes of all recordings, in order of their names.
 
     sha256: `checkpoints.folder_sha256` of the weights that learn from them.  joint_states: see
-    `arm_joint_states.arm_topic`.
+    `arm_joint_states.arm_topic`.  widest_s: see `executed_chunks.sampled_motion`.
     Raises UserError for a recording without what is needed, of other weights, of the twin's
     held-out scenes, or greedy: a rollout without exploration teaches nothing; and for an episode
-    that is in two of them.
+    that is in two of them.  One that is only labelled in a second has the label that came last.
     """
     found = ArmRecordings()
+    heard: list[dict[str, _Heard]] = []
     for path in paths:
         with Bag(path) as bag:
             _require(bag, sha256)
-            _read(bag, arm, joint_states, found)
+            heard.append(_labels(bag))
+    labels = _last_labels(heard)
+    for label in labels.values():
+        _count(label, found)
+    for path, own in zip(paths, heard, strict=True):
+        with Bag(path) as bag:
+            _read(bag, arm, joint_states, [labels[name] for name in own], found, widest_s)
     # The latched label of an episode is recorded again where only the recorder was started anew.
     found.lost = {name: why for name, why in found.lost.items() if name not in found.places}
     found.rollouts.sort(key=lambda rollout: rollout.episode_id)
@@ -161,40 +175,74 @@ def _require_train(bag: Bag, state: Any) -> None:
         raise UserError(f'{bag.path}: {error}; deploy the twin with split:=train') from error
 
 
-def _read(bag: Bag, arm: Arm, joint_states: str | None, found: ArmRecordings) -> None:
-    labels = _labels(bag)
-    for label in labels.values():
-        if label.outcome:
-            found.agree(label.episode_id, label.outcome, bag.path)
-        if not label.outcome:
-            found.left_out['unlabelled'] += 1
-        elif label.outcome == DISCARD:
-            found.left_out['discarded'] += 1
-        elif label.outcome not in OUTCOMES:
-            found.left_out[f'labelled {label.outcome!r}'] += 1
-    wanted = {k: v for k, v in labels.items() if v.outcome in OUTCOMES and v.outcome != DISCARD}
-    for robot in sorted({label.robot for label in wanted.values()}):
-        own = [label for label in wanted.values() if label.robot == robot]
+def _last_labels(recordings: Sequence[Mapping[str, _Heard]]) -> dict[str, Any]:
+    """Return the label of each episode that was received last, in whichever recording.
+
+    Raises UserError where two recordings have both played an episode and label it differently.
+    """
+    labels = {}
+    for name in dict.fromkeys(name for heard in recordings for name in heard):
+        of_name = [heard[name] for heard in recordings if name in heard]
+        said = [item for item in of_name if item.label.outcome]
+        if len({item.label.outcome for item in said}) > 1:
+            played = {item.label.outcome: item.path for item in said if _played(item)}
+            if len(played) > 1:
+                places = ' and '.join(f'{what} in {path}' for what, path in played.items())
+                raise UserError(f'episode {name} is labelled {places}; give one of the recordings')
+        labels[name] = max(of_name, key=lambda item: item.received_ns).label
+    return labels
+
+
+def _played(heard: _Heard) -> bool:
+    """Whether a recording was made while the episode was played, not only while it was labelled."""
+    first = to_nanoseconds(heard.label.first_stamp)
+    last = to_nanoseconds(heard.label.last_stamp)
+    with Bag(heard.path) as bag:
+        _, taken = _chunks(bag, heard.label.robot)
+    return any(first <= stamp_ns <= last for stamp_ns, *_ in taken)
+
+
+def _count(label: Any, found: ArmRecordings) -> None:
+    """Count an episode that is left out for its label."""
+    if not label.outcome:
+        found.left_out['unlabelled'] += 1
+    elif label.outcome == DISCARD:
+        found.left_out['discarded'] += 1
+    elif label.outcome not in OUTCOMES:
+        found.left_out[f'labelled {label.outcome!r}'] += 1
+
+
+def _read(
+    bag: Bag,
+    arm: Arm,
+    joint_states: str | None,
+    labels: Sequence[Any],
+    found: ArmRecordings,
+    widest_s: float,
+) -> None:
+    wanted = [label for label in labels if label.outcome in OUTCOMES and label.outcome != DISCARD]
+    for robot in sorted({label.robot for label in wanted}):
+        own = [label for label in wanted if label.robot == robot]
         topic = arm_topic(bag, robot, arm, joint_states)
-        for label, rollout in _of_robot(bag, robot, own, arm, topic):
+        for label, rollout in _of_robot(bag, robot, own, arm, topic, widest_s):
             if isinstance(rollout, Incomplete):
                 found.lost[label.episode_id] = str(rollout)
             else:
                 found.add(rollout, bag.path)
 
 
-def _labels(bag: Bag) -> dict[str, Any]:
+def _labels(bag: Bag) -> dict[str, _Heard]:
     """Return the last label of each episode."""
     decoder = MessageDecoder(bag)
     labels = {}
-    for topic, _, content in bag.messages([t.name for t in bag.of_type(LABEL)]):
+    for topic, received_ns, content in bag.messages([t.name for t in bag.of_type(LABEL)]):
         label = decoder.decode(topic, content)
-        labels[label.episode_id] = label
+        labels[label.episode_id] = _Heard(label, received_ns, bag.path)
     return labels
 
 
 def _of_robot(
-    bag: Bag, robot: str, labels: Sequence[Any], arm: Arm, joint_states: str
+    bag: Bag, robot: str, labels: Sequence[Any], arm: Arm, joint_states: str, widest_s: float
 ) -> Iterator[tuple[Any, ArmRollout | Incomplete]]:
     spans = [
         (to_nanoseconds(label.first_stamp), to_nanoseconds(label.last_stamp)) for label in labels
@@ -222,7 +270,7 @@ def _of_robot(
             yield label, Incomplete('a rollout_step is missing')
             continue
         try:
-            trajectory = sampled_motion(chunks, *motion, arm)
+            trajectory = sampled_motion(chunks, *motion, arm, widest_s)
         except Incomplete as reason:
             yield label, reason
             continue
@@ -242,6 +290,7 @@ def _of_robot(
                 known,
                 chunks,
                 trajectory,
+                sample_rate_hz(motion[0]),
             ),
         )
 

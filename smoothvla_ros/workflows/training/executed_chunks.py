@@ -8,10 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from smoothvla_ros.kinematics.arm import Arm
+from smoothvla_ros.libero import CONTROL_PERIOD_S
 from smoothvla_ros.nanoseconds import NANOSECONDS
 from smoothvla_ros.records import Trajectory
 
 _SHORTEST_STEPS = 2
+# Of stamps in s.
+_ROUNDING_S = 1e-6
 
 
 class Incomplete(Exception):
@@ -94,13 +97,25 @@ def executed_chunks(
     return ExecutedChunks(tuple(chunks), tuple(executed))
 
 
+def sample_rate_hz(stamps_ns: np.ndarray) -> float:
+    """Return how often samples come, in Hz: of two or more stamps [S] in any order."""
+    return NANOSECONDS / float(np.median(np.diff(np.unique(stamps_ns))))
+
+
 def sampled_motion(
-    chunks: ExecutedChunks, stamps_ns: np.ndarray, positions: np.ndarray, arm: Arm
+    chunks: ExecutedChunks,
+    stamps_ns: np.ndarray,
+    positions: np.ndarray,
+    arm: Arm,
+    widest_s: float = CONTROL_PERIOD_S,
 ) -> Trajectory:
     """Return the motion at the control steps, between the joint samples around each.
 
     stamps_ns: [S].  positions: [S, n] rad, in the arm's order.
-    Raises Incomplete where samples are missing: before, after, or more than a control step long.
+    widest_s: the longest hole of samples that come more often than that: a slow policy's jerk is
+    read between its steps.
+    Raises Incomplete where samples are missing: before, after, or longer than that or than a
+    control step.
     """
     first = chunks.chunks[0]
     period_s, steps = first.dt, sum(chunks.executed)
@@ -112,9 +127,11 @@ def sampled_motion(
     if len(stamps_s) < 2 or stamps_s[0] > 0.0 or stamps_s[-1] < end_s:
         raise Incomplete('joint_states do not cover it')
     inside = stamps_s[(stamps_s > -period_s) & (stamps_s < end_s + period_s)]
-    widest_s = np.diff(inside).max(initial=0.0) if len(inside) > 1 else np.diff(stamps_s).max()
-    if widest_s > period_s:
-        raise Incomplete(f'joint_states have a hole of {widest_s:.2f} s')
+    hole_s = np.diff(inside).max(initial=0.0) if len(inside) > 1 else np.diff(stamps_s).max()
+    # What comes seldom throughout has no holes, and its rate says what is wrong.
+    often = len(inside) > 1 and np.median(np.diff(inside)) <= widest_s + _ROUNDING_S
+    if hole_s > (min(period_s, widest_s + _ROUNDING_S) if often else period_s):
+        raise Incomplete(f'joint_states have a hole of {hole_s:.2f} s')
     if not np.isfinite(positions).all():
         raise Incomplete('joint_states are not all finite')
 

@@ -25,11 +25,10 @@ from smoothvla_ros.nodes.launching.arguments import (
     check_namespace,
     declare_arguments,
     drawn_for,
-    effective,
     expand_files,
     given,
 )
-from smoothvla_ros.nodes.launching.parameter_files import ROBOT, parameters_of
+from smoothvla_ros.nodes.launching.parameter_files import ROBOT, effective, parameters_of
 from smoothvla_ros.nodes.launching.recorder import declare_recording, recorder
 from smoothvla_ros.nodes.launching.ros2_control import (
     controllers_rate,

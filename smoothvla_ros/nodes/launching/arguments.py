@@ -14,7 +14,6 @@ from launch_ros.parameter_descriptions import ParameterValue
 from smoothvla_ros.configuration import from_mapping
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.launching.parameter_files import (
-    effective,
     full_name,
     parameters_of,
     read_by,
@@ -93,20 +92,18 @@ def check(
     """
     check_namespace(configurations)
     fields = {field.name for field in dataclasses.fields(config_class)}  # type: ignore[arg-type]
-    below = effective(node, own_file, configurations)
-    values = {name: value for name, value in below.items() if name in fields}
-    given = {name: configurations[name] for name in names if configurations.get(name)}
-    given |= decided or {}
+    asked = {name: configurations[name] for name in names if configurations.get(name)}
+    asked |= decided or {}
     place = full_name(node, configurations)
-    read = read_by(place, [*sections_of(own_file, configurations), {place: given}])
-    for name, value in given.items():
+    read = read_by(place, [*sections_of(own_file, configurations), {place: asked}])
+    for name, value in asked.items():
         if read[name] != value:
             raise UserError(
                 f'config:={configurations["config"]}: {name}={read[name]} there would override '
                 f'{name}={value} of the launch, because a more general section comes after '
                 f'{place}: in it; put the general ones first'
             )
-    values |= given
+    values = {name: value for name, value in read.items() if name in fields or name in asked}
     return from_mapping(config_class, values, f'launch arguments of {node}')
 
 

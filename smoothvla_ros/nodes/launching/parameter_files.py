@@ -25,16 +25,17 @@ from smoothvla_ros.user_path import user_path
 # The arm's own namespace, where these run.
 ROBOT = 'robot_0'
 _OF_ROBOT = ('motion_guard', 'episodes', 'controller_manager')
+# So begins the name of every camera's node.
+_CAMERA = 'camera_'
 # Every node that a launch file of ours starts, by its name: its executable.
 _EXECUTABLES = (
     {NAMES.get(node, node): node for node in SETTINGS if node != 'camera'}
-    | {f'camera_{camera}': 'camera' for camera in CAMERAS}
+    | {f'{_CAMERA}{camera}': 'camera' for camera in CAMERAS}
     | {'commanded_jerk_monitor': 'jerk_monitor'}
 )
 # Of every node of ROS, or of all of ours but two.
 _COMMON = {'use_sim_time', 'start_type_description_service', 'autostart'}
 _QUALITY = 'qos_overrides'
-_CAMERA = f'camera_{CAMERAS[0]}'
 _WILDCARDS = {'*': r'/\w+', '**': r'(/\w+)*'}
 
 
@@ -146,15 +147,15 @@ def check_sections(
     for pattern, parameters in sections.items():
         place = f'{argument}:={configurations[argument]}: {pattern}'
         space, _, last = pattern.rpartition('/')
-        readers = [node for node, name in places.items() if matches(pattern, name)]
+        readers = {_EXECUTABLES[node] for node, name in places.items() if matches(pattern, name)}
         if not readers:
             why = _unread(space, last, parameters, places)
             if why:
                 raise UserError(f'{place}: {why}')
-            readers = [node for node in (last, _CAMERA) if node in places and _is_of(node, last)]
+            readers = _elsewhere(last)
         if not readers:
             continue
-        known = _COMMON.union(*(names_of(_EXECUTABLES[node]) for node in readers))
+        known = _COMMON.union(*map(names_of, readers))
         for name, value in parameters.items():
             if name not in known and str(name).partition('.')[0] != _QUALITY:
                 if last in _WILDCARDS and not misspelt(str(name), names_of_all()):
@@ -167,8 +168,11 @@ def check_sections(
                 raise UserError(f"{place}: {name}=null is text for ROS; write '' for empty")
 
 
-def _is_of(node: str, last: str) -> bool:
-    return node == last or last.startswith('camera_')
+def _elsewhere(last: str) -> set[str]:
+    """Return the executable of a node of that name which another launch or a person starts."""
+    if last.startswith(_CAMERA):
+        return {'camera'}
+    return {_EXECUTABLES[last]} if last in _EXECUTABLES else set()
 
 
 def _unread(space: str, last: str, parameters: Mapping[str, Any], places: Mapping[str, str]) -> str:
@@ -178,7 +182,7 @@ def _unread(space: str, last: str, parameters: Mapping[str, Any], places: Mappin
             return ''
         name = places[last]
         return f'{last} runs as {name}, which is another name; write /**/{last}: or {name}:'
-    if last in _WILDCARDS or last.startswith('camera_'):
+    if last in _WILDCARDS or last.startswith(_CAMERA):
         return ''
     near = misspelt(last, places)
     said = set(parameters) - _COMMON

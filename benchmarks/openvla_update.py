@@ -22,7 +22,8 @@ def batch_of(policy: OpenVLAPolicy, count: int) -> ChunkBatch:
     acted = policy.act(seen, temperature=1.0, seeds=range(count))
     advantages = np.random.default_rng(0).normal(size=acted.tokens.shape).astype(np.float32)
     mask = np.ones(acted.tokens.shape, bool)
-    return ChunkBatch(seen, acted.tokens, acted.log_probs, advantages, mask, 1.0)
+    judged = np.ones(count, bool)
+    return ChunkBatch(seen, acted.tokens, acted.log_probs, advantages, mask, 1.0, judged)
 
 
 class Updates:

@@ -12,6 +12,8 @@ from smoothvla_ros.simulation.tasks import task, tasks
 from smoothvla_ros.training.rewards.functions import RewardSettings
 from smoothvla_ros.training.rewards.motion import JERK_SOURCES
 
+_FEWEST_BESIDE_GREEDY = 3
+
 
 class WherePresent(tuple[str, ...]):
     """Names of a default: each holds where a policy has it. A name that was given must be there.
@@ -30,6 +32,11 @@ class GrpoConfig(RewardSettings):
     )
     group_size: int = setting(
         8, 'Rollouts of one scene, compared with each other', minimum=2, maximum=10_000
+    )
+    greedy_rollout: bool = setting(
+        False,
+        'One rollout of a group takes the most probable actions, as a deployed policy does; it '
+        'earns success alone. What they have unlearned no sampled rollout shows',
     )
     refill_groups: int = setting(
         1,
@@ -117,6 +124,11 @@ class GrpoConfig(RewardSettings):
         # First, or the rewards would call every setting theirs.
         validate(self, 'training')
         super().__post_init__()
+        if self.greedy_rollout and self.group_size < _FEWEST_BESIDE_GREEDY:
+            raise UserError(
+                f'training: group_size={self.group_size} with greedy_rollout leaves no two sampled '
+                f'rollouts to compare; give {_FEWEST_BESIDE_GREEDY} or more'
+            )
 
     @property
     def cooled_iterations(self) -> int:

@@ -314,6 +314,7 @@ def _rollout_figures(judged: Sequence[JudgedGroup]) -> dict[str, Any]:
     rewards = np.concatenate([item.credit.rewards for item in judged]) if judged else np.zeros(0)
     succeeded = np.array([rollout.success for rollout in outcomes], dtype=bool)
     solved = [rollout for rollout in outcomes if rollout.success]
+    greedy = [rollout for rollout in outcomes if rollout.greedy]
     return {
         'episodes': len(outcomes),
         'success': _success(outcomes),
@@ -323,6 +324,7 @@ def _rollout_figures(judged: Sequence[JudgedGroup]) -> dict[str, Any]:
         'successes_without_reward': float((rewards[succeeded] <= 0.0).mean())
         if solved
         else float('nan'),
+        **({'greedy_success': _success(greedy)} if greedy else {}),
     }
 
 
@@ -331,5 +333,5 @@ def _success(outcomes: Sequence[RolloutOutcome]) -> float:
 
 
 def _jerk_of_successes(outcomes: Sequence[RolloutOutcome]) -> float:
-    jerk = [outcome.mean_jerk for outcome in outcomes if outcome.success and outcome.measured]
+    jerk = [outcome.mean_jerk for outcome in outcomes if outcome.success and outcome.comparable]
     return float(np.mean(jerk)) if jerk else float('nan')

@@ -292,6 +292,25 @@ def test_the_last_iteration_returns_to_the_scenes_of_the_first():
     assert not set(names[0]) & set(names[1])
 
 
+def test_one_rollout_of_each_group_is_greedy_where_that_is_asked_for(tmp_path):
+    """The last of the group; its success has a figure of its own, and the others are as before."""
+    plain, run = Run(tmp_path / 'a'), Run(tmp_path / 'b', dataclasses.replace(SMALL, group_size=5))
+    with_greedy = dataclasses.replace(SMALL, group_size=5, greedy_rollout=True)
+    probed = Run(tmp_path / 'c', with_greedy)
+    figures = [each.iterate() for each in (plain, run, probed)]
+    assert ['greedy_success' in each for each in figures] == [False, False, True]
+    episodes = [each.rollouts[1] for each in (run, probed)]
+    for sampled, other in zip(*episodes, strict=True):
+        last = other.request.episode_id.endswith('r004')
+        assert other.request.greedy == last
+        if not last:
+            assert [c.tokens.tolist() for c in sampled.chunks] == [
+                c.tokens.tolist() for c in other.chunks
+            ]
+    greedy = [episode.success for episode in episodes[1] if episode.request.greedy]
+    assert figures[2]['greedy_success'] == np.mean(greedy)
+
+
 @pytest.mark.parametrize('credit', ['episode', 'chunk', 'step'])
 def test_greedy_jerk_falls_in_the_toy_world(tmp_path, credit):
     """The whole machine points the right way: two dozen iterations smooth the greedy motion.

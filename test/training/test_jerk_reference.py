@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -76,3 +77,10 @@ def test_a_reference_with_enough_successes_is_not_talked_about(caplog):
     """Every task has as many as were wished for."""
     measured([(task, rollout(True)) for task in (0, 1) for _ in range(4)])
     assert not caplog.records
+
+
+def test_a_greedy_rollout_is_no_reference():
+    """It has less jerk for want of noise: the unit is that of what will be compared."""
+    greedy = dataclasses.replace(rollout(True, 1.0), greedy=True)
+    sampled = [(0, rollout(True, 10.0)) for _ in range(4)]
+    assert measured([*sampled, (0, greedy)]).tasks[0].jerk == 10.0

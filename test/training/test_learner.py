@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -22,8 +23,11 @@ from smoothvla_ros.training.rollouts.robot_loop import run_episode
 TEMPERATURE = 0.9
 
 
-def rollouts(policy: ToyPolicy, count: int = 6):
-    """Sampled toy episodes of one scene, some of which succeed in the middle of a chunk."""
+def rollouts(policy: ToyPolicy, count: int = 6, greedy: Sequence[int] = ()):
+    """Sampled toy episodes of one scene, some of which succeed in the middle of a chunk.
+
+    greedy: the numbers of those that take the most probable actions instead.
+    """
 
     def act(observation, temperature, seed):
         return policy.act([observation], temperature=temperature, seeds=[seed])
@@ -34,7 +38,7 @@ def rollouts(policy: ToyPolicy, count: int = 6):
             episode_id=f'r{index:03d}',
             name=EpisodeName('libero_spatial', 0, 0, 0),
             group=0,
-            temperature=TEMPERATURE,
+            temperature=0.0 if index in greedy else TEMPERATURE,
             seed=3,
             policy_version=0,
             horizon=HORIZON,
@@ -43,9 +47,9 @@ def rollouts(policy: ToyPolicy, count: int = 6):
     return episodes
 
 
-def batch_of(policy: ToyPolicy, advantages=None, order=None):
+def batch_of(policy: ToyPolicy, advantages=None, order=None, greedy: Sequence[int] = ()):
     """A batch of toy rollouts; advantages of alternating sign unless given."""
-    episodes = rollouts(policy)
+    episodes = rollouts(policy, greedy=greedy)
     steps = [
         np.linspace(1.0, 0.5, e.steps) * (-1.0) ** i if advantages is None else advantages(e)
         for i, e in enumerate(episodes)
@@ -69,6 +73,28 @@ def test_the_first_ratio_is_exactly_one():
     _, sums, _ = learner.accumulate(batch_of(policy), 1.0)
     assert sums.tokens > 0
     assert (sums.ratio_drift, sums.policy_divergence, sums.clipped) == (0.0, 0.0, 0)
+
+
+def test_a_greedy_rollout_is_judged_at_the_temperature_of_the_others():
+    """Its first ratio is 1 too, though it was told other probabilities; its mode is what moves."""
+    policy = ToyPolicy()
+    batch = batch_of(policy, lambda e: -np.ones(e.steps), greedy=(5,))
+    rows = np.flatnonzero(~batch.judged)
+    assert 0 < len(rows) < len(batch)
+    observations = [batch.observations[row] for row in rows]
+    tokens = batch.tokens[rows]
+
+    def probabilities() -> torch.Tensor:
+        with torch.no_grad():
+            return policy.evaluate(observations, tokens, temperature=TEMPERATURE).log_probs
+
+    before = probabilities()
+    assert np.abs(before.numpy() - batch.log_probs[rows]).max() > 0.01
+    settings = {'course_coefficient': 0.0, 'micro_batch': 1, 'minibatches': 1}
+    learner = GrpoLearner(policy, GrpoConfig(**settings, learning_rate=1e-3, warm_up_steps=0))
+    figures = learner.update(batch, seed=0)
+    assert figures.first_ratio_drift == 0.0
+    assert probabilities().mean() < before.mean()
 
 
 def test_a_policy_hears_what_it_will_be_asked():

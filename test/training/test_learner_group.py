@@ -99,7 +99,7 @@ def test_two_processes_make_the_update_of_one(kind, openvla, together, tmp_path)
         assert torch.equal(ours[0][key], ours[1][key]), key
         scale = value.abs().max().clamp(min=1e-12)
         # Another order of the sums; AdamW divides by what may be as small as its rounding.
-        assert (ours[0][key] - value).abs().max() <= 5e-5 * scale, key
+        assert (ours[0][key] - value).abs().max() <= 1e-4 * scale, key
     folders = (together[kind], tmp_path)
     figures = [json.loads((folder / 'figures.json').read_text()) for folder in folders]
     for mine, its in zip(*figures, strict=True):

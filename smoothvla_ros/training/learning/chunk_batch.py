@@ -51,6 +51,8 @@ class ChunkBatch:
 
     tokens: int64 [B, chunk, dimension].  log_probs: float32, of `act`, at `temperature`.
     advantages: float32.  mask: bool.  All [B, chunk, dimension].
+    judged: bool [B], whose `log_probs` are those at `temperature`; of a greedy rollout's chunks
+    they are not known before the learner has asked for them.
     reference: None where nothing is compared with the starting policy.
     """
 
@@ -60,6 +62,7 @@ class ChunkBatch:
     advantages: np.ndarray
     mask: np.ndarray
     temperature: float
+    judged: np.ndarray
     reference: ReferenceAnswers | None = None
 
     def __len__(self) -> int:
@@ -79,6 +82,7 @@ class ChunkBatch:
             self.advantages[rows],
             self.mask[rows],
             self.temperature,
+            self.judged[rows],
             self.reference.take(rows) if self.reference is not None else None,
         )
 
@@ -96,7 +100,7 @@ def chunk_batch(
         require_train(episode.request.name)
     order = sorted(range(len(episodes)), key=lambda index: episodes[index].request.episode_id)
     observations: list[Observation] = []
-    tokens, log_probs, laid_out, masks = [], [], [], []
+    tokens, log_probs, laid_out, masks, judged = [], [], [], [], []
     for index in order:
         chunks = [chunk for chunk in episodes[index].chunks if chunk.executed > 0]
         executed = [chunk.executed for chunk in chunks]
@@ -104,6 +108,7 @@ def chunk_batch(
         observations += [chunk.observation for chunk in chunks]
         tokens += [chunk.tokens for chunk in chunks]
         log_probs += [chunk.log_probs for chunk in chunks]
+        judged += [not episodes[index].request.greedy] * len(chunks)
         laid_out.append(token_advantages(advantages[index], executed, length, dimension))
         masks.append(executed_mask(executed, length, dimension))
     if not observations:
@@ -115,4 +120,5 @@ def chunk_batch(
         np.concatenate(laid_out),
         np.concatenate(masks),
         temperature,
+        np.array(judged),
     )

@@ -56,7 +56,7 @@ def measure_jerk_reference(
     lost: Callable[[], str],
     required: bool = True,
 ) -> JerkReference:
-    """Average the successful rollouts of each task that are long enough to have a jerk.
+    """Average the successful, sampled rollouts of each task that are long enough for a jerk.
 
     rollouts: what has been collected anyway.  more: called at most once, with the number of extra
     episodes for each task that has fewer than `successes`.  lost: says why the latest of these did
@@ -74,7 +74,7 @@ def measure_jerk_reference(
         for task, rollout in items:
             came += 1
             succeeded += rollout.success
-            if rollout.success and rollout.measured and rollout.mean_jerk > 0.0:
+            if rollout.success and rollout.comparable and rollout.mean_jerk > 0.0:
                 solved[task].append(rollout)
 
     keep(rollouts)

@@ -20,6 +20,7 @@ class RolloutOutcome:
     step_speed: [T] m/s, mean speed of the tool during each.
     chunk_steps: [C] executed steps of each chunk; they add up to T.
     trajectory: the actions and the motion that the others are measured on.
+    greedy: whether it took the most probable actions, in a group whose others were sampled.
     """
 
     success: bool
@@ -29,11 +30,21 @@ class RolloutOutcome:
     step_speed: np.ndarray
     chunk_steps: tuple[int, ...]
     trajectory: Trajectory
+    greedy: bool = False
 
     @property
     def measured(self) -> bool:
         """Whether it was long enough to have a jerk."""
         return bool(np.isfinite(self.mean_jerk))
+
+    @property
+    def comparable(self) -> bool:
+        """Whether its jerk compares with that of sampled rollouts.
+
+        A greedy one has less for want of the noise that is drawn: a reward for that would only
+        narrow the distribution.
+        """
+        return self.measured and not self.greedy
 
     @property
     def mean_angular_jerk(self) -> float:
@@ -81,6 +92,11 @@ class GroupOutcome:
     def measured(self) -> np.ndarray:
         """Which rollouts were long enough to have a jerk, bool [G]."""
         return np.array([rollout.measured for rollout in self.rollouts], dtype=bool)
+
+    @property
+    def comparable(self) -> np.ndarray:
+        """Which rollouts have a jerk that compares with the others', bool [G]."""
+        return np.array([rollout.comparable for rollout in self.rollouts], dtype=bool)
 
     @property
     def steps(self) -> np.ndarray:

@@ -47,6 +47,7 @@ WITHOUT_EFFECT = (
     'deterministic',
     'evaluation_episodes',
     'evaluation_seed',
+    'greedy_rollout',
     'group_size',
     'groups',
     'iterations',

@@ -107,6 +107,14 @@ class GrpoConfig(RewardSettings):
         'policy does; 0 goes without',
         minimum=0.0,
     )
+    course_gain: float = setting(
+        0.0,
+        'decoupled: how fast that weight grows for a task that succeeds less than with the '
+        'starting policy, and shrinks again where it does not: exp(gain) for a group that lost all '
+        'successes; 0 keeps it',
+        minimum=0.0,
+        maximum=10.0,
+    )
     reference_successes: int = setting(
         4,
         'Successes a task that the reference jerk is averaged over at least',

@@ -18,6 +18,7 @@ from smoothvla_ros.smoothness import EstimatorSettings
 from smoothvla_ros.training.config import GrpoConfig
 from smoothvla_ros.training.learning.chunk_batch import chunk_batch
 from smoothvla_ros.training.learning.learner import GrpoLearner
+from smoothvla_ros.training.learning.task_anchors import tightened
 from smoothvla_ros.training.progress import Phase, Report, TrainStatus, silent
 from smoothvla_ros.training.rewards.checked import group_credit
 from smoothvla_ros.training.rewards.functions import NEEDS_JERK, GroupCredit
@@ -44,11 +45,13 @@ class TrainerState:
     """What a run is, besides its weights: everything that a checkpoint must bring back.
 
     iteration: how many are finished.  history: the figures of each, in order.
+    course_factors: of each task that is held to its course by more than at the start.
     """
 
     iteration: int = 0
     reference: JerkReference | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
+    course_factors: dict[int, float] = field(default_factory=dict)
 
     def to_plain(self) -> dict[str, Any]:
         """Return values that JSON can hold."""
@@ -56,6 +59,7 @@ class TrainerState:
             'iteration': self.iteration,
             'jerk_reference': self.reference.to_plain() if self.reference else None,
             'history': self.history,
+            'course_factors': {str(task): value for task, value in self.course_factors.items()},
         }
 
     @classmethod
@@ -66,6 +70,9 @@ class TrainerState:
             iteration=values['iteration'],
             reference=JerkReference.from_plain(reference) if reference else None,
             history=list(values['history']),
+            course_factors={
+                int(task): value for task, value in values.get('course_factors', {}).items()
+            },
         )
 
 
@@ -123,11 +130,18 @@ class GrpoTrainer:
         sampled_at = time.monotonic()
         progress.enter(Phase.UPDATE)
         figures: dict[str, Any] = {'iteration': iteration, **_rollout_figures(judged), **counts}
+        if config.course_gain > 0.0 and config.keeps_course:
+            figures['course_factor'] = self._tighten(judged)
+            kept = kept + [item for item in judged if self._fails_to_be_held(item)]
         if kept:
             episodes = [episode for item in kept for episode in item.group.episodes]
             space = self._learner.policy.spec.action_space
             advantages = [a for item in kept for a in item.credit.by_part(space)]
-            batch = chunk_batch(episodes, advantages, config.temperature)
+            factors = [
+                self._state.course_factors.get(episode.request.name.task, 1.0)
+                for episode in episodes
+            ]
+            batch = chunk_batch(episodes, advantages, config.temperature, factors)
             seed = chunk_seed(config.seed, f'update-{iteration:04d}', 0)
             with _threads(config.threads):
                 left = config.iterations - self._state.iteration
@@ -193,6 +207,27 @@ class GrpoTrainer:
             self._state.reference.tasks[group.plan.name.task],
         )
         return JudgedGroup(group, outcome, group_credit(outcome, self._config))
+
+    def _tighten(self, judged: Sequence[JudgedGroup]) -> float:
+        """Hold tasks that lost successes by more, the others by less; return the mean factor."""
+        factors = self._state.course_factors
+        for item in judged:
+            task = item.group.plan.name.task
+            factors[task] = tightened(
+                factors.get(task, 1.0),
+                item.outcome.success_rate,
+                item.outcome.reference.success,
+                self._config.course_gain,
+            )
+        return float(np.mean([factors[item.group.plan.name.task] for item in judged]))
+
+    def _fails_to_be_held(self, item: JudgedGroup) -> bool:
+        """Whether a group failed as a whole and its task is held by more than at the start.
+
+        It has nothing to tell its rollouts apart, and yet is where the anchor is needed most.
+        """
+        factor = self._state.course_factors[item.group.plan.name.task]
+        return not item.outcome.success.any() and not item.credit.informative and factor > 1.0
 
     def _measure_reference(
         self, groups: Sequence[CollectedGroup], progress: _Progress

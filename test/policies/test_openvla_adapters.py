@@ -51,6 +51,7 @@ def sampled(policy, observations) -> ChunkBatch:
         np.ones(shape, dtype=bool),
         1.0,
         np.ones(len(observations), dtype=bool),
+        np.ones(len(observations), dtype=np.float32),
     )
 
 

@@ -83,6 +83,7 @@ def sampled_batch(policy) -> ChunkBatch:
         generator.random(shape) < 0.7,
         1.0,
         judged,
+        np.linspace(0.5, 4.0, ROWS, dtype=np.float32),
     )
 
 

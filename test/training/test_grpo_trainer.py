@@ -18,7 +18,9 @@ from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.grpo_trainer import GrpoTrainer, TrainerState
 from smoothvla_ros.training.learning.learner import GrpoLearner
+from smoothvla_ros.training.rewards.jerk_reference import JerkReference
 from smoothvla_ros.training.rewards.motion import rollout_outcome
+from smoothvla_ros.training.rewards.outcomes import TaskReference
 from smoothvla_ros.training.rollouts.schedule import Schedule
 
 ARM = Arm.panda()
@@ -65,6 +67,12 @@ class Run:
     def weights(self) -> torch.Tensor:
         """All weights as one vector."""
         return torch.nn.utils.parameters_to_vector(self.policy.module.parameters())
+
+
+def reference_of(success: float) -> JerkReference:
+    """A reference as the first iteration would have measured it, of a policy that succeeds so."""
+    task = TaskReference(jerk=10.0, angular_jerk=20.0, steps=20.0, episodes=8, success=success)
+    return JerkReference(EstimatorSettings(), dict.fromkeys(TASKS, task))
 
 
 def test_an_iteration_learns_from_complete_groups_of_one_scene(tmp_path):
@@ -309,6 +317,37 @@ def test_one_rollout_of_each_group_is_greedy_where_that_is_asked_for(tmp_path):
             ]
     greedy = [episode.success for episode in episodes[1] if episode.request.greedy]
     assert figures[2]['greedy_success'] == np.mean(greedy)
+
+
+def test_a_task_that_lost_its_successes_is_held_in_the_groups_that_failed_too(tmp_path):
+    """Nothing tells their rollouts apart, and yet the update sees them, by the anchor alone."""
+    config = dataclasses.replace(SMALL, refill_groups=0, temperature=1.0, warm_up_steps=0)
+    figures = {}
+    for gain in (0.0, 1.4):
+        run = Run(tmp_path / str(gain), dataclasses.replace(config, course_gain=gain))
+        run.state.reference = reference_of(success=1.0)
+        with torch.no_grad():
+            run.policy.module[2].bias.view(4, 7, 5)[:, 0, 0] += 5.0  # away from the goal
+        before = run.weights.clone()
+        figures[gain] = run.iterate()
+        assert figures[gain]['success'] == 0.0
+        assert torch.equal(run.weights, before) == (gain == 0.0)
+    assert 'course_factor' not in figures[0.0]
+    assert figures[1.4]['groups_kept'] == 0
+    assert figures[1.4]['course_factor'] == pytest.approx(np.exp(1.4 * 0.95))
+    assert run.state.course_factors == dict.fromkeys(TASKS, pytest.approx(np.exp(1.4 * 0.95)))
+    errors = [run.iterate()['course_error'] for _ in range(3)]
+    assert errors[-1] < figures[1.4]['course_error'], 'held, it is drawn back to its course'
+
+
+def test_a_task_that_keeps_its_successes_is_held_as_at_the_start(tmp_path):
+    """The same weights and figures with the gain as without, but for the factor of 1."""
+    runs = [Run(tmp_path / str(g), dataclasses.replace(SMALL, course_gain=g)) for g in (0.0, 1.4)]
+    for run in runs:
+        run.state.reference = reference_of(success=0.01)
+    held = [run.iterate() for run in runs][1]
+    assert held['course_factor'] == 1.0
+    assert torch.equal(runs[0].weights, runs[1].weights)
 
 
 @pytest.mark.parametrize('credit', ['episode', 'chunk', 'step'])

@@ -84,3 +84,14 @@ def test_a_greedy_rollout_is_no_reference():
     greedy = dataclasses.replace(rollout(True, 1.0), greedy=True)
     sampled = [(0, rollout(True, 10.0)) for _ in range(4)]
     assert measured([*sampled, (0, greedy)]).tasks[0].jerk == 10.0
+
+
+def test_it_knows_how_often_each_task_was_solved():
+    """Of the sampled rollouts, those that were asked for in addition among them."""
+    rollouts = [(0, rollout(True)), (0, rollout(False)), (1, rollout(False))]
+    greedy = dataclasses.replace(rollout(False), greedy=True)
+    more = [(1, rollout(True)), (1, rollout(True)), (1, rollout(False))]
+    reference = measure_jerk_reference(
+        (0, 1), [*rollouts, (0, greedy)], lambda missing: more, 4, EstimatorSettings(), lambda: ''
+    )
+    assert [reference.tasks[task].success for task in (0, 1)] == [0.5, 0.5]

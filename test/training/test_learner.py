@@ -15,7 +15,7 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.seeds import chunk_seed
 from smoothvla_ros.records import EpisodeName, EpisodeRequest
 from smoothvla_ros.training.config import GrpoConfig, WherePresent
-from smoothvla_ros.training.learning.chunk_batch import chunk_batch
+from smoothvla_ros.training.learning.chunk_batch import ChunkBatch, chunk_batch
 from smoothvla_ros.training.learning.grpo_loss import grpo_loss
 from smoothvla_ros.training.learning.learner import GrpoLearner
 from smoothvla_ros.training.rollouts.robot_loop import run_episode
@@ -439,3 +439,28 @@ def test_seeds_of_chunks_are_those_of_the_graph():
         [second.observation], temperature=TEMPERATURE, seeds=[chunk_seed(3, 'r000', 1)]
     )
     np.testing.assert_array_equal(again.tokens[0], second.tokens)
+
+
+def test_a_factor_multiplies_the_anchor_of_its_own_rows_alone():
+    """The gradient of rows with a factor of 3 is that of a coefficient of 3, the rest as before."""
+    policy, reference = ToyPolicy(1), ToyPolicy(0)
+    batch = batch_of(policy, lambda e: np.zeros(e.steps))
+    config = GrpoConfig(course_coefficient=2.0)
+    rows = np.arange(len(batch)) % 2 == 0
+
+    # Compared as one batch first, because the rest displacement is the whole batch's.
+    compared = GrpoLearner(policy, config, reference)._compared(batch)
+    factors = np.where(rows, 3.0, 1.0).astype(np.float32)
+
+    def anchor(batch: ChunkBatch, coefficient: float) -> torch.Tensor:
+        settings = dataclasses.replace(config, course_coefficient=coefficient)
+        learner = GrpoLearner(policy, settings, reference)
+        learner.optimiser.zero_grad()
+        learner.accumulate(batch, 1.0)
+        return torch.cat([p.grad.flatten() for p in learner.parameters.values()])
+
+    mixed = anchor(dataclasses.replace(compared, course_factors=factors), 2.0)
+    parts = anchor(compared.take(np.flatnonzero(rows)), 6.0)
+    parts += anchor(compared.take(np.flatnonzero(~rows)), 2.0)
+    torch.testing.assert_close(mixed, parts, rtol=1e-4, atol=1e-6)
+    assert not torch.allclose(mixed, anchor(compared, 2.0), rtol=1e-2)

@@ -330,18 +330,28 @@ def test_a_setting_of_training_that_the_matrix_decides_is_refused(
         benchmark_cells(config_of(tmp_path, training=training))
 
 
-@pytest.mark.parametrize(
-    ('key', 'value', 'counts'),
-    [('suite', 'libero_10', 'ablation_suite'), ('seed', 3, 'ablation_seed'), ('tasks', [1], '')],
-)
-def test_a_setting_of_an_ablation_that_the_matrix_decides_is_refused(
-    tmp_path, key, value, counts
-) -> None:
-    """An ablation has suite and seed of its own, and its reward is its own matter."""
+def test_a_setting_of_an_ablation_that_the_matrix_decides_is_refused(tmp_path) -> None:
+    """Tasks are those of the whole matrix; its reward is its own matter."""
     ablation = {'reward': 'smooth'}
     benchmark_cells(config_of(tmp_path, ablations={'mine': ablation}))
-    with pytest.raises(UserError, match=rf'benchmark: ablations: mine: {key}=.*{counts}.*out'):
-        benchmark_cells(config_of(tmp_path, ablations={'mine': ablation | {key: value}}))
+    with pytest.raises(UserError, match=r'benchmark: ablations: mine: tasks=.*out'):
+        benchmark_cells(config_of(tmp_path, ablations={'mine': ablation | {'tasks': [1]}}))
+
+
+def test_an_ablation_may_have_a_suite_and_a_seed_of_its_own(tmp_path) -> None:
+    """Others beside it have those of the matrix; a suite that is none is refused."""
+    ablations = {
+        'elsewhere': {'reward': 'smooth', 'suite': 'libero_10', 'seed': 3},
+        'here': {'reward': 'smooth'},
+    }
+    cells = benchmark_cells(config_of(tmp_path, ablations=ablations))
+    elsewhere, here = cells[-2:]
+    assert str(elsewhere.name) == 'libero_10/elsewhere/seed3'
+    assert (elsewhere.training.suite, elsewhere.training.seed) == ('libero_10', 3)
+    assert elsewhere.evaluation_seed == here.evaluation_seed + 3
+    assert str(here.name) == f'{SUITE}/here/seed0'
+    with pytest.raises(UserError, match='libero_11'):
+        config_of(tmp_path, ablations={'mine': {'reward': 'smooth', 'suite': 'libero_11'}})
 
 
 def test_every_setting_that_the_matrix_decides_has_its_line(tmp_path) -> None:

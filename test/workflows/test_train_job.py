@@ -108,7 +108,7 @@ def test_evaluation_is_held_out_and_greedy(finished):
 
 def test_a_greedy_rollout_of_a_train_scene_is_no_evaluation(tmp_path):
     """The report's greedy episodes are the held-out ones, its sampled ones the others of groups."""
-    config = config_of(tmp_path, greedy_rollout=True)
+    config = config_of(tmp_path, greedy_rollout=True, course_gain=1.4)
     train(config, ToySource(), load=load_toy)
     rows = read_rows(config.output / 'episodes.csv')
     for label in ('before', 'after'):
@@ -116,8 +116,11 @@ def test_a_greedy_rollout_of_a_train_scene_is_no_evaluation(tmp_path):
         sampled = [row for row in rows if row.policy == label and not row.greedy]
         assert len(greedy) == config.evaluation_episodes
         assert len(sampled) == config.groups * (config.group_size - 1)
-    assert '`greedy_success`' in (ROOT / 'docs' / 'outputs.md').read_text()
-    assert 'greedy_success' in (config.output / 'metrics.csv').read_text().splitlines()[0]
+    explained = (ROOT / 'docs' / 'outputs.md').read_text()
+    columns = (config.output / 'metrics.csv').read_text().splitlines()[0].split(',')
+    for column in ('greedy_success', 'course_factor'):
+        assert column in columns
+        assert f'`{column}`' in explained
 
 
 def test_a_job_without_evaluation_learns_the_same_weights(finished, tmp_path):

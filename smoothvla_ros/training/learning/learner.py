@@ -303,7 +303,7 @@ class GrpoLearner:
         expected = checked_expectation(statistics, batch.tokens.shape, learns=True)
         starting = torch.from_numpy(reference.course.expected_actions).to(device)
         strayed, course = deviation(expected, starting, mask, reference.course.rest)
-        weights = mask.sum(dim=(1, 2)).to(strayed)
+        weights = mask.sum(dim=(1, 2)) * torch.from_numpy(batch.course_factors).to(strayed)
         return loss + config.course_coefficient / 2.0 * (weights * strayed).sum(), sums, course
 
     def _set_learning_rate(self, iterations_left: float) -> None:

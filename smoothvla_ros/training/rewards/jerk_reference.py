@@ -67,6 +67,7 @@ def measure_jerk_reference(
     Raises UserError if no rollout came, or no task has any and the reward needs it.
     """
     came = succeeded = 0
+    sampled: dict[int, list[bool]] = {task: [] for task in tasks}
     solved: dict[int, list[RolloutOutcome]] = {task: [] for task in tasks}
 
     def keep(items: Rollouts) -> None:
@@ -74,6 +75,8 @@ def measure_jerk_reference(
         for task, rollout in items:
             came += 1
             succeeded += rollout.success
+            if not rollout.greedy:
+                sampled[task].append(rollout.success)
             if rollout.success and rollout.comparable and rollout.mean_jerk > 0.0:
                 solved[task].append(rollout)
 
@@ -115,7 +118,17 @@ def measure_jerk_reference(
         )
     pooled = _average([rollout for found in solved.values() for rollout in found])
     fallback = replace(pooled, episodes=0)
-    return JerkReference(estimator, {task: references.get(task, fallback) for task in tasks})
+    return JerkReference(
+        estimator,
+        {
+            task: replace(references.get(task, fallback), success=_share(sampled[task]))
+            for task in tasks
+        },
+    )
+
+
+def _share(successes: Sequence[bool]) -> float:
+    return sum(successes) / len(successes) if successes else 0.0
 
 
 def _average(rollouts: Sequence[RolloutOutcome]) -> TaskReference:

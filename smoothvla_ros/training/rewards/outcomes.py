@@ -63,12 +63,15 @@ class TaskReference:
 
     jerk: m/s^3, J_ref.  angular_jerk: rad/s^3.  steps: mean control steps to success.
     episodes: how many were averaged; 0 where the others are the mean of other tasks.
+    success: share of the task's sampled training episodes that succeeded; 0 where it is not known,
+    in checkpoints from before it was kept.
     """
 
     jerk: float
     angular_jerk: float
     steps: float
     episodes: int
+    success: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,16 @@ class GroupOutcome:
     def success(self) -> np.ndarray:
         """Which rollouts succeeded, bool [G]."""
         return np.array([rollout.success for rollout in self.rollouts], dtype=bool)
+
+    @property
+    def success_rate(self) -> float:
+        """Share of the rollouts that succeeded; a greedy one weighs as much as all sampled ones.
+
+        What is deployed is greedy, and of eight rollouts one would hardly be noticed.
+        """
+        greedy = np.array([rollout.greedy for rollout in self.rollouts], dtype=bool)
+        shares = [self.success[kind].mean() for kind in (greedy, ~greedy) if kind.any()]
+        return float(np.mean(shares))
 
     @property
     def jerk(self) -> np.ndarray:

@@ -43,7 +43,7 @@ _DECIDED_BY = {
     'device': 'device',
     'output': 'out',
 }
-_OF_ABLATION = _DECIDED_BY | {'suite': 'ablation_suite', 'seed': 'ablation_seed'}
+_OF_ABLATION = {name: by for name, by in _DECIDED_BY.items() if name not in ('suite', 'seed')}
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +149,8 @@ def _cells(config: BenchmarkConfig) -> Iterator[Cell]:
                 cell = CellName(suite, method_of(reward), seed)
                 yield _cell(config, cell, Role.REWARD, {'reward': reward})
     for name, values in config.ablations.items():
-        cell = CellName(config.ablation_suite, name, config.ablation_seed)
+        suite = values.get('suite', config.ablation_suite)
+        cell = CellName(suite, name, values.get('seed', config.ablation_seed))
         yield _cell(config, cell, Role.ABLATION, values)
 
 

@@ -57,10 +57,12 @@ class BenchmarkConfig:
         {}, 'Name -> chunk filter (`filter` and its settings) on the starting policy, untrained'
     )
     ablations: dict[str, Any] = setting(
-        {}, 'Name -> settings of `smoothvla train` that differ from those of all cells'
+        {},
+        'Name -> settings of `smoothvla train` that differ from those of all cells; `suite` and '
+        '`seed` among them put one elsewhere than the others',
     )
-    ablation_suite: str = setting('libero_spatial', 'Suite of the ablations')
-    ablation_seed: int = setting(0, 'Training seed of the ablations', minimum=0)
+    ablation_suite: str = setting('libero_spatial', 'Suite of the ablations that name none')
+    ablation_seed: int = setting(0, 'Training seed of the ablations that name none', minimum=0)
     robots: int = setting(
         0,
         'Simulated robots, one process each; 0 is one a processor, at least 2 and as many as half '
@@ -79,8 +81,6 @@ class BenchmarkConfig:
 
     def __post_init__(self) -> None:
         validate(self, 'benchmark')
-        for suite in (*self.suites, self.ablation_suite):
-            tasks.base_suite(suite)
         for name in ('suites', 'seeds', 'rewards'):
             values = getattr(self, name)
             if not values or len(set(values)) != len(values):
@@ -100,6 +100,9 @@ class BenchmarkConfig:
                 place != 'training' and not all(isinstance(v, Mapping) for v in values.values())
             ):
                 raise UserError(f'benchmark: {place} must hold "name: value" lines')
+        named = [values.get('suite', self.ablation_suite) for values in self.ablations.values()]
+        for suite in (*self.suites, self.ablation_suite, *named):
+            tasks.base_suite(suite)
 
     @property
     def robot_count(self) -> int:

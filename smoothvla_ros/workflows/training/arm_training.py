@@ -44,6 +44,7 @@ WITHOUT_EFFECT = (
     'attempts',
     'averaged_updates',
     'cool_down_iterations',
+    'course_gain',
     'deterministic',
     'evaluation_episodes',
     'evaluation_seed',

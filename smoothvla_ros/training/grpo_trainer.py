@@ -132,20 +132,9 @@ class GrpoTrainer:
         figures: dict[str, Any] = {'iteration': iteration, **_rollout_figures(judged), **counts}
         if config.course_gain > 0.0 and config.keeps_course:
             figures['course_factor'] = self._tighten(judged)
-            kept = kept + [item for item in judged if self._fails_to_be_held(item)]
+            kept = kept + [item for item in judged if self._held_though_it_failed(item)]
         if kept:
-            episodes = [episode for item in kept for episode in item.group.episodes]
-            space = self._learner.policy.spec.action_space
-            advantages = [a for item in kept for a in item.credit.by_part(space)]
-            factors = [
-                self._state.course_factors.get(episode.request.name.task, 1.0)
-                for episode in episodes
-            ]
-            batch = chunk_batch(episodes, advantages, config.temperature, factors)
-            seed = chunk_seed(config.seed, f'update-{iteration:04d}', 0)
-            with _threads(config.threads):
-                left = config.iterations - self._state.iteration
-                figures |= asdict(self._learner.update(batch, seed, left))
+            figures |= self._learn(iteration, kept)
         if self._on_rollouts is not None:
             self._on_rollouts(iteration, [e for item in judged for e in item.group.episodes])
         rollout_seconds = sampled_at - started
@@ -208,6 +197,22 @@ class GrpoTrainer:
         )
         return JudgedGroup(group, outcome, group_credit(outcome, self._config))
 
+    def _learn(self, iteration: int, groups: Sequence[JudgedGroup]) -> dict[str, Any]:
+        """Update the policy on complete groups; return the figures of that."""
+        config, factors = self._config, self._state.course_factors
+        episodes = [episode for item in groups for episode in item.group.episodes]
+        space = self._learner.policy.spec.action_space
+        batch = chunk_batch(
+            episodes,
+            [advantages for item in groups for advantages in item.credit.by_part(space)],
+            config.temperature,
+            [factors.get(episode.request.name.task, 1.0) for episode in episodes],
+        )
+        seed = chunk_seed(config.seed, f'update-{iteration:04d}', 0)
+        with _threads(config.threads):
+            left = config.iterations - self._state.iteration
+            return asdict(self._learner.update(batch, seed, left))
+
     def _tighten(self, judged: Sequence[JudgedGroup]) -> float:
         """Hold tasks that lost successes by more, the others by less; return the mean factor."""
         factors = self._state.course_factors
@@ -221,7 +226,7 @@ class GrpoTrainer:
             )
         return float(np.mean([factors[item.group.plan.name.task] for item in judged]))
 
-    def _fails_to_be_held(self, item: JudgedGroup) -> bool:
+    def _held_though_it_failed(self, item: JudgedGroup) -> bool:
         """Whether a group failed as a whole and its task is held by more than at the start.
 
         It has nothing to tell its rollouts apart, and yet is where the anchor is needed most.

@@ -338,20 +338,37 @@ def test_a_setting_of_an_ablation_that_the_matrix_decides_is_refused(tmp_path) -
         benchmark_cells(config_of(tmp_path, ablations={'mine': ablation | {'tasks': [1]}}))
 
 
-def test_an_ablation_may_have_a_suite_and_a_seed_of_its_own(tmp_path) -> None:
-    """Others beside it have those of the matrix; a suite that is none is refused."""
+def test_an_ablation_may_have_suites_and_seeds_of_its_own(tmp_path) -> None:
+    """Others beside it have those of the matrix."""
     ablations = {
-        'elsewhere': {'reward': 'smooth', 'suite': 'libero_10', 'seed': 3},
+        'elsewhere': {'reward': 'smooth', 'suites': ['libero_10', SUITE], 'seeds': [3]},
         'here': {'reward': 'smooth'},
     }
     cells = benchmark_cells(config_of(tmp_path, ablations=ablations))
-    elsewhere, here = cells[-2:]
+    elsewhere, other, here = cells[-3:]
     assert str(elsewhere.name) == 'libero_10/elsewhere/seed3'
+    assert str(other.name) == f'{SUITE}/elsewhere/seed3'
     assert (elsewhere.training.suite, elsewhere.training.seed) == ('libero_10', 3)
     assert elsewhere.evaluation_seed == here.evaluation_seed + 3
     assert str(here.name) == f'{SUITE}/here/seed0'
-    with pytest.raises(UserError, match='libero_11'):
-        config_of(tmp_path, ablations={'mine': {'reward': 'smooth', 'suite': 'libero_11'}})
+
+
+@pytest.mark.parametrize(
+    ('values', 'named'),
+    [
+        ({'suites': ['libero_11']}, 'libero_11'),
+        ({'suites': 'libero_10'}, "mine: suites='libero_10'"),
+        ({'suites': []}, r'mine: suites=\[\]'),
+        ({'seeds': 3}, 'mine: seeds=3'),
+        ({'seeds': [1, 1]}, r'mine: seeds=\[1, 1\]'),
+        ({'seeds': ['1']}, 'mine: seeds='),
+    ],
+)
+def test_an_ablation_of_no_suite_or_seed_is_refused(tmp_path, values, named) -> None:
+    """In one line, before anything is trained."""
+    with pytest.raises(UserError, match=named) as error:
+        config_of(tmp_path, ablations={'mine': {'reward': 'smooth'} | values})
+    assert '\n' not in str(error.value)
 
 
 def test_every_setting_that_the_matrix_decides_has_its_line(tmp_path) -> None:

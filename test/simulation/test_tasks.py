@@ -74,6 +74,17 @@ def test_a_libero_of_ones_own_that_lacks_a_file_is_named_with_what_led_there(tmp
     assert 'reinstall' not in str(caught.value)
 
 
+@pytest.mark.parametrize('content', [': : {', '- a list', 'bddl_files: 3', '\x00'])
+def test_a_damaged_config_of_libero_is_one_line_that_names_it(tmp_path, monkeypatch, content):
+    """Whatever is wrong with it: no YAML, no mapping, no path."""
+    (tmp_path / 'config.yaml').write_text(content)
+    monkeypatch.setenv('LIBERO_CONFIG_PATH', str(tmp_path))
+    tasks._tasks.cache_clear()
+    with pytest.raises(UserError, match=rf'{tmp_path}/config.yaml .*unset LIBERO_CONF') as caught:
+        tasks.tasks('libero_goal')
+    assert '\n' not in str(caught.value)
+
+
 def test_listing_tasks_and_splitting_episodes_imports_no_simulator():
     """Pins that a command line lists suites at once."""
     program = (

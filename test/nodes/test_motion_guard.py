@@ -24,7 +24,7 @@ from trajectory_msgs.msg import JointTrajectory
 from waiting import spin_until
 
 from smoothvla_ros import msg
-from smoothvla_ros.control.motion_guard.phases import Phase
+from smoothvla_ros.control.motion_guard.phases import GuardPhase
 from smoothvla_ros.control.motion_guard.refusals import STOPPING, Refusal
 from smoothvla_ros.control.motion_guard.watchdogs import Trip
 from smoothvla_ros.errors import UserError
@@ -325,7 +325,7 @@ def test_disarming_and_deactivating_stop_first(graph, by):
         assert guard.call('disarm').success
     else:
         assert guard.node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
-        assert guard.node._guard.phase is Phase.DISARMED
+        assert guard.node._guard.phase is GuardPhase.DISARMED
         assert guard.node.trigger_activate() == TransitionCallbackReturn.SUCCESS
     assert_came_to_rest(guard, State.PHASE_DISARMED)
     guard.send(swing())
@@ -368,7 +368,7 @@ def test_deactivation_by_a_simulated_clock_waits_for_no_clock(graph, monkeypatch
     began = time.monotonic()
     assert guard.node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
     assert time.monotonic() - began < 5.0
-    assert guard.node._guard.phase is Phase.STOPPING
+    assert guard.node._guard.phase is GuardPhase.STOPPING
     assert guard.node.trigger_cleanup() == TransitionCallbackReturn.FAILURE
     assert_came_to_rest(guard, State.PHASE_DISARMED)
     ticks = guard.node._guard.ticks
@@ -399,7 +399,7 @@ def test_auto_arm_takes_a_simulated_arm_over(graph):
     assert guard.call('e_stop').success
     assert guard.call('clear_fault').success
     guard.run(0.3)
-    assert guard.node._guard.phase is Phase.DISARMED
+    assert guard.node._guard.phase is GuardPhase.DISARMED
     assert guard.call('arm').success
 
 
@@ -414,7 +414,7 @@ def test_guard_is_not_armed_where_no_controller_listens(graph, auto_arm):
         'nobody listens on /robot_0/elsewhere; activate the controller'
     )
     guard.run(0.2)
-    assert guard.node._guard.phase is Phase.DISARMED
+    assert guard.node._guard.phase is GuardPhase.DISARMED
     guard.world.create_subscription(JointTrajectory, 'elsewhere', lambda message: None, 1)
     if auto_arm:
         guard.phase(State.PHASE_ARMED)
@@ -429,7 +429,7 @@ def test_auto_arm_does_not_follow_from_an_emergency_stop_that_is_cleared(graph):
     guard.phase(State.PHASE_FAULTED)
     assert guard.call('clear_fault').success
     guard.run(0.3)
-    assert guard.node._guard.phase is Phase.DISARMED
+    assert guard.node._guard.phase is GuardPhase.DISARMED
 
 
 def test_arm_that_moves_is_not_armed_and_the_reason_is_said(graph):
@@ -439,7 +439,7 @@ def test_arm_that_moves_is_not_armed_and_the_reason_is_said(graph):
     heard = guard.node._guard._heard
     guard.until(lambda: heard.measured is not None and heard.measured.speed)
     assert 'a joint at 0.30 rad/s' in guard.call('arm').message
-    assert guard.node._guard.phase is Phase.DISARMED
+    assert guard.node._guard.phase is GuardPhase.DISARMED
     guard.velocity = [math.nan, math.nan, *([0.0] * 7)]
     guard.until(lambda: guard.call('arm').success)
 
@@ -480,7 +480,7 @@ def test_another_publisher_on_joint_states_does_not_blind_the_guard(graph):
     first_ns = heard.measured.stamp_ns
     guard.run(0.5)
     assert heard.measured.stamp_ns > first_ns
-    assert guard.node._guard.phase is Phase.ARMED
+    assert guard.node._guard.phase is GuardPhase.ARMED
 
 
 def test_positions_are_streamed_only_as_fast_as_the_controller(graph):

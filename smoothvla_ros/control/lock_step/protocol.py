@@ -46,7 +46,7 @@ class Answer:
     refusal: str = ''
 
 
-class Phase(IntEnum):
+class EpisodePhase(IntEnum):
     """Of an episode; the values are those of EpisodeState.msg."""
 
     IDLE = 0
@@ -66,7 +66,7 @@ class EpisodeState:
     robot: str
     episode_id: str = ''
     attempt: int = 0
-    phase: Phase = Phase.IDLE
+    phase: EpisodePhase = EpisodePhase.IDLE
     first_stamp_ns: int = 0
     last_stamp_ns: int = 0
     samples: int = 0

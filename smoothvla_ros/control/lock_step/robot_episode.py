@@ -13,10 +13,10 @@ from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.control.lock_step.protocol import (
     Answer,
     ChunkGate,
+    EpisodePhase,
     EpisodeReport,
     EpisodeState,
     ExecutedChunk,
-    Phase,
     Question,
     SimulationClock,
     Verdict,
@@ -108,7 +108,7 @@ class RobotEpisode:
             robot=self.robot,
             episode_id=request.episode_id,
             attempt=request.attempt,
-            phase=Phase.RUNNING,
+            phase=EpisodePhase.RUNNING,
             temperature=request.temperature,
             seed=request.seed,
             policy_version=request.policy_version,
@@ -121,7 +121,7 @@ class RobotEpisode:
             finished = True
         finally:
             if not finished:
-                self.link.announce(replace(state, phase=Phase.ABORTED))
+                self.link.announce(replace(state, phase=EpisodePhase.ABORTED))
         return report
 
     def _play(
@@ -161,7 +161,7 @@ class RobotEpisode:
         self.link.announce(
             replace(
                 state,
-                phase=Phase.FINISHED,
+                phase=EpisodePhase.FINISHED,
                 last_stamp_ns=stamp,
                 samples=steps + 1,
                 success=success,

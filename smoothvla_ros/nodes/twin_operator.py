@@ -21,7 +21,7 @@ from smoothvla_ros.control.live.scene_operator import (
     Guard,
     Scene,
     SceneOperator,
-    Verdict,
+    SceneVerdict,
     Wish,
     policy_lives,
 )
@@ -60,7 +60,7 @@ class TwinOperator(AutostartNode):
         self._looks: Timer | None = None
 
     @property
-    def verdicts(self) -> list[Verdict]:
+    def verdicts(self) -> list[SceneVerdict]:
         """How the scenes ended, in their order."""
         return list(self._operator.verdicts.values())
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from lock_step_world import CHUNK, PERIOD_NS, FakeLink, FakeWorker, request
 
-from smoothvla_ros.control.lock_step.protocol import EpisodePhase, SimulationClock, Verdict
+from smoothvla_ros.control.lock_step.protocol import ChunkVerdict, EpisodePhase, SimulationClock
 from smoothvla_ros.control.lock_step.robot_episode import (
     EpisodeFailed,
     LockStepSettings,
@@ -100,13 +100,13 @@ def test_long_silence_gives_the_episode_up():
 @pytest.mark.parametrize(
     ('wrong', 'verdict'),
     [
-        ({'epoch': 0}, Verdict.OLD_EPOCH),
-        ({'seq': 1}, Verdict.OLD_SEQUENCE),
-        ({'episode_id': 'other'}, Verdict.OTHER_EPISODE),
-        ({'attempt': 5}, Verdict.OTHER_EPISODE),
-        ({'stamp_ns': 3}, Verdict.OTHER_OBSERVATION),
-        ({'chunk_index': 9}, Verdict.OTHER_OBSERVATION),
-        ({'policy_version': 2}, Verdict.OTHER_VERSION),
+        ({'epoch': 0}, ChunkVerdict.OLD_EPOCH),
+        ({'seq': 1}, ChunkVerdict.OLD_SEQUENCE),
+        ({'episode_id': 'other'}, ChunkVerdict.OTHER_EPISODE),
+        ({'attempt': 5}, ChunkVerdict.OTHER_EPISODE),
+        ({'stamp_ns': 3}, ChunkVerdict.OTHER_OBSERVATION),
+        ({'chunk_index': 9}, ChunkVerdict.OTHER_OBSERVATION),
+        ({'policy_version': 2}, ChunkVerdict.OTHER_VERSION),
     ],
 )
 def test_chunk_that_answers_something_else_is_ignored(wrong, verdict):
@@ -131,7 +131,7 @@ def test_repeated_chunk_is_executed_once():
 
     link.script.extend([first, lambda: answers[0], link.answer])
     bench.run(horizon=8)
-    assert bench.dropped == [Verdict.OLD_SEQUENCE]
+    assert bench.dropped == [ChunkVerdict.OLD_SEQUENCE]
     assert len(bench.worker.actions) == 8
 
 
@@ -149,7 +149,7 @@ def test_restarted_policy_answers_with_a_higher_epoch():
     )
     report = bench.run(horizon=12)
     assert [chunk.epoch for chunk in report.chunks] == [5, 6, 6]
-    assert bench.dropped == [Verdict.OLD_EPOCH]
+    assert bench.dropped == [ChunkVerdict.OLD_EPOCH]
 
 
 def test_refusal_ends_the_episode_with_its_reason():

@@ -12,7 +12,7 @@ from smoothvla_ros.control.live.scene_operator import (
     Guard,
     Scene,
     SceneOperator,
-    Verdict,
+    SceneVerdict,
     Wish,
     policy_lives,
 )
@@ -83,7 +83,7 @@ def test_after_the_verdict_the_arm_rests_and_the_next_scene_comes():
     assert wish(operator, over, guard(GuardPhase.DISARMED)) is Wish.NEXT_SCENE
     operator.granted(Wish.NEXT_SCENE, over)
     assert wish(operator, over, guard(GuardPhase.DISARMED)) is None
-    assert operator.verdicts == {1: Verdict(True)}
+    assert operator.verdicts == {1: SceneVerdict(True)}
     assert wish(armed(operator, 2), scene(2), guard(GuardPhase.RUNNING)) is None
 
 
@@ -97,7 +97,7 @@ def test_after_the_last_scene_the_arm_rests():
     assert wish(operator, scene(2), guard(GuardPhase.DISARMED)) is None
     # A person arms it.
     assert wish(operator, over, guard(GuardPhase.ARMED)) is None
-    assert operator.verdicts == {1: Verdict(False)}
+    assert operator.verdicts == {1: SceneVerdict(False)}
 
 
 def test_a_fault_ends_a_scene_and_is_cleared_in_the_next():
@@ -106,7 +106,7 @@ def test_a_fault_ends_a_scene_and_is_cleared_in_the_next():
     fault = guard(GuardPhase.FAULTED, 'no joint states')
     assert wish(operator, scene(), fault) is Wish.NEXT_SCENE
     operator.granted(Wish.NEXT_SCENE, scene())
-    assert operator.verdicts == {1: Verdict(False, 'no joint states')}
+    assert operator.verdicts == {1: SceneVerdict(False, 'no joint states')}
     assert wish(operator, scene(2, stands=False), fault) is None
     assert wish(operator, scene(2), fault) is Wish.CLEAR_FAULT
     operator.granted(Wish.CLEAR_FAULT, scene(2))
@@ -135,7 +135,7 @@ def test_an_emergency_stop_is_for_a_person_to_clear(number):
     stop = guard(GuardPhase.FAULTED, E_STOP)
     assert wish(operator, scene(), stop) is None
     assert wish(operator, scene(number), stop) is None
-    assert operator.verdicts == {1: Verdict(False, E_STOP)}
+    assert operator.verdicts == {1: SceneVerdict(False, E_STOP)}
     assert wish(operator, scene(), guard(GuardPhase.DISARMED)) is Wish.NEXT_SCENE
 
 
@@ -144,7 +144,7 @@ def test_a_guard_that_arms_itself_is_judged_as_well():
     operator = SceneOperator(1)
     assert wish(operator, scene(), guard(GuardPhase.RUNNING)) is None
     assert wish(operator, scene(), guard(GuardPhase.FAULTED, 'no joint states')) is None
-    assert operator.verdicts == {1: Verdict(False, 'no joint states')}
+    assert operator.verdicts == {1: SceneVerdict(False, 'no joint states')}
 
 
 def test_an_arm_stands_in_a_scene_once_it_was_measured_long_enough_after_its_beginning():

@@ -56,7 +56,7 @@ class Guard:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class SceneVerdict:
     """How a scene ended.  reason: of the fault that ended it; empty where it was played."""
 
     success: bool
@@ -88,7 +88,7 @@ class SceneOperator:
         self._armed: int | None = None
         self._left: int | None = None
         self._retired = False
-        self.verdicts: dict[int, Verdict] = {}
+        self.verdicts: dict[int, SceneVerdict] = {}
 
     @property
     def done(self) -> bool:
@@ -102,7 +102,7 @@ class SceneOperator:
         text = f'{solved} of {len(self.verdicts)} scenes solved'
         return f'{text}; all are played, the arm rests' if self.done else text
 
-    def judge(self, scene: Scene, guard: Guard) -> Verdict | None:
+    def judge(self, scene: Scene, guard: Guard) -> SceneVerdict | None:
         """Return how the scene ended, or None while it is played."""
         known = self.verdicts.get(scene.began_ns)
         if known is not None or self.done:
@@ -112,9 +112,9 @@ class SceneOperator:
             self._armed = scene.began_ns
         if self._armed == scene.began_ns:
             if scene.finished:
-                self.verdicts[scene.began_ns] = Verdict(scene.success)
+                self.verdicts[scene.began_ns] = SceneVerdict(scene.success)
             elif guard.phase is GuardPhase.FAULTED:
-                self.verdicts[scene.began_ns] = Verdict(False, guard.reason)
+                self.verdicts[scene.began_ns] = SceneVerdict(False, guard.reason)
         return self.verdicts.get(scene.began_ns)
 
     def wish(self, scene: Scene, guard: Guard, *, policy_lives: bool) -> Wish | None:

@@ -12,7 +12,7 @@ from smoothvla_ros.control.lock_step.protocol import Answer, ChunkVerdict, Episo
 from smoothvla_ros.control.lock_step.robot_episode import EpisodeFailed, RobotEpisode
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.base.diagnostics import ERROR, OK, WARNING, Diagnostics
-from smoothvla_ros.nodes.libero_bridge.robot_link import RobotLink
+from smoothvla_ros.nodes.libero_bridge.robot_link import TopicRobotLink
 from smoothvla_ros.records import EpisodeRequest
 from smoothvla_ros.simulation.tasks import horizon
 from smoothvla_ros.simulation.workers.worker_pool import Worker, WorkerDied, WorkerTimeout
@@ -34,7 +34,7 @@ class RobotDriver:
         robot: str,
         episode: RobotEpisode,
         worker: Worker,
-        link: RobotLink,
+        link: TopicRobotLink,
         diagnostics: Diagnostics,
         publish: Callable[[EpisodeReport], None],
     ) -> None:

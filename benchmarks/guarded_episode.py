@@ -19,7 +19,7 @@ from smoothvla_ros.control.live.live_observation_slot import (
 )
 from smoothvla_ros.control.lock_step.protocol import Answer, Question
 from smoothvla_ros.control.motion_guard.guard import Command, MotionGuard
-from smoothvla_ros.control.motion_guard.phases import Phase
+from smoothvla_ros.control.motion_guard.phases import GuardPhase
 from smoothvla_ros.control.motion_guard.refusals import Chunk
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.libero import CONTROL_PERIOD_S, CONTROL_RATE_HZ
@@ -150,7 +150,7 @@ class _Episode:
         limit_s = tasks.horizon(self._name.suite) / CONTROL_RATE_HZ
         ended = ''
         while not self._twin.succeeded:
-            if self._guard.phase is Phase.FAULTED:
+            if self._guard.phase is GuardPhase.FAULTED:
                 ended = self._guard.reason
                 break
             if self._now_ns - self._began_ns >= limit_s * NANOSECONDS:

@@ -7,7 +7,7 @@ from typing import Any
 
 from smoothvla_ros import msg
 from smoothvla_ros.control.live.episode_keeper import ArmEpisode, EpisodeKeeper
-from smoothvla_ros.control.motion_guard.phases import Phase
+from smoothvla_ros.control.motion_guard.phases import GuardPhase
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nanoseconds import to_nanoseconds
 from smoothvla_ros.nodes.base.lifecycle import AutostartNode
@@ -37,7 +37,9 @@ class Episodes(AutostartNode):
         self.create_service(LabelEpisode, '~/label', self._on_label)
 
     def _on_guard(self, message: msg.GuardState) -> None:
-        ended = self._keeper.guard_is(Phase(message.phase), to_nanoseconds(message.header.stamp))
+        ended = self._keeper.guard_is(
+            GuardPhase(message.phase), to_nanoseconds(message.header.stamp)
+        )
         if ended is not None:
             self._publish(ended)
             text = f'{ended.episode_id} ended; label it success, failure or discard'

@@ -49,7 +49,7 @@ def recording_folder(setting: str) -> Path:
     return user_path(setting or f'recordings/{datetime.now(UTC):%Y-%m-%d_%H-%M-%S}')
 
 
-class Recorder(AutostartNode):
+class BagRecorder(AutostartNode):
     """Subscribes to each topic as it appears, as its publishers offer it, and writes what comes.
 
     Messages are written as they are, without being decoded, under the time of their reception.
@@ -153,7 +153,7 @@ def _message_class(message_type: str) -> type:
 
 def main() -> int:
     """Run the node; returns the exit status."""
-    return run_node(Recorder)
+    return run_node(BagRecorder)
 
 
 if __name__ == '__main__':

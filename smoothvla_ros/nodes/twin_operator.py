@@ -21,11 +21,11 @@ from smoothvla_ros.control.live.scene_operator import (
     Guard,
     Scene,
     SceneOperator,
-    Verdict,
+    SceneVerdict,
     Wish,
     policy_lives,
 )
-from smoothvla_ros.control.motion_guard.phases import Phase
+from smoothvla_ros.control.motion_guard.phases import GuardPhase
 from smoothvla_ros.nanoseconds import to_nanoseconds
 from smoothvla_ros.nodes.base.diagnostics import ERROR, OK, WARNING, Diagnostics
 from smoothvla_ros.nodes.base.lifecycle import AutostartNode
@@ -60,7 +60,7 @@ class TwinOperator(AutostartNode):
         self._looks: Timer | None = None
 
     @property
-    def verdicts(self) -> list[Verdict]:
+    def verdicts(self) -> list[SceneVerdict]:
         """How the scenes ended, in their order."""
         return list(self._operator.verdicts.values())
 
@@ -68,7 +68,10 @@ class TwinOperator(AutostartNode):
     def at_rest(self) -> bool:
         """Whether the guard says that it commands nothing."""
         guard = self._guard
-        return guard is not None and Phase(guard.phase) in (Phase.DISARMED, Phase.FAULTED)
+        return guard is not None and GuardPhase(guard.phase) in (
+            GuardPhase.DISARMED,
+            GuardPhase.FAULTED,
+        )
 
     def configure(self) -> None:
         config = declare(self, TwinOperatorConfig)
@@ -135,7 +138,7 @@ class TwinOperator(AutostartNode):
             return
         now_s = time.monotonic()
         scene = self._scene(self._episode)
-        guard = Guard(Phase(self._guard.phase), self._guard.reason)
+        guard = Guard(GuardPhase(self._guard.phase), self._guard.reason)
         lives = policy_lives(self._heartbeat_s, now_s)
         wish = self._operator.wish(scene, guard, policy_lives=lives)
         self._tell()
@@ -183,7 +186,7 @@ class TwinOperator(AutostartNode):
             # Of another scene; or a person ended it, and it is theirs.
             self._unlabelled = None
         elif verdict is None:
-            if guard.phase is Phase.DISARMED:
+            if guard.phase is GuardPhase.DISARMED:
                 self._unlabelled = None
         elif labels.service_is_ready():
             self._unlabelled, self._labelled_ns = None, scene.began_ns

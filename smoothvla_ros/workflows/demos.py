@@ -21,7 +21,11 @@ from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.demonstrations import demonstration_path
 from smoothvla_ros.simulation.expert.noise import NoiseSettings
-from smoothvla_ros.simulation.expert.recorder import Recorder, RecordingJob, RecordingResult
+from smoothvla_ros.simulation.expert.recorder import (
+    DemonstrationRecorder,
+    RecordingJob,
+    RecordingResult,
+)
 from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.simulation.splits import Split, episode_names, require_train
 from smoothvla_ros.simulation.workers.owned_processes import finished_work
@@ -181,14 +185,14 @@ def _blocks(names: list[EpisodeName]) -> list[list[EpisodeName]]:
     ]
 
 
-_recorder: Recorder | None = None
+_recorder: DemonstrationRecorder | None = None
 
 
 def _start(render: RenderSettings, job: RecordingJob) -> None:
     """Prepare a recording process; it has one recorder for all its blocks."""
     global _recorder
     end_with_owner()
-    _recorder = Recorder(render, job)
+    _recorder = DemonstrationRecorder(render, job)
 
 
 def _run(names: list[EpisodeName]) -> list[RecordingResult]:

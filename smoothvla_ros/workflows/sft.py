@@ -25,7 +25,7 @@ from smoothvla_ros.training.sft.checkpoint import read_state
 from smoothvla_ros.training.sft.config import SFTConfig
 from smoothvla_ros.training.sft.frames import FrameSet
 from smoothvla_ros.training.sft.lerobot_dataset import LeRobotNames
-from smoothvla_ros.training.sft.metrics_log import MetricsLog
+from smoothvla_ros.training.sft.metrics_log import SFTMetricsLog
 from smoothvla_ros.training.sft.read_demonstrations import read_episodes
 from smoothvla_ros.training.sft.trainer import SFTTrainer, set_body_statistics
 from smoothvla_ros.user_path import user_path
@@ -140,7 +140,7 @@ def train_sft(
         _check_same(out / _SETTINGS, settings)
     trainer = SFTTrainer(model, vocabulary, frames, config, state)
     write_file(out / _SETTINGS, json.dumps(settings, indent=2) + '\n')
-    with MetricsLog(out, trainer.step) as log:
+    with SFTMetricsLog(out, trainer.step) as log:
         trainer.run(log.add)
         log.add(trainer.step, trainer.validate())
     folder = out / 'policy'

@@ -11,7 +11,7 @@ from smoothvla_ros.control.motion_guard.guard import MotionGuard
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.joint_positions import JointPositions
 from smoothvla_ros.control.motion_guard.osc_reference import OscParameters, OscReference
-from smoothvla_ros.control.motion_guard.phases import Phase
+from smoothvla_ros.control.motion_guard.phases import GuardPhase
 from smoothvla_ros.control.motion_guard.refusals import Chunk
 from smoothvla_ros.kinematics import InverseKinematics
 from smoothvla_ros.kinematics.robot import RobotDescription
@@ -143,7 +143,7 @@ def running(**arguments):
     world = World(**arguments).armed()
     assert world.offer(swing(0.04, 40)) is None
     world.run(0.5)
-    assert world.guard.phase is Phase.RUNNING
+    assert world.guard.phase is GuardPhase.RUNNING
     assert np.abs(world.states[-1][1]).max() > 0.5
     return world
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from smoothvla_ros.control.live.episode_keeper import EpisodeKeeper
-from smoothvla_ros.control.motion_guard.phases import Phase
+from smoothvla_ros.control.motion_guard.phases import GuardPhase
 from smoothvla_ros.errors import UserError
 
 START_NS = 1_790_000_000 * 10**9
@@ -19,10 +19,10 @@ def played(keeper: EpisodeKeeper, phases, start_ns: int = START_NS):
 
 def test_an_episode_lies_between_the_first_chunk_and_the_end_of_arming():
     """From RUNNING until it stopped running; arming alone is none, a pause between is none."""
-    armed, running, stopping = Phase.ARMED, Phase.RUNNING, Phase.STOPPING
+    armed, running, stopping = GuardPhase.ARMED, GuardPhase.RUNNING, GuardPhase.STOPPING
     (episode,) = played(
         EpisodeKeeper('robot_0'),
-        [armed, armed, running, stopping, armed, running, stopping, Phase.DISARMED, armed],
+        [armed, armed, running, stopping, armed, running, stopping, GuardPhase.DISARMED, armed],
     )
     assert episode.first_ns == START_NS + 2 * 10**9
     assert episode.last_ns == START_NS + 6 * 10**9
@@ -33,8 +33,8 @@ def test_an_episode_lies_between_the_first_chunk_and_the_end_of_arming():
 def test_a_fault_ends_an_episode_and_the_next_one_has_another_name():
     """What the guard stopped is an episode too; arming again begins another."""
     keeper = EpisodeKeeper('robot_0')
-    (first,) = played(keeper, [Phase.RUNNING, Phase.FAULTED])
-    (second,) = played(keeper, [Phase.RUNNING, Phase.DISARMED], START_NS + 10**10)
+    (first,) = played(keeper, [GuardPhase.RUNNING, GuardPhase.FAULTED])
+    (second,) = played(keeper, [GuardPhase.RUNNING, GuardPhase.DISARMED], START_NS + 10**10)
     assert first.episode_id < second.episode_id
 
 
@@ -43,8 +43,8 @@ def test_the_last_or_a_named_episode_is_labelled():
     keeper = EpisodeKeeper('robot_0')
     with pytest.raises(UserError, match='no episode has ended yet'):
         keeper.label('success')
-    (first,) = played(keeper, [Phase.RUNNING, Phase.DISARMED])
-    (second,) = played(keeper, [Phase.RUNNING, Phase.DISARMED], START_NS + 10**10)
+    (first,) = played(keeper, [GuardPhase.RUNNING, GuardPhase.DISARMED])
+    (second,) = played(keeper, [GuardPhase.RUNNING, GuardPhase.DISARMED], START_NS + 10**10)
     assert keeper.label('success').episode_id == second.episode_id
     assert keeper.label('discard').outcome == 'discard'
     assert keeper.label('failure', first.episode_id).episode_id == first.episode_id

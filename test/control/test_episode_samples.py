@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from smoothvla_ros.control.lock_step.protocol import EpisodeState, Phase
+from smoothvla_ros.control.lock_step.protocol import EpisodePhase, EpisodeState
 from smoothvla_ros.control.monitoring.episode_samples import Begun, Closed, EpisodeSamples, Sample
 
-RUNNING = EpisodeState('robot_0', 'e0', 0, Phase.RUNNING, first_stamp_ns=10)
-FINISHED = EpisodeState('robot_0', 'e0', 0, Phase.FINISHED, 10, last_stamp_ns=13, samples=4)
+RUNNING = EpisodeState('robot_0', 'e0', 0, EpisodePhase.RUNNING, first_stamp_ns=10)
+FINISHED = EpisodeState('robot_0', 'e0', 0, EpisodePhase.FINISHED, 10, last_stamp_ns=13, samples=4)
 
 
 def feed(samples, stamps):
@@ -60,7 +60,7 @@ def test_repeated_sample_counts_once():
     assert closed(samples.announce(FINISHED)) == [0]
 
 
-NEXT = EpisodeState('robot_0', 'e1', 0, Phase.RUNNING, 50)
+NEXT = EpisodeState('robot_0', 'e1', 0, EpisodePhase.RUNNING, 50)
 
 
 def test_lost_end_is_reported_when_the_next_episode_begins():
@@ -92,5 +92,5 @@ def test_aborted_episode_has_no_numbers():
     samples = EpisodeSamples()
     samples.announce(RUNNING)
     feed(samples, [10, 11])
-    assert samples.announce(EpisodeState('robot_0', 'e0', 0, Phase.ABORTED)) == []
+    assert samples.announce(EpisodeState('robot_0', 'e0', 0, EpisodePhase.ABORTED)) == []
     assert closed(samples.announce(FINISHED)) == []

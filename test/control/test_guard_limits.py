@@ -18,7 +18,7 @@ from guard_world import (
 
 from smoothvla_ros.control.motion_guard.controller_model import sampled_jerk
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
-from smoothvla_ros.control.motion_guard.phases import Phase
+from smoothvla_ros.control.motion_guard.phases import GuardPhase
 from smoothvla_ros.control.motion_guard.refusals import ChunkLimits
 from smoothvla_ros.control.motion_guard.watchdogs import WatchdogLimits
 
@@ -191,7 +191,7 @@ def test_sawtooth_of_chunks_reaches_the_arm_a_hundred_times_calmer():
     assert np.all(peak_held >= 100 * peak)
     assert 0.0 < lag < 0.15
     assert not world.guard.refusals
-    assert world.guard.phase is Phase.RUNNING
+    assert world.guard.phase is GuardPhase.RUNNING
 
 
 def test_late_command_finds_the_arm_on_its_way_to_rest():

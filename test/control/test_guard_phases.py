@@ -19,7 +19,7 @@ from guard_world import (
 from smoothvla_ros.control.motion_guard.controller_model import sampled_jerk
 from smoothvla_ros.control.motion_guard.guard import E_STOP
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
-from smoothvla_ros.control.motion_guard.phases import Phase
+from smoothvla_ros.control.motion_guard.phases import GuardPhase
 from smoothvla_ros.control.motion_guard.refusals import Refusal
 from smoothvla_ros.control.motion_guard.watchdogs import Trip
 
@@ -27,9 +27,9 @@ from smoothvla_ros.control.motion_guard.watchdogs import Trip
 def test_arming_holds_the_arm_where_it_is():
     """One command that rests at the measured joints; nothing after it."""
     world = World()
-    assert world.guard.phase is Phase.DISARMED
+    assert world.guard.phase is GuardPhase.DISARMED
     assert world.guard.arm(world.now) == ''
-    assert world.guard.phase is Phase.ARMED
+    assert world.guard.phase is GuardPhase.ARMED
     world.run(1.0)
     assert len(world.commands) == 1
     np.testing.assert_array_equal(world.states[-1][0], READY)
@@ -41,7 +41,7 @@ def test_arming_needs_joints_that_are_fresh_and_in_range():
     assert world.guard.arm(world.now + SECOND_NS) == str(Trip.NO_JOINT_STATES)
     world.guard.hear_joints(world.now, world.now, LIMITS.upper + 0.01)
     assert 'outside of its range' in world.guard.arm(world.now)
-    assert world.guard.phase is Phase.DISARMED
+    assert world.guard.phase is GuardPhase.DISARMED
 
 
 def test_joints_that_are_not_finite_are_not_heard():
@@ -65,10 +65,10 @@ def test_chunk_moves_an_armed_arm_and_its_end_lets_it_rest():
     """Running, then at rest on the last target, then armed and silent."""
     world = World().armed()
     assert world.offer(swing()) is None
-    assert world.guard.phase is Phase.RUNNING
+    assert world.guard.phase is GuardPhase.RUNNING
     world.run(0.9)
     assert world.states[-1][0][0] == pytest.approx(READY[0] + 0.16, abs=2e-3)
-    assert_stops(world, Phase.ARMED)
+    assert_stops(world, GuardPhase.ARMED)
     assert world.guard.reason.startswith(Trip.NO_CHUNK)
 
 
@@ -77,7 +77,7 @@ def test_next_chunk_runs_from_armed_again():
     world = World().armed()
     world.offer(swing())
     world.run(1.5)
-    assert world.guard.phase is Phase.ARMED
+    assert world.guard.phase is GuardPhase.ARMED
     assert world.offer(swing_back(world)) is None
     world.run(0.2)
     assert world.moving()
@@ -99,7 +99,7 @@ def test_what_is_commanded_is_what_the_arm_receives(streams):
             world._listen()
             command, commanded = world.tick(), world.guard.commanded()
             received = command.position if streams else world.states[-1]
-            moving = world.guard.phase not in (Phase.DISARMED, Phase.FAULTED)
+            moving = world.guard.phase not in (GuardPhase.DISARMED, GuardPhase.FAULTED)
             sent += command.position is not None if streams else moving
             known += commanded is not None
             if commanded is not None and received is not None:
@@ -136,9 +136,9 @@ def test_disarming_stops_and_then_takes_no_chunk():
     """From running through stopping; chunks are refused from the first moment on."""
     world = running()
     assert world.guard.disarm(world.now) == ''
-    assert world.guard.phase is Phase.STOPPING
+    assert world.guard.phase is GuardPhase.STOPPING
     assert world.offer(swing()) is Refusal.NOT_ARMED
-    assert_stops(world, Phase.DISARMED)
+    assert_stops(world, GuardPhase.DISARMED)
 
 
 @pytest.mark.parametrize('moving', [True, False])
@@ -148,18 +148,18 @@ def test_emergency_stop_latches(moving):
     world.guard.e_stop(world.now)
     assert world.guard.fault_latched
     assert world.guard.reason == E_STOP
-    assert_stops(world, Phase.FAULTED)
+    assert_stops(world, GuardPhase.FAULTED)
     assert 'faulted' in world.guard.arm(world.now)
     assert 'clear the fault' in world.guard.disarm(world.now)
     assert world.offer(swing()) is Refusal.NOT_ARMED
-    assert world.guard.phase is Phase.FAULTED
+    assert world.guard.phase is GuardPhase.FAULTED
 
 
 def test_emergency_stop_latches_even_disarmed():
     """Whoever presses it before the arm is armed means it."""
     world = World()
     world.guard.e_stop(world.now)
-    assert world.guard.phase is Phase.FAULTED
+    assert world.guard.phase is GuardPhase.FAULTED
     assert world.guard.arm(world.now) != ''
 
 
@@ -170,7 +170,7 @@ def test_emergency_stop_during_another_stop_latches():
     world.run(0.02)
     world.guard.e_stop(world.now)
     world.guard.disarm(world.now)
-    assert_stops(world, Phase.FAULTED)
+    assert_stops(world, GuardPhase.FAULTED)
 
 
 @pytest.mark.parametrize('streams', [True, False])
@@ -188,7 +188,7 @@ def test_clearing_a_fault_moves_nothing_until_the_guard_is_armed(fault, streams)
     world.hears_heartbeat = True
     world.run(0.1)
     assert world.guard.clear_fault(world.now) == ''
-    assert (world.guard.phase, world.guard.reason) == (Phase.DISARMED, '')
+    assert (world.guard.phase, world.guard.reason) == (GuardPhase.DISARMED, '')
     world.commands.clear()
     for _ in range(50):
         assert world.offer(swing()) is Refusal.NOT_ARMED
@@ -198,7 +198,7 @@ def test_clearing_a_fault_moves_nothing_until_the_guard_is_armed(fault, streams)
         assert command.motion is None
         assert command.position is None
         assert command.open_gripper is None
-    assert world.guard.phase is Phase.DISARMED
+    assert world.guard.phase is GuardPhase.DISARMED
     assert world.guard.arm(world.now) == ''
     world.run(1.0)
     assert world.offer(swing_back(world)) is None
@@ -221,7 +221,7 @@ def test_arming_after_a_fault_begins_at_the_measured_joints():
     world.offset = np.full(7, 0.05)
     world.run(0.3)
     world.cleared_and_armed()
-    assert world.guard.phase is Phase.ARMED
+    assert world.guard.phase is GuardPhase.ARMED
     measured = world.states[-1][0] + 0.05
     world.tick()
     np.testing.assert_allclose(world.commands[-1].motion.states[-1, 0], measured)
@@ -245,7 +245,7 @@ def test_arming_after_a_fault_leads_the_controller_to_the_arm_inside_of_the_limi
     assert np.all(np.abs(velocities) <= LIMITS.velocity)
     assert np.all(np.abs(accelerations) <= LIMITS.acceleration)
     assert np.all(np.abs(sampled_jerk(positions, 1e-3)) <= LIMITS.jerk)
-    assert world.guard.phase is Phase.ARMED
+    assert world.guard.phase is GuardPhase.ARMED
 
 
 def test_stop_takes_as_long_as_the_limits_need():

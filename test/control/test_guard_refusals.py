@@ -16,7 +16,7 @@ from guard_world import (
     swing_back,
 )
 
-from smoothvla_ros.control.motion_guard.phases import Phase
+from smoothvla_ros.control.motion_guard.phases import GuardPhase
 from smoothvla_ros.control.motion_guard.refusals import STOPPING, Refusal
 
 POISON = swing().ravel()
@@ -51,7 +51,7 @@ def test_bad_chunk_moves_nothing(refusal):
     assert world.guard.refusals[refusal] == 1
     world.run(0.3)
     assert world.commands == []
-    assert world.guard.phase is Phase.ARMED
+    assert world.guard.phase is GuardPhase.ARMED
 
 
 @pytest.mark.parametrize('refusal', [refusal for refusal in BAD_CHUNKS if refusal in STOPPING])
@@ -63,8 +63,8 @@ def test_chunk_that_only_a_broken_policy_sends_stops_the_arm(refusal):
     if refusal is Refusal.UNREACHABLE:
         moved[0, :7] = world.states[-1][0]
     assert world.offer(moved, **changes) is refusal
-    assert world.guard.phase is Phase.STOPPING
-    assert_stops(world, Phase.ARMED)
+    assert world.guard.phase is GuardPhase.STOPPING
+    assert_stops(world, GuardPhase.ARMED)
 
 
 def test_late_chunk_lets_the_motion_go_on():
@@ -72,7 +72,7 @@ def test_late_chunk_lets_the_motion_go_on():
     world = running()
     assert world.offer(swing(), stamp_ns=START_NS - SECOND_NS) is Refusal.CHUNK_TOO_OLD
     world.run(0.1)
-    assert world.guard.phase is Phase.RUNNING
+    assert world.guard.phase is GuardPhase.RUNNING
     assert world.moving()
 
 
@@ -92,7 +92,7 @@ def test_old_epoch_is_refused_and_a_new_one_only_at_rest():
     world = running()
     assert world.offer(swing(), epoch=0) is Refusal.OLD_EPOCH
     assert world.offer(swing(), epoch=2) is Refusal.NEW_EPOCH_IN_MOTION
-    assert_stops(world, Phase.ARMED)
+    assert_stops(world, GuardPhase.ARMED)
     restarted = world.chunk(swing_back(world), epoch=2, seq=1)
     assert world.guard.offer(world.now, restarted) is None
     assert (world.guard.epoch, world.guard.seq) == (2, 1)
@@ -103,7 +103,7 @@ def test_chunk_without_a_heartbeat_is_refused():
     world = World().armed()
     world.hears_heartbeat = False
     world.run(0.6)
-    assert world.guard.phase is Phase.ARMED
+    assert world.guard.phase is GuardPhase.ARMED
     assert world.offer(swing()) is Refusal.NO_HEARTBEAT
 
 

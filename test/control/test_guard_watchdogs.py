@@ -23,7 +23,7 @@ from guard_world import (
 
 from smoothvla_ros.control.motion_guard.guard import E_STOP
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
-from smoothvla_ros.control.motion_guard.phases import Phase
+from smoothvla_ros.control.motion_guard.phases import GuardPhase
 from smoothvla_ros.control.motion_guard.refusals import Refusal
 from smoothvla_ros.control.motion_guard.watchdogs import Pulse, Trip, WatchdogLimits, describe
 
@@ -33,7 +33,7 @@ def stop_of(world, change, trip):
     world.run(0.7)
     assert world.guard.reason.startswith(trip)
     assert world.guard.fault_latched
-    assert_stops(world, Phase.FAULTED)
+    assert_stops(world, GuardPhase.FAULTED)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_silence_of_the_policy_pauses():
     world.run(2.0)
     world.run(1.0)
     assert world.guard.reason.startswith(Trip.NO_CHUNK)
-    assert_stops(world, Phase.ARMED)
+    assert_stops(world, GuardPhase.ARMED)
 
 
 def test_frozen_stamp_counts_as_silence():
@@ -123,7 +123,7 @@ def test_loop_that_is_far_too_late_is_a_fault():
     world.tick()
     assert world.guard.late_ticks == 1
     assert world.guard.reason.startswith(Trip.OVERRUN)
-    assert_stops(world, Phase.FAULTED)
+    assert_stops(world, GuardPhase.FAULTED)
 
 
 @pytest.mark.parametrize('streams', [True, False])
@@ -148,7 +148,7 @@ def test_clock_that_jumps_back_is_a_fault(streams):
         if command.position is not None:
             streamed.append(command.position)
     assert world.guard.reason.startswith(Trip.CLOCK_WENT_BACK)
-    assert world.guard.phase is Phase.FAULTED
+    assert world.guard.phase is GuardPhase.FAULTED
     if streams:
         assert np.abs(np.diff(streamed, axis=0)[-1]).max() < 1e-6
         assert np.abs(np.diff(streamed, n=3, axis=0)).max() <= LIMITS.jerk.max() * 0.002**3
@@ -190,7 +190,7 @@ def test_clock_that_jumps_ahead_before_a_request_is_a_loop_too_late(asked, strea
     assert world.guard.reason.startswith(Trip.OVERRUN if asked != 'e_stop' else E_STOP)
     assert world.guard.fault_latched
     commands = [world.guard.tick(world.now + tick * world.period_ms * MS) for tick in range(200)]
-    assert world.guard.phase is Phase.FAULTED
+    assert world.guard.phase is GuardPhase.FAULTED
     streamed = [command.position for command in commands if command.position is not None]
     assert bool(streamed) is streams
     if streams:
@@ -207,7 +207,7 @@ def test_joints_and_heartbeat_heard_before_the_clock_jumped_back_are_not_fresh()
     world.guard.tick(world.now)
     world.now += SECOND_NS
     world.guard.tick(world.now)
-    assert world.guard.phase is Phase.FAULTED
+    assert world.guard.phase is GuardPhase.FAULTED
     assert world.guard.clear_fault(world.now) == ''
     assert world.guard.arm(world.now) == Trip.NO_JOINT_STATES
     world.guard.hear_joints(world.now, world.now, READY)

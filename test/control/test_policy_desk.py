@@ -7,14 +7,14 @@ import pytest
 
 from smoothvla_ros.control.lock_step.observation_slot import JOINTS, ObservationSlot
 from smoothvla_ros.control.lock_step.policy_desk import Decide, PolicyDesk, Refuse, Repeat
-from smoothvla_ros.control.lock_step.protocol import Answer, EpisodeState, Phase
+from smoothvla_ros.control.lock_step.protocol import Answer, EpisodePhase, EpisodeState
 
 CHUNK_NS = 400
 FIRST = 1000
 PARTS = ('agentview', 'wrist', JOINTS)
 
 
-def state(version=1, *, episode_id='e0', phase=Phase.RUNNING, first=FIRST, temperature=1.0):
+def state(version=1, *, episode_id='e0', phase=EpisodePhase.RUNNING, first=FIRST, temperature=1.0):
     return EpisodeState(
         'robot_0', episode_id, 0, phase, first, policy_version=version, temperature=temperature
     )
@@ -58,7 +58,7 @@ def test_order_of_topics_does_not_matter(desk, slots):
     """An observation that comes before its episode's announcement waits for it."""
     observe(slots['robot_0'], FIRST)
     assert desk.next(1) is None
-    slots['robot_0'].announce(state(phase=Phase.FINISHED))
+    slots['robot_0'].announce(state(phase=EpisodePhase.FINISHED))
     assert desk.next(1) is None
     slots['robot_0'].announce(state(episode_id='e1'))
     assert desk.next(1).batch['robot_0'].question.episode_id == 'e1'

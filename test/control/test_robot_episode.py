@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from lock_step_world import CHUNK, PERIOD_NS, FakeLink, FakeWorker, request
 
-from smoothvla_ros.control.lock_step.protocol import Phase, SimulationClock, Verdict
+from smoothvla_ros.control.lock_step.protocol import ChunkVerdict, EpisodePhase, SimulationClock
 from smoothvla_ros.control.lock_step.robot_episode import (
     EpisodeFailed,
     LockStepSettings,
@@ -44,7 +44,7 @@ def test_episode_ends_at_the_horizon_with_every_step_announced():
     report = bench.run(horizon=10)
     first, last = bench.link.states[0], bench.link.states[-1]
     assert [chunk.executed for chunk in report.chunks] == [4, 4, 2]
-    assert (first.phase, last.phase) == (Phase.RUNNING, Phase.FINISHED)
+    assert (first.phase, last.phase) == (EpisodePhase.RUNNING, EpisodePhase.FINISHED)
     assert last.samples == 11
     assert last.last_stamp_ns == first.first_stamp_ns + 10 * PERIOD_NS
     assert bench.link.joint_stamps == [first.first_stamp_ns + i * PERIOD_NS for i in range(11)]
@@ -94,19 +94,19 @@ def test_long_silence_gives_the_episode_up():
     bench.link.script.extend([None] * 20)
     with pytest.raises(EpisodeFailed, match='no chunk 0 of version 1 within 9 s'):
         bench.run()
-    assert bench.link.states[-1].phase is Phase.ABORTED
+    assert bench.link.states[-1].phase is EpisodePhase.ABORTED
 
 
 @pytest.mark.parametrize(
     ('wrong', 'verdict'),
     [
-        ({'epoch': 0}, Verdict.OLD_EPOCH),
-        ({'seq': 1}, Verdict.OLD_SEQUENCE),
-        ({'episode_id': 'other'}, Verdict.OTHER_EPISODE),
-        ({'attempt': 5}, Verdict.OTHER_EPISODE),
-        ({'stamp_ns': 3}, Verdict.OTHER_OBSERVATION),
-        ({'chunk_index': 9}, Verdict.OTHER_OBSERVATION),
-        ({'policy_version': 2}, Verdict.OTHER_VERSION),
+        ({'epoch': 0}, ChunkVerdict.OLD_EPOCH),
+        ({'seq': 1}, ChunkVerdict.OLD_SEQUENCE),
+        ({'episode_id': 'other'}, ChunkVerdict.OTHER_EPISODE),
+        ({'attempt': 5}, ChunkVerdict.OTHER_EPISODE),
+        ({'stamp_ns': 3}, ChunkVerdict.OTHER_OBSERVATION),
+        ({'chunk_index': 9}, ChunkVerdict.OTHER_OBSERVATION),
+        ({'policy_version': 2}, ChunkVerdict.OTHER_VERSION),
     ],
 )
 def test_chunk_that_answers_something_else_is_ignored(wrong, verdict):
@@ -131,7 +131,7 @@ def test_repeated_chunk_is_executed_once():
 
     link.script.extend([first, lambda: answers[0], link.answer])
     bench.run(horizon=8)
-    assert bench.dropped == [Verdict.OLD_SEQUENCE]
+    assert bench.dropped == [ChunkVerdict.OLD_SEQUENCE]
     assert len(bench.worker.actions) == 8
 
 
@@ -149,7 +149,7 @@ def test_restarted_policy_answers_with_a_higher_epoch():
     )
     report = bench.run(horizon=12)
     assert [chunk.epoch for chunk in report.chunks] == [5, 6, 6]
-    assert bench.dropped == [Verdict.OLD_EPOCH]
+    assert bench.dropped == [ChunkVerdict.OLD_EPOCH]
 
 
 def test_refusal_ends_the_episode_with_its_reason():
@@ -158,7 +158,7 @@ def test_refusal_ends_the_episode_with_its_reason():
     bench.link.script.append(lambda: bench.link.answer(refusal='NaN in joint_states'))
     with pytest.raises(EpisodeFailed, match='NaN in joint_states'):
         bench.run()
-    assert bench.link.states[-1].phase is Phase.ABORTED
+    assert bench.link.states[-1].phase is EpisodePhase.ABORTED
 
 
 def test_chunk_that_is_not_finite_never_moves_the_robot():
@@ -189,4 +189,4 @@ def test_dead_worker_aborts_the_announced_episode():
     worker.error = RuntimeError('worker robot_0 (pid 1) died')
     with pytest.raises(RuntimeError, match='pid 1'):
         bench.run()
-    assert bench.link.states[-1].phase is Phase.ABORTED
+    assert bench.link.states[-1].phase is EpisodePhase.ABORTED

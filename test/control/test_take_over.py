@@ -10,7 +10,7 @@ from smoothvla_ros.control.motion_guard.controller_model import sampled_jerk
 from smoothvla_ros.control.motion_guard.guard import MotionGuard
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.joint_positions import JointPositions
-from smoothvla_ros.control.motion_guard.phases import Phase
+from smoothvla_ros.control.motion_guard.phases import GuardPhase
 from smoothvla_ros.control.motion_guard.recent_motion import RecentMotion
 from smoothvla_ros.control.motion_guard.refusals import Refusal
 from smoothvla_ros.control.motion_guard.watchdogs import Trip, WatchdogLimits
@@ -45,7 +45,7 @@ class Streamed(World):
         self.run_held(0.4)
         self.guard.e_stop(self.now)
         self.run_held(0.1)
-        assert self.guard.phase is Phase.FAULTED
+        assert self.guard.phase is GuardPhase.FAULTED
         self.held = HELD
         self.run_held(0.3)
         return self
@@ -66,7 +66,7 @@ def test_a_streamed_arm_is_led_from_its_last_command_to_where_it_is_held():
     assert np.array_equal(world.sent[-1], READY)
     world.cleared_and_armed()
     world.run_held(2.0)
-    assert world.guard.phase is Phase.ARMED
+    assert world.guard.phase is GuardPhase.ARMED
     assert np.array_equal(world.sent[-1], HELD)
     actions = to_joints(*(HELD + 0.005 * step for step in range(1, 9)))
     assert world.guard.offer(world.now, world.chunk(actions)) is None
@@ -143,7 +143,7 @@ def test_an_arm_that_moves_is_not_taken_over():
     refused = world.guard.arm(world.now)
     assert 'a joint at 0.06 rad/s' in refused
     assert 'max_arming_speed_rad_s=0.05' in refused
-    assert world.guard.phase is Phase.DISARMED
+    assert world.guard.phase is GuardPhase.DISARMED
     for known in (np.where(velocities < 0, 0.04, 0.0), np.full(7, np.nan), np.zeros(3), None):
         other = World()
         other.guard.hear_joints(other.now, other.now, READY, known)
@@ -208,7 +208,7 @@ def test_after_a_fault_an_arm_that_moves_is_not_taken_over():
     world.guard.hear_joints(world.now, world.now, READY, moving)
     assert world.guard.clear_fault(world.now) == ''
     assert 'the arm moves' in world.guard.arm(world.now)
-    assert world.guard.phase is Phase.DISARMED
+    assert world.guard.phase is GuardPhase.DISARMED
     world.guard.hear_joints(world.now, world.now, READY, np.zeros(7))
     assert world.guard.arm(world.now) == ''
 
@@ -221,7 +221,7 @@ def test_arming_anew_lets_a_policy_in_whose_epoch_lies_before():
     assert world.offer(swing(), epoch=7) is Refusal.OLD_EPOCH
     assert world.guard.disarm(world.now) == ''
     world.run(0.5)
-    assert world.guard.phase is Phase.DISARMED
+    assert world.guard.phase is GuardPhase.DISARMED
     assert world.guard.arm(world.now) == ''
     world.run(0.3)
     here = world.states[-1][0]
@@ -237,7 +237,7 @@ def test_a_chunk_that_waits_for_the_take_over_does_not_make_it_unstoppable(by):
     world.cleared_and_armed()
     world.run_held(0.1)
     assert world.guard.offer(world.now, world.chunk(to_joints(*[HELD] * 8))) is None
-    assert world.guard.phase is Phase.RUNNING
+    assert world.guard.phase is GuardPhase.RUNNING
     world.run_held(0.02)
     if by == 'no heartbeat':
         world.hears_heartbeat = False
@@ -246,7 +246,7 @@ def test_a_chunk_that_waits_for_the_take_over_does_not_make_it_unstoppable(by):
     else:
         assert getattr(world.guard, by)(world.now) == ''
     world.run_held(1.0)
-    assert world.guard.phase is (Phase.DISARMED if by == 'disarm' else Phase.FAULTED)
+    assert world.guard.phase is (GuardPhase.DISARMED if by == 'disarm' else GuardPhase.FAULTED)
     assert np.abs(world.sent[-1] - HELD).max() > 0.02
     assert_streamed_inside_of_the_limits(world.sent)
 
@@ -260,7 +260,7 @@ def test_a_chunk_that_the_take_over_would_let_grow_old_is_refused():
     world.cleared_and_armed()
     chunk = world.chunk(to_joints(*[world.held] * 8))
     assert world.guard.offer(world.now, chunk) is Refusal.OBSERVATION_TOO_OLD
-    assert world.guard.phase is Phase.ARMED
+    assert world.guard.phase is GuardPhase.ARMED
     world.run_held(5.0)
     assert world.guard.offer(world.now, world.chunk(to_joints(*[world.held] * 8))) is None
 
@@ -273,7 +273,7 @@ def test_a_guard_is_at_rest_when_the_way_of_the_take_over_is_over():
     world.run_held(0.15)
     assert not world.guard.at_rest
     assert world.guard.disarm(world.now) == ''
-    assert world.guard.phase is Phase.DISARMED
+    assert world.guard.phase is GuardPhase.DISARMED
     assert not world.guard.at_rest
     while not world.guard.at_rest:
         world.run_held(PERIOD_S)

@@ -9,7 +9,7 @@ import pytest
 from guard_world import CONFIG, MS, SECOND_NS, World, to_joints
 
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
-from smoothvla_ros.control.motion_guard.phases import Phase
+from smoothvla_ros.control.motion_guard.phases import GuardPhase
 from smoothvla_ros.control.motion_guard.watchdogs import WatchdogLimits
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.robot import RobotDescription
@@ -78,7 +78,7 @@ def test_no_joint_is_faster_near_its_end_than_its_controller_allows(which, direc
     # Seven joints that wait for each other do not get to all of the vendor's velocity on this way.
     assert np.all(share > (0.9 if which == 'comfort' else 0.4))
     assert excess(positions, velocities).max() <= 0.0
-    assert world.guard.phase is Phase.RUNNING
+    assert world.guard.phase is GuardPhase.RUNNING
     assert np.abs(positions[-1] - end).max() < 5e-3
 
 

@@ -28,7 +28,7 @@ from smoothvla_ros.evaluation.pictures.video import (
     write_film,
     write_still,
 )
-from smoothvla_ros.evaluation.report.findings import Verdict, findings
+from smoothvla_ros.evaluation.report.findings import FindingVerdict, findings
 from smoothvla_ros.evaluation.report.run_report import REPORT, read_metrics, write_report
 from smoothvla_ros.evaluation.report.summary import RunContext
 from smoothvla_ros.kinematics import Arm
@@ -156,30 +156,30 @@ def comparison(**changes: tuple[float, float, float]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ('changes', 'verdict', 'words'),
     [
-        ({}, Verdict.SHOWN, 'Mean jerk fell'),
-        ({'jerk': (-5.0, -15.0, 4.0)}, Verdict.OPEN, 'No change of mean jerk is shown'),
-        ({'jerk': (9.0, 2.0, 14.0)}, Verdict.WARNING, 'Mean jerk rose'),
-        ({}, Verdict.OPEN, 'a loss of up to 8.0 points is not excluded'),
-        ({'success': (-12.0, -20.0, -4.0)}, Verdict.WARNING, 'a loss'),
-        ({}, Verdict.SHOWN, 'nearly the same'),
-        ({'pace_free_jerk': (-3.0, -9.0, 2.0)}, Verdict.OPEN, 'nearly the same'),
-        ({'mean_speed': (6.0, 5.0, 7.0)}, Verdict.OPEN, 'became faster'),
-        ({'steps': (6.0, 5.0, 7.0)}, Verdict.SHOWN, 'slowness alone does not explain'),
+        ({}, FindingVerdict.SHOWN, 'Mean jerk fell'),
+        ({'jerk': (-5.0, -15.0, 4.0)}, FindingVerdict.OPEN, 'No change of mean jerk is shown'),
+        ({'jerk': (9.0, 2.0, 14.0)}, FindingVerdict.WARNING, 'Mean jerk rose'),
+        ({}, FindingVerdict.OPEN, 'a loss of up to 8.0 points is not excluded'),
+        ({'success': (-12.0, -20.0, -4.0)}, FindingVerdict.WARNING, 'a loss'),
+        ({}, FindingVerdict.SHOWN, 'nearly the same'),
+        ({'pace_free_jerk': (-3.0, -9.0, 2.0)}, FindingVerdict.OPEN, 'nearly the same'),
+        ({'mean_speed': (6.0, 5.0, 7.0)}, FindingVerdict.OPEN, 'became faster'),
+        ({'steps': (6.0, 5.0, 7.0)}, FindingVerdict.SHOWN, 'slowness alone does not explain'),
         (
             {'mean_speed': (-25.0, -30.0, -20.0), 'pace_free_jerk': (4.0, -2.0, 9.0)},
-            Verdict.WARNING,
+            FindingVerdict.WARNING,
             'slowness alone lowers jerk',
         ),
         (
             {'steps': (15.0, 10.0, 20.0), 'pace_free_jerk': (4.0, -2.0, 9.0)},
-            Verdict.WARNING,
+            FindingVerdict.WARNING,
             'became slower',
         ),
-        ({'ldlj': (-0.5, -0.8, -0.2)}, Verdict.WARNING, 'less smooth'),
+        ({'ldlj': (-0.5, -0.8, -0.2)}, FindingVerdict.WARNING, 'less smooth'),
     ],
 )
 def test_findings_say_no_more_than_the_intervals(
-    changes: dict[str, tuple[float, float, float]], verdict: Verdict, words: str
+    changes: dict[str, tuple[float, float, float]], verdict: FindingVerdict, words: str
 ) -> None:
     """Each sentence and its mark follow from the interval, not from the mean."""
     said = {finding.text: finding.verdict for finding in findings(comparison(**changes))}
@@ -196,7 +196,7 @@ def test_findings_warn_of_jerk_hidden_in_sampling_and_collapse() -> None:
         'after': {'negative_log_prob': {'mean': 0.5}},
         'paired': {'jerk_change_percent': 6.0, 'low': 1.0, 'high': 9.0, 'pairs': 40},
     }
-    warnings = [item.text for item in findings(summary) if item.verdict is Verdict.WARNING]
+    warnings = [item.text for item in findings(summary) if item.verdict is FindingVerdict.WARNING]
     assert len(warnings) == 2
     assert 'against the greedy jerk' in warnings[0]
     assert 'stopped exploring' in warnings[1]
@@ -207,7 +207,9 @@ def test_jerk_over_few_scenes_is_not_called_shown() -> None:
     summary = comparison()
     summary['paired']['pairs'] = 1
     found = findings(summary)
-    assert not [item for item in found if item.verdict is Verdict.SHOWN and 'erk' in item.text]
+    assert not [
+        item for item in found if item.verdict is FindingVerdict.SHOWN and 'erk' in item.text
+    ]
     assert any('Only 1 scene is solved by both' in item.text for item in found)
 
 
@@ -221,7 +223,7 @@ def test_nothing_of_four_scenes_is_a_verdict() -> None:
     summary['sampled'] = {'before': side, 'after': side, 'paired': sampled}
     found = [item for item in findings(summary) if 'too few scenes for an interval' in item.text]
     assert len(found) == 4
-    assert {item.verdict for item in found} == {Verdict.OPEN}
+    assert {item.verdict for item in found} == {FindingVerdict.OPEN}
     assert any('jerk changed by +30.0 %' in item.text for item in found)
 
 
@@ -240,7 +242,7 @@ def test_sampled_jerk_over_few_scenes_is_not_called_shown() -> None:
     paired = {'jerk_change_percent': -17.0, 'low': -18.0, 'high': -16.0, 'pairs': 5}
     summary['sampled'] = {'before': side, 'after': side, 'paired': paired}
     sampled = [item for item in findings(summary) if 'Sampled jerk' in item.text]
-    assert sampled[0].verdict is Verdict.OPEN
+    assert sampled[0].verdict is FindingVerdict.OPEN
     assert 'only 5 scenes' in sampled[0].text
 
 

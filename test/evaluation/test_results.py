@@ -11,7 +11,7 @@ import pytest
 from matrix_world import made_row
 
 from smoothvla_ros.evaluation.benchmark import scene_bootstrap
-from smoothvla_ros.evaluation.benchmark.bars import Verdict, bars
+from smoothvla_ros.evaluation.benchmark.bars import BarVerdict, bars
 from smoothvla_ros.evaluation.benchmark.cell_record import CellName, CellRecord
 from smoothvla_ros.evaluation.benchmark.matrix import (
     PERTURBATIONS,
@@ -94,7 +94,7 @@ def content_of(roughness: Mapping[str, float], without: tuple[CellName, ...] = (
     return Results(Matrix(planned, records), SAMPLED).content()
 
 
-def verdicts(content: dict) -> list[Verdict]:
+def verdicts(content: dict) -> list[BarVerdict]:
     """Return the bars' verdicts in order."""
     return [bar.verdict for bar in bars(content)]
 
@@ -108,8 +108,8 @@ def smooth_matrix() -> dict:
 def test_bars_that_are_met(smooth_matrix: dict) -> None:
     """Smoother, not worse, better than SFT on each suite; LIBERO-PRO without a gain is missed."""
     found = verdicts(smooth_matrix)
-    met = Verdict.MET
-    assert found == [met, met, met, met, met, Verdict.MISSED, met, met]
+    met = BarVerdict.MET
+    assert found == [met, met, met, met, met, BarVerdict.MISSED, met, met]
     versus = smooth_matrix['decoupled_vs_binary']
     assert versus['jerk_change_percent']['mean'] == pytest.approx(-40.0)
     assert versus['episodes'] == 900
@@ -120,9 +120,9 @@ def test_bars_that_are_met(smooth_matrix: dict) -> None:
 
 def test_bars_that_are_missed() -> None:
     """A fall of 25 % misses the bar of 30; a rise misses the signs too."""
-    assert verdicts(content_of({'decoupled': 0.75}))[0] is Verdict.MISSED
+    assert verdicts(content_of({'decoupled': 0.75}))[0] is BarVerdict.MISSED
     rougher = verdicts(content_of({'decoupled': 1.1}))
-    assert [rougher[index] for index in (0, 6, 7)] == [Verdict.MISSED] * 3
+    assert [rougher[index] for index in (0, 6, 7)] == [BarVerdict.MISSED] * 3
 
 
 @pytest.fixture(scope='module')
@@ -135,9 +135,9 @@ def test_a_missing_cell_opens_the_bars_that_rest_on_it(one_missing: dict) -> Non
     """What is there is shown as so far, and the verdict waits; other bars stand."""
     content = one_missing
     judged = bars(content)
-    assert [bar.verdict for bar in judged][:3] == [Verdict.OPEN] * 3
+    assert [bar.verdict for bar in judged][:3] == [BarVerdict.OPEN] * 3
     assert judged[0].measured.startswith('so far −40.0 %')
-    assert judged[4].verdict is Verdict.MET
+    assert judged[4].verdict is BarVerdict.MET
     pooled = {
         (row['suite'], row['method'], *row['against'])
         for row in content['rows']
@@ -178,7 +178,7 @@ def test_the_page_without_any_episode_is_open_everywhere() -> None:
     ]
     content = Results(Matrix(planned, {}), SAMPLED).content()
     text = page(content, bars(content), '', 'make results')
-    assert set(verdicts(content)) == {Verdict.OPEN}
+    assert set(verdicts(content)) == {BarVerdict.OPEN}
     assert '0 of 4 cells are complete' in text
     assert '- libero_spatial: `sft` 0; `binary` 0; `smooth` 0; `decoupled` 0' in text.splitlines()
     rows = [line for line in text.splitlines() if line.startswith('| libero_spatial |')]

@@ -1,4 +1,4 @@
-"""One ROS domain for the nodes' tests, and its context."""
+"""One ROS domain for the nodes' tests, its context, and the guards that are made in it."""
 
 from __future__ import annotations
 
@@ -27,3 +27,19 @@ def ros(ros_domain):
     rclpy.init()
     yield
     rclpy.try_shutdown()
+
+
+@pytest.fixture
+def make_guard(ros):
+    """Return a function: parameters -> a GuardGraph, which ends with the test."""
+    from guard_graph import SLACK, GuardGraph
+
+    made = []
+
+    def make(**parameters):
+        made.append(GuardGraph(**(SLACK | parameters)))
+        return made[-1]
+
+    yield make
+    for graph in made:
+        graph.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
@@ -17,6 +19,7 @@ from waiting import wait_until
 from smoothvla_ros import msg
 from smoothvla_ros.control.motion_guard.controller_model import TrajectoryController
 from smoothvla_ros.control.motion_guard.motion import Motion
+from smoothvla_ros.kinematics.robot import RobotDescription
 from smoothvla_ros.nanoseconds import NANOSECONDS, to_nanoseconds
 from smoothvla_ros.nodes.motion_guard.node import MotionGuardNode
 from smoothvla_ros.nodes.topics.drained_subscription import DrainedSubscription
@@ -29,6 +32,21 @@ COMMANDS = 'joint_trajectory_controller/joint_trajectory'
 SENTINEL = 'sentinel'
 ARM_LAG_NS = 400_000_000
 LONGEST_CLOCK_STEP_NS = 20_000_000
+# The machine that tests run on does not keep time: a late tick is not what these tests are about.
+SLACK = {
+    'max_late_s': 5.0,
+    'max_chunk_age_s': 5.0,
+    'max_observation_age_s': 5.0,
+    'joint_states_timeout_s': 1.0,
+    'heartbeat_timeout_s': 1.0,
+    'skip_elapsed': False,
+    'max_lag_rad': 100.0,
+    'rate_hz': 100.0,
+    'transport_s': 0.2,
+    'follow_ticks': 10,
+}
+PANDA = Path(__file__).parents[2] / 'config' / 'robots' / 'panda.yaml'
+JERK_LIMITS = RobotDescription.from_file(PANDA).limits('comfort').jerk
 
 
 class GuardGraph:
@@ -230,3 +248,16 @@ def swing(step_rad=0.02, steps=8, start=READY):
     targets = np.tile(start, (steps, 1))
     targets[:, 0] += step_rad * np.arange(1, steps + 1)
     return to_joints(*targets)
+
+
+def assert_came_to_rest(guard, phase):
+    """The stop is smooth, and nothing follows it."""
+    guard.phase(phase)
+    guard.run(0.6)
+    positions = np.array(guard.signal)[:, 0]
+    jerk = np.abs(np.diff(positions, n=3, axis=0)) / 1e-9
+    assert np.all(jerk <= JERK_LIMITS * (1 + 1e-6))
+    assert np.abs(guard.signal[-1][1]).max() == 0.0
+    guard.commands.clear()
+    guard.run(0.1)
+    assert guard.commands_before_sentinel() == []

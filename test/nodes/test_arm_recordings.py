@@ -23,7 +23,7 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.nodes.episodes import Episodes
 from smoothvla_ros.nodes.policy.node import PolicyNode
-from smoothvla_ros.nodes.recorder import Recorder
+from smoothvla_ros.nodes.recorder import BagRecorder
 from smoothvla_ros.nodes.topics.image_conversion import to_image_message
 from smoothvla_ros.nodes.topics.messages import to_joint_state
 from smoothvla_ros.nodes.topics.quality_of_service import profiles, with_depth
@@ -63,7 +63,7 @@ class ArmWorld:
         }
         self.policy = PolicyNode(parameter_overrides=_parameters(values))
         self.episodes = Episodes(namespace='robot_0')
-        self.recorder = Recorder(
+        self.recorder = BagRecorder(
             parameter_overrides=_parameters({'recording': str(path), 'look_s': 0.05})
         )
         self.driver = driver = Node('driver')

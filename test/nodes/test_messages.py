@@ -12,10 +12,10 @@ from smoothvla_ros.control.lock_step.decoded_messages import report_of, request_
 from smoothvla_ros.control.lock_step.protocol import (
     Answer,
     Decision,
+    EpisodePhase,
     EpisodeReport,
     EpisodeState,
     ExecutedChunk,
-    Phase,
     Question,
 )
 from smoothvla_ros.control.motion_guard.motion import Motion
@@ -135,7 +135,7 @@ def test_request_and_state_round_trip():
         robot='robot_0',
         episode_id='e7',
         attempt=5,
-        phase=Phase.FINISHED,
+        phase=EpisodePhase.FINISHED,
         first_stamp_ns=STAMP_NS,
         last_stamp_ns=STAMP_NS + 9,
         samples=3,

@@ -15,7 +15,7 @@ from smoothvla_ros.evaluation.bags.settings import AnalysisSettings
 from smoothvla_ros.kinematics.robot import described_robot
 from smoothvla_ros.nodes.base.executors import spinning
 from smoothvla_ros.nodes.jerk_monitor.node import JerkMonitor
-from smoothvla_ros.nodes.recorder import Recorder
+from smoothvla_ros.nodes.recorder import BagRecorder
 from smoothvla_ros.nodes.topics.quality_of_service import profiles
 from smoothvla_ros.nodes.topics.stamps import to_stamp
 from smoothvla_ros.recordings import Bag
@@ -41,7 +41,7 @@ def test_an_episodes_jerk_is_that_of_its_recording(ros, tmp_path):
     values = {'graph': 'real_arm', 'robots': 1, 'rate_hz': 200.0}
     monitor = JerkMonitor(parameter_overrides=[Parameter(k, value=v) for k, v in values.items()])
     overrides = [Parameter('recording', value=str(tmp_path / 'bag'))]
-    recorder = Recorder(parameter_overrides=[*overrides, Parameter('look_s', value=0.05)])
+    recorder = BagRecorder(parameter_overrides=[*overrides, Parameter('look_s', value=0.05)])
     for node in (monitor, recorder):
         node.autostart()
     rng = np.random.default_rng(0)

@@ -15,7 +15,7 @@ from waiting import spin_until
 
 from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.nodes.recorder import Recorder
+from smoothvla_ros.nodes.recorder import BagRecorder
 from smoothvla_ros.nodes.topics.message_definitions import message_definition
 from smoothvla_ros.nodes.topics.quality_of_service import profiles
 from smoothvla_ros.recordings import JOINT_STATE, Bag, joint_samples
@@ -25,9 +25,9 @@ PATIENCE_S = 60.0
 SAMPLES = 50
 
 
-def recorder(path) -> Recorder:
+def recorder(path) -> BagRecorder:
     overrides = [Parameter('recording', value=str(path)), Parameter('look_s', value=0.05)]
-    return Recorder(parameter_overrides=overrides)
+    return BagRecorder(parameter_overrides=overrides)
 
 
 def test_everything_that_is_said_is_recorded(ros, tmp_path):

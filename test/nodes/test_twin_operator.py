@@ -15,13 +15,17 @@ from waiting import wait_until
 
 from smoothvla_ros import msg
 from smoothvla_ros.control.live.scene_operator import HEARTBEAT_TIMEOUT_S, SETTLE_NS, Wish
-from smoothvla_ros.control.motion_guard.phases import Phase
+from smoothvla_ros.control.motion_guard.phases import GuardPhase
 from smoothvla_ros.nodes.topics.quality_of_service import SHARED_DEPTH, profiles, with_depth
 from smoothvla_ros.nodes.topics.stamps import to_stamp
 from smoothvla_ros.nodes.twin_operator import TwinOperator
 from smoothvla_ros.srv import LabelEpisode
 
-BEGINS = {Wish.ARM: Phase.ARMED, Wish.DISARM: Phase.DISARMED, Wish.CLEAR_FAULT: Phase.DISARMED}
+BEGINS = {
+    Wish.ARM: GuardPhase.ARMED,
+    Wish.DISARM: GuardPhase.DISARMED,
+    Wish.CLEAR_FAULT: GuardPhase.DISARMED,
+}
 
 
 # The operator asks for nothing where a robot's name is taken twice; each world has one of its own,
@@ -102,7 +106,7 @@ class World:
         self.label.publish(message)
 
     def armed(self):
-        self.guard_is(Phase.DISARMED)
+        self.guard_is(GuardPhase.DISARMED)
         self.begin()
         self.stand()
         self.until(lambda: self.asked == [Wish.ARM])
@@ -148,13 +152,13 @@ def world(ros):
 def test_two_scenes_from_arming_to_the_last_verdict(world):
     """Armed when the arm stands in the scene, disarmed after the verdict, reset, and again."""
     play = world(scenes=2)
-    play.guard_is(Phase.DISARMED)
+    play.guard_is(GuardPhase.DISARMED)
     play.begin()
     for number in (1, 2):
         play.until(lambda number=number: play.number == number)
         play.stand()
         play.until(lambda: play.asked[-1:] == [Wish.ARM])
-        play.guard_is(Phase.RUNNING)
+        play.guard_is(GuardPhase.RUNNING)
         play.scene(msg.EpisodeState.PHASE_FINISHED, success=number == 1)
         play.until(lambda: Wish.DISARM in play.asked[-2:])
     play.until(lambda: play.operator.at_rest and len(play.operator.verdicts) == 2)
@@ -165,7 +169,7 @@ def test_two_scenes_from_arming_to_the_last_verdict(world):
 def test_joints_of_the_scene_before_arm_nothing_and_a_refusal_is_asked_again(world):
     """The sentinel is the arming that follows once the arm stands in the scene."""
     play = world()
-    play.guard_is(Phase.DISARMED)
+    play.guard_is(GuardPhase.DISARMED)
     play.begin()
     play.stand(after_ns=-1)
     play.until(lambda: play.operator._measured_ns)
@@ -184,7 +188,7 @@ def test_without_a_policy_nothing_is_armed(world):
     play.until(lambda: play.operator._heartbeat_s > 0.0)
     play.policy_lives = False
     play.operator._heartbeat_s = -HEARTBEAT_TIMEOUT_S
-    play.guard_is(Phase.DISARMED)
+    play.guard_is(GuardPhase.DISARMED)
     play.begin()
     play.stand()
     play.until(lambda: play.operator._measured_ns and play.operator._guard)
@@ -199,7 +203,7 @@ def test_a_second_arm_of_the_same_name_is_not_armed(world):
     play = world()
     other = play.node.create_publisher(msg.GuardState, 'motion_guard/state', 10)
     play.until(lambda: play.operator.count_publishers(f'{play.robot}/motion_guard/state') == 2)
-    play.guard_is(Phase.DISARMED)
+    play.guard_is(GuardPhase.DISARMED)
     play.begin()
     play.stand()
     play.until(lambda: play.operator._measured_ns and play.operator._guard)
@@ -213,17 +217,17 @@ def test_what_the_guard_said_before_its_answer_is_not_believed(world):
     """The fault that was just cleared would end the new scene; the next state is awaited."""
     play = world(scenes=2)
     play.silent = True
-    play.guard_is(Phase.FAULTED, 'no joint states')
+    play.guard_is(GuardPhase.FAULTED, 'no joint states')
     play.begin()
     play.stand()
     play.until(lambda: play.asked == [Wish.CLEAR_FAULT])
     play.wait()
     assert play.asked == [Wish.CLEAR_FAULT]
-    play.guard_is(Phase.DISARMED)
+    play.guard_is(GuardPhase.DISARMED)
     play.until(lambda: play.asked[-1] is Wish.ARM)
     play.wait()
     assert play.asked == [Wish.CLEAR_FAULT, Wish.ARM]
-    play.guard_is(Phase.RUNNING)
+    play.guard_is(GuardPhase.RUNNING)
     play.until(lambda: play.operator._guard is not None)
     assert not play.operator.verdicts
 
@@ -234,11 +238,11 @@ def test_recorded_episodes_are_labelled_by_their_verdict(world):
     play.armed()
     # A person disarms in the middle of the scene and arms again.
     play.until(lambda: play.operator._guard is not None)
-    play.guard_is(Phase.DISARMED)
+    play.guard_is(GuardPhase.DISARMED)
     play.ended('by hand')
     play.until(lambda: play.operator._unlabelled is not None)
     play.until(lambda: play.operator._unlabelled is None)
-    play.guard_is(Phase.RUNNING)
+    play.guard_is(GuardPhase.RUNNING)
     play.scene(msg.EpisodeState.PHASE_FINISHED, success=True)
     play.until(lambda: Wish.DISARM in play.asked)
     play.ended('first')
@@ -247,7 +251,7 @@ def test_recorded_episodes_are_labelled_by_their_verdict(world):
     play.ended('of the scene before', after_ns=-1)
     play.stand()
     play.until(lambda: play.asked[-1] is Wish.ARM)
-    play.guard_is(Phase.FAULTED, 'no joint states')
+    play.guard_is(GuardPhase.FAULTED, 'no joint states')
     play.ended('second')
     play.until(lambda: len(play.labelled) == 2)
     assert play.labelled == [('first', 'success'), ('second', 'discard')]
@@ -257,7 +261,7 @@ def test_one_episode_a_scene_is_labelled_and_none_that_has_a_label(world):
     """What a person plays afterwards in the same scene is not what LIBERO judged."""
     play = world(scenes=2)
     play.armed()
-    play.guard_is(Phase.RUNNING)
+    play.guard_is(GuardPhase.RUNNING)
     play.scene(msg.EpisodeState.PHASE_FINISHED, success=True)
     play.until(lambda: Wish.DISARM in play.asked)
     play.ended('theirs', 'failure')
@@ -267,7 +271,7 @@ def test_one_episode_a_scene_is_labelled_and_none_that_has_a_label(world):
     play.until(lambda: play.number == 2)
     play.stand()
     play.until(lambda: play.asked[-1] is Wish.ARM)
-    play.guard_is(Phase.RUNNING)
+    play.guard_is(GuardPhase.RUNNING)
     play.scene(msg.EpisodeState.PHASE_FINISHED)
     play.until(lambda: play.asked[-1] is Wish.DISARM)
     play.ended('the next')
@@ -279,7 +283,7 @@ def test_the_node_can_be_configured_anew_and_shut_down_while_it_works(world):
     """Nothing of before is left: the scene that was over is not counted again."""
     play = world()
     play.armed()
-    play.guard_is(Phase.RUNNING)
+    play.guard_is(GuardPhase.RUNNING)
     play.scene(msg.EpisodeState.PHASE_FINISHED, success=True)
     play.until(lambda: play.operator.at_rest and play.operator.verdicts)
     for transition in ('deactivate', 'cleanup', 'configure', 'activate'):

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from smoothvla_ros.control.motion_guard.phases import Phase
+from smoothvla_ros.control.motion_guard.phases import GuardPhase
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nanoseconds import seconds_and_rest
 
@@ -42,9 +42,9 @@ class EpisodeKeeper:
         self._rests_since_ns: int | None = None
         self._ended: OrderedDict[str, ArmEpisode] = OrderedDict()
 
-    def guard_is(self, phase: Phase, stamp_ns: int) -> ArmEpisode | None:
+    def guard_is(self, phase: GuardPhase, stamp_ns: int) -> ArmEpisode | None:
         """Take a state of the guard; return the episode that it ends, if any."""
-        if phase is Phase.RUNNING:
+        if phase is GuardPhase.RUNNING:
             self._rests_since_ns = None
             if self._first_ns is None:
                 self._first_ns = stamp_ns
@@ -53,7 +53,7 @@ class EpisodeKeeper:
             return None
         if self._rests_since_ns is None:
             self._rests_since_ns = stamp_ns
-        if phase not in (Phase.DISARMED, Phase.FAULTED):
+        if phase not in (GuardPhase.DISARMED, GuardPhase.FAULTED):
             return None
         episode = ArmEpisode(self._name(self._first_ns), self._first_ns, self._rests_since_ns)
         self._first_ns = self._rests_since_ns = None

@@ -17,8 +17,8 @@ from smoothvla_ros.control.live.decision_lead import DecisionLead
 from smoothvla_ros.control.lock_step.observation_slot import GRIPPER, JOINTS, PendingObservation
 from smoothvla_ros.control.lock_step.protocol import (
     Answer,
+    EpisodePhase,
     EpisodeState,
-    Phase,
     Question,
 )
 from smoothvla_ros.errors import UserError
@@ -156,7 +156,7 @@ class LiveObservationSlot:
         question = Question('', 0, self._chunk_index, stamp, self.policy_version)
         state = EpisodeState(
             self._robot,
-            phase=Phase.RUNNING,
+            phase=EpisodePhase.RUNNING,
             temperature=self._settings.temperature,
             seed=self._settings.seed,
             policy_version=self.policy_version,

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from smoothvla_ros.control.live.episode_keeper import DISCARD, FAILURE, SUCCESS
 from smoothvla_ros.control.motion_guard.guard import E_STOP
-from smoothvla_ros.control.motion_guard.phases import Phase
+from smoothvla_ros.control.motion_guard.phases import GuardPhase
 
 # Of the arm's own time: what was measured before the scene began must be gone from every queue.
 SETTLE_NS = 200_000_000
@@ -51,12 +51,12 @@ class Scene:
 class Guard:
     """What the guard says of itself."""
 
-    phase: Phase
+    phase: GuardPhase
     reason: str
 
 
 @dataclass(frozen=True)
-class Verdict:
+class SceneVerdict:
     """How a scene ended.  reason: of the fault that ended it; empty where it was played."""
 
     success: bool
@@ -88,7 +88,7 @@ class SceneOperator:
         self._armed: int | None = None
         self._left: int | None = None
         self._retired = False
-        self.verdicts: dict[int, Verdict] = {}
+        self.verdicts: dict[int, SceneVerdict] = {}
 
     @property
     def done(self) -> bool:
@@ -102,19 +102,19 @@ class SceneOperator:
         text = f'{solved} of {len(self.verdicts)} scenes solved'
         return f'{text}; all are played, the arm rests' if self.done else text
 
-    def judge(self, scene: Scene, guard: Guard) -> Verdict | None:
+    def judge(self, scene: Scene, guard: Guard) -> SceneVerdict | None:
         """Return how the scene ended, or None while it is played."""
         known = self.verdicts.get(scene.began_ns)
         if known is not None or self.done:
             return known
-        if guard.phase in (Phase.ARMED, Phase.RUNNING) and scene.stands:
+        if guard.phase in (GuardPhase.ARMED, GuardPhase.RUNNING) and scene.stands:
             # Whoever armed it.
             self._armed = scene.began_ns
         if self._armed == scene.began_ns:
             if scene.finished:
-                self.verdicts[scene.began_ns] = Verdict(scene.success)
-            elif guard.phase is Phase.FAULTED:
-                self.verdicts[scene.began_ns] = Verdict(False, guard.reason)
+                self.verdicts[scene.began_ns] = SceneVerdict(scene.success)
+            elif guard.phase is GuardPhase.FAULTED:
+                self.verdicts[scene.began_ns] = SceneVerdict(False, guard.reason)
         return self.verdicts.get(scene.began_ns)
 
     def wish(self, scene: Scene, guard: Guard, *, policy_lives: bool) -> Wish | None:
@@ -123,9 +123,9 @@ class SceneOperator:
         policy_lives: whether there is a policy to arm for; the time of a scene runs from then on.
         """
         over = self.judge(scene, guard) is not None or scene.finished
-        at_rest = guard.phase in (Phase.DISARMED, Phase.FAULTED)
+        at_rest = guard.phase in (GuardPhase.DISARMED, GuardPhase.FAULTED)
         self._retired |= self.done and at_rest
-        if self._retired or (guard.phase is Phase.FAULTED and guard.reason.startswith(E_STOP)):
+        if self._retired or (guard.phase is GuardPhase.FAULTED and guard.reason.startswith(E_STOP)):
             return None
         return self._after(scene, guard) if over else self._before(scene, guard, policy_lives)
 
@@ -140,11 +140,13 @@ class SceneOperator:
         if not (scene.stands and policy_lives) or self._armed == scene.began_ns:
             return None
         # A fault of the scene before: nothing of it is left in this one. Cleared, it is armed next.
-        return {Phase.DISARMED: Wish.ARM, Phase.FAULTED: Wish.CLEAR_FAULT}.get(guard.phase)
+        return {GuardPhase.DISARMED: Wish.ARM, GuardPhase.FAULTED: Wish.CLEAR_FAULT}.get(
+            guard.phase
+        )
 
     def _after(self, scene: Scene, guard: Guard) -> Wish | None:
-        if guard.phase in (Phase.ARMED, Phase.RUNNING):
+        if guard.phase in (GuardPhase.ARMED, GuardPhase.RUNNING):
             return Wish.DISARM
-        if guard.phase is Phase.STOPPING or self._left == scene.began_ns:
+        if guard.phase is GuardPhase.STOPPING or self._left == scene.began_ns:
             return None
         return Wish.NEXT_SCENE

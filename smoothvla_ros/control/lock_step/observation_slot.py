@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from smoothvla_ros.control.lock_step.protocol import Answer, EpisodeState, Phase, Question
+from smoothvla_ros.control.lock_step.protocol import Answer, EpisodePhase, EpisodeState, Question
 
 JOINTS = 'joint_states'
 # The hand of a real arm may have a driver of its own.
@@ -84,7 +84,7 @@ class ObservationSlot:
     def pending(self) -> PendingObservation | None:
         """Return the complete observation, if there is one that has not been settled."""
         state = self._state
-        if state is None or state.phase is not Phase.RUNNING or not self._chunk_period_ns:
+        if state is None or state.phase is not EpisodePhase.RUNNING or not self._chunk_period_ns:
             return None
         stamps = {self._fresh[name][0] for name in self._names if name in self._fresh}
         if len(stamps) != 1 or len(self._fresh) != len(self._names):

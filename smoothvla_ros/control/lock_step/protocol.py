@@ -46,7 +46,7 @@ class Answer:
     refusal: str = ''
 
 
-class Phase(IntEnum):
+class EpisodePhase(IntEnum):
     """Of an episode; the values are those of EpisodeState.msg."""
 
     IDLE = 0
@@ -66,7 +66,7 @@ class EpisodeState:
     robot: str
     episode_id: str = ''
     attempt: int = 0
-    phase: Phase = Phase.IDLE
+    phase: EpisodePhase = EpisodePhase.IDLE
     first_stamp_ns: int = 0
     last_stamp_ns: int = 0
     samples: int = 0
@@ -132,7 +132,7 @@ class SimulationClock:
         return stamps
 
 
-class Verdict(StrEnum):
+class ChunkVerdict(StrEnum):
     """What becomes of a chunk that reached a robot."""
 
     EXECUTE = 'execute'
@@ -163,32 +163,32 @@ class ChunkGate:
         """Expect an answer to `question` and to nothing else; asking again changes nothing."""
         self._question = question
 
-    def offer(self, answer: Answer) -> Verdict:
+    def offer(self, answer: Answer) -> ChunkVerdict:
         """Judge a chunk; after EXECUTE nothing more is accepted until the next question."""
         if answer.epoch < self._epoch:
-            return Verdict.OLD_EPOCH
+            return ChunkVerdict.OLD_EPOCH
         if answer.epoch > self._epoch:
             self._epoch, self._seq = answer.epoch, -1
         if answer.seq <= self._seq:
-            return Verdict.OLD_SEQUENCE
+            return ChunkVerdict.OLD_SEQUENCE
         if self._question is None:
-            return Verdict.NOT_ASKED
+            return ChunkVerdict.NOT_ASKED
         verdict = self._compare(answer, self._question)
-        if verdict is Verdict.EXECUTE:
+        if verdict is ChunkVerdict.EXECUTE:
             self._seq = answer.seq
             self._question = None
         return verdict
 
-    def _compare(self, answer: Answer, asked: Question) -> Verdict:
+    def _compare(self, answer: Answer, asked: Question) -> ChunkVerdict:
         got = answer.question
         if (got.episode_id, got.attempt) != (asked.episode_id, asked.attempt):
-            return Verdict.OTHER_EPISODE
+            return ChunkVerdict.OTHER_EPISODE
         if (got.stamp_ns, got.chunk_index) != (asked.stamp_ns, asked.chunk_index):
-            return Verdict.OTHER_OBSERVATION
+            return ChunkVerdict.OTHER_OBSERVATION
         if answer.refusal:
-            return Verdict.REFUSED
+            return ChunkVerdict.REFUSED
         if got.policy_version != asked.policy_version:
-            return Verdict.OTHER_VERSION
+            return ChunkVerdict.OTHER_VERSION
         actions = answer.actions
         if (
             actions.ndim != 2
@@ -196,5 +196,5 @@ class ChunkGate:
             or actions.shape[1] != self._dimension
             or not np.isfinite(actions).all()
         ):
-            return Verdict.MALFORMED
-        return Verdict.EXECUTE
+            return ChunkVerdict.MALFORMED
+        return ChunkVerdict.EXECUTE

@@ -13,13 +13,13 @@ from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.control.lock_step.protocol import (
     Answer,
     ChunkGate,
+    ChunkVerdict,
+    EpisodePhase,
     EpisodeReport,
     EpisodeState,
     ExecutedChunk,
-    Phase,
     Question,
     SimulationClock,
-    Verdict,
 )
 from smoothvla_ros.libero import ACTION_DIMENSION, SETTLE_STEPS
 from smoothvla_ros.records import EpisodeRequest, Observation
@@ -92,7 +92,7 @@ class RobotEpisode:
     settings: LockStepSettings
     dimension: int = ACTION_DIMENSION
     monotonic: Callable[[], float] = time.monotonic
-    dropped: Callable[[Answer, Verdict], None] = lambda answer, verdict: None
+    dropped: Callable[[Answer, ChunkVerdict], None] = lambda answer, verdict: None
     _gate: ChunkGate = field(init=False)
 
     def __post_init__(self) -> None:
@@ -108,7 +108,7 @@ class RobotEpisode:
             robot=self.robot,
             episode_id=request.episode_id,
             attempt=request.attempt,
-            phase=Phase.RUNNING,
+            phase=EpisodePhase.RUNNING,
             temperature=request.temperature,
             seed=request.seed,
             policy_version=request.policy_version,
@@ -121,7 +121,7 @@ class RobotEpisode:
             finished = True
         finally:
             if not finished:
-                self.link.announce(replace(state, phase=Phase.ABORTED))
+                self.link.announce(replace(state, phase=EpisodePhase.ABORTED))
         return report
 
     def _play(
@@ -161,7 +161,7 @@ class RobotEpisode:
         self.link.announce(
             replace(
                 state,
-                phase=Phase.FINISHED,
+                phase=EpisodePhase.FINISHED,
                 last_stamp_ns=stamp,
                 samples=steps + 1,
                 success=success,
@@ -214,12 +214,12 @@ class RobotEpisode:
             if answer is None:
                 continue
             verdict = self._gate.offer(answer)
-            if verdict is Verdict.EXECUTE:
+            if verdict is ChunkVerdict.EXECUTE:
                 return answer
             self.dropped(answer, verdict)
-            if verdict is Verdict.REFUSED:
+            if verdict is ChunkVerdict.REFUSED:
                 raise EpisodeFailed(f'the policy refused chunk {chunk_index}: {answer.refusal}')
-            if verdict is Verdict.MALFORMED:
+            if verdict is ChunkVerdict.MALFORMED:
                 raise EpisodeFailed(f'chunk {chunk_index} is {verdict.value}')
 
     def _patience(self, now: float, sent: float, asked: float, deadline: float) -> float:

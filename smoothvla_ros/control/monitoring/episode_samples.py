@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from smoothvla_ros.control.lock_step.protocol import EpisodeState, Phase
+from smoothvla_ros.control.lock_step.protocol import EpisodePhase, EpisodeState
 
 # Samples that may come before their episode is announced.
 _EARLY = 512
@@ -79,7 +79,7 @@ class EpisodeSamples:
     def _advance(self) -> list[Event]:
         """Apply announcements in order, as far as the open episode allows."""
         events: list[Event] = []
-        while self._next and (self._state is None or self._state.phase is Phase.RUNNING):
+        while self._next and (self._state is None or self._state.phase is EpisodePhase.RUNNING):
             events += self._apply(self._next.popleft())
         return events
 
@@ -87,10 +87,10 @@ class EpisodeSamples:
         known = self._state
         if known is None or _identity(known) != _identity(state):
             self._state = None
-            return self._begin(state) if state.phase is Phase.RUNNING else []
-        if state.phase is Phase.ABORTED:
+            return self._begin(state) if state.phase is EpisodePhase.RUNNING else []
+        if state.phase is EpisodePhase.ABORTED:
             self._state = None
-        elif state.phase is Phase.FINISHED:
+        elif state.phase is EpisodePhase.FINISHED:
             self._state = state
             if self._over():
                 return [*self._close()]
@@ -109,7 +109,7 @@ class EpisodeSamples:
         state = self._state
         return (
             state is not None
-            and state.phase is Phase.FINISHED
+            and state.phase is EpisodePhase.FINISHED
             and self._newest >= state.last_stamp_ns
         )
 

@@ -20,7 +20,7 @@ from smoothvla_ros.control.motion_guard.gripper import Gripper, GripperSettings
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.heard import Heard
 from smoothvla_ros.control.motion_guard.motion import POSITION, Motion
-from smoothvla_ros.control.motion_guard.phases import Event, Phase, PhaseMachine
+from smoothvla_ros.control.motion_guard.phases import Event, GuardPhase, PhaseMachine
 from smoothvla_ros.control.motion_guard.profile import JointProfile
 from smoothvla_ros.control.motion_guard.refusals import (
     STOPPING,
@@ -110,7 +110,7 @@ class MotionGuard:
         self.waits_for_a_person = False
 
     @property
-    def phase(self) -> Phase:
+    def phase(self) -> GuardPhase:
         """What the guard does."""
         return self._machine.phase
 
@@ -137,7 +137,7 @@ class MotionGuard:
     @property
     def at_rest(self) -> bool:
         """Whether a guard that takes no chunks has nothing more to send."""
-        return self.phase is not Phase.STOPPING and not self._is_led
+        return self.phase is not GuardPhase.STOPPING and not self._is_led
 
     def commanded(self) -> np.ndarray | None:
         """Return what the joints are commanded at the last tick; None while they are not.
@@ -145,7 +145,7 @@ class MotionGuard:
         [3, n]: position rad, velocity rad/s, acceleration rad/s^2.  None too while a controller
         that interpolates goes from its last command to where the arm is held: only it knows how.
         """
-        stands = self.phase in (Phase.DISARMED, Phase.FAULTED)
+        stands = self.phase in (GuardPhase.DISARMED, GuardPhase.FAULTED)
         if (stands and not self._is_led) or (self._is_taking_over and not self._streams):
             return None
         return self._motion.at(self._time.now_tick)
@@ -180,7 +180,7 @@ class MotionGuard:
 
         Whichever policy comes first is then followed, even if its epoch is before the last one's.
         """
-        if self.phase is not Phase.DISARMED:
+        if self.phase is not GuardPhase.DISARMED:
             return f'the guard is {self.phase.name.lower()}'
         refused = self._take_over(now_ns)
         if not refused:
@@ -228,7 +228,7 @@ class MotionGuard:
         # The same chunk twice is how a link repeats itself, no news.
         if refusal is not Refusal.DUPLICATE:
             reason = f'chunk refused: {refusal}' + (f': {detail}' if detail else '')
-            if refusal in STOPPING and self.phase is Phase.RUNNING:
+            if refusal in STOPPING and self.phase is GuardPhase.RUNNING:
                 self._stop(now_ns, Event.PAUSE, reason)
             elif not self.fault_latched:
                 self.reason = reason
@@ -239,14 +239,14 @@ class MotionGuard:
         since_last_s, late_s = self._time.advance(now_ns)
         self.ticks += 1
         self.late_ticks += late_s > self._time.period_s
-        if self.phase in (Phase.ARMED, Phase.RUNNING):
+        if self.phase in (GuardPhase.ARMED, GuardPhase.RUNNING):
             pulse = self._pulse(now_ns, since_last_s, late_s)
             trip = tripped(pulse, self._watchdog_limits)
             if trip is not None:
                 self._trip(now_ns, trip, describe(trip, pulse, self._watchdog_limits))
-        if self.phase is Phase.RUNNING:
+        if self.phase is GuardPhase.RUNNING:
             self._extend(now_ns)
-        if self.phase is Phase.STOPPING and self._time.now_tick >= self._motion.end:
+        if self.phase is GuardPhase.STOPPING and self._time.now_tick >= self._motion.end:
             self._machine.handle(Event.AT_REST)
         return self._command()
 
@@ -274,7 +274,7 @@ class MotionGuard:
         return self._streams and self._is_taking_over
 
     def _is_moving(self) -> bool:
-        return self._time.now_tick < self._motion.end and self.phase is Phase.RUNNING
+        return self._time.now_tick < self._motion.end and self.phase is GuardPhase.RUNNING
 
     def _take(self, now_ns: int, chunk: Chunk) -> Refusal | None:
         """Schedule a chunk that passed the rules.  Raises Unreachable."""
@@ -356,7 +356,7 @@ class MotionGuard:
         return self._arming.settling_s(joints, last)
 
     def _pulse(self, now_ns: int, since_last_s: float, late_s: float) -> Pulse:
-        running = self.phase is Phase.RUNNING
+        running = self.phase is GuardPhase.RUNNING
         idle_s = 0.0
         if running and self._schedule is not None:
             now_s = self._time.now_tick * self._time.period_s
@@ -381,7 +381,7 @@ class MotionGuard:
         """
         since_last_s = self._time.since_last_s(now_ns)
         late_s = since_last_s - self._time.period_s
-        if self.phase in (Phase.ARMED, Phase.RUNNING):
+        if self.phase in (GuardPhase.ARMED, GuardPhase.RUNNING):
             pulse = self._pulse(now_ns, since_last_s, late_s)
             trip = tripped(pulse, self._watchdog_limits, JUMPS)
             if trip is not None:
@@ -399,7 +399,7 @@ class MotionGuard:
 
     def _stop(self, now_ns: int, event: Event, reason: str) -> None:
         """Bring what moves to rest as fast as the limits allow, and say why."""
-        was_running = self.phase is Phase.RUNNING
+        was_running = self.phase is GuardPhase.RUNNING
         if not self._machine.handle(event):
             return
         self.reason = reason
@@ -446,7 +446,9 @@ class MotionGuard:
             motion = self._motion.since(now - 1)
             self._changed = False
         takes_over = self.ever_armed and now <= self._takeover_ends
-        if self._streams and (takes_over or self.phase in (Phase.RUNNING, Phase.STOPPING)):
+        if self._streams and (
+            takes_over or self.phase in (GuardPhase.RUNNING, GuardPhase.STOPPING)
+        ):
             position = self._motion.at(now)[POSITION]
         action = self._present_action()
         if action is not None:
@@ -454,6 +456,6 @@ class MotionGuard:
         return Command(motion, self._time.origin_ns, position, open_gripper)
 
     def _present_action(self) -> np.ndarray | None:
-        if self.phase is not Phase.RUNNING or self._schedule is None:
+        if self.phase is not GuardPhase.RUNNING or self._schedule is None:
             return None
         return self._schedule.action_at(self._time.now_tick * self._time.period_s)

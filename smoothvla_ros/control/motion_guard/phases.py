@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum, StrEnum
 
 
-class Phase(IntEnum):
+class GuardPhase(IntEnum):
     """What the guard does; the values are those of GuardState.msg."""
 
     DISARMED = 0
@@ -35,18 +35,18 @@ class PhaseMachine:
     """
 
     def __init__(self) -> None:
-        self.phase = Phase.DISARMED
-        self._after_stop = Phase.DISARMED
+        self.phase = GuardPhase.DISARMED
+        self._after_stop = GuardPhase.DISARMED
 
     @property
     def fault_latched(self) -> bool:
         """Whether nothing but CLEAR leads on."""
-        return Phase.FAULTED in (self.phase, self._after_stop if self._is_stopping else None)
+        return GuardPhase.FAULTED in (self.phase, self._after_stop if self._is_stopping else None)
 
     @property
     def takes_chunks(self) -> bool:
         """Whether a chunk may start or continue a motion."""
-        return self.phase in (Phase.ARMED, Phase.RUNNING)
+        return self.phase in (GuardPhase.ARMED, GuardPhase.RUNNING)
 
     def handle(self, event: Event) -> bool:
         """Go where an event leads; return whether it leads anywhere from here."""
@@ -54,17 +54,17 @@ class PhaseMachine:
             self.phase = self._after_stop
             return True
         if event is Event.FAULT:
-            return self._stop(Phase.FAULTED)
+            return self._stop(GuardPhase.FAULTED)
         if event is Event.DISARM and not self.fault_latched:
-            return self._stop(Phase.DISARMED)
-        if event is Event.PAUSE and self.phase is Phase.RUNNING:
-            return self._stop(Phase.ARMED)
+            return self._stop(GuardPhase.DISARMED)
+        if event is Event.PAUSE and self.phase is GuardPhase.RUNNING:
+            return self._stop(GuardPhase.ARMED)
         following = {
-            (Event.ARM, Phase.DISARMED): Phase.ARMED,
+            (Event.ARM, GuardPhase.DISARMED): GuardPhase.ARMED,
             # Not ARMED: a policy that never stopped publishing would move the arm at once.
-            (Event.CLEAR, Phase.FAULTED): Phase.DISARMED,
-            (Event.CHUNK, Phase.ARMED): Phase.RUNNING,
-            (Event.CHUNK, Phase.RUNNING): Phase.RUNNING,
+            (Event.CLEAR, GuardPhase.FAULTED): GuardPhase.DISARMED,
+            (Event.CHUNK, GuardPhase.ARMED): GuardPhase.RUNNING,
+            (Event.CHUNK, GuardPhase.RUNNING): GuardPhase.RUNNING,
         }.get((event, self.phase))
         if following is None:
             return False
@@ -73,12 +73,12 @@ class PhaseMachine:
 
     @property
     def _is_stopping(self) -> bool:
-        return self.phase is Phase.STOPPING
+        return self.phase is GuardPhase.STOPPING
 
-    def _stop(self, after: Phase) -> bool:
+    def _stop(self, after: GuardPhase) -> bool:
         """Stop what moves; what stands is where the stop would end."""
-        if self.phase is Phase.RUNNING:
-            self.phase, self._after_stop = Phase.STOPPING, after
+        if self.phase is GuardPhase.RUNNING:
+            self.phase, self._after_stop = GuardPhase.STOPPING, after
         elif self._is_stopping:
             self._after_stop = after
         else:

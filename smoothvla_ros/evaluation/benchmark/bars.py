@@ -18,7 +18,7 @@ _GAIN_POINTS, _ENOUGH_SUCCESS = 5.0, 0.95
 _FEWEST_SEEDS = 3
 
 
-class Verdict(StrEnum):
+class BarVerdict(StrEnum):
     """Where a bar stands."""
 
     MET = 'met'
@@ -36,7 +36,7 @@ class Bar:
     figure: str
     asked: str
     measured: str
-    verdict: Verdict
+    verdict: BarVerdict
 
 
 def bars(content: Mapping[str, Any]) -> list[Bar]:
@@ -59,10 +59,10 @@ def with_interval(bounds: Mapping[str, Any] | None, unit: str, decimals: int = 1
     return f'{mean}{unit} [{low}, {high}]'.replace('-', '−')
 
 
-def _verdict(complete: bool, met: bool) -> Verdict:
+def _verdict(complete: bool, met: bool) -> BarVerdict:
     if not complete:
-        return Verdict.OPEN
-    return Verdict.MET if met else Verdict.MISSED
+        return BarVerdict.OPEN
+    return BarVerdict.MET if met else BarVerdict.MISSED
 
 
 def _so_far(complete: bool, text: str, known: bool) -> str:

@@ -17,7 +17,7 @@ _ROUGH_SEAM = 1.25
 _NO_INTERVAL = 'too few scenes for an interval'
 
 
-class Verdict(StrEnum):
+class FindingVerdict(StrEnum):
     """How a finding is to be taken."""
 
     SHOWN = 'shown'
@@ -29,7 +29,7 @@ class Verdict(StrEnum):
 class Finding:
     """One sentence or two about the run."""
 
-    verdict: Verdict
+    verdict: FindingVerdict
     text: str
 
 
@@ -46,7 +46,7 @@ def findings(summary: Mapping[str, Any]) -> list[Finding]:
             text = f'Only {paired["pairs"]} {scenes} solved by both: too few to lean on'
             if paired['pairs'] >= LEAST_OBSERVATIONS:
                 text += ', and the intervals of jerk are somewhat narrow'
-            found.append(Finding(Verdict.WARNING, f'{text}.'))
+            found.append(Finding(FindingVerdict.WARNING, f'{text}.'))
     sampled = summary['sampled']
     if sampled is not None and sampled['paired'] is not None:
         found += _sampled(paired, sampled)
@@ -57,8 +57,8 @@ def findings(summary: Mapping[str, Any]) -> list[Finding]:
 
 def _unproven(findings: Sequence[Finding]) -> list[Finding]:
     return [
-        dataclasses.replace(finding, verdict=Verdict.OPEN)
-        if finding.verdict is Verdict.SHOWN
+        dataclasses.replace(finding, verdict=FindingVerdict.OPEN)
+        if finding.verdict is FindingVerdict.SHOWN
         else finding
         for finding in findings
     ]
@@ -67,18 +67,21 @@ def _unproven(findings: Sequence[Finding]) -> list[Finding]:
 def _jerk(paired: Mapping[str, Any]) -> Finding:
     change, low, high = (paired[key] for key in ('jerk_change_percent', 'low', 'high'))
     if change is None:
-        return Finding(Verdict.WARNING, 'No scene is solved by both, so jerk cannot be compared.')
+        return Finding(
+            FindingVerdict.WARNING, 'No scene is solved by both, so jerk cannot be compared.'
+        )
     over = f'on the {paired["pairs"]} of {paired["common"]} scenes that both policies solve'
     if low is None:
         text = f'Mean jerk changed by {change:+.1f} % {over}: {_NO_INTERVAL}.'
-        return Finding(Verdict.OPEN, text)
+        return Finding(FindingVerdict.OPEN, text)
     bounds = f'{change:+.1f} % (95 % interval {low:+.1f} to {high:+.1f})'
     if high < 0.0:
-        return Finding(Verdict.SHOWN, f'Mean jerk fell: {bounds} {over}.')
+        return Finding(FindingVerdict.SHOWN, f'Mean jerk fell: {bounds} {over}.')
     if low > 0.0:
-        return Finding(Verdict.WARNING, f'Mean jerk rose: {bounds} {over}.')
+        return Finding(FindingVerdict.WARNING, f'Mean jerk rose: {bounds} {over}.')
     return Finding(
-        Verdict.OPEN, f'No change of mean jerk is shown: {bounds} {over}; the interval holds zero.'
+        FindingVerdict.OPEN,
+        f'No change of mean jerk is shown: {bounds} {over}; the interval holds zero.',
     )
 
 
@@ -87,16 +90,17 @@ def _success(summary: Mapping[str, Any]) -> Finding:
     before, after = (100.0 * summary[side]['success']['mean'] for side in ('before', 'after'))
     if change['mean'] is None:
         return Finding(
-            Verdict.WARNING, f'Success was {before:.1f} % and {after:.1f} %, on different scenes.'
+            FindingVerdict.WARNING,
+            f'Success was {before:.1f} % and {after:.1f} %, on different scenes.',
         )
     text = f'Success went from {before:.1f} % to {after:.1f} %'
     bounds = f'{change["mean"]:+.1f} points ({change["low"]:+.1f} to {change["high"]:+.1f})'
     if change['low'] > 0.0:
-        return Finding(Verdict.SHOWN, f'{text}: a gain of {bounds}.')
+        return Finding(FindingVerdict.SHOWN, f'{text}: a gain of {bounds}.')
     if change['high'] < 0.0:
-        return Finding(Verdict.WARNING, f'{text}: a loss, {bounds}.')
+        return Finding(FindingVerdict.WARNING, f'{text}: a loss, {bounds}.')
     return Finding(
-        Verdict.OPEN,
+        FindingVerdict.OPEN,
         f'{text}: {bounds}. The interval holds zero: neither a gain nor a loss is shown, and a '
         f'loss of up to {max(0.0, -change["low"]):.1f} points is not excluded.',
     )
@@ -115,16 +119,16 @@ def _pace(paired: Mapping[str, Any]) -> list[Finding]:
     figures = f'mean speed {speed:+.1f} %, episode length {length:+.1f} %'
     if faster:
         # The estimator sees less than the cube of the pace: at equal pace a faster motion flatters.
-        return [Finding(Verdict.OPEN, f'The motion became faster ({figures}).')]
+        return [Finding(FindingVerdict.OPEN, f'The motion became faster ({figures}).')]
     text = f'{pace} ({figures}); at equal pace mean jerk changed by {equal["mean"]:+.1f} %'
     if equal['low'] is None:
-        return [Finding(Verdict.OPEN, f'{text}: {_NO_INTERVAL}.')]
+        return [Finding(FindingVerdict.OPEN, f'{text}: {_NO_INTERVAL}.')]
     text += f' ({equal["low"]:+.1f} to {equal["high"]:+.1f})'
     if equal['high'] < 0.0:
-        return [Finding(Verdict.SHOWN, f'{text}: slowness alone does not explain its fall.')]
+        return [Finding(FindingVerdict.SHOWN, f'{text}: slowness alone does not explain its fall.')]
     if slower:
-        return [Finding(Verdict.WARNING, f'{text}: slowness alone lowers jerk.')]
-    return [Finding(Verdict.OPEN, f'{text}.')]
+        return [Finding(FindingVerdict.WARNING, f'{text}: slowness alone lowers jerk.')]
+    return [Finding(FindingVerdict.OPEN, f'{text}.')]
 
 
 def _shape(paired: Mapping[str, Any]) -> list[Finding]:
@@ -134,13 +138,13 @@ def _shape(paired: Mapping[str, Any]) -> list[Finding]:
     text = 'Log dimensionless jerk, which slowing down alone does not improve: '
     text += f'{change["mean"]:+.2f}'
     if change['low'] is None:
-        return [Finding(Verdict.OPEN, f'{text}, {_NO_INTERVAL}.')]
+        return [Finding(FindingVerdict.OPEN, f'{text}, {_NO_INTERVAL}.')]
     text += f' ({change["low"]:+.2f} to {change["high"]:+.2f})'
     if change['low'] > 0.0:
-        return [Finding(Verdict.SHOWN, f'{text}, smoother.')]
+        return [Finding(FindingVerdict.SHOWN, f'{text}, smoother.')]
     if change['high'] < 0.0:
-        return [Finding(Verdict.WARNING, f'{text}, less smooth.')]
-    return [Finding(Verdict.OPEN, f'{text}; the interval holds zero.')]
+        return [Finding(FindingVerdict.WARNING, f'{text}, less smooth.')]
+    return [Finding(FindingVerdict.OPEN, f'{text}; the interval holds zero.')]
 
 
 def _sampled(paired: Mapping[str, Any] | None, sampled: Mapping[str, Any]) -> list[Finding]:
@@ -156,7 +160,11 @@ def _sampled(paired: Mapping[str, Any] | None, sampled: Mapping[str, Any]) -> li
         bounds = f'{low:+.1f} to {high:+.1f}' if known else _NO_INTERVAL
         found.append(
             Finding(
-                Verdict.WARNING if opposite else Verdict.SHOWN if shown else Verdict.OPEN,
+                FindingVerdict.WARNING
+                if opposite
+                else FindingVerdict.SHOWN
+                if shown
+                else FindingVerdict.OPEN,
                 f'Sampled jerk: {change:+.1f} % ({bounds})'
                 + (f' over only {sampled["paired"]["pairs"]} scenes' if few else '')
                 + (', against the greedy jerk.' if opposite else '.'),
@@ -167,7 +175,7 @@ def _sampled(paired: Mapping[str, Any] | None, sampled: Mapping[str, Any]) -> li
         narrowed = after < _NARROWED_SHARE * before
         found.append(
             Finding(
-                Verdict.WARNING if narrowed else Verdict.SHOWN,
+                FindingVerdict.WARNING if narrowed else FindingVerdict.SHOWN,
                 f'Entropy, estimated from the sampled tokens: {before:.2f} to {after:.2f} nat a '
                 'token' + ('; the policy has nearly stopped exploring.' if narrowed else '.'),
             )
@@ -181,7 +189,7 @@ def _seams(figures: Mapping[str, Any]) -> list[Finding]:
         return []
     return [
         Finding(
-            Verdict.WARNING,
+            FindingVerdict.WARNING,
             f'Where one chunk of actions follows another jerk is {seam / jerk:.1f} times the mean.',
         )
     ]

@@ -17,7 +17,7 @@ from smoothvla_ros.nodes.base.lifecycle import AutostartNode
 from smoothvla_ros.nodes.base.parameters import declare
 from smoothvla_ros.nodes.base.running import run_node
 from smoothvla_ros.nodes.libero_bridge.robot_driver import RobotDriver
-from smoothvla_ros.nodes.libero_bridge.robot_link import RobotLink
+from smoothvla_ros.nodes.libero_bridge.robot_link import TopicRobotLink
 from smoothvla_ros.nodes.topics.messages import to_episode_result
 from smoothvla_ros.nodes.topics.quality_of_service import profiles
 from smoothvla_ros.nodes.topics.robot_names import PANDA_GRIPPER_JOINTS, PANDA_JOINTS, robot_names
@@ -60,7 +60,7 @@ class LiberoBridge(AutostartNode):
         start_ns = time.time_ns()
         for robot, worker in zip(robot_names(config.robots), self._pool.workers, strict=True):
             joints = (*PANDA_JOINTS, *PANDA_GRIPPER_JOINTS)
-            link = RobotLink(self, robot, config.cameras, joints, quality)
+            link = TopicRobotLink(self, robot, config.cameras, joints, quality)
             clock = SimulationClock(start_ns, CONTROL_PERIOD_S)
             episode = RobotEpisode(robot, worker, link, clock, config)
             self._drivers[robot] = RobotDriver(

@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 from smoothvla_ros import msg
 from smoothvla_ros.control.lock_step.decoded_messages import request_of
-from smoothvla_ros.control.lock_step.protocol import Answer, EpisodeReport, Verdict
+from smoothvla_ros.control.lock_step.protocol import Answer, ChunkVerdict, EpisodeReport
 from smoothvla_ros.control.lock_step.robot_episode import EpisodeFailed, RobotEpisode
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.base.diagnostics import ERROR, OK, WARNING, Diagnostics
-from smoothvla_ros.nodes.libero_bridge.robot_link import RobotLink
+from smoothvla_ros.nodes.libero_bridge.robot_link import TopicRobotLink
 from smoothvla_ros.records import EpisodeRequest
 from smoothvla_ros.simulation.tasks import horizon
 from smoothvla_ros.simulation.workers.worker_pool import Worker, WorkerDied, WorkerTimeout
@@ -34,7 +34,7 @@ class RobotDriver:
         robot: str,
         episode: RobotEpisode,
         worker: Worker,
-        link: RobotLink,
+        link: TopicRobotLink,
         diagnostics: Diagnostics,
         publish: Callable[[EpisodeReport], None],
     ) -> None:
@@ -134,7 +134,7 @@ class RobotDriver:
             self.robot, request.episode_id, request.attempt, request.policy_version, failure
         )
 
-    def _on_dropped(self, answer: Answer, verdict: Verdict) -> None:
+    def _on_dropped(self, answer: Answer, verdict: ChunkVerdict) -> None:
         question = answer.question
         self._diagnostics.report(
             self.robot,

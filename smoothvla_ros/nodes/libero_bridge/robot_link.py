@@ -27,7 +27,7 @@ from smoothvla_ros.nodes.topics.stamps import to_stamp
 from smoothvla_ros.records import Observation
 
 
-class RobotLink:
+class TopicRobotLink:
     """Publishes one robot and queues the chunks that come for it.
 
     Made and called back in the executor's thread; every other method belongs to the robot's own.

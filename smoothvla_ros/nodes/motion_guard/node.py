@@ -14,7 +14,7 @@ from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
 from smoothvla_ros import msg
-from smoothvla_ros.control.motion_guard.phases import Phase
+from smoothvla_ros.control.motion_guard.phases import GuardPhase
 from smoothvla_ros.kinematics.robot import described_robot
 from smoothvla_ros.nanoseconds import NANOSECONDS, to_nanoseconds
 from smoothvla_ros.nodes.base.diagnostics import ERROR, OK, WARNING, Diagnostics
@@ -38,7 +38,7 @@ from smoothvla_ros.nodes.topics.named_joint_states import NamedJointStates
 from smoothvla_ros.nodes.topics.quality_of_service import Graph, profiles
 
 STATE_PERIOD_S = 0.1
-LEVELS = {Phase.DISARMED: WARNING, Phase.STOPPING: WARNING, Phase.FAULTED: ERROR}
+LEVELS = {GuardPhase.DISARMED: WARNING, GuardPhase.STOPPING: WARNING, GuardPhase.FAULTED: ERROR}
 
 
 class MotionGuardNode(AutostartNode):

@@ -10,7 +10,7 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image, JointState
 
 from smoothvla_ros import msg
-from smoothvla_ros.control.lock_step.protocol import Phase
+from smoothvla_ros.control.lock_step.protocol import EpisodePhase
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nanoseconds import NANOSECONDS, period_ns, to_nanoseconds
 from smoothvla_ros.nodes.topics.drained_subscription import DrainedSubscription
@@ -108,10 +108,10 @@ class ViewedRobot:
     def _begin(self, message: msg.EpisodeState) -> None:
         state = from_episode_state(message)
         episode = (state.episode_id, state.attempt)
-        if state.phase is Phase.RUNNING and episode != self._episode:
+        if state.phase is EpisodePhase.RUNNING and episode != self._episode:
             self._episode = episode
             self._scene.begin(state.first_stamp_ns, f'{state.episode_id}: {state.instruction}')
-        elif state.phase is Phase.FINISHED:
+        elif state.phase is EpisodePhase.FINISHED:
             outcome = 'success' if state.success else 'no success'
             self._scene.say(state.last_stamp_ns, f'{state.episode_id}: {outcome}')
 

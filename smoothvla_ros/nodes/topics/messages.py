@@ -15,9 +15,9 @@ from smoothvla_ros.control.lock_step.decoded_messages import decision_of, unpack
 from smoothvla_ros.control.lock_step.protocol import (
     Answer,
     Decision,
+    EpisodePhase,
     EpisodeReport,
     EpisodeState,
-    Phase,
     Question,
 )
 from smoothvla_ros.errors import UserError
@@ -171,7 +171,7 @@ def from_episode_state(message: msg.EpisodeState) -> EpisodeState:
         robot=message.robot,
         episode_id=message.episode_id,
         attempt=message.attempt,
-        phase=Phase(message.phase),
+        phase=EpisodePhase(message.phase),
         first_stamp_ns=to_nanoseconds(message.first_stamp),
         last_stamp_ns=to_nanoseconds(message.last_stamp),
         samples=message.samples,

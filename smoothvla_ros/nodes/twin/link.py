@@ -14,7 +14,7 @@ from std_msgs.msg import Float64MultiArray, String
 from trajectory_msgs.msg import JointTrajectory
 
 from smoothvla_ros import msg
-from smoothvla_ros.control.lock_step.protocol import EpisodeState, Phase
+from smoothvla_ros.control.lock_step.protocol import EpisodePhase, EpisodeState
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nanoseconds import NANOSECOND_S, to_nanoseconds
 from smoothvla_ros.nodes.base.diagnostics import OK, WARNING, Diagnostics
@@ -110,7 +110,7 @@ class TwinLink:
             self._robot,
             f'{name.suite}/{name.task}/{name.init_state}/{name.scene_seed}',
             number,
-            Phase.RUNNING,
+            EpisodePhase.RUNNING,
             first_stamp_ns=stamp_ns,
             instruction=said,
             suite=name.suite,
@@ -122,12 +122,14 @@ class TwinLink:
 
     def ended(self, success: bool, stamp_ns: int, samples: int) -> None:
         text = 'succeeded' if success else 'did not succeed in time'
-        self._end(Phase.FINISHED, success, stamp_ns, samples, text)
+        self._end(EpisodePhase.FINISHED, success, stamp_ns, samples, text)
 
     def cut_short(self, stamp_ns: int, samples: int) -> None:
-        self._end(Phase.ABORTED, False, stamp_ns, samples, 'was cut short by the next scene')
+        self._end(EpisodePhase.ABORTED, False, stamp_ns, samples, 'was cut short by the next scene')
 
-    def _end(self, phase: Phase, success: bool, stamp_ns: int, samples: int, text: str) -> None:
+    def _end(
+        self, phase: EpisodePhase, success: bool, stamp_ns: int, samples: int, text: str
+    ) -> None:
         self._episode = replace(
             self._episode, phase=phase, last_stamp_ns=stamp_ns, samples=samples, success=success
         )

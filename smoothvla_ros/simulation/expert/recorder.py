@@ -51,7 +51,7 @@ class RecordingResult:
     seconds: float
 
 
-class Recorder:
+class DemonstrationRecorder:
     """Records episodes in one process, which keeps its environments from one to the next."""
 
     def __init__(self, render: RenderSettings, job: RecordingJob):

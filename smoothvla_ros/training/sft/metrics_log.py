@@ -13,7 +13,7 @@ from smoothvla_ros.atomic_files import write_file
 METRICS = 'metrics.jsonl'
 
 
-class MetricsLog:
+class SFTMetricsLog:
     """Appends to ``metrics.jsonl`` and to TensorBoard events under one folder."""
 
     def __init__(self, folder: Path, step: int = 0) -> None:
@@ -40,7 +40,7 @@ class MetricsLog:
         for name, value in figures.items():
             self._board.add_scalar(name, value, step)
 
-    def __enter__(self) -> MetricsLog:
+    def __enter__(self) -> SFTMetricsLog:
         """Return itself."""
         return self
 

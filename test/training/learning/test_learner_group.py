@@ -22,6 +22,7 @@ from smoothvla_ros.policies import load_policy
 from smoothvla_ros.training.learning.learner_group import LearnerGroup
 
 PROCESSES = 2
+TOY_WORLD = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope='module')
@@ -69,6 +70,7 @@ def launch(policies: list[list[str]]) -> None:
         port = free.getsockname()[1]
     environment = {
         **os.environ,
+        'PYTHONPATH': os.pathsep.join([str(TOY_WORLD), os.environ.get('PYTHONPATH', '')]),
         'WORLD_SIZE': str(PROCESSES),
         'MASTER_ADDR': '127.0.0.1',
         'MASTER_PORT': str(port),

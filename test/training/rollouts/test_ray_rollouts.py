@@ -92,7 +92,8 @@ def ray():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv('RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER', '0')
         patch.setenv('RAY_USAGE_STATS_ENABLED', '0')
-        patch.setenv('PYTHONPATH', str(Path(__file__).parents[1]), prepend=os.pathsep)
+        for folder in Path(__file__).parents[:2]:  # this module, and the toys that it imports
+            patch.setenv('PYTHONPATH', str(folder), prepend=os.pathsep)
         patch.setenv('OMP_NUM_THREADS', '1')
         import ray
 

@@ -35,8 +35,8 @@ class GrpoConfig(RewardSettings):
     )
     greedy_rollout: bool = setting(
         False,
-        'One rollout of a group takes the most probable actions, as a deployed policy does; it '
-        'earns success alone. What they have unlearned no sampled rollout shows',
+        'One rollout of a group takes the most probable actions, as a deployed policy does; it can '
+        'only lose: what they have unlearned no sampled rollout shows',
     )
     refill_groups: int = setting(
         1,

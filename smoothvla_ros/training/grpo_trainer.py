@@ -27,7 +27,11 @@ from smoothvla_ros.training.rewards.jerk_reference import (
     Rollouts,
     measure_jerk_reference,
 )
-from smoothvla_ros.training.rewards.outcomes import GroupOutcome, RolloutOutcome
+from smoothvla_ros.training.rewards.outcomes import (
+    GroupOutcome,
+    RolloutOutcome,
+    SuccessCount,
+)
 from smoothvla_ros.training.rollouts.group_sampling import (
     CollectedGroup,
     collect_episodes,
@@ -45,7 +49,7 @@ class TrainerState:
     """What a run is, besides its weights: everything that a checkpoint must bring back.
 
     iteration: how many are finished.  history: the figures of each, in order.
-    course_factors: of each task that is held to its course by more than at the start.
+    course_factors: of each task so far, what the weight of its course anchor is multiplied by.
     """
 
     iteration: int = 0
@@ -83,6 +87,23 @@ class JudgedGroup:
     group: CollectedGroup
     outcome: GroupOutcome
     credit: GroupCredit
+
+    @property
+    def task(self) -> int:
+        """Index of the task."""
+        return self.group.plan.name.task
+
+    def advantages(self, action_space: str) -> list[np.ndarray]:
+        """Return G arrays [T_i, 3], as `GroupCredit.by_part`; a greedy rollout can only lose.
+
+        Nobody drew it: what it gained would make the most probable actions still more probable,
+        for being the most probable ones.
+        """
+        given = self.credit.by_part(action_space)
+        return [
+            np.minimum(advantages, 0.0) if rollout.greedy else advantages
+            for rollout, advantages in zip(self.outcome.rollouts, given, strict=True)
+        ]
 
 
 class GrpoTrainer:
@@ -130,11 +151,15 @@ class GrpoTrainer:
         sampled_at = time.monotonic()
         progress.enter(Phase.UPDATE)
         figures: dict[str, Any] = {'iteration': iteration, **_rollout_figures(judged), **counts}
+        factors = self._state.course_factors
         if config.course_gain > 0.0 and config.keeps_course:
-            figures['course_factor'] = self._tighten(judged)
-            kept = kept + [item for item in judged if self._held_though_it_failed(item)]
+            factors = self._tightened(judged)
+            held = [item for item in judged if _held_though_it_failed(item, factors)]
+            kept = [*kept, *held]
+            mean = float(np.mean([factors[item.task] for item in judged]))
+            figures |= {'groups_held': len(held), 'course_factor': mean}
         if kept:
-            figures |= self._learn(iteration, kept)
+            figures |= self._learn(iteration, kept, factors)
         if self._on_rollouts is not None:
             self._on_rollouts(iteration, [e for item in judged for e in item.group.episodes])
         rollout_seconds = sampled_at - started
@@ -144,6 +169,7 @@ class GrpoTrainer:
             'episodes_per_minute': 60.0 * progress.done / rollout_seconds,
         }
         self._state.iteration = iteration
+        self._state.course_factors = factors
         self._state.history.append(figures)
         self._status = progress.finish(figures)
         return figures
@@ -197,14 +223,16 @@ class GrpoTrainer:
         )
         return JudgedGroup(group, outcome, group_credit(outcome, self._config))
 
-    def _learn(self, iteration: int, groups: Sequence[JudgedGroup]) -> dict[str, Any]:
+    def _learn(
+        self, iteration: int, groups: Sequence[JudgedGroup], factors: Mapping[int, float]
+    ) -> dict[str, Any]:
         """Update the policy on complete groups; return the figures of that."""
-        config, factors = self._config, self._state.course_factors
+        config = self._config
         episodes = [episode for item in groups for episode in item.group.episodes]
         space = self._learner.policy.spec.action_space
         batch = chunk_batch(
             episodes,
-            [advantages for item in groups for advantages in item.credit.by_part(space)],
+            [advantages for item in groups for advantages in item.advantages(space)],
             config.temperature,
             [factors.get(episode.request.name.task, 1.0) for episode in episodes],
         )
@@ -213,26 +241,16 @@ class GrpoTrainer:
             left = config.iterations - self._state.iteration
             return asdict(self._learner.update(batch, seed, left))
 
-    def _tighten(self, judged: Sequence[JudgedGroup]) -> float:
-        """Hold tasks that lost successes by more, the others by less; return the mean factor."""
-        factors = self._state.course_factors
+    def _tightened(self, judged: Sequence[JudgedGroup]) -> dict[int, float]:
+        """Return how much each task is to be held: by more that lost successes, by less again."""
+        factors = dict(self._state.course_factors)
         for item in judged:
-            task = item.group.plan.name.task
-            factors[task] = tightened(
-                factors.get(task, 1.0),
-                item.outcome.success_rate,
-                item.outcome.reference.success,
-                self._config.course_gain,
-            )
-        return float(np.mean([factors[item.group.plan.name.task] for item in judged]))
-
-    def _held_though_it_failed(self, item: JudgedGroup) -> bool:
-        """Whether a group failed as a whole and its task is held by more than at the start.
-
-        It has nothing to tell its rollouts apart, and yet is where the anchor is needed most.
-        """
-        factor = self._state.course_factors[item.group.plan.name.task]
-        return not item.outcome.success.any() and not item.credit.informative and factor > 1.0
+            reference = item.outcome.reference
+            start = SuccessCount(reference.succeeded, reference.rollouts)
+            factor = factors.get(item.task, 1.0)
+            gain = self._config.course_gain
+            factors[item.task] = tightened(factor, item.outcome.sampled, start, gain)
+        return factors
 
     def _measure_reference(
         self, groups: Sequence[CollectedGroup], progress: _Progress
@@ -267,6 +285,15 @@ class GrpoTrainer:
             # Measured for every reward: the files of a run and its episodes do not depend on it.
             required=self._config.reward in NEEDS_JERK,
         )
+
+
+def _held_though_it_failed(item: JudgedGroup, factors: Mapping[int, float]) -> bool:
+    """Say whether a group failed as a whole and its task is held by more than at the start.
+
+    It has nothing to tell its rollouts apart, and yet is where the anchor is needed most.
+    """
+    failed = not item.outcome.success.any() and not item.credit.informative
+    return failed and factors[item.task] > 1.0
 
 
 @contextmanager

@@ -92,10 +92,7 @@ def table(
     training: GrpoConfig,
 ) -> list[str]:
     """Return the lines of a Markdown table, a GPU a row."""
-    images, passes = arguments.images, float(training.needs_reference)
-    compared = 'also passes' if training.needs_reference else 'does not pass'
-    if training.greedy_rollout:
-        passes += 1.0 / training.group_size
+    images, passes = arguments.images, int(training.needs_reference)
     # Beside the adapter that learns: the sampler's, and the reference's as it is after a resume.
     others = 2 if training.needs_reference else 1
     # Said in parallel, an end token follows; one after the other, the last goes in nowhere.
@@ -110,7 +107,8 @@ def table(
     lines = [
         'Computed from shapes; in GiB, with 10 % for fragments and 1 for the driver.',
         f'A row has {tokens} tokens; the adapter {footprint.adapter / 1e6:.0f} M weights, rank '
-        f'{arguments.rank}. Every row {compared} forward through the starting policy, to compare.',
+        f'{arguments.rank}. Every row {"also passes" if passes else "does not pass"} forward '
+        'through the starting policy, to compare.',
         f'Updates: most rows a pass, their `micro_tokens`, and seconds for {arguments.decisions} '
         f'decisions at {arguments.utilisation:.0%} of the peak.',
         '',

@@ -288,7 +288,10 @@ def test_the_shipped_matrix_is_what_the_issue_names() -> None:
         assert {cell.training.refill_groups for cell in trained} == {0}
         assert len({cell.rollouts for cell in trained}) == 1
     ablations = [cell for cell in cells if cell.planned.role is Role.ABLATION]
-    assert len(ablations) == len(config.ablations) > 5
+    assert len(config.ablations) > 5
+    assert {cell.name.method for cell in ablations} == set(config.ablations)
+    elsewhere = [cell for cell in ablations if cell.name.suite != config.ablation_suite]
+    assert [str(cell.name) for cell in elsewhere] == ['libero_goal/decoupled_held/seed0']
     pooled = np.sum([sum(cell.planned.parts.values()) for cell in cells])
     assert pooled < 45_000
 
@@ -298,7 +301,7 @@ def test_patterns_choose_cells(tmp_path) -> None:
     cells = benchmark_cells(load(BenchmarkConfig, default_file()))
     assert len(chosen_cells(cells, ['libero_spatial/decoupled/seed1'])) == 1
     assert len(chosen_cells(cells, ['libero_object/binary'])) == 3
-    assert len(chosen_cells(cells, ['libero_goal', '*/sft/seed0'])) == 3 * 7 + 3
+    assert len(chosen_cells(cells, ['libero_goal', '*/sft/seed0'])) == 3 * 7 + 1 + 3
     assert chosen_cells(cells, []) == cells
     with pytest.raises(UserError, match='libero_moon'):
         chosen_cells(cells, ['libero_moon'])
@@ -334,8 +337,13 @@ def test_a_setting_of_an_ablation_that_the_matrix_decides_is_refused(tmp_path) -
     """Tasks are those of the whole matrix; its reward is its own matter."""
     ablation = {'reward': 'smooth'}
     benchmark_cells(config_of(tmp_path, ablations={'mine': ablation}))
-    with pytest.raises(UserError, match=r'benchmark: ablations: mine: tasks=.*out'):
-        benchmark_cells(config_of(tmp_path, ablations={'mine': ablation | {'tasks': [1]}}))
+    for values, remedy in (
+        ({'tasks': [1]}, r'tasks=\[1\] .*leave it out'),
+        ({'suite': 'libero_10'}, r"suite='libero_10' .*give suites: \[libero_10\]"),
+        ({'seed': 3}, r'seed=3 .*give seeds: \[3\]'),
+    ):
+        with pytest.raises(UserError, match=f'benchmark: ablations: mine: {remedy}'):
+            benchmark_cells(config_of(tmp_path, ablations={'mine': ablation | values}))
 
 
 def test_an_ablation_may_have_suites_and_seeds_of_its_own(tmp_path) -> None:
@@ -356,7 +364,7 @@ def test_an_ablation_may_have_suites_and_seeds_of_its_own(tmp_path) -> None:
 @pytest.mark.parametrize(
     ('values', 'named'),
     [
-        ({'suites': ['libero_11']}, 'libero_11'),
+        ({'suites': ['libero_11']}, 'ablations: mine: .*libero_11'),
         ({'suites': 'libero_10'}, "mine: suites='libero_10'"),
         ({'suites': []}, r'mine: suites=\[\]'),
         ({'seeds': 3}, 'mine: seeds=3'),

@@ -161,7 +161,7 @@ class Footprint:
     def update_seconds(
         self,
         tokens: int,
-        comparison_passes: float,
+        comparison_passes: int,
         utilisation: float,
         peak: float,
         *,
@@ -169,8 +169,7 @@ class Footprint:
     ) -> float:
         """Return the time of an update on a GPU of `peak` operations a second.
 
-        tokens: of all its rows.  comparison_passes: forward passes a row without a gradient.
-        utilisation: the share of the peak that passes run at.
+        tokens: of all its rows.  utilisation: the share of the peak that passes run at.
         A parameter and token cost 2 operations forward and 2 for the gradient of activations, 2
         more where activations are computed again, and 2 for a comparison.
         """

@@ -11,22 +11,34 @@ from __future__ import annotations
 
 import math
 
-TOLERANCE = 0.05
-"""Share of successes that a task may lose for good: eight rollouts do not tell 0.95 from 1."""
+from smoothvla_ros.training.rewards.outcomes import SuccessCount
 
-MOST = 32.0
-"""Largest factor: beyond it the clipped gradient is the anchor's alone."""
+MOST = 16.0
+"""Largest factor. Well below it the clipped gradient is nearly the anchor's alone already: what
+was lost comes first, and what is smooth waits."""
 
 
-def tightened(factor: float, success: float, starting: float, gain: float) -> float:
-    """Return the next factor of a task whose group succeeded so often; 1 or more, `MOST` at most.
+def tightened(factor: float, group: SuccessCount, start: SuccessCount, gain: float) -> float:
+    """Return the next factor of a task, by what its latest group lost; 1 or more, `MOST` at most.
 
-    success, starting: share of the group's rollouts that succeeded, and of the starting policy's.
-    gain: a group that has lost all its successes multiplies the factor by about exp(gain); one that
-    has lost none divides it by exp(gain * TOLERANCE).
+    group, start: sampled rollouts, now and of the starting policy.
+    What is lost is start - group - `standard_error` of that difference: a few rollouts do not tell
+    0.95 from 1, and what was measured once, on a few, must not hold a task for good.
+    gain: a group that lost all of it multiplies the factor by exp(gain), nearly.
     A task that the starting policy did not solve is left as it is: there is nothing to hold.
     """
-    if starting <= 0.0:
+    if not start.succeeded:
         return factor
-    lost = starting - TOLERANCE - success
+    lost = start.share - group.share - standard_error(group, start)
     return min(max(factor * math.exp(gain * lost), 1.0), MOST)
+
+
+def standard_error(one: SuccessCount, other: SuccessCount) -> float:
+    """Return that of the difference of two shares of one rate, which both together estimate.
+
+    The rate is taken with one success and one failure more than were seen (Laplace): of eight
+    successes in eight nobody knows that the next cannot fail.
+    """
+    total = one.rollouts + other.rollouts
+    rate = (one.succeeded + other.succeeded + 1) / (total + 2)
+    return math.sqrt(rate * (1.0 - rate) * (1.0 / one.rollouts + 1.0 / other.rollouts))

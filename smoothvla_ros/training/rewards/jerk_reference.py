@@ -121,14 +121,14 @@ def measure_jerk_reference(
     return JerkReference(
         estimator,
         {
-            task: replace(references.get(task, fallback), success=_share(sampled[task]))
+            task: replace(
+                references.get(task, fallback),
+                rollouts=len(sampled[task]),
+                succeeded=sum(sampled[task]),
+            )
             for task in tasks
         },
     )
-
-
-def _share(successes: Sequence[bool]) -> float:
-    return sum(successes) / len(successes) if successes else 0.0
 
 
 def _average(rollouts: Sequence[RolloutOutcome]) -> TaskReference:

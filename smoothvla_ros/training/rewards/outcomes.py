@@ -58,20 +58,34 @@ class RolloutOutcome:
 
 
 @dataclass(frozen=True)
+class SuccessCount:
+    """How many of so many sampled rollouts succeeded."""
+
+    succeeded: int
+    rollouts: int
+
+    @property
+    def share(self) -> float:
+        """Share of the rollouts that succeeded."""
+        return self.succeeded / self.rollouts
+
+
+@dataclass(frozen=True)
 class TaskReference:
     """The starting policy on one task: successful, sampled training episodes; frozen afterwards.
 
     jerk: m/s^3, J_ref.  angular_jerk: rad/s^3.  steps: mean control steps to success.
     episodes: how many were averaged; 0 where the others are the mean of other tasks.
-    success: share of the task's sampled training episodes that succeeded; 0 where it is not known,
-    in checkpoints from before it was kept.
+    rollouts, succeeded: the task's sampled training episodes, and those of them that succeeded; 0
+    and 0 in checkpoints from before they were kept.
     """
 
     jerk: float
     angular_jerk: float
     steps: float
     episodes: int
-    success: float = 0.0
+    rollouts: int = 0
+    succeeded: int = 0
 
 
 @dataclass(frozen=True)
@@ -87,14 +101,10 @@ class GroupOutcome:
         return np.array([rollout.success for rollout in self.rollouts], dtype=bool)
 
     @property
-    def success_rate(self) -> float:
-        """Share of the rollouts that succeeded; a greedy one weighs as much as all sampled ones.
-
-        What is deployed is greedy, and of eight rollouts one would hardly be noticed.
-        """
-        greedy = np.array([rollout.greedy for rollout in self.rollouts], dtype=bool)
-        shares = [self.success[kind].mean() for kind in (greedy, ~greedy) if kind.any()]
-        return float(np.mean(shares))
+    def sampled(self) -> SuccessCount:
+        """How many of the rollouts that were sampled succeeded."""
+        sampled = [rollout for rollout in self.rollouts if not rollout.greedy]
+        return SuccessCount(sum(rollout.success for rollout in sampled), len(sampled))
 
     @property
     def jerk(self) -> np.ndarray:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from itertools import product
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from smoothvla_ros.configuration import from_mapping, to_mapping
@@ -103,7 +104,11 @@ def benchmark_cells(config: BenchmarkConfig) -> list[Cell]:
         if cell.planned.role is Role.ABLATION:
             name, held = cell.name.method, [_held(cell)]
             place = f'benchmark: ablations: {name}'
-            _check_undecided(config, ablations[name].training, _DECIDED_BY, held, place)
+            values = ablations[name].training
+            elsewhere = {
+                key: f'give {key}s: [{values[key]}]' for key in ('suite', 'seed') if key in values
+            }
+            _check_undecided(config, values, _DECIDED_BY, held, place, elsewhere)
     return cells
 
 
@@ -166,10 +171,12 @@ def _check_undecided(
     decided_by: Mapping[str, str],
     trainings: Sequence[Mapping[str, Any]],
     place: str,
+    elsewhere: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Raise UserError for a value that the matrix decides, and decides otherwise.
 
-    trainings: settings of the cells that `values` are meant for.
+    trainings: settings of the cells that `values` are meant for.  elsewhere: what to do about one,
+    where that is not to leave it out.
     """
     matrix = to_mapping(config)
     for name in [name for name in values if name in decided_by]:
@@ -179,7 +186,8 @@ def _check_undecided(
         if held or (setting and value == matrix[setting]):
             continue
         what = f'{setting} of the matrix decides that' if setting else 'a cell makes no video'
-        raise UserError(f'{place}: {name}={value!r} has no effect: {what}; leave it out')
+        remedy = elsewhere.get(name, 'leave it out')
+        raise UserError(f'{place}: {name}={value!r} has no effect: {what}; {remedy}')
 
 
 def _cell(

@@ -109,9 +109,14 @@ class BenchmarkConfig:
                 place != 'training' and not all(isinstance(v, Mapping) for v in values.values())
             ):
                 raise UserError(f'benchmark: {place} must hold "name: value" lines')
-        elsewhere = [suite for name in self.ablations for suite in self.ablation(name).suites]
-        for suite in (*self.suites, self.ablation_suite, *elsewhere):
+        for suite in (*self.suites, self.ablation_suite):
             tasks.base_suite(suite)
+        for name in self.ablations:
+            for suite in self.ablation(name).suites:
+                try:
+                    tasks.base_suite(suite)
+                except UserError as error:
+                    raise UserError(f'benchmark: ablations: {name}: {error}') from error
 
     def ablation(self, name: str) -> Ablation:
         """Return where an ablation is measured, and what differs there.

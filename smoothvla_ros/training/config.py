@@ -110,8 +110,8 @@ class GrpoConfig(RewardSettings):
     course_gain: float = setting(
         0.0,
         'decoupled: how fast that weight grows for a task that succeeds less than with the '
-        'starting policy, and shrinks again where it does not: exp(gain) for a group that lost all '
-        'successes; 0 keeps it',
+        'starting policy, and shrinks again where it does not: by exp(gain) at most for a group '
+        'that lost all successes; 0 keeps it',
         minimum=0.0,
         maximum=10.0,
     )

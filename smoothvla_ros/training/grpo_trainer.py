@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,10 +27,12 @@ from smoothvla_ros.training.rewards.jerk_reference import (
     Rollouts,
     measure_jerk_reference,
 )
-from smoothvla_ros.training.rewards.outcomes import (
-    GroupOutcome,
-    RolloutOutcome,
-    SuccessCount,
+from smoothvla_ros.training.rewards.outcomes import GroupOutcome
+from smoothvla_ros.training.rollout_progress import (
+    Measure,
+    RolloutProgress,
+    jerk_of_successes,
+    success_share,
 )
 from smoothvla_ros.training.rollouts.group_sampling import (
     CollectedGroup,
@@ -40,7 +42,6 @@ from smoothvla_ros.training.rollouts.group_sampling import (
 from smoothvla_ros.training.rollouts.schedule import Plans
 from smoothvla_ros.training.rollouts.source import RolloutSource, reasons
 
-Measure = Callable[[Episode], RolloutOutcome]
 OnRollouts = Callable[[int, Sequence[Episode]], None]
 
 
@@ -146,7 +147,7 @@ class GrpoTrainer:
         """
         config, iteration = self._config, self._state.iteration + 1
         started = time.monotonic()
-        progress = _Progress(self._measure, iteration, config, self._status, self._report)
+        progress = RolloutProgress(self._measure, iteration, config, self._status, self._report)
         judged, kept, counts = self._sample(iteration, progress)
         sampled_at = time.monotonic()
         progress.enter(Phase.UPDATE)
@@ -175,7 +176,7 @@ class GrpoTrainer:
         return figures
 
     def _sample(
-        self, iteration: int, progress: _Progress
+        self, iteration: int, progress: RolloutProgress
     ) -> tuple[list[JudgedGroup], list[JudgedGroup], dict[str, int]]:
         """Collect the iteration's groups; replace those that are incomplete or teach nothing.
 
@@ -215,7 +216,7 @@ class GrpoTrainer:
             },
         )
 
-    def _judge(self, group: CollectedGroup, progress: _Progress) -> JudgedGroup:
+    def _judge(self, group: CollectedGroup, progress: RolloutProgress) -> JudgedGroup:
         assert self._state.reference is not None
         outcome = GroupOutcome(
             tuple(progress.outcome(episode) for episode in group.episodes),
@@ -245,15 +246,17 @@ class GrpoTrainer:
         """Return how much each task is to be held: by more that lost successes, by less again."""
         factors = dict(self._state.course_factors)
         for item in judged:
-            reference = item.outcome.reference
-            start = SuccessCount(reference.succeeded, reference.rollouts)
-            factor = factors.get(item.task, 1.0)
-            gain = self._config.course_gain
-            factors[item.task] = tightened(factor, item.outcome.sampled, start, gain)
+            outcome = item.outcome
+            factors[item.task] = tightened(
+                factors.get(item.task, 1.0),
+                outcome.sampled,
+                outcome.reference.sampled,
+                self._config.course_gain,
+            )
         return factors
 
     def _measure_reference(
-        self, groups: Sequence[CollectedGroup], progress: _Progress
+        self, groups: Sequence[CollectedGroup], progress: RolloutProgress
     ) -> JerkReference:
         """Measure J_ref on this first iteration's own rollouts, and more where they fall short."""
 
@@ -307,74 +310,6 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-class _Progress:
-    """Measure each episode once, as it comes, and keep the status of the job up to date."""
-
-    def __init__(
-        self,
-        measure: Measure,
-        iteration: int,
-        config: GrpoConfig,
-        status: TrainStatus,
-        report: Report,
-    ) -> None:
-        self._measure = measure
-        self._outcomes: dict[str, RolloutOutcome] = {}
-        self._started = time.monotonic()
-        self._report = report
-        self._status = replace(
-            status,
-            phase=Phase.ROLLOUTS,
-            iteration=iteration,
-            iterations=config.iterations,
-            episodes_done=0,
-            episodes_planned=0,
-        )
-
-    @property
-    def done(self) -> int:
-        """Number of episodes that have come."""
-        return len(self._outcomes)
-
-    def outcome(self, episode: Episode) -> RolloutOutcome:
-        """Return the measured motion of an episode that has come."""
-        return self._outcomes[episode.request.episode_id]
-
-    def plan(self, episodes: int) -> None:
-        """Expect more episodes."""
-        planned = self._status.episodes_planned + episodes
-        self._set(episodes_planned=planned)
-
-    def add(self, episode: Episode) -> None:
-        """Take in a finished episode."""
-        self._outcomes[episode.request.episode_id] = self._measure(episode)
-        outcomes = list(self._outcomes.values())
-        minutes = max(time.monotonic() - self._started, 1e-9) / 60.0
-        self._set(
-            episodes_done=self.done,
-            success=_success(outcomes),
-            jerk=_jerk_of_successes(outcomes),
-            episodes_per_minute=self.done / minutes,
-        )
-
-    def enter(self, phase: Phase) -> None:
-        """Say that another phase begins."""
-        self._set(phase=phase)
-
-    def finish(self, figures: Mapping[str, Any]) -> TrainStatus:
-        """Report the iteration's own figures and return the status."""
-        self._set(
-            success=figures['success'],
-            jerk=figures['jerk'],
-            entropy=figures.get('entropy', self._status.entropy),
-        )
-        return self._status
-
-    def _set(self, **changes: Any) -> None:
-        self._status = replace(self._status, **changes)
-        self._report(self._status)
-
-
 def _rollout_figures(judged: Sequence[JudgedGroup]) -> dict[str, Any]:
     """Sum up every complete group of an iteration, kept or not."""
     outcomes = [rollout for item in judged for rollout in item.outcome.rollouts]
@@ -384,21 +319,12 @@ def _rollout_figures(judged: Sequence[JudgedGroup]) -> dict[str, Any]:
     greedy = [rollout for rollout in outcomes if rollout.greedy]
     return {
         'episodes': len(outcomes),
-        'success': _success(outcomes),
-        'jerk': _jerk_of_successes(outcomes),
+        'success': success_share(outcomes),
+        'jerk': jerk_of_successes(outcomes),
         'steps': float(np.mean([rollout.steps for rollout in solved])) if solved else float('nan'),
         'reward': float(rewards.mean()) if len(rewards) else float('nan'),
         'successes_without_reward': float((rewards[succeeded] <= 0.0).mean())
         if solved
         else float('nan'),
-        **({'greedy_success': _success(greedy)} if greedy else {}),
+        **({'greedy_success': success_share(greedy)} if greedy else {}),
     }
-
-
-def _success(outcomes: Sequence[RolloutOutcome]) -> float:
-    return float(np.mean([o.success for o in outcomes])) if outcomes else float('nan')
-
-
-def _jerk_of_successes(outcomes: Sequence[RolloutOutcome]) -> float:
-    jerk = [outcome.mean_jerk for outcome in outcomes if outcome.success and outcome.comparable]
-    return float(np.mean(jerk)) if jerk else float('nan')

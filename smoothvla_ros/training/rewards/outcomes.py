@@ -87,6 +87,11 @@ class TaskReference:
     rollouts: int = 0
     succeeded: int = 0
 
+    @property
+    def sampled(self) -> SuccessCount:
+        """How many of its sampled rollouts succeeded."""
+        return SuccessCount(self.succeeded, self.rollouts)
+
 
 @dataclass(frozen=True)
 class GroupOutcome:

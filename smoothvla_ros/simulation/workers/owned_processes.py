@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -23,15 +24,26 @@ def deaf_to_interrupts() -> Iterator[None]:
     """Start processes that no SIGINT reaches, from their first moment on.
 
     Ctrl-C goes to all processes of a terminal; whoever owns these decides what becomes of them. A
-    process that chose to ignore it could do so only after seconds of imports.
+    process that chose to ignore it could do so only after seconds of imports. What is interrupted
+    meanwhile hears of it afterwards: a process that is left half started ends with a traceback.
     """
     # Started with the first process, it would lift what is blocked here.
     resource_tracker.ensure_running()
+    heard: list[int] = []
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    # Blocked here it still interrupts the main thread, if another one was told.
+    handler = signal.getsignal(signal.SIGINT)
+    ours = handler is not None and threading.current_thread() is threading.main_thread()
+    if ours:
+        signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if ours:
+            signal.signal(signal.SIGINT, handler)
+        if heard:
+            signal.raise_signal(signal.SIGINT)
 
 
 def finished_work(

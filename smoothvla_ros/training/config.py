@@ -12,6 +12,9 @@ from smoothvla_ros.simulation.tasks import task, tasks
 from smoothvla_ros.training.rewards.functions import RewardSettings
 from smoothvla_ros.training.rewards.motion import JERK_SOURCES
 
+COURSE_SETTINGS = ('course_coefficient', 'course_gripper_weight', 'course_gain')
+"""What only `decoupled` heeds: with another reward they decide nothing."""
+
 _FEWEST_BESIDE_GREEDY = 3
 
 
@@ -107,9 +110,16 @@ class GrpoConfig(RewardSettings):
         'policy does; 0 goes without',
         minimum=0.0,
     )
+    course_gripper_weight: float = setting(
+        1.0,
+        "decoupled: weight in that penalty of the gripper's commands where they are expected to "
+        'differ from the starting policy, beside the way of the tool; 0 lets them drift',
+        before=0.0,
+        minimum=0.0,
+    )
     course_gain: float = setting(
         0.0,
-        'decoupled: how fast that weight grows for a task that succeeds less than with the '
+        'decoupled: how fast course_coefficient grows for a task that succeeds less than with the '
         'starting policy, and shrinks again where it does not: by exp(gain) at most for a group '
         'that lost all successes; 0 keeps it',
         minimum=0.0,

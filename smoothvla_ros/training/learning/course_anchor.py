@@ -6,6 +6,10 @@ little lower, a little to one side, until a grasp misses in some scene that no g
 anchor stands in the loss against that. How far one chunk is expected to carry the tool is a
 differentiable function of the policy's logits, without a sample's noise; it is pulled back to what
 the starting policy expects in the same observation. How the chunk gets there is left to the reward.
+
+The gripper is held step by step. It earns nothing where all succeed, and its tokens come from the
+weights that the others' gradients move: in the long run it hesitates, and then a draw closes it in
+time where the most probable token never does, or does so in mid-air.
 """
 
 from __future__ import annotations
@@ -20,6 +24,9 @@ from smoothvla_ros.errors import UserError
 POSE = slice(0, 6)
 """Where an action that is a tool-pose delta, as LIBERO's, holds translation and rotation."""
 
+GRIPPER = 6
+"""Where such an action holds the gripper's command, -1 (open) to 1 (close)."""
+
 REST = 0.25
 """Share of the batch's RMS displacement below which a chunk counts as rest."""
 
@@ -29,13 +36,15 @@ class CourseSums:
     """Sums over chunks, each by its executed tokens, so that micro-batches add up.
 
     deviation: of `deviation`.  along, reference: of the displacement along the starting policy's,
-    and of the starting policy's own, both relative as in `deviation`.
+    and of the starting policy's own, both relative as in `deviation`.  gripper: of
+    `gripper_deviation`.
     """
 
     tokens: float = 0.0
     deviation: float = 0.0
     along: float = 0.0
     reference: float = 0.0
+    gripper: float = 0.0
 
     def add(self, other: CourseSums) -> None:
         """Add the sums of other chunks."""
@@ -43,11 +52,17 @@ class CourseSums:
         self.deviation += other.deviation
         self.along += other.along
         self.reference += other.reference
+        self.gripper += other.gripper
 
     @property
     def error(self) -> float:
         """RMS distance between where a chunk leads and where it should, as a share of its way."""
         return float(np.sqrt(self.deviation / self.tokens)) if self.tokens else float('nan')
+
+    @property
+    def gripper_error(self) -> float:
+        """RMS distance between the gripper's commands, as a share of their range."""
+        return float(np.sqrt(self.gripper / self.tokens)) if self.tokens else float('nan')
 
     @property
     def pace(self) -> float:
@@ -90,6 +105,21 @@ def required_rest(reference_actions: np.ndarray, mask: np.ndarray) -> float:
     return rest
 
 
+def gripper_deviation(
+    expected_actions: torch.Tensor, reference_actions: torch.Tensor, mask: torch.Tensor
+) -> torch.Tensor:
+    """Return [B]: ((a - r) / 2)^2 on average over a chunk's executed steps, 0 of one without any.
+
+    a, r: the gripper's command that the policy expects, and that the starting policy does. Step by
+    step, because an early close and a late one would cancel each other in a chunk's sum.
+    All [B, chunk, dimension], `mask` bool.  Invalid steps may hold anything, NaN included.
+    """
+    executed = mask[..., GRIPPER]
+    apart = (expected_actions[..., GRIPPER] - reference_actions[..., GRIPPER]) / 2.0
+    squares = torch.where(executed, apart, torch.zeros_like(apart)) ** 2
+    return squares.sum(dim=1) / executed.sum(dim=1).clamp(min=1)
+
+
 def deviation(
     expected_actions: torch.Tensor,
     reference_actions: torch.Tensor,
@@ -99,7 +129,8 @@ def deviation(
     """Return [B]: |A - R|^2 / (|R|^2 + rest^2) of each chunk, and what to log of it.
 
     A: the displacement that the policy expects, R: the starting policy's. Relative, because a
-    chunk that is short is one that has to be precise: a grasp, a release.
+    chunk that is short is one that has to be precise: a grasp, a release. The gripper has a penalty
+    of its own, `gripper_deviation`.
     All [B, chunk, dimension], `mask` bool.  Invalid steps may hold anything, NaN included.
     """
     reference = displacement(reference_actions, mask)
@@ -116,3 +147,20 @@ def deviation(
             reference=float((tokens * (reference * reference).sum(dim=-1) / size).sum()),
         )
     return relative, sums
+
+
+def penalty(
+    expected_actions: torch.Tensor,
+    reference_actions: torch.Tensor,
+    mask: torch.Tensor,
+    rest: float,
+    gripper_weight: float,
+) -> tuple[torch.Tensor, CourseSums]:
+    """Return [B]: `deviation` and, times its weight, `gripper_deviation`; and what to log of both.
+
+    Arguments as `deviation` has them.
+    """
+    strayed, sums = deviation(expected_actions, reference_actions, mask, rest)
+    gripper = gripper_deviation(expected_actions, reference_actions, mask)
+    sums.gripper = float((mask.sum(dim=(1, 2)) * gripper.detach()).sum())
+    return strayed + gripper_weight * gripper, sums

@@ -24,7 +24,7 @@ from smoothvla_ros.training.learning.chunk_batch import (
     ReferenceAnswers,
     ReferenceCourse,
 )
-from smoothvla_ros.training.learning.course_anchor import CourseSums, deviation, required_rest
+from smoothvla_ros.training.learning.course_anchor import CourseSums, penalty, required_rest
 from smoothvla_ros.training.learning.divergence import check_gradient, check_weights
 from smoothvla_ros.training.learning.grpo_loss import TokenSums, grpo_loss
 from smoothvla_ros.training.learning.learner_group import LearnerGroup
@@ -39,8 +39,9 @@ class UpdateFigures:
     first_ratio_drift: mean |ratio - 1| before the first optimiser step: zero but for rounding,
     unless the policy that sampled is not the one that learns.
     course_error, pace: how far from the starting policy's course the chunks were expected to end
-    during the update, as a share of their way (RMS), and how far along it (1 is as far); NaN where
-    nothing holds the policy to that.
+    during the update, as a share of their way (RMS), and how far along it (1 is as far).
+    gripper_error: how far the gripper's expected commands were from the starting policy's, as a
+    share of their range (RMS).  All three NaN where nothing holds the policy to that.
     """
 
     tokens: int
@@ -55,6 +56,7 @@ class UpdateFigures:
     gradient_norm: float
     course_error: float
     pace: float
+    gripper_error: float
 
 
 @runtime_checkable
@@ -183,6 +185,7 @@ class GrpoLearner:
             gradient_norm=gradient_norm / steps,
             course_error=course.error,
             pace=course.pace,
+            gripper_error=course.gripper_error,
         )
 
     def accumulate(
@@ -302,7 +305,9 @@ class GrpoLearner:
             return loss, sums, CourseSums()
         expected = checked_expectation(statistics, batch.tokens.shape, learns=True)
         starting = torch.from_numpy(reference.course.expected_actions).to(device)
-        strayed, course = deviation(expected, starting, mask, reference.course.rest)
+        strayed, course = penalty(
+            expected, starting, mask, reference.course.rest, config.course_gripper_weight
+        )
         weights = mask.sum(dim=(1, 2)) * torch.from_numpy(batch.course_factors).to(strayed)
         return loss + config.course_coefficient / 2.0 * (weights * strayed).sum(), sums, course
 

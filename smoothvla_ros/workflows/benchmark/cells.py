@@ -25,7 +25,7 @@ from smoothvla_ros.evaluation.benchmark.matrix import (
 from smoothvla_ros.policies.chunk_filters import chunk_filter_factory
 from smoothvla_ros.policies.loading import named_device
 from smoothvla_ros.simulation import tasks
-from smoothvla_ros.training.config import TrainConfig
+from smoothvla_ros.training.config import COURSE_SETTINGS, TrainConfig
 from smoothvla_ros.workflows.benchmark.config import BenchmarkConfig, method_of
 
 # What may differ between two machines that measure one cell: where and how fast, not what.
@@ -75,14 +75,22 @@ class Cell:
     def settings(self, config: BenchmarkConfig, start_policy_sha256: str) -> dict[str, Any]:
         """Return everything that decides the cell's figures."""
         training = to_mapping(self.training) if self.training is not None else {}
+        kept = set(training) - {*_FREE, *self.without_effect}
         return {
             'start_policy_sha256': start_policy_sha256,
             'tasks': list(config.tasks),
             'render_profile': config.render_profile,
             'evaluation_seed': self.evaluation_seed,
             'chunk_filter': dict(self.chunk_filter) if self.chunk_filter is not None else None,
-            'training': {name: value for name, value in training.items() if name not in _FREE},
+            'training': {name: value for name, value in training.items() if name in kept},
         }
+
+    @property
+    def without_effect(self) -> tuple[str, ...]:
+        """Settings of its training that decide nothing with its reward."""
+        if self.training is None or self.training.reward == 'decoupled':
+            return ()
+        return COURSE_SETTINGS
 
 
 def benchmark_cells(config: BenchmarkConfig) -> list[Cell]:

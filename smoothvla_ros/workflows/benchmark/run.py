@@ -219,6 +219,8 @@ class Benchmark:
             return None
         record = read_record(path)
         found = _flat(record.settings)
+        for name in cell.without_effect:
+            found.pop(f'training.{name}', None)
         # A file from before this stood there for every cell: those of the training, or all.
         found.setdefault('tasks', found.get('training.tasks', []))
         wanted = _flat(cell.settings(self._config, self._start_sha256))

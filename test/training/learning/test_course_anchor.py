@@ -12,7 +12,13 @@ from toy_world import ToyOfZeros, ToyPolicy, ToyWithoutCourse
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.training.config import GrpoConfig
-from smoothvla_ros.training.learning.course_anchor import CourseSums, deviation, rest_displacement
+from smoothvla_ros.training.learning.course_anchor import (
+    CourseSums,
+    deviation,
+    gripper_deviation,
+    penalty,
+    rest_displacement,
+)
 from smoothvla_ros.training.learning.learner import GrpoLearner
 
 REST = 0.4
@@ -38,7 +44,7 @@ def test_deviation_against_a_loop_over_the_definition():
     for row, steps in enumerate((3, 2, 3, 3)):
         a = expected[row, :steps, :6].numpy().sum(axis=0)
         r = reference[row, :steps, :6].numpy().sum(axis=0)
-        assert float(found[row]) == pytest.approx((a - r) @ (a - r) / (r @ r + REST**2))
+        assert found[row].item() == pytest.approx((a - r) @ (a - r) / (r @ r + REST**2))
         weights.append(7 * steps)
         along.append(a @ r / (r @ r + REST**2))
         own.append(r @ r / (r @ r + REST**2))
@@ -71,7 +77,7 @@ def test_every_kind_of_drift_costs(drift):
     assert float(relative) == pytest.approx(0.01, rel=1e-5)
 
 
-def test_neither_gripper_nor_what_was_not_executed_counts():
+def test_neither_gripper_nor_what_was_not_executed_counts_as_way():
     """The gripper, and whatever was never executed, NaN included, are left out."""
     reference, mask = some_actions(0), all_executed()
     mask[0] = False
@@ -84,6 +90,48 @@ def test_neither_gripper_nor_what_was_not_executed_counts():
     assert sums.error == 0.0
     (gradient,) = torch.autograd.grad(relative.sum(), other)
     assert torch.isfinite(gradient).all()
+
+
+def test_gripper_deviation_against_a_loop_over_the_definition():
+    """Mean over the executed steps of half the difference, squared; NaN elsewhere is left out."""
+    expected, reference, mask = some_actions(0), some_actions(1), all_executed()
+    mask[0] = False
+    mask[1, 2:] = False
+    expected[~mask] = float('nan')
+    expected[..., :6] = float('nan')
+    expected.requires_grad_()
+    found = gripper_deviation(expected, reference, mask)
+    for row, steps in enumerate((0, 2, 3, 3)):
+        apart = (expected - reference)[row, :steps, 6].detach().numpy() / 2.0
+        assert found[row].item() == pytest.approx((apart**2).mean() if steps else 0.0)
+    (gradient,) = torch.autograd.grad(found.sum(), expected)
+    assert torch.isfinite(gradient).all()
+    assert not gradient[..., :6].any()
+
+
+def test_closing_early_and_opening_again_do_not_cancel():
+    """The sum of a chunk's commands is the same: a gripper is held step by step."""
+    reference = torch.zeros(1, 4, 7)
+    reference[0, :, 6] = torch.tensor([-1.0, -1.0, 1.0, 1.0])
+    mask = torch.ones(1, 4, 7, dtype=torch.bool)
+    swapped = reference.flip(dims=(1,))
+    assert float(gripper_deviation(swapped, reference, mask)) == 1.0
+    assert float(gripper_deviation(reference, reference, mask)) == 0.0
+
+
+def test_the_penalty_is_the_way_and_weighted_the_gripper():
+    """Both are logged unweighted, by executed tokens: a chunk cut short counts for as much less."""
+    expected, reference, mask = some_actions(0), some_actions(1), all_executed()
+    mask[1, 1:] = False
+    way, _ = deviation(expected, reference, mask, REST)
+    gripper = gripper_deviation(expected, reference, mask)
+    for weight in (0.0, 3.0):
+        found, sums = penalty(expected, reference, mask, REST, weight)
+        torch.testing.assert_close(found, way + weight * gripper)
+        tokens = mask.sum(dim=(1, 2)).numpy()
+        wanted = np.sqrt(np.average(gripper.numpy(), weights=tokens))
+        assert sums.gripper_error == pytest.approx(wanted)
+        assert sums.error == pytest.approx(np.sqrt(np.average(way.numpy(), weights=tokens)))
 
 
 def test_a_short_chunk_has_to_be_as_precise_as_its_way_is_short_and_one_at_rest_is_not():
@@ -116,6 +164,7 @@ def test_nothing_measured_is_not_a_number():
     """Where nothing is held to a course, the log must not show a perfect one."""
     assert np.isnan(CourseSums().error)
     assert np.isnan(CourseSums().pace)
+    assert np.isnan(CourseSums().gripper_error)
 
 
 def learner_on(policy: ToyPolicy, **settings) -> GrpoLearner:
@@ -145,17 +194,36 @@ def test_a_reward_for_drift_does_not_carry_the_policy_off(sign):
     assert error[500.0] < 0.05
 
 
+def test_a_reward_for_closing_does_not_carry_the_gripper_off():
+    """Thirty updates that praise closing: without its weight the way alone is held."""
+    error = {}
+    for weight in (1.0, 0.0):
+        policy = ToyPolicy()
+        settings = {'course_coefficient': 500.0, 'course_gripper_weight': weight}
+        learner = learner_on(policy, **settings)
+        for seed in range(30):
+            batch = drifting_batch(policy, 1.0)
+            batch.advantages[..., :6] = 0.0
+            figures = learner.update(batch, seed)
+        error[weight] = figures.gripper_error
+        assert figures.course_error < 0.05
+    assert error[0.0] > 0.05
+    assert error[1.0] < 0.005
+
+
 def test_the_loss_holds_half_the_coefficient_times_the_mean_deviation():
     """With no advantage the penalty is the whole loss, by token, whatever the micro-batches."""
     losses, vectors = [], []
     for micro_batch in (1, 5, 1000):
         policy = ToyPolicy(1)
-        learner = learner_on(policy, micro_batch=micro_batch, minibatches=1, learning_rate=0.0)
+        settings = {'course_gripper_weight': 3.0, 'minibatches': 1, 'learning_rate': 0.0}
+        learner = learner_on(policy, micro_batch=micro_batch, **settings)
         batch = batch_of(ToyPolicy(1))
         batch.advantages[:] = 0.0
         figures = learner.update(batch, seed=0)
-        assert figures.course_error > 0.01
-        wanted = GrpoConfig().course_coefficient / 2.0 * figures.course_error**2
+        assert min(figures.course_error, figures.gripper_error) > 0.01
+        strayed = figures.course_error**2 + 3.0 * figures.gripper_error**2
+        wanted = GrpoConfig().course_coefficient / 2.0 * strayed
         losses.append(figures.loss)
         assert figures.loss == pytest.approx(wanted, rel=1e-5)
         vectors.append(torch.cat([p.grad.flatten() for p in learner.parameters.values()]))
@@ -168,8 +236,7 @@ def test_other_rewards_go_without():
     """`binary` is what the field calls standard RL, and needs no reference."""
     policy = ToyPolicy()
     figures = GrpoLearner(policy, GrpoConfig(reward='binary')).update(batch_of(policy), seed=0)
-    assert np.isnan(figures.course_error)
-    assert np.isnan(figures.pace)
+    assert np.isnan([figures.course_error, figures.pace, figures.gripper_error]).all()
     with pytest.raises(ValueError, match='reference'):
         GrpoLearner(policy, GrpoConfig())
 
@@ -202,7 +269,7 @@ def test_without_the_anchor_a_policy_needs_no_course():
         policy = kind()
         config = GrpoConfig(course_coefficient=0.0, kl_coefficient=0.1)
         figures = GrpoLearner(policy, config, kind()).update(batch_of(policy), seed=0)
-        assert np.isnan([figures.course_error, figures.pace]).all()
+        assert np.isnan([figures.course_error, figures.pace, figures.gripper_error]).all()
         vectors.append(torch.nn.utils.parameters_to_vector(policy.module.parameters()))
     assert torch.equal(vectors[0], vectors[1])
     assert torch.equal(vectors[0], vectors[2])

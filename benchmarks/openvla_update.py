@@ -22,8 +22,7 @@ def batch_of(policy: OpenVLAPolicy, count: int) -> ChunkBatch:
     acted = policy.act(seen, temperature=1.0, seeds=range(count))
     advantages = np.random.default_rng(0).normal(size=acted.tokens.shape).astype(np.float32)
     mask = np.ones(acted.tokens.shape, bool)
-    judged, factors = np.ones(count, bool), np.ones(count, np.float32)
-    return ChunkBatch(seen, acted.tokens, acted.log_probs, advantages, mask, 1.0, judged, factors)
+    return ChunkBatch(seen, acted.tokens, acted.log_probs, advantages, mask, 1.0)
 
 
 class Updates:

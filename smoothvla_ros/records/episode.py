@@ -41,11 +41,6 @@ class EpisodeRequest:
     attempt: int = 0
     horizon: int | None = None
 
-    @property
-    def greedy(self) -> bool:
-        """Whether every action is the most probable one."""
-        return self.temperature == 0.0
-
 
 @dataclass(frozen=True)
 class ChunkRecord:

@@ -12,10 +12,8 @@ from smoothvla_ros.simulation.tasks import task, tasks
 from smoothvla_ros.training.rewards.functions import RewardSettings
 from smoothvla_ros.training.rewards.motion import JERK_SOURCES
 
-COURSE_SETTINGS = ('course_coefficient', 'course_gripper_weight', 'course_gain')
+COURSE_SETTINGS = ('course_coefficient', 'course_gripper_weight')
 """What only `decoupled` heeds: with another reward they decide nothing."""
-
-_FEWEST_BESIDE_GREEDY = 3
 
 
 class WherePresent(tuple[str, ...]):
@@ -35,11 +33,6 @@ class GrpoConfig(RewardSettings):
     )
     group_size: int = setting(
         8, 'Rollouts of one scene, compared with each other', minimum=2, maximum=10_000
-    )
-    greedy_rollout: bool = setting(
-        False,
-        'One rollout of a group takes the most probable actions, as a deployed policy does; it can '
-        'only lose: what they have unlearned no sampled rollout shows',
     )
     refill_groups: int = setting(
         1,
@@ -117,14 +110,6 @@ class GrpoConfig(RewardSettings):
         before=0.0,
         minimum=0.0,
     )
-    course_gain: float = setting(
-        0.0,
-        'decoupled: how fast course_coefficient grows for a task that succeeds less than with the '
-        'starting policy, and shrinks again where it does not: by exp(gain) at most for a group '
-        'that lost all successes; 0 keeps it',
-        minimum=0.0,
-        maximum=10.0,
-    )
     reference_successes: int = setting(
         4,
         'Successes a task that the reference jerk is averaged over at least',
@@ -142,11 +127,6 @@ class GrpoConfig(RewardSettings):
         # First, or the rewards would call every setting theirs.
         validate(self, 'training')
         super().__post_init__()
-        if self.greedy_rollout and self.group_size < _FEWEST_BESIDE_GREEDY:
-            raise UserError(
-                f'training: group_size={self.group_size} with greedy_rollout leaves no two sampled '
-                f'rollouts to compare; give {_FEWEST_BESIDE_GREEDY} or more'
-            )
 
     @property
     def cooled_iterations(self) -> int:

@@ -18,7 +18,6 @@ from smoothvla_ros.smoothness import EstimatorSettings
 from smoothvla_ros.training.config import GrpoConfig
 from smoothvla_ros.training.learning.chunk_batch import chunk_batch
 from smoothvla_ros.training.learning.learner import GrpoLearner
-from smoothvla_ros.training.learning.task_anchors import tightened
 from smoothvla_ros.training.progress import Phase, Report, TrainStatus, silent
 from smoothvla_ros.training.rewards.checked import group_credit
 from smoothvla_ros.training.rewards.functions import NEEDS_JERK, GroupCredit
@@ -50,13 +49,11 @@ class TrainerState:
     """What a run is, besides its weights: everything that a checkpoint must bring back.
 
     iteration: how many are finished.  history: the figures of each, in order.
-    course_factors: of each task so far, what the weight of its course anchor is multiplied by.
     """
 
     iteration: int = 0
     reference: JerkReference | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
-    course_factors: dict[int, float] = field(default_factory=dict)
 
     def to_plain(self) -> dict[str, Any]:
         """Return values that JSON can hold."""
@@ -64,7 +61,6 @@ class TrainerState:
             'iteration': self.iteration,
             'jerk_reference': self.reference.to_plain() if self.reference else None,
             'history': self.history,
-            'course_factors': {str(task): value for task, value in self.course_factors.items()},
         }
 
     @classmethod
@@ -75,9 +71,6 @@ class TrainerState:
             iteration=values['iteration'],
             reference=JerkReference.from_plain(reference) if reference else None,
             history=list(values['history']),
-            course_factors={
-                int(task): value for task, value in values.get('course_factors', {}).items()
-            },
         )
 
 
@@ -88,23 +81,6 @@ class JudgedGroup:
     group: CollectedGroup
     outcome: GroupOutcome
     credit: GroupCredit
-
-    @property
-    def task(self) -> int:
-        """Index of the task."""
-        return self.group.plan.name.task
-
-    def advantages(self, action_space: str) -> list[np.ndarray]:
-        """Return G arrays [T_i, 3], as `GroupCredit.by_part`; a greedy rollout can only lose.
-
-        Nobody drew it: what it gained would make the most probable actions still more probable,
-        for being the most probable ones.
-        """
-        given = self.credit.by_part(action_space)
-        return [
-            np.minimum(advantages, 0.0) if rollout.greedy else advantages
-            for rollout, advantages in zip(self.outcome.rollouts, given, strict=True)
-        ]
 
 
 class GrpoTrainer:
@@ -152,15 +128,8 @@ class GrpoTrainer:
         sampled_at = time.monotonic()
         progress.enter(Phase.UPDATE)
         figures: dict[str, Any] = {'iteration': iteration, **_rollout_figures(judged), **counts}
-        factors = self._state.course_factors
-        if config.course_gain > 0.0 and config.keeps_course:
-            factors = self._tightened(judged)
-            held = [item for item in judged if _held_though_it_failed(item, factors)]
-            kept = [*kept, *held]
-            mean = float(np.mean([factors[item.task] for item in judged]))
-            figures |= {'groups_held': len(held), 'course_factor': mean}
         if kept:
-            figures |= self._learn(iteration, kept, factors)
+            figures |= self._learn(iteration, kept)
         if self._on_rollouts is not None:
             self._on_rollouts(iteration, [e for item in judged for e in item.group.episodes])
         rollout_seconds = sampled_at - started
@@ -170,7 +139,6 @@ class GrpoTrainer:
             'episodes_per_minute': 60.0 * progress.done / rollout_seconds,
         }
         self._state.iteration = iteration
-        self._state.course_factors = factors
         self._state.history.append(figures)
         self._status = progress.finish(figures)
         return figures
@@ -224,36 +192,20 @@ class GrpoTrainer:
         )
         return JudgedGroup(group, outcome, group_credit(outcome, self._config))
 
-    def _learn(
-        self, iteration: int, groups: Sequence[JudgedGroup], factors: Mapping[int, float]
-    ) -> dict[str, Any]:
+    def _learn(self, iteration: int, groups: Sequence[JudgedGroup]) -> dict[str, Any]:
         """Update the policy on complete groups; return the figures of that."""
         config = self._config
         episodes = [episode for item in groups for episode in item.group.episodes]
         space = self._learner.policy.spec.action_space
         batch = chunk_batch(
             episodes,
-            [advantages for item in groups for advantages in item.advantages(space)],
+            [advantages for item in groups for advantages in item.credit.by_part(space)],
             config.temperature,
-            [factors.get(episode.request.name.task, 1.0) for episode in episodes],
         )
         seed = chunk_seed(config.seed, f'update-{iteration:04d}', 0)
         with _threads(config.threads):
             left = config.iterations - self._state.iteration
             return asdict(self._learner.update(batch, seed, left))
-
-    def _tightened(self, judged: Sequence[JudgedGroup]) -> dict[int, float]:
-        """Return how much each task is to be held: by more that lost successes, by less again."""
-        factors = dict(self._state.course_factors)
-        for item in judged:
-            outcome = item.outcome
-            factors[item.task] = tightened(
-                factors.get(item.task, 1.0),
-                outcome.sampled,
-                outcome.reference.sampled,
-                self._config.course_gain,
-            )
-        return factors
 
     def _measure_reference(
         self, groups: Sequence[CollectedGroup], progress: RolloutProgress
@@ -290,15 +242,6 @@ class GrpoTrainer:
         )
 
 
-def _held_though_it_failed(item: JudgedGroup, factors: Mapping[int, float]) -> bool:
-    """Say whether a group failed as a whole and its task is held by more than at the start.
-
-    It has nothing to tell its rollouts apart, and yet is where the anchor is needed most.
-    """
-    failed = not item.outcome.success.any() and not item.credit.informative
-    return failed and factors[item.task] > 1.0
-
-
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
     """Let torch use that many threads for a while: rollouts and update want different numbers."""
@@ -316,7 +259,6 @@ def _rollout_figures(judged: Sequence[JudgedGroup]) -> dict[str, Any]:
     rewards = np.concatenate([item.credit.rewards for item in judged]) if judged else np.zeros(0)
     succeeded = np.array([rollout.success for rollout in outcomes], dtype=bool)
     solved = [rollout for rollout in outcomes if rollout.success]
-    greedy = [rollout for rollout in outcomes if rollout.greedy]
     return {
         'episodes': len(outcomes),
         'success': success_share(outcomes),
@@ -326,5 +268,4 @@ def _rollout_figures(judged: Sequence[JudgedGroup]) -> dict[str, Any]:
         'successes_without_reward': float((rewards[succeeded] <= 0.0).mean())
         if solved
         else float('nan'),
-        **({'greedy_success': success_share(greedy)} if greedy else {}),
     }

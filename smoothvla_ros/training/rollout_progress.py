@@ -92,5 +92,5 @@ def success_share(outcomes: Sequence[RolloutOutcome]) -> float:
 
 def jerk_of_successes(outcomes: Sequence[RolloutOutcome]) -> float:
     """Return the mean jerk of the sampled successes that have one, m/s^3; NaN of none."""
-    jerk = [outcome.mean_jerk for outcome in outcomes if outcome.success and outcome.comparable]
+    jerk = [outcome.mean_jerk for outcome in outcomes if outcome.success and outcome.measured]
     return float(np.mean(jerk)) if jerk else float('nan')

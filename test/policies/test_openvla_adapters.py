@@ -50,8 +50,6 @@ def sampled(policy, observations) -> ChunkBatch:
         np.linspace(-1.0, 1.0, chunks.tokens.size, dtype=np.float32).reshape(shape),
         np.ones(shape, dtype=bool),
         1.0,
-        np.ones(len(observations), dtype=bool),
-        np.ones(len(observations), dtype=np.float32),
     )
 
 

@@ -23,11 +23,9 @@ from smoothvla_ros.training.trainer_checkpoint import restore_trainer, save_trai
 
 def write(store: CheckpointStore, iteration: int, learner: GrpoLearner | None = None):
     """A checkpoint of a toy run."""
-    reference = JerkReference(
-        EstimatorSettings(), {3: TaskReference(1.0 / 3.0, 0.7, 20.5, 7, 8, 7)}
-    )
+    reference = JerkReference(EstimatorSettings(), {3: TaskReference(1.0 / 3.0, 0.7, 20.5, 7)})
     history = [{'iteration': iteration, 'success': 0.1}]
-    state = TrainerState(iteration, reference, history, {3: 10.0 / 3.0})
+    state = TrainerState(iteration, reference, history)
     learner = learner or GrpoLearner(ToyPolicy(), GrpoConfig(course_coefficient=0.0))
     return save_trainer(store, state, learner, {'seed': 0}, wall_seconds=12.5)
 
@@ -60,9 +58,8 @@ def test_everything_comes_back_bit_for_bit(tmp_path):
     assert (np.random.random(3) == expected[2]).all()  # noqa: NPY002
     assert random.random() == expected[3]
     assert (state.iteration, seconds) == (4, 12.5)
-    assert state.reference.tasks[3] == TaskReference(1.0 / 3.0, 0.7, 20.5, 7, 8, 7)
+    assert state.reference.tasks[3] == TaskReference(1.0 / 3.0, 0.7, 20.5, 7)
     assert state.reference.estimator == EstimatorSettings()
-    assert state.course_factors == {3: 10.0 / 3.0}
 
 
 def with_unused_head() -> ToyPolicy:

@@ -13,22 +13,12 @@ from toy_world import ToyPolicy, ToySource
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics import Arm
-from smoothvla_ros.records import Trajectory
 from smoothvla_ros.smoothness import EstimatorSettings
 from smoothvla_ros.training.checkpoints import folder_sha256
-from smoothvla_ros.training.config import GrpoConfig, TrainConfig
-from smoothvla_ros.training.grpo_trainer import GrpoTrainer, JudgedGroup, TrainerState
+from smoothvla_ros.training.config import TrainConfig
+from smoothvla_ros.training.grpo_trainer import GrpoTrainer, TrainerState
 from smoothvla_ros.training.learning.learner import GrpoLearner
-from smoothvla_ros.training.learning.task_anchors import tightened
-from smoothvla_ros.training.rewards.checked import group_credit
-from smoothvla_ros.training.rewards.jerk_reference import JerkReference
 from smoothvla_ros.training.rewards.motion import rollout_outcome
-from smoothvla_ros.training.rewards.outcomes import (
-    GroupOutcome,
-    RolloutOutcome,
-    SuccessCount,
-    TaskReference,
-)
 from smoothvla_ros.training.rollouts.schedule import Schedule
 
 ARM = Arm.panda()
@@ -76,12 +66,6 @@ class Run:
     def weights(self) -> torch.Tensor:
         """All weights as one vector."""
         return torch.nn.utils.parameters_to_vector(self.policy.module.parameters())
-
-
-def reference_of(succeeded: int) -> JerkReference:
-    """A reference as the first iteration would have measured it, so many of eight successes."""
-    task = TaskReference(10.0, 20.0, steps=20.0, episodes=8, rollouts=8, succeeded=succeeded)
-    return JerkReference(EstimatorSettings(), dict.fromkeys(TASKS, task))
 
 
 def test_an_iteration_learns_from_complete_groups_of_one_scene(tmp_path):
@@ -307,118 +291,6 @@ def test_the_last_iteration_returns_to_the_scenes_of_the_first():
     names = [[plan.name for plan in schedule.groups(i)] for i in (1, 2, 3)]
     assert names[0] == names[2]
     assert not set(names[0]) & set(names[1])
-
-
-def test_one_rollout_of_each_group_is_greedy_where_that_is_asked_for(tmp_path):
-    """The last of the group; its success has a figure of its own, and the others are as before."""
-    plain, run = Run(tmp_path / 'a'), Run(tmp_path / 'b', dataclasses.replace(SMALL, group_size=5))
-    with_greedy = dataclasses.replace(SMALL, group_size=5, greedy_rollout=True)
-    probed = Run(tmp_path / 'c', with_greedy)
-    figures = [each.iterate() for each in (plain, run, probed)]
-    assert ['greedy_success' in each for each in figures] == [False, False, True]
-    episodes = [each.rollouts[1] for each in (run, probed)]
-    for sampled, other in zip(*episodes, strict=True):
-        last = other.request.episode_id.endswith('r004')
-        assert other.request.greedy == last
-        if not last:
-            assert [c.tokens.tolist() for c in sampled.chunks] == [
-                c.tokens.tolist() for c in other.chunks
-            ]
-    greedy = [episode.success for episode in episodes[1] if episode.request.greedy]
-    assert figures[2]['greedy_success'] == np.mean(greedy)
-
-
-def test_a_task_that_lost_its_successes_is_held_in_the_groups_that_failed_too(tmp_path):
-    """Nothing tells their rollouts apart, and yet the update sees them, by the anchor alone."""
-    config = dataclasses.replace(SMALL, refill_groups=0, temperature=1.0, warm_up_steps=0)
-    figures = {}
-    for gain in (0.0, 1.4):
-        run = Run(tmp_path / str(gain), dataclasses.replace(config, course_gain=gain))
-        run.state.reference = reference_of(succeeded=8)
-        with torch.no_grad():
-            run.policy.module[2].bias.view(4, 7, 5)[:, 0, 0] += 5.0  # away from the goal
-        before = run.weights.clone()
-        figures[gain] = run.iterate()
-        assert figures[gain]['success'] == 0.0
-        assert torch.equal(run.weights, before) == (gain == 0.0)
-    assert 'course_factor' not in figures[0.0]
-    assert (figures[1.4]['groups_kept'], figures[1.4]['groups_held']) == (0, 2)
-    factor = tightened(1.0, SuccessCount(0, 4), SuccessCount(8, 8), 1.4)
-    assert figures[1.4]['course_factor'] == pytest.approx(factor)
-    assert run.state.course_factors == dict.fromkeys(TASKS, pytest.approx(factor))
-    errors = [run.iterate()['course_error'] for _ in range(3)]
-    assert errors[-1] < figures[1.4]['course_error'], 'held, it is drawn back to its course'
-
-
-def test_each_rollout_is_held_by_the_factor_of_its_own_task(tmp_path, monkeypatch):
-    """In the order that the batch has, whoever finished first: by the tokens of each chunk."""
-    seen = {}
-    config = dataclasses.replace(SMALL, course_gain=1.4, refill_groups=0)
-    run = Run(tmp_path, config, source=ToySource(shuffle=1))
-    run.state.reference = reference_of(succeeded=8)
-    run.state.course_factors = {TASKS[0]: 8.0, TASKS[1]: 3.0}
-
-    def update(batch, seed, left):
-        seen['batch'] = batch
-        return GrpoLearner.update(run.learner, batch, seed, left)
-
-    monkeypatch.setattr(run.learner, 'update', update)
-    run.iterate()
-    factors, batch = run.state.course_factors, seen['batch']
-    assert 1.0 < factors[TASKS[1]] < factors[TASKS[0]]
-    chunks = {
-        chunk.tokens.tobytes(): np.float32(factors[episode.request.name.task])
-        for episode in run.rollouts[1]
-        for chunk in episode.chunks
-    }
-    found = [chunks[tokens.astype(np.int64).tobytes()] for tokens in batch.tokens]
-    assert batch.course_factors.tolist() == found
-    assert len(set(found)) == 2
-
-
-def test_an_update_that_fails_tightens_nothing(tmp_path, monkeypatch):
-    """The iteration is done again: twice would hold by more than once."""
-    run = Run(tmp_path, dataclasses.replace(SMALL, course_gain=1.4))
-    run.state.reference = reference_of(succeeded=1)
-    run.state.course_factors = {TASKS[0]: 8.0}
-
-    def update(batch, seed, left):
-        raise UserError('the card is gone')
-
-    monkeypatch.setattr(run.learner, 'update', update)
-    with pytest.raises(UserError, match='the card is gone'):
-        run.iterate()
-    assert run.state.course_factors == {TASKS[0]: 8.0}
-
-
-@pytest.mark.parametrize('success', [True, False])
-def test_a_greedy_rollout_can_only_lose(success):
-    """Paid for its success it would make its own actions more probable, for being so already."""
-    still = Trajectory.at_rest(6)
-    ones = np.ones(6)
-    rollouts = [
-        RolloutOutcome(each, 5.0 + i, ones * (5.0 + i), ones, ones, (6,), still)
-        for i, each in enumerate((True, not success))
-    ]
-    greedy = RolloutOutcome(success, 1.0, ones, ones, ones, (6,), still, greedy=True)
-    outcome = GroupOutcome((*rollouts, greedy), TaskReference(5.0, 5.0, 6.0, 8))
-    judged = JudgedGroup(None, outcome, group_credit(outcome, GrpoConfig(reward='binary')))
-    given = judged.credit.by_part('toy')
-    found = judged.advantages('toy')
-    assert (given[2] > 0.0).all() == success
-    np.testing.assert_array_equal(found[2], 0.0 * given[2] if success else given[2])
-    for mine, same in zip(found[:2], given[:2], strict=True):
-        np.testing.assert_array_equal(mine, same)
-
-
-def test_a_task_that_keeps_its_successes_is_held_as_at_the_start(tmp_path):
-    """The same weights and figures with the gain as without, but for the factor of 1."""
-    runs = [Run(tmp_path / str(g), dataclasses.replace(SMALL, course_gain=g)) for g in (0.0, 1.4)]
-    for run in runs:
-        run.state.reference = reference_of(succeeded=1)
-    held = [run.iterate() for run in runs][1]
-    assert (held['course_factor'], held['groups_held']) == (1.0, 0)
-    assert torch.equal(runs[0].weights, runs[1].weights)
 
 
 @pytest.mark.parametrize('credit', ['episode', 'chunk', 'step'])

@@ -41,7 +41,6 @@ def test_only_the_default_is_frozen_where_there_is_such_a_part(given):
     [
         ({'groups': 0}, 'groups=0'),
         ({'group_size': 1}, 'group_size=1'),
-        ({'group_size': 2, 'greedy_rollout': True}, 'group_size=2'),
         ({'temperature': 0.0}, 'temperature=0.0'),
         ({'learning_rate': float('nan')}, 'learning_rate=nan'),
         ({'tasks': '1,1'}, 'names one twice'),

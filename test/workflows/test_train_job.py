@@ -18,7 +18,6 @@ from toy_world import ToyPolicy, ToySource, load_toy
 from smoothvla_ros import cli
 from smoothvla_ros.configuration import to_mapping
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.evaluation.episodes.episode_table import read_rows
 from smoothvla_ros.training.checkpoints import CheckpointStore
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.workflows.training.job import print_result, train
@@ -104,23 +103,6 @@ def test_evaluation_is_held_out_and_greedy(finished):
     _, _, source = finished
     splits = {(r.temperature == 0.0, split_of(r.name)) for r in source.collected}
     assert splits == {(True, Split.HELD_OUT), (False, Split.TRAIN)}
-
-
-def test_a_greedy_rollout_of_a_train_scene_is_no_evaluation(tmp_path):
-    """The report's greedy episodes are the held-out ones, its sampled ones the others of groups."""
-    config = config_of(tmp_path, greedy_rollout=True, course_gain=1.4)
-    train(config, ToySource(), load=load_toy)
-    rows = read_rows(config.output / 'episodes.csv')
-    for label in ('before', 'after'):
-        greedy = [row for row in rows if row.policy == label and row.greedy]
-        sampled = [row for row in rows if row.policy == label and not row.greedy]
-        assert len(greedy) == config.evaluation_episodes
-        assert len(sampled) == config.groups * (config.group_size - 1)
-    explained = (ROOT / 'docs' / 'outputs.md').read_text()
-    columns = (config.output / 'metrics.csv').read_text().splitlines()[0].split(',')
-    for column in ('greedy_success', 'course_factor'):
-        assert column in columns
-        assert f'`{column}`' in explained
 
 
 def test_a_job_without_evaluation_learns_the_same_weights(finished, tmp_path):

@@ -51,9 +51,6 @@ class ChunkBatch:
 
     tokens: int64 [B, chunk, dimension].  log_probs: float32, of `act`, at `temperature`.
     advantages: float32.  mask: bool.  All [B, chunk, dimension].
-    judged: bool [B], whose `log_probs` are those at `temperature`; of a greedy rollout's chunks
-    they are not known before the learner has asked for them.
-    course_factors: float32 [B], what the weight of the course anchor is multiplied by.
     reference: None where nothing is compared with the starting policy.
     """
 
@@ -63,8 +60,6 @@ class ChunkBatch:
     advantages: np.ndarray
     mask: np.ndarray
     temperature: float
-    judged: np.ndarray
-    course_factors: np.ndarray
     reference: ReferenceAnswers | None = None
 
     def __len__(self) -> int:
@@ -84,30 +79,24 @@ class ChunkBatch:
             self.advantages[rows],
             self.mask[rows],
             self.temperature,
-            self.judged[rows],
-            self.course_factors[rows],
             self.reference.take(rows) if self.reference is not None else None,
         )
 
 
 def chunk_batch(
-    episodes: Sequence[Episode],
-    advantages: Sequence[np.ndarray],
-    temperature: float,
-    course_factors: Sequence[float] | None = None,
+    episodes: Sequence[Episode], advantages: Sequence[np.ndarray], temperature: float
 ) -> ChunkBatch:
     """Lay out rollouts, sorted by episode id, chunk after chunk.
 
-    advantages: one array a rollout, as `token_advantages` takes it.  course_factors: one number a
-    rollout; None is 1 for each.  Chunks that ran no step are left out.
-    Raises ValueError if a rollout's chunks and advantages do not fit, or there is none, UserError
-    if one began in a held-out scene: nothing is learned but through here.
+    advantages: one array a rollout, as `token_advantages` takes it.  Chunks that ran no step are
+    left out.  Raises ValueError if a rollout's chunks and advantages do not fit, or there is none,
+    UserError if one began in a held-out scene: nothing is learned but through here.
     """
     for episode in episodes:
         require_train(episode.request.name)
     order = sorted(range(len(episodes)), key=lambda index: episodes[index].request.episode_id)
     observations: list[Observation] = []
-    tokens, log_probs, laid_out, masks, judged, factors = [], [], [], [], [], []
+    tokens, log_probs, laid_out, masks = [], [], [], []
     for index in order:
         chunks = [chunk for chunk in episodes[index].chunks if chunk.executed > 0]
         executed = [chunk.executed for chunk in chunks]
@@ -115,8 +104,6 @@ def chunk_batch(
         observations += [chunk.observation for chunk in chunks]
         tokens += [chunk.tokens for chunk in chunks]
         log_probs += [chunk.log_probs for chunk in chunks]
-        judged += [not episodes[index].request.greedy] * len(chunks)
-        factors += [1.0 if course_factors is None else course_factors[index]] * len(chunks)
         laid_out.append(token_advantages(advantages[index], executed, length, dimension))
         masks.append(executed_mask(executed, length, dimension))
     if not observations:
@@ -128,6 +115,4 @@ def chunk_batch(
         np.concatenate(laid_out),
         np.concatenate(masks),
         temperature,
-        np.array(judged),
-        np.array(factors, dtype=np.float32),
     )

@@ -144,7 +144,7 @@ class GrpoLearner:
     def _update(self, batch: ChunkBatch, seed: int, iterations_left: float) -> UpdateFigures:
         config = self._config
         self.policy.module.eval()  # dropout would make the first ratio differ from 1
-        batch = self._compared(self._judged(batch))
+        batch = self._compared(batch)
         count = min(config.minibatches, len(batch))
         normaliser = batch.valid_tokens / count
         generator = np.random.default_rng(seed)
@@ -228,25 +228,13 @@ class GrpoLearner:
         passes = micro_batches(lengths, len(batch), config.micro_batch, config.micro_tokens)
         return share(passes, self.group.rank, self.group.size)
 
-    def _judged(self, batch: ChunkBatch) -> ChunkBatch:
-        """Return the batch with all log-probabilities at its temperature.
-
-        A greedy rollout is told those at temperature 1; its tokens could have been sampled too.
-        """
-        rows = np.flatnonzero(~batch.judged)
-        if not len(rows):
-            return batch
-        log_probs = batch.log_probs.copy()
-        log_probs[rows] = self._answers(self.policy, batch.take(rows), of_course=False).log_probs
-        return replace(batch, log_probs=log_probs, judged=np.ones(len(batch), dtype=bool))
-
     @torch.no_grad()
-    def _answers(self, policy: Policy, batch: ChunkBatch, of_course: bool) -> ReferenceAnswers:
+    def _answers(self, policy: Policy, batch: ChunkBatch) -> ReferenceAnswers:
         """Return what a policy thinks of every row, the group's rows put together.
 
-        of_course: whether it is asked where the chunks lead, too.
         A process leaves zeros in the rows of the others, which add up with what these fill in.
         """
+        keeps_course = self._config.keeps_course
         log_probs = np.zeros(batch.tokens.shape, np.float32)
         actions = np.zeros(batch.tokens.shape, np.float32)
         for part, rows, counts in self._announced(policy, batch):
@@ -256,13 +244,13 @@ class GrpoLearner:
                 shape,
                 learns=False,
             )
-            expected = checked_expectation(answer, shape, learns=False) if of_course else None
+            expected = checked_expectation(answer, shape, learns=False) if keeps_course else None
             if counts:
                 log_probs[rows] = answer.log_probs.cpu().numpy()
                 if expected is not None:
                     actions[rows] = expected.cpu().numpy()
         log_probs = self.group.sum_array(log_probs)
-        if not of_course:
+        if not keeps_course:
             return ReferenceAnswers(log_probs, None)
         # Judged of the whole batch, so that every process of a group raises or none does.
         actions = self.group.sum_array(actions)
@@ -273,8 +261,7 @@ class GrpoLearner:
         """Return the batch with what the starting policy thinks of it, where that is needed."""
         if self._reference is None:
             return batch
-        answers = self._answers(self._reference, batch, self._config.keeps_course)
-        return replace(batch, reference=answers)
+        return replace(batch, reference=self._answers(self._reference, batch))
 
     def _loss(self, batch: ChunkBatch) -> tuple[torch.Tensor, TokenSums, CourseSums]:
         config = self._config
@@ -308,7 +295,7 @@ class GrpoLearner:
         strayed, course = penalty(
             expected, starting, mask, reference.course.rest, config.course_gripper_weight
         )
-        weights = mask.sum(dim=(1, 2)) * torch.from_numpy(batch.course_factors).to(strayed)
+        weights = mask.sum(dim=(1, 2)).to(strayed)
         return loss + config.course_coefficient / 2.0 * (weights * strayed).sum(), sums, course
 
     def _set_learning_rate(self, iterations_left: float) -> None:

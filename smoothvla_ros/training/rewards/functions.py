@@ -178,8 +178,7 @@ def smooth(group: GroupOutcome, settings: RewardSettings) -> GroupCredit:
 
     Kept faithful, with what it is open to: the standardisation that follows erases lambda where all
     succeed, a success can earn less than a failure, and slowness lowers jerk.
-    A rollout whose jerk does not compare with the others' (too short to have one, or greedy) is
-    taken to have the mean of the group's successes.
+    A rollout too short to have a jerk is taken to have the mean of the group's successes.
     """
     penalty = settings.jerk_penalty * _supposed_jerk(group) / group.reference.jerk
     credit = credit_from_rewards(group, group.success * (1.0 - penalty))
@@ -200,7 +199,7 @@ def decoupled(group: GroupOutcome, settings: RewardSettings) -> GroupCredit:
     (`equal_pace_jerk`); a block that dawdles cannot gain; and a success slower than `slow_limit`
     allows is no yardstick for the others: its score can lower its advantage but not raise it. A
     task without a reference of its own has no such limit.
-    Nor is one too short to have a jerk, or the greedy one of the group, whose own score is 0.
+    Nor is one too short to have a jerk, whose own score is 0.
 
     Each part of an action earns the jerk that it makes: the tokens of translation that of the
     tool's point, those of rotation the angular one; what the other does is noise to them. The
@@ -209,8 +208,8 @@ def decoupled(group: GroupOutcome, settings: RewardSettings) -> GroupCredit:
     """
     success = group.success
     slow = _slow(group, settings)
-    comparable = group.comparable
-    compared = success & comparable & ~slow
+    measured = group.measured
+    compared = success & measured & ~slow
     task = group_normalised(success.astype(np.float64))
     profiles = _profiles(group, settings)
     stalled = stalled_blocks(profiles.speed, compared)
@@ -220,7 +219,7 @@ def decoupled(group: GroupOutcome, settings: RewardSettings) -> GroupCredit:
         found = []
         for index, score in enumerate(scores):
             allowed = np.where(slow[index] | stalled[index], np.minimum(score, 0.0), score)
-            if not comparable[index]:
+            if not measured[index]:
                 allowed = np.zeros_like(allowed)
             smoothness = settings.smoothness_weight * allowed * success[index]
             found.append(task[index] + np.repeat(smoothness, jerk[index].lengths))
@@ -254,15 +253,15 @@ def _slow(group: GroupOutcome, settings: RewardSettings) -> np.ndarray:
 
 def _jerk_spreads(group: GroupOutcome, settings: RewardSettings) -> bool:
     """Say whether the successes differ in mean jerk by more than noise."""
-    solved = group.jerk[group.success & group.comparable]
+    solved = group.jerk[group.success & group.measured]
     return bool(len(solved) >= 2 and solved.std() > _floor(group, settings))
 
 
 def _supposed_jerk(group: GroupOutcome) -> np.ndarray:
-    """Return the mean jerk of each rollout [G] m/s^3, the others' mean where none compares."""
-    solved = group.jerk[group.success & group.comparable]
+    """Return the mean jerk of each rollout [G] m/s^3, the others' mean where it has none."""
+    solved = group.jerk[group.success & group.measured]
     typical = solved.mean() if len(solved) else group.reference.jerk
-    return np.where(group.comparable, group.jerk, typical)
+    return np.where(group.measured, group.jerk, typical)
 
 
 def _floor(group: GroupOutcome, settings: RewardSettings) -> float:

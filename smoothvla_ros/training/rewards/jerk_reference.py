@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from smoothvla_ros.errors import UserError
@@ -38,8 +38,12 @@ class JerkReference:
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> JerkReference:
-        """Read back what `to_plain` returned."""
-        tasks = {int(task): TaskReference(**item) for task, item in values['tasks'].items()}
+        """Read back what `to_plain` returned; what an older version kept besides is left out."""
+        names = [field.name for field in fields(TaskReference)]
+        tasks = {
+            int(task): TaskReference(**{name: item[name] for name in names})
+            for task, item in values['tasks'].items()
+        }
         return cls(EstimatorSettings(**values['estimator']), tasks)
 
 
@@ -56,7 +60,7 @@ def measure_jerk_reference(
     lost: Callable[[], str],
     required: bool = True,
 ) -> JerkReference:
-    """Average the successful, sampled rollouts of each task that are long enough for a jerk.
+    """Average the successful rollouts of each task that are long enough to have a jerk.
 
     rollouts: what has been collected anyway.  more: called at most once, with the number of extra
     episodes for each task that has fewer than `successes`.  lost: says why the latest of these did
@@ -67,7 +71,6 @@ def measure_jerk_reference(
     Raises UserError if no rollout came, or no task has any and the reward needs it.
     """
     came = succeeded = 0
-    sampled: dict[int, list[bool]] = {task: [] for task in tasks}
     solved: dict[int, list[RolloutOutcome]] = {task: [] for task in tasks}
 
     def keep(items: Rollouts) -> None:
@@ -75,9 +78,7 @@ def measure_jerk_reference(
         for task, rollout in items:
             came += 1
             succeeded += rollout.success
-            if not rollout.greedy:
-                sampled[task].append(rollout.success)
-            if rollout.success and rollout.comparable and rollout.mean_jerk > 0.0:
+            if rollout.success and rollout.measured and rollout.mean_jerk > 0.0:
                 solved[task].append(rollout)
 
     keep(rollouts)
@@ -118,17 +119,7 @@ def measure_jerk_reference(
         )
     pooled = _average([rollout for found in solved.values() for rollout in found])
     fallback = replace(pooled, episodes=0)
-    return JerkReference(
-        estimator,
-        {
-            task: replace(
-                references.get(task, fallback),
-                rollouts=len(sampled[task]),
-                succeeded=sum(sampled[task]),
-            )
-            for task in tasks
-        },
-    )
+    return JerkReference(estimator, {task: references.get(task, fallback) for task in tasks})
 
 
 def _average(rollouts: Sequence[RolloutOutcome]) -> TaskReference:

@@ -52,7 +52,6 @@ def rollout_outcome(
         / trajectory.control_period_s,
         chunk_steps=tuple(chunk.executed for chunk in episode.chunks),
         trajectory=trajectory,
-        greedy=episode.request.greedy,
     )
 
 

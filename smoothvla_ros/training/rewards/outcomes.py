@@ -20,7 +20,6 @@ class RolloutOutcome:
     step_speed: [T] m/s, mean speed of the tool during each.
     chunk_steps: [C] executed steps of each chunk; they add up to T.
     trajectory: the actions and the motion that the others are measured on.
-    greedy: whether it took the most probable actions, in a group whose others were sampled.
     """
 
     success: bool
@@ -30,21 +29,11 @@ class RolloutOutcome:
     step_speed: np.ndarray
     chunk_steps: tuple[int, ...]
     trajectory: Trajectory
-    greedy: bool = False
 
     @property
     def measured(self) -> bool:
         """Whether it was long enough to have a jerk."""
         return bool(np.isfinite(self.mean_jerk))
-
-    @property
-    def comparable(self) -> bool:
-        """Whether its jerk compares with that of sampled rollouts.
-
-        A greedy one has less for want of the noise that is drawn: a reward for that would only
-        narrow the distribution.
-        """
-        return self.measured and not self.greedy
 
     @property
     def mean_angular_jerk(self) -> float:
@@ -58,39 +47,17 @@ class RolloutOutcome:
 
 
 @dataclass(frozen=True)
-class SuccessCount:
-    """How many of so many sampled rollouts succeeded."""
-
-    succeeded: int
-    rollouts: int
-
-    @property
-    def share(self) -> float:
-        """Share of the rollouts that succeeded."""
-        return self.succeeded / self.rollouts
-
-
-@dataclass(frozen=True)
 class TaskReference:
     """The starting policy on one task: successful, sampled training episodes; frozen afterwards.
 
     jerk: m/s^3, J_ref.  angular_jerk: rad/s^3.  steps: mean control steps to success.
     episodes: how many were averaged; 0 where the others are the mean of other tasks.
-    rollouts, succeeded: the task's sampled training episodes, and those of them that succeeded; 0
-    and 0 in checkpoints from before they were kept.
     """
 
     jerk: float
     angular_jerk: float
     steps: float
     episodes: int
-    rollouts: int = 0
-    succeeded: int = 0
-
-    @property
-    def sampled(self) -> SuccessCount:
-        """How many of its sampled rollouts succeeded."""
-        return SuccessCount(self.succeeded, self.rollouts)
 
 
 @dataclass(frozen=True)
@@ -106,12 +73,6 @@ class GroupOutcome:
         return np.array([rollout.success for rollout in self.rollouts], dtype=bool)
 
     @property
-    def sampled(self) -> SuccessCount:
-        """How many of the rollouts that were sampled succeeded."""
-        sampled = [rollout for rollout in self.rollouts if not rollout.greedy]
-        return SuccessCount(sum(rollout.success for rollout in sampled), len(sampled))
-
-    @property
     def jerk(self) -> np.ndarray:
         """Mean jerk of each rollout, [G] m/s^3; NaN for one that is not `measured`."""
         return np.array([rollout.mean_jerk for rollout in self.rollouts], dtype=np.float64)
@@ -120,11 +81,6 @@ class GroupOutcome:
     def measured(self) -> np.ndarray:
         """Which rollouts were long enough to have a jerk, bool [G]."""
         return np.array([rollout.measured for rollout in self.rollouts], dtype=bool)
-
-    @property
-    def comparable(self) -> np.ndarray:
-        """Which rollouts have a jerk that compares with the others', bool [G]."""
-        return np.array([rollout.comparable for rollout in self.rollouts], dtype=bool)
 
     @property
     def steps(self) -> np.ndarray:

@@ -61,13 +61,12 @@ class Schedule:
         plans = []
         for slot, (task, index) in enumerate(self._slots(self._scenes_of(iteration))):
             name = self._name(task, index)
-            greedy = config.group_size - 1 if config.greedy_rollout else None
             requests = tuple(
                 EpisodeRequest(
                     episode_id=f'i{iteration:04d}-g{slot:03d}-r{member:03d}',
                     name=name,
                     group=(iteration - 1) * slots + slot,
-                    temperature=0.0 if member == greedy else config.temperature,
+                    temperature=config.temperature,
                     seed=config.seed,
                     policy_version=iteration - 1,
                 )

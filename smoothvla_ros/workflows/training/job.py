@@ -252,16 +252,11 @@ class _Job:
         self._source.update_policy(self._state.iteration, folder, folder_sha256(folder))
 
     def _keep_sampled(self, iteration: int, episodes: Sequence[Episode]) -> None:
-        """Keep the sampled rollouts of the first and the last iteration for the report.
-
-        Not greedy ones: what is greedy in the report are the held-out episodes.
-        """
+        """Keep the sampled rollouts of the first and the last iteration for the report."""
         if iteration not in (1, self._config.iterations):
             return
         label = BEFORE if iteration == 1 else AFTER
         for episode in episodes:
-            if episode.request.greedy:
-                continue
             if self._archive.row(label, episode.request.episode_id) is None:
                 self._archive.add(episode, label)
 

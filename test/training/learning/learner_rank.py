@@ -74,16 +74,13 @@ def sampled_batch(policy) -> ChunkBatch:
     ]
     chunks = policy.act(observations, temperature=1.0, seeds=range(ROWS))
     shape = chunks.tokens.shape
-    judged = np.arange(ROWS) % 3 > 0
     return ChunkBatch(
         observations,
         chunks.tokens,
-        np.where(judged[:, None, None], chunks.log_probs, np.float32(np.nan)),
+        chunks.log_probs,
         generator.standard_normal(shape).astype(np.float32),
         generator.random(shape) < 0.7,
         1.0,
-        judged,
-        np.linspace(0.5, 4.0, ROWS, dtype=np.float32),
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.seeds import chunk_seed
 from smoothvla_ros.records import EpisodeName, EpisodeRequest
 from smoothvla_ros.training.config import GrpoConfig, WherePresent
-from smoothvla_ros.training.learning.chunk_batch import ChunkBatch, chunk_batch
+from smoothvla_ros.training.learning.chunk_batch import chunk_batch
 from smoothvla_ros.training.learning.grpo_loss import grpo_loss
 from smoothvla_ros.training.learning.learner import GrpoLearner
 from smoothvla_ros.training.rollouts.robot_loop import run_episode
@@ -23,11 +22,8 @@ from smoothvla_ros.training.rollouts.robot_loop import run_episode
 TEMPERATURE = 0.9
 
 
-def rollouts(policy: ToyPolicy, count: int = 6, greedy: Sequence[int] = ()):
-    """Sampled toy episodes of one scene, some of which succeed in the middle of a chunk.
-
-    greedy: the numbers of those that take the most probable actions instead.
-    """
+def rollouts(policy: ToyPolicy, count: int = 6):
+    """Sampled toy episodes of one scene, some of which succeed in the middle of a chunk."""
 
     def act(observation, temperature, seed):
         return policy.act([observation], temperature=temperature, seeds=[seed])
@@ -38,7 +34,7 @@ def rollouts(policy: ToyPolicy, count: int = 6, greedy: Sequence[int] = ()):
             episode_id=f'r{index:03d}',
             name=EpisodeName('libero_spatial', 0, 0, 0),
             group=0,
-            temperature=0.0 if index in greedy else TEMPERATURE,
+            temperature=TEMPERATURE,
             seed=3,
             policy_version=0,
             horizon=HORIZON,
@@ -47,9 +43,9 @@ def rollouts(policy: ToyPolicy, count: int = 6, greedy: Sequence[int] = ()):
     return episodes
 
 
-def batch_of(policy: ToyPolicy, advantages=None, order=None, greedy: Sequence[int] = ()):
+def batch_of(policy: ToyPolicy, advantages=None, order=None):
     """A batch of toy rollouts; advantages of alternating sign unless given."""
-    episodes = rollouts(policy, greedy=greedy)
+    episodes = rollouts(policy)
     steps = [
         np.linspace(1.0, 0.5, e.steps) * (-1.0) ** i if advantages is None else advantages(e)
         for i, e in enumerate(episodes)
@@ -73,28 +69,6 @@ def test_the_first_ratio_is_exactly_one():
     _, sums, _ = learner.accumulate(batch_of(policy), 1.0)
     assert sums.tokens > 0
     assert (sums.ratio_drift, sums.policy_divergence, sums.clipped) == (0.0, 0.0, 0)
-
-
-def test_a_greedy_rollout_is_judged_at_the_temperature_of_the_others():
-    """Its first ratio is 1 too, though it was told other probabilities; its mode is what moves."""
-    policy = ToyPolicy()
-    batch = batch_of(policy, lambda e: -np.ones(e.steps), greedy=(5,))
-    rows = np.flatnonzero(~batch.judged)
-    assert 0 < len(rows) < len(batch)
-    observations = [batch.observations[row] for row in rows]
-    tokens = batch.tokens[rows]
-
-    def probabilities() -> torch.Tensor:
-        with torch.no_grad():
-            return policy.evaluate(observations, tokens, temperature=TEMPERATURE).log_probs
-
-    before = probabilities()
-    assert np.abs(before.numpy() - batch.log_probs[rows]).max() > 0.01
-    settings = {'course_coefficient': 0.0, 'micro_batch': 1, 'minibatches': 1}
-    learner = GrpoLearner(policy, GrpoConfig(**settings, learning_rate=1e-3, warm_up_steps=0))
-    figures = learner.update(batch, seed=0)
-    assert figures.first_ratio_drift == 0.0
-    assert probabilities().mean() < before.mean()
 
 
 def test_a_policy_hears_what_it_will_be_asked():
@@ -439,28 +413,3 @@ def test_seeds_of_chunks_are_those_of_the_graph():
         [second.observation], temperature=TEMPERATURE, seeds=[chunk_seed(3, 'r000', 1)]
     )
     np.testing.assert_array_equal(again.tokens[0], second.tokens)
-
-
-def test_a_factor_multiplies_the_anchor_of_its_own_rows_alone():
-    """The gradient of rows with a factor of 3 is that of a coefficient of 3, the rest as before."""
-    policy, reference = ToyPolicy(1), ToyPolicy(0)
-    batch = batch_of(policy, lambda e: np.zeros(e.steps))
-    config = GrpoConfig(course_coefficient=2.0)
-    rows = np.arange(len(batch)) % 2 == 0
-
-    # Compared as one batch first, because the rest displacement is the whole batch's.
-    compared = GrpoLearner(policy, config, reference)._compared(batch)
-    factors = np.where(rows, 3.0, 1.0).astype(np.float32)
-
-    def anchor(batch: ChunkBatch, coefficient: float) -> torch.Tensor:
-        settings = dataclasses.replace(config, course_coefficient=coefficient)
-        learner = GrpoLearner(policy, settings, reference)
-        learner.optimiser.zero_grad()
-        learner.accumulate(batch, 1.0)
-        return torch.cat([p.grad.flatten() for p in learner.parameters.values()])
-
-    mixed = anchor(dataclasses.replace(compared, course_factors=factors), 2.0)
-    parts = anchor(compared.take(np.flatnonzero(rows)), 6.0)
-    parts += anchor(compared.take(np.flatnonzero(~rows)), 2.0)
-    torch.testing.assert_close(mixed, parts, rtol=1e-4, atol=1e-6)
-    assert not torch.allclose(mixed, anchor(compared, 2.0), rtol=1e-2)

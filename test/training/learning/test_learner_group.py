@@ -100,8 +100,7 @@ def test_two_processes_make_the_update_of_one(kind, openvla, together, tmp_path)
     for key, value in one.items():
         assert torch.equal(ours[0][key], ours[1][key]), key
         scale = value.abs().max().clamp(min=1e-12)
-        # Another order of the sums, and of the rows that are judged again; AdamW divides by what
-        # may be as small as its rounding.
+        # Another order of the sums; AdamW divides by what may be as small as its rounding.
         assert (ours[0][key] - value).abs().max() <= 1e-4 * scale, key
     folders = (together[kind], tmp_path)
     figures = [json.loads((folder / 'figures.json').read_text()) for folder in folders]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -77,22 +76,3 @@ def test_a_reference_with_enough_successes_is_not_talked_about(caplog):
     """Every task has as many as were wished for."""
     measured([(task, rollout(True)) for task in (0, 1) for _ in range(4)])
     assert not caplog.records
-
-
-def test_a_greedy_rollout_is_no_reference():
-    """It has less jerk for want of noise: the unit is that of what will be compared."""
-    greedy = dataclasses.replace(rollout(True, 1.0), greedy=True)
-    sampled = [(0, rollout(True, 10.0)) for _ in range(4)]
-    assert measured([*sampled, (0, greedy)]).tasks[0].jerk == 10.0
-
-
-def test_it_knows_how_often_each_task_was_solved():
-    """Of the sampled rollouts, those that were asked for in addition among them."""
-    rollouts = [(0, rollout(True)), (0, rollout(False)), (1, rollout(False))]
-    greedy = dataclasses.replace(rollout(False), greedy=True)
-    more = [(1, rollout(True)), (1, rollout(True)), (1, rollout(False))]
-    reference = measure_jerk_reference(
-        (0, 1), [*rollouts, (0, greedy)], lambda missing: more, 4, EstimatorSettings(), lambda: ''
-    )
-    found = [(task.succeeded, task.rollouts) for task in reference.tasks.values()]
-    assert found == [(1, 2), (2, 4)]

@@ -382,39 +382,6 @@ def test_a_rollout_without_jerk_is_neither_smooth_nor_a_yardstick(credited, succ
         np.testing.assert_allclose(mine - task[0][0], same - plain.gripper_advantages[0][0])
 
 
-@pytest.mark.parametrize('credited', CREDIT)
-@pytest.mark.parametrize('success', [True, False])
-def test_the_greedy_rollout_earns_its_success_alone(credited, success):
-    """The smoothest of all for want of noise: paid for that, sampling would be unlearned."""
-    others = [rollout(True, jerk) for jerk in (8.0, 10.0, 12.0)] + [rollout(False, 9.0)]
-    greedy = dataclasses.replace(rollout(success, 1.0), greedy=True)
-    result = credit([*others, greedy], smoothness_credit=credited)
-    task = result.gripper_advantages
-    assert (task[4][0] > 0.0) == success
-    for part in ('advantages', 'rotation_advantages', 'gripper_advantages'):
-        np.testing.assert_array_equal(getattr(result, part)[4], task[4])
-    plain = credit(others, smoothness_credit=credited)
-    for mine, same in zip(result.advantages[:3], plain.advantages[:3], strict=True):
-        np.testing.assert_allclose(mine - task[0][0], same - plain.gripper_advantages[0][0])
-
-
-def test_a_greedy_failure_among_successes_is_what_a_group_learns_from():
-    """Every sampled rollout succeeds, and what would be deployed does not."""
-    greedy = dataclasses.replace(rollout(False, 1.0), greedy=True)
-    for name in ('binary', 'decoupled'):
-        result = credit([*[rollout(True, 10.0) for _ in range(7)], greedy], reward=name)
-        assert result.informative
-        np.testing.assert_allclose(result.advantages[7], -np.sqrt(7.0))
-
-
-def test_smooth_supposes_the_mean_jerk_of_the_successes_of_a_greedy_one():
-    """J = 8, 12 and a greedy 1: eq. 5 with 10 for the third, not the best reward of all."""
-    greedy = dataclasses.replace(rollout(True, 1.0), greedy=True)
-    rollouts = [rollout(True, 8.0), rollout(True, 12.0), greedy]
-    result = credit(rollouts, reward='smooth', jerk_penalty=0.5)
-    np.testing.assert_allclose(result.rewards, [0.6, 0.4, 0.5], atol=1e-12)
-
-
 def test_rollouts_without_jerk_teach_nothing_of_smoothness():
     """Two successes, one without a jerk: there is nothing to compare."""
     result = credit([rollout(True, 8.0), too_short()])

@@ -12,9 +12,6 @@ from smoothvla_ros.simulation.tasks import task, tasks
 from smoothvla_ros.training.rewards.functions import RewardSettings
 from smoothvla_ros.training.rewards.motion import JERK_SOURCES
 
-COURSE_SETTINGS = ('course_coefficient', 'course_gripper_weight')
-"""What only `decoupled` heeds: with another reward they decide nothing."""
-
 
 class WherePresent(tuple[str, ...]):
     """Names of a default: each holds where a policy has it. A name that was given must be there.
@@ -139,6 +136,13 @@ class GrpoConfig(RewardSettings):
     def keeps_course(self) -> bool:
         """Whether the policy is held to the starting policy's course: a part of `decoupled`."""
         return self.reward == 'decoupled' and self.course_coefficient > 0.0
+
+    @property
+    def without_effect(self) -> frozenset[str]:
+        """Settings that decide nothing in such a run: two that differ in them alone are one."""
+        if self.reward != 'decoupled':
+            return frozenset({'course_coefficient', 'course_gripper_weight'})
+        return frozenset() if self.keeps_course else frozenset({'course_gripper_weight'})
 
     @property
     def needs_reference(self) -> bool:

@@ -87,11 +87,18 @@ def check_folder(config: TrainConfig, files: Iterable[str]) -> None:
         )
     stored = default_mapping(type(config)) | _read(record)['config']
     wanted = to_mapping(config)
+    free = {*_FREE, *config.without_effect}
     for name in wanted:
-        if name not in _FREE and stored[name] != wanted[name]:
+        if name not in free and stored[name] != wanted[name]:
             raise UserError(
                 f'output={folder} holds a run with {name}={stored[name]}, not {wanted[name]}; '
                 'choose another folder, or the same settings to go on with it'
+            )
+    for name in stored.keys() - wanted.keys():
+        if stored[name]:  # what is no more does nothing, as it did there where it was off
+            raise UserError(
+                f'output={folder} holds a run with {name}={stored[name]}, a setting that is no '
+                'more; choose another folder'
             )
 
 

@@ -42,12 +42,19 @@ def test_kl_and_course_hold_the_policy_to_where_it_began(bag, tmp_path):
     assert (tmp_path / 'out' / POLICY).is_dir()
 
 
-def test_a_course_is_known_of_tool_pose_deltas_alone(bag, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ('other', 'named'),
+    [
+        ({'action_space': 'joints'}, "7 numbers of 'joints'"),
+        ({'action_dimension': 6}, "6 numbers of 'libero_osc_pose'"),
+    ],
+)
+def test_a_course_is_known_of_tool_pose_deltas_alone(bag, tmp_path, monkeypatch, other, named):
     """Joint positions added up lead nowhere; the option that goes without is named."""
     policy = load_policy('default')
-    monkeypatch.setattr(policy, 'spec', dataclasses.replace(policy.spec, action_space='joints'))
+    monkeypatch.setattr(policy, 'spec', dataclasses.replace(policy.spec, **other))
     monkeypatch.setattr(arm_training, 'load_policy', lambda *_: policy)
-    with pytest.raises(UserError, match=r"answers 'joints'.*--course-coefficient 0"):
+    with pytest.raises(UserError, match=rf'answers {named}.*--course-coefficient 0'):
         train_from_arm(TrainConfig(output=tmp_path / 'out'), [bag], Arm.panda())
 
 

@@ -1,8 +1,6 @@
 """Processes that an interrupt reaches while they are being started."""
 
-import os
 import signal
-import socket
 import threading
 
 import pytest
@@ -11,48 +9,56 @@ from smoothvla_ros.simulation.workers.owned_processes import deaf_to_interrupts
 
 
 @pytest.fixture
-def another_thread():
-    """A thread that blocks nothing, as those of numerical libraries; says when it was told."""
-    told, tells = socket.socketpair()
-    tells.setblocking(False)
-    end = threading.Event()
-    thread = threading.Thread(target=end.wait)
-    thread.start()
-    before = signal.set_wakeup_fd(tells.fileno())
-    with told, tells:
-        yield told
-        signal.set_wakeup_fd(before)
-    end.set()
-    thread.join()
+def interrupted():
+    """Set once the main thread has heard SIGINT; it raises KeyboardInterrupt then, as ever."""
+    heard = threading.Event()
+
+    def interrupt(number, frame):
+        heard.set()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    yield heard
+    assert signal.getsignal(signal.SIGINT) is interrupt
+    signal.signal(signal.SIGINT, before)
 
 
-def test_what_has_begun_to_start_is_started_before_an_interrupt_is_heard(another_thread):
-    """A process was left half started, and ended with a traceback after our own last line."""
-    started = []
+@pytest.mark.parametrize('waits', [False, True])
+def test_what_has_begun_to_start_is_started_before_an_interrupt_is_heard(interrupted, waits):
+    """A process was left half started, and ended with a traceback after our own last line.
+
+    Once in the moment in which its thread is being started, once while it is waited for.
+    """
+    started, looks = [], threading.Event()
 
     def start():
-        with deaf_to_interrupts():
-            os.kill(os.getpid(), signal.SIGINT)
-            assert another_thread.recv(1) == bytes([signal.SIGINT])
-            started.append(True)
+        if waits:
+            # The main thread has come back from `Thread.start` when it asks for the outcome.
+            looks.wait(0.2)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        assert interrupted.wait(30.0)
+        looks.wait(0.2)  # a start that takes its time
+        started.append(True)
 
     with pytest.raises(KeyboardInterrupt):
-        start()
+        deaf_to_interrupts(start)
     assert started == [True]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_what_is_started_is_deaf_and_who_started_it_hears_again():
-    """The mask is inherited by what starts meanwhile, in whichever thread."""
-    masks = []
+    """The mask is inherited by what starts; the caller's own stays as it was."""
+    masks = [
+        deaf_to_interrupts(lambda: signal.pthread_sigmask(signal.SIG_BLOCK, ())),
+        signal.pthread_sigmask(signal.SIG_BLOCK, ()),
+    ]
+    assert [signal.SIGINT in mask for mask in masks] == [True, False]
 
-    def start():
-        with deaf_to_interrupts():
-            masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
-        masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
 
-    start()
-    thread = threading.Thread(target=start)
-    thread.start()
-    thread.join()
-    assert [signal.SIGINT in mask for mask in masks] == [True, False, True, False]
+def test_what_fails_to_start_says_why():
+    """Its error is the caller's, not a thread's."""
+
+    def fail():
+        raise OSError('no more processes')
+
+    with pytest.raises(OSError, match='no more processes'):
+        deaf_to_interrupts(fail)

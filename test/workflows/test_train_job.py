@@ -144,13 +144,44 @@ def test_a_run_from_before_a_setting_existed_goes_on(tmp_path):
     """With what was in effect then, a rate that stays; any other value is refused."""
     config = config_of(tmp_path, iterations=2, cool_down_iterations=0)
     train(config, ToySource(), load=load_toy)
-    record = config.output / 'run.json'
-    content = json.loads(record.read_text())
-    del content['config']['cool_down_iterations']
-    record.write_text(json.dumps(content))
+    edit_settings(config, cool_down_iterations=None)
     train(config, ToySource(), load=load_toy)
     with pytest.raises(UserError, match='cool_down_iterations=0, not -1;'):
         train(config_of(tmp_path, iterations=2), ToySource(), load=load_toy)
+
+
+def edit_settings(config, **values):
+    """What run.json says a run was begun with; None takes a setting out."""
+    record = config.output / 'run.json'
+    content = json.loads(record.read_text())
+    settings = {**content['config'], **values}
+    content['config'] = {name: value for name, value in settings.items() if value is not None}
+    record.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize('settings', [{'reward': 'binary'}, {'course_coefficient': 0.0}])
+def test_what_decides_nothing_keeps_no_run_from_going_on(tmp_path, settings):
+    """A run without the anchor was refused for the gripper's weight in an anchor it never had."""
+    config = config_of(tmp_path, iterations=2, **settings)
+    train(config, ToySource(), load=load_toy)
+    edit_settings(config, course_gripper_weight=None)
+    train(config, ToySource(), load=load_toy)
+    if 'reward' in settings:
+        edit_settings(config, course_coefficient=40.0)
+        train(config, ToySource(), load=load_toy)
+    with pytest.raises(UserError, match='holds a run with'):
+        train(config_of(tmp_path, iterations=2), ToySource(), load=load_toy)
+
+
+def test_a_run_with_a_setting_that_is_gone_is_not_gone_on_without_it(tmp_path):
+    """Unless it was off: what came of it would be of two kinds."""
+    config = config_of(tmp_path, iterations=2)
+    train(config, ToySource(), load=load_toy)
+    edit_settings(config, gone=False, course_gain=0.0)
+    train(config, ToySource(), load=load_toy)
+    edit_settings(config, gone=1.4)
+    with pytest.raises(UserError, match=r'gone=1\.4, a setting that is no more; choose another'):
+        train(config, ToySource(), load=load_toy)
 
 
 def test_files_of_something_else_are_not_overwritten(tmp_path):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import resource_tracker
@@ -18,32 +17,37 @@ from smoothvla_ros.errors import UserError
 Job = TypeVar('Job')
 Result = TypeVar('Result')
 
+_BEGINS_WITHIN_S = 1.0
 
-@contextlib.contextmanager
-def deaf_to_interrupts() -> Iterator[None]:
-    """Start processes that no SIGINT reaches, from their first moment on.
+
+def deaf_to_interrupts(start: Callable[[], Result]) -> Result:
+    """Start processes that no SIGINT reaches, from their first moment on; return what `start` does.
 
     Ctrl-C goes to all processes of a terminal; whoever owns these decides what becomes of them. A
-    process that chose to ignore it could do so only after seconds of imports. What is interrupted
-    meanwhile hears of it afterwards: a process that is left half started ends with a traceback.
+    process that chose to ignore it could do so only after seconds of imports: it inherits that
+    from the thread that starts it. Never the main one: there Python raises KeyboardInterrupt even
+    while the signal is blocked, if another thread was told, and a process that is left half started
+    ends with a traceback. An interrupt is raised here once what has begun is through.
     """
     # Started with the first process, it would lift what is blocked here.
     resource_tracker.ensure_running()
-    heard: list[int] = []
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    # Blocked here it still interrupts the main thread, if another one was told.
-    handler = signal.getsignal(signal.SIGINT)
-    ours = handler is not None and threading.current_thread() is threading.main_thread()
-    if ours:
-        signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    begun, outcome = threading.Event(), Future[Result]()
+
+    def run() -> None:
+        begun.set()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            outcome.set_result(start())
+        except BaseException as error:  # noqa: BLE001 - it is the caller's, and raised there
+            outcome.set_exception(error)
+
     try:
-        yield
+        threading.Thread(target=run, name='start').start()
+        return outcome.result()
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        if ours:
-            signal.signal(signal.SIGINT, handler)
-        if heard:
-            signal.raise_signal(signal.SIGINT)
+        # Interrupted in `Thread.start`, nobody knows whether there is one.
+        if begun.wait(_BEGINS_WITHIN_S):
+            wait([outcome])
 
 
 def finished_work(
@@ -69,8 +73,7 @@ def finished_work(
         initargs=arguments,
     ) as pool:
         try:
-            with deaf_to_interrupts():
-                pending.update(pool.submit(work, job) for job in jobs)
+            deaf_to_interrupts(lambda: pending.update(pool.submit(work, job) for job in jobs))
             while pending:
                 finished, pending = wait(pending, return_when=FIRST_COMPLETED)
                 for future in finished:

@@ -109,8 +109,7 @@ class Worker:
             name=self.name,
             daemon=True,
         )
-        with deaf_to_interrupts():
-            process.start()
+        deaf_to_interrupts(process.start)
         theirs.close()  # or the end of the process would not close the pipe
         return process, ours
 

@@ -25,7 +25,7 @@ from smoothvla_ros.evaluation.benchmark.matrix import (
 from smoothvla_ros.policies.chunk_filters import chunk_filter_factory
 from smoothvla_ros.policies.loading import named_device
 from smoothvla_ros.simulation import tasks
-from smoothvla_ros.training.config import COURSE_SETTINGS, TrainConfig
+from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.workflows.benchmark.config import BenchmarkConfig, method_of
 
 # What may differ between two machines that measure one cell: where and how fast, not what.
@@ -86,11 +86,9 @@ class Cell:
         }
 
     @property
-    def without_effect(self) -> tuple[str, ...]:
-        """Settings of its training that decide nothing with its reward."""
-        if self.training is None or self.training.reward == 'decoupled':
-            return ()
-        return COURSE_SETTINGS
+    def without_effect(self) -> frozenset[str]:
+        """Settings of its training that decide nothing there."""
+        return self.training.without_effect if self.training is not None else frozenset()
 
 
 def benchmark_cells(config: BenchmarkConfig) -> list[Cell]:

@@ -18,7 +18,7 @@ from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.errors import UserError, disk_errors
 from smoothvla_ros.folder_lock import LOCK, FolderLock
 from smoothvla_ros.kinematics.arm import Arm
-from smoothvla_ros.libero import CONTROL_PERIOD_S, CONTROL_RATE_HZ
+from smoothvla_ros.libero import ACTION_DIMENSION, CONTROL_PERIOD_S, CONTROL_RATE_HZ
 from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.folder import policy_folder
 from smoothvla_ros.policies.policy import PolicySpec
@@ -223,9 +223,11 @@ def require_effect(config: TrainConfig, given: Collection[str]) -> None:
 
 def _require_course(spec: PolicySpec, config: TrainConfig) -> None:
     """Raise UserError where the course anchor would add up numbers of another meaning."""
-    if config.keeps_course and spec.action_space not in TOOL_POSE_DELTAS:
+    known = spec.action_space in TOOL_POSE_DELTAS and spec.action_dimension == ACTION_DIMENSION
+    if config.keeps_course and not known:
         raise UserError(
-            f'policy {config.policy} answers {spec.action_space!r}, and a course is known of '
+            f'policy {config.policy} answers {spec.action_dimension} numbers of '
+            f'{spec.action_space!r}, and a course is known of {ACTION_DIMENSION} of '
             f'{", ".join(TOOL_POSE_DELTAS)} alone; give --course-coefficient 0'
         )
 

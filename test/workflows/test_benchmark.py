@@ -107,6 +107,13 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
+def with_results_of_its_own(whole: BenchmarkConfig, folder: Path) -> BenchmarkConfig:
+    """A finished matrix whose kept files may be changed."""
+    config = dataclasses.replace(whole, results=folder / 'results')
+    shutil.copytree(whole.results, config.results)
+    return config
+
+
 @pytest.fixture(scope='module')
 def finished(tmp_path_factory):
     """One uninterrupted matrix with its tables."""
@@ -229,8 +236,7 @@ def test_a_cell_of_other_settings_or_weights_is_refused(finished, tmp_path) -> N
 def test_a_cell_from_before_its_tasks_were_kept_is_that_of_its_training(finished, tmp_path) -> None:
     """Or of all tasks, as the cells without training of the shipped results."""
     whole, _ = finished
-    config = dataclasses.replace(whole, results=tmp_path / 'results')
-    shutil.copytree(whole.results, config.results)
+    config = with_results_of_its_own(whole, tmp_path)
     for method in ('sft', 'decoupled'):
         record = read_record(CellName(SUITE, method, 0).path(config.results))
         settings = {name: value for name, value in record.settings.items() if name != 'tasks'}
@@ -243,8 +249,7 @@ def test_a_cell_from_before_its_tasks_were_kept_is_that_of_its_training(finished
 def test_what_holds_the_course_decides_nothing_of_another_reward(finished, tmp_path) -> None:
     """The anchor of `decoupled` may change without the measured `binary` being lost."""
     whole, _ = finished
-    config = dataclasses.replace(whole, results=tmp_path / 'results')
-    shutil.copytree(whole.results, config.results)
+    config = with_results_of_its_own(whole, tmp_path)
     path = CellName(SUITE, 'binary', 0).path(config.results)
     record = read_record(path)
     training = record.settings['training']
@@ -260,14 +265,17 @@ def test_what_holds_the_course_decides_nothing_of_another_reward(finished, tmp_p
 
 
 def test_a_cell_made_with_a_setting_that_is_gone_is_refused(finished, tmp_path) -> None:
-    """What a setting did that no longer exists is in the figures all the same."""
+    """What a setting did that no longer exists is in the figures, unless it was off."""
     whole, _ = finished
-    config = dataclasses.replace(whole, results=tmp_path / 'results')
-    shutil.copytree(whole.results, config.results)
+    config = with_results_of_its_own(whole, tmp_path)
     path = CellName(SUITE, 'decoupled', 0).path(config.results)
     record = read_record(path)
-    settings = {**record.settings, 'training': {**record.settings['training'], 'gone': 15.0}}
-    write_record(config.results, dataclasses.replace(record, settings=settings))
+    for value in (0.0, 15.0):
+        training = {**record.settings['training'], 'gone': value}
+        settings = {**record.settings, 'training': training}
+        write_record(config.results, dataclasses.replace(record, settings=settings))
+        if not value:
+            run(config, Sources())
     with pytest.raises(UserError, match=r'training\.gone=15\.0, a setting that is no more'):
         run(config, Sources())
 

@@ -75,14 +75,14 @@ class Cell:
     def settings(self, config: BenchmarkConfig, start_policy_sha256: str) -> dict[str, Any]:
         """Return everything that decides the cell's figures."""
         training = to_mapping(self.training) if self.training is not None else {}
-        kept = set(training) - {*_FREE, *self.without_effect}
+        left_out = {*_FREE, *self.without_effect}
         return {
             'start_policy_sha256': start_policy_sha256,
             'tasks': list(config.tasks),
             'render_profile': config.render_profile,
             'evaluation_seed': self.evaluation_seed,
             'chunk_filter': dict(self.chunk_filter) if self.chunk_filter is not None else None,
-            'training': {name: value for name, value in training.items() if name in kept},
+            'training': {name: value for name, value in training.items() if name not in left_out},
         }
 
     @property

@@ -226,7 +226,9 @@ class Benchmark:
         wanted = _flat(cell.settings(self._config, self._start_sha256))
         for name in (*wanted, *found):
             had = found.get(name, _DEFAULTS.get(name))
-            if name in wanted and had == wanted[name]:
+            # One that is no more and was off did nothing there, as it does now.
+            agrees = had == wanted[name] if name in wanted else not had
+            if agrees:
                 continue
             now = f'not {wanted[name]}' if name in wanted else 'a setting that is no more'
             raise UserError(

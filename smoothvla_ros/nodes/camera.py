@@ -55,13 +55,15 @@ class Camera(AutostartNode):
         self._images = self.create_publisher(Image, f'{topic}/image_raw', quality)
         self._infos = self.create_publisher(CameraInfo, f'{topic}/camera_info', quality)
         self._capture = Capture(config, self._publish)
-        self._reports = self.create_timer(REPORT_PERIOD_S, self._report)
+        self._reports = self.create_timer(REPORT_PERIOD_S, self._report, autostart=False)
 
     def activate(self) -> None:
         if self._capture is not None:
             self._capture.start()
+            self._reports.reset()
 
     def deactivate(self) -> None:
+        self._reports.cancel()
         if self._capture is not None:
             self._capture.stop()
 

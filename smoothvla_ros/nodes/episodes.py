@@ -27,7 +27,7 @@ class Episodes(AutostartNode):
     def configure(self) -> None:
         refuse_unknown(self)
         self._name = self.get_namespace().rpartition('/')[2] or 'robot'
-        self._keeper = EpisodeKeeper(self._name)
+        self._keeper: EpisodeKeeper | None = None
         quality = profiles(Graph.REAL_ARM)
         latched = with_depth(quality.state, SHARED_DEPTH)
         self._labels = self.create_publisher(msg.EpisodeLabel, 'episode_label', latched)
@@ -36,7 +36,15 @@ class Episodes(AutostartNode):
         )
         self.create_service(LabelEpisode, '~/label', self._on_label)
 
+    def activate(self) -> None:
+        self._keeper = EpisodeKeeper(self._name)
+
+    def deactivate(self) -> None:
+        self._keeper = None
+
     def _on_guard(self, message: msg.GuardState) -> None:
+        if self._keeper is None:
+            return
         ended = self._keeper.guard_is(
             GuardPhase(message.phase), to_nanoseconds(message.header.stamp)
         )
@@ -48,6 +56,9 @@ class Episodes(AutostartNode):
     def _on_label(
         self, request: LabelEpisode.Request, response: LabelEpisode.Response
     ) -> LabelEpisode.Response:
+        if self._keeper is None:
+            response.success, response.message = False, 'the node is not active'
+            return response
         try:
             episode = self._keeper.label(request.outcome, request.episode_id)
         except UserError as error:

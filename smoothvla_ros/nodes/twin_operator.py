@@ -8,7 +8,6 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from rclpy.client import Client
 from rclpy.clock import Clock, ClockType
 from rclpy.timer import Timer
 from sensor_msgs.msg import JointState
@@ -31,12 +30,13 @@ from smoothvla_ros.nodes.base.diagnostics import ERROR, OK, WARNING, Diagnostics
 from smoothvla_ros.nodes.base.lifecycle import AutostartNode
 from smoothvla_ros.nodes.base.parameters import declare
 from smoothvla_ros.nodes.base.running import run_node
-from smoothvla_ros.nodes.base.trigger_calls import TriggerCalls
+from smoothvla_ros.nodes.base.service_calls import Answer, ServiceCalls
 from smoothvla_ros.nodes.topics.drained_subscription import DrainedSubscription
 from smoothvla_ros.nodes.topics.quality_of_service import SHARED_DEPTH, profiles, with_depth
 from smoothvla_ros.srv import LabelEpisode
 
 LOOK_PERIOD_S = 0.1
+LABEL = 'label'
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class TwinOperator(AutostartNode):
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__('operator', **arguments)
-        self._calls: TriggerCalls | None = None
-        self._labels: Client | None = None
+        self._calls: ServiceCalls | None = None
+        self._labels: ServiceCalls | None = None
         self._looks: Timer | None = None
 
     @property
@@ -80,6 +80,8 @@ class TwinOperator(AutostartNode):
         self._episode: msg.EpisodeState | None = None
         self._guard: msg.GuardState | None = None
         self._unlabelled: msg.EpisodeLabel | None = None
+        # Of the episode whose label was sent and is not granted.
+        self._labelling = ''
         self._labelled_ns = self._measured_ns = self._told = 0
         self._heartbeat_s = -math.inf
         self._diagnostics = Diagnostics(self)
@@ -98,8 +100,8 @@ class TwinOperator(AutostartNode):
             self.create_subscription(kind, f'{config.robot}/{topic}', heard, profile)
         newest = with_depth(quality.joint_states, 1)
         self._joints = DrainedSubscription(self, JointState, f'{config.robot}/joint_states', newest)
-        self._calls = TriggerCalls(self, {wish: f'{config.robot}/{wish}' for wish in Wish})
-        self._labels = self.create_client(LabelEpisode, f'{config.robot}/episodes/label')
+        self._calls = ServiceCalls(self, Trigger, {wish: f'{config.robot}/{wish}' for wish in Wish})
+        self._labels = ServiceCalls(self, LabelEpisode, {LABEL: f'{config.robot}/episodes/label'})
         # A system clock that is set back would stop a timer of its own kind.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._looks = self.create_timer(LOOK_PERIOD_S, self._look, clock=steady, autostart=False)
@@ -127,7 +129,9 @@ class TwinOperator(AutostartNode):
         self._heartbeat_s = time.monotonic()
 
     def _on_label(self, message: msg.EpisodeLabel) -> None:
-        self._unlabelled = None if message.outcome else message
+        # What is played after the episode that a label was sent for is not what was judged.
+        if not self._labelling:
+            self._unlabelled = None if message.outcome else message
 
     def _look(self) -> None:
         for joints in self._joints.take_all():
@@ -142,7 +146,7 @@ class TwinOperator(AutostartNode):
         lives = policy_lives(self._heartbeat_s, now_s)
         wish = self._operator.wish(scene, guard, policy_lives=lives)
         self._tell()
-        self._label(labels, scene, guard)
+        self._label(labels, scene, guard, now_s)
         if wish is not None and not calls.is_pending(now_s) and self._is_alone():
             calls.send(wish, now_s, lambda answer: self._on_answer(wish, scene, answer))
 
@@ -168,7 +172,7 @@ class TwinOperator(AutostartNode):
                 return False
         return True
 
-    def _on_answer(self, wish: Wish, scene: Scene, response: Trigger.Response) -> None:
+    def _on_answer(self, wish: Wish, scene: Scene, response: Answer) -> None:
         if not response.success:
             self._diagnostics.report(self._robot, WARNING, f'{wish} is refused: {response.message}')
             return
@@ -177,7 +181,7 @@ class TwinOperator(AutostartNode):
         self._guard = None
         self._diagnostics.report(self._robot, OK, f'{wish} is granted')
 
-    def _label(self, labels: Client, scene: Scene, guard: Guard) -> None:
+    def _label(self, labels: ServiceCalls, scene: Scene, guard: Guard, now_s: float) -> None:
         """Say of the episode that was recorded in a scene what a person would say of it."""
         episode, verdict = self._unlabelled, self._operator.judge(scene, guard)
         if episode is None or self._labelled_ns == scene.began_ns:
@@ -185,14 +189,31 @@ class TwinOperator(AutostartNode):
         if to_nanoseconds(episode.first_stamp) < scene.began_ns:
             # Of another scene; or a person ended it, and it is theirs.
             self._unlabelled = None
+            if self._labelling:
+                self._labelling = ''
+                self._report_label(f'{episode.episode_id} has no label: no answer in time')
         elif verdict is None:
             if guard.phase is GuardPhase.DISARMED:
                 self._unlabelled = None
-        elif labels.service_is_ready():
-            self._unlabelled, self._labelled_ns = None, scene.began_ns
-            labels.call_async(
-                LabelEpisode.Request(outcome=verdict.label, episode_id=episode.episode_id)
+        elif not labels.is_pending(now_s):
+            self._labelling = episode.episode_id
+            labels.send(
+                LABEL,
+                now_s,
+                lambda answer: self._on_labelled(episode.episode_id, scene, answer),
+                outcome=verdict.label,
+                episode_id=episode.episode_id,
             )
+
+    def _on_labelled(self, episode_id: str, scene: Scene, response: Answer) -> None:
+        if not response.success:
+            self._report_label(f'the label of {episode_id} is refused: {response.message}')
+            return
+        self._labelled_ns, self._labelling, self._unlabelled = scene.began_ns, '', None
+        self._report_label(f'{episode_id} is labelled', OK)
+
+    def _report_label(self, text: str, level: bytes = WARNING) -> None:
+        self._diagnostics.report(f'{self._robot} label', level, text)
 
     def _tell(self) -> None:
         count = len(self.verdicts)

@@ -60,28 +60,23 @@ def test_without_autostart_a_node_waits_and_can_be_configured_again(ros):
 
 
 def test_reason_of_a_failed_start_reaches_the_command_line(ros, capfd):
-    """A user's error is raised as it is; any other is logged with its traceback."""
-    node = Faulty(UserError('robots=0 is too small'))
-    try:
-        with pytest.raises(UserError, match='robots=0'):
-            node.autostart()
-    finally:
-        node.destroy_node()
-    node = Faulty(ZeroDivisionError('an error of ours'))
-    try:
-        with pytest.raises(UserError, match='did not start'):
-            node.autostart()
-    finally:
-        node.destroy_node()
+    """A user's error and one of ours are told apart, so that the exit status tells them apart."""
+    for error in (UserError('robots=0 is too small'), ZeroDivisionError('an error of ours')):
+        node = Faulty(error)
+        try:
+            with pytest.raises(type(error), match=str(error)):
+                node.autostart()
+        finally:
+            node.destroy_node()
     assert 'ZeroDivisionError: an error of ours' in capfd.readouterr().err
 
 
 class Halfway(AutostartNode):
-    """Makes one of everything; fails while it is told to."""
+    """Makes one of everything; fails while there is an error."""
 
-    def __init__(self):
+    def __init__(self, error):
         super().__init__('halfway')
-        self.fails = True
+        self.error = error
 
     def configure(self):
         self.create_publisher(String, 'said', 1)
@@ -90,8 +85,8 @@ class Halfway(AutostartNode):
         self.create_service(Trigger, 'asked', print)
         self.create_client(Trigger, 'asks')
         lifecycle.ActionClient(self)
-        if self.fails:
-            raise UserError('no camera there')
+        if self.error is not None:
+            raise self.error
 
 
 class ActsFor:
@@ -105,12 +100,20 @@ class ActsFor:
         self.node.remove_waitable(self)
 
 
+@pytest.mark.parametrize(
+    ('error', 'result'),
+    [
+        (UserError('no camera there'), TransitionCallbackReturn.FAILURE),
+        (ZeroDivisionError('an error of ours'), TransitionCallbackReturn.ERROR),
+    ],
+    ids=['user', 'ours'],
+)
 def test_what_a_failed_configuration_made_is_gone_and_so_is_everything_after_a_cleanup(
-    ros, monkeypatch
+    ros, monkeypatch, error, result
 ):
     """Else each attempt would leave topics and services behind, and a callback would run twice."""
     monkeypatch.setattr(lifecycle, 'ActionClient', ActsFor)
-    node = Halfway()
+    node = Halfway(error)
 
     def counts():
         kinds = (node.publishers, node.subscriptions, node.timers, node.services, node.clients)
@@ -120,9 +123,9 @@ def test_what_a_failed_configuration_made_is_gone_and_so_is_everything_after_a_c
     try:
         before = counts()
         for _ in range(2):
-            assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+            assert node.trigger_configure() == result
             assert counts() == before
-        node.fails = False
+        node.error = None
         assert node.trigger_configure() == SUCCESS
         assert counts() == [count + 1 for count in before]
         assert node.trigger_cleanup() == SUCCESS

@@ -90,12 +90,13 @@ def test_armed_guard_that_is_disarmed_commands_nothing(make_guard):
 
 
 def test_clock_that_stands_still_does_not_keep_the_node_from_ending(make_guard, monkeypatch):
-    """The stop was sent, and the controller follows it."""
+    """The stop was sent, the controller follows it, and a person is told to look at the arm."""
     guard = make_guard().running()
     now_ns = guard.node._now_ns()
     monkeypatch.setattr(guard.node, '_now_ns', lambda: now_ns)
     monkeypatch.setattr(motion_guard, 'STOP_TIMEOUT_S', 0.3)
     assert guard.node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
+    guard.says('the arm did not come to rest within 0.3 s')
     guard.run(1.2)
     assert np.abs(guard.signal[-1][1]).max() == 0.0
 

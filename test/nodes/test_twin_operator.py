@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -55,6 +56,8 @@ class World:
         self.asked: list[Wish] = []
         self.labelled: list[tuple[str, str]] = []
         self.refusals: list[str] = []
+        self.label_refusals: list[str] = []
+        self.diagnosed: list[str] = []
         self.said: msg.GuardState | None = None
         # Says what it is once, and not again and again.
         self.silent = False
@@ -62,6 +65,7 @@ class World:
         for wish in Wish:
             node.create_service(Trigger, str(wish), lambda _, r, wish=wish: self._grant(wish, r))
         node.create_service(LabelEpisode, 'episodes/label', self._on_label)
+        node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 100)
         self.executor = SingleThreadedExecutor()
         for each in (node, self.operator):
             self.executor.add_node(each)
@@ -82,8 +86,12 @@ class World:
 
     def _on_label(self, request, response):
         self.labelled.append((request.episode_id, request.outcome))
-        response.success = True
+        response.success = not self.label_refusals
+        response.message = self.label_refusals.pop(0) if self.label_refusals else ''
         return response
+
+    def _on_diagnostics(self, message):
+        self.diagnosed += [status.message for status in message.status]
 
     def begin(self):
         self.number += 1
@@ -255,6 +263,23 @@ def test_recorded_episodes_are_labelled_by_their_verdict(world):
     play.ended('second')
     play.until(lambda: len(play.labelled) == 2)
     assert play.labelled == [('first', 'success'), ('second', 'discard')]
+
+
+def test_a_label_that_is_refused_is_said_and_sent_again(world):
+    """And stays that of the episode that was judged, whatever is played meanwhile."""
+    play = world()
+    play.label_refusals.append('not yet')
+    play.armed()
+    play.guard_is(GuardPhase.RUNNING)
+    play.scene(msg.EpisodeState.PHASE_FINISHED, success=True)
+    play.until(lambda: Wish.DISARM in play.asked)
+    play.ended('ours')
+    play.until(lambda: play.labelled)
+    play.ended('afterwards')
+    play.until(lambda: len(play.labelled) == 2)
+    assert play.labelled == [('ours', 'success')] * 2
+    play.until(lambda: 'ours is labelled' in play.diagnosed)
+    assert 'the label of ours is refused: not yet' in play.diagnosed
 
 
 def test_one_episode_a_scene_is_labelled_and_none_that_has_a_label(world):

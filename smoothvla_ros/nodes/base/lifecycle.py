@@ -38,11 +38,11 @@ class AutostartNode(LifecycleNode):
             True,
             ParameterDescriptor(description='Configure and activate without being asked'),
         )
-        self._error: UserError | None = None
+        self._error: BaseException | None = None
         self._own: set[Entity] = set()
 
     def autostart(self) -> None:
-        """Configure and activate, if the parameter says so; raise UserError if that fails."""
+        """Configure and activate, if the parameter says so; raise what kept it from that."""
         if not self.get_parameter('autostart').value:
             return
         for transition in (self.trigger_configure, self.trigger_activate):
@@ -71,10 +71,13 @@ class AutostartNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._own = set(self._entities())
-        result = self._transition(self.configure)
-        if result != TransitionCallbackReturn.SUCCESS:
+        result = TransitionCallbackReturn.ERROR
+        try:
+            result = self._transition(self.configure)
+        finally:
             # Or what it made until then would be the node's own from now on.
-            self._clean_up()
+            if result != TransitionCallbackReturn.SUCCESS:
+                self._clean_up()
         return result
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -120,6 +123,7 @@ class AutostartNode(LifecycleNode):
 
     def _transition(self, work: Any) -> TransitionCallbackReturn:
         """Do the work of a transition; rclpy itself would swallow the reason of a failure."""
+        self._error = None
         try:
             work()
         except UserError as error:
@@ -128,7 +132,8 @@ class AutostartNode(LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         except KeyboardInterrupt:
             raise
-        except BaseException:
+        except BaseException as error:
+            self._error = error
             self.get_logger().fatal(traceback.format_exc())
             raise
         return TransitionCallbackReturn.SUCCESS

@@ -34,6 +34,7 @@ class JerkReports:
         self._level = AlarmLevel.UNKNOWN
         self._off_rate = False
         self._unusable: set[str] = set()
+        self._unusable_s = 0.0
 
     def rate(self, undeclared_hz: float | None) -> None:
         """Say that nothing can be measured because the declared rate is wrong; None: it is not."""
@@ -51,11 +52,21 @@ class JerkReports:
                 f'{self._config.rate_hz:g}; set rate_hz to theirs',
             )
 
-    def unusable(self, reason: str) -> None:
-        """Say what is wrong with messages."""
-        if reason not in self._unusable:
-            self._unusable.add(reason)
-            self._diagnostics.report(self._robot, ERROR, reason)
+    def messages(self, unusable: Sequence[str], used: int, now_s: float) -> None:
+        """Say what is wrong with messages, and when none is for `silence_s` any more.
+
+        unusable: reasons of those that came, used: how many could be used; now_s: a monotonic time.
+        """
+        part = f'{self._robot} {self._config.joint_states} messages'
+        if unusable:
+            self._unusable_s = now_s
+            for reason in dict.fromkeys(unusable):
+                if reason not in self._unusable:
+                    self._unusable.add(reason)
+                    self._diagnostics.report(part, ERROR, reason)
+        elif self._unusable and used and now_s - self._unusable_s >= self._config.silence_s:
+            self._unusable.clear()
+            self._diagnostics.report(part, OK, 'usable again')
 
     def trouble(self, reason: str) -> None:
         """Say why nothing is measured and that the level is unknown; '': it is heard again."""

@@ -143,8 +143,7 @@ class MonitoredRobot:
         samples, unusable = self._joint_states.take_all()
         for sample in samples:
             self._handle(self._samples.add(sample.stamp_ns, sample))
-        for reason in unusable:
-            self._reports.unusable(reason)
+        self._reports.messages(unusable, len(samples), time.monotonic())
         if samples:
             self._trouble.heard(time.monotonic())
         if self._newest is not None:

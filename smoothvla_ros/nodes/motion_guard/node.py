@@ -53,6 +53,7 @@ class MotionGuardNode(AutostartNode):
         super().__init__('motion_guard', **arguments)
         # Services and the timer run in the executor's thread, `stop` in the process's own.
         self._lock = threading.Lock()
+        self._ticked = threading.Condition(self._lock)
         self._is_active = self._is_ending = self._is_simulated = False
         # Which runs the timer, and is the one that hears a simulated clock.
         self._executor_thread: int | None = None
@@ -60,7 +61,7 @@ class MotionGuardNode(AutostartNode):
     def configure(self) -> None:
         self._config = config = declare(self, MotionGuardConfig)
         robot = described_robot(config.robot, config.urdf)
-        self._robot = robot
+        self._robot, self._robot_name = robot, self.get_namespace().strip('/')
         self._guard = make_guard(config, robot)
         quality = profiles(Graph.REAL_ARM)
         self._diagnostics = Diagnostics(self)
@@ -123,13 +124,20 @@ class MotionGuardNode(AutostartNode):
         if self._is_simulated and threading.get_ident() == self._executor_thread:
             return
         deadline = time.monotonic() + STOP_TIMEOUT_S
-        while self._is_ending and time.monotonic() < deadline:
-            # Not under the lock: the executor may have a simulated clock to hear of meanwhile.
-            time.sleep(1.0 / self._config.rate_hz)
-            if not self._is_simulated:
-                with self._lock:
+        with self._lock:
+            while self._is_ending and time.monotonic() < deadline:
+                # Lets go of the lock: the executor may have a simulated clock to hear of meanwhile.
+                self._ticked.wait(1.0 / self._config.rate_hz)
+                if not self._is_simulated:
                     self._tick()
-        self._is_ending = False
+            if self._is_ending:
+                self._is_ending = False
+                self._diagnostics.report(
+                    self._robot_name or 'robot',
+                    ERROR,
+                    f'the arm did not come to rest within {STOP_TIMEOUT_S:g} s; nothing more is '
+                    'commanded: look at it, and at its clock',
+                )
 
     def _on_timer(self) -> None:
         with self._lock:
@@ -151,6 +159,7 @@ class MotionGuardNode(AutostartNode):
             self._gripper.send(command.open_gripper)
         self._say(now_ns)
         self._is_ending = self._is_ending and not self._guard.at_rest
+        self._ticked.notify_all()
 
     def _arm_where_heard(self, now_ns: int) -> str:
         return self._arm.nobody_listens() or self._guard.arm(now_ns)
@@ -211,14 +220,15 @@ class MotionGuardNode(AutostartNode):
         if not news and 0 <= now_ns - self._said_ns < STATE_PERIOD_S * NANOSECONDS:
             return
         self._said_ns, self._said_chunks = now_ns, guard.chunks
-        name = self.get_namespace().strip('/')
-        self._states.publish(to_guard_state(guard, name, self._robot.base_frame, now_ns))
+        self._states.publish(
+            to_guard_state(guard, self._robot_name, self._robot.base_frame, now_ns)
+        )
         if changed:
             self._said = state
             level = LEVELS.get(guard.phase, WARNING if guard.reason else OK)
             text = guard.phase.name.lower() + (f': {guard.reason}' if guard.reason else '')
             values = {str(refusal): count for refusal, count in guard.refusals.items()}
-            self._diagnostics.report(name or 'robot', level, text, values)
+            self._diagnostics.report(self._robot_name or 'robot', level, text, values)
 
     def _now_ns(self) -> int:
         return self.get_clock().now().nanoseconds

@@ -65,12 +65,21 @@ class Twin(AutostartNode):
         self._requests = self.create_subscription(
             msg.EpisodeRequest, 'episode_request', self._on_request, profiles('real_arm').request
         )
-        self._reports = self.create_timer(REPORT_PERIOD_S, self._report)
+        self._reports = self.create_timer(REPORT_PERIOD_S, self._report, autostart=False)
 
     def activate(self) -> None:
-        if self._runner is not None and self._thread is None:
+        if self._runner is None:
+            return
+        if self._thread is None:
             self._thread = threading.Thread(target=self._runner.run, name='physics')
             self._thread.start()
+        self._runner.resume()
+        self._reports.reset()
+
+    def deactivate(self) -> None:
+        self._reports.cancel()
+        if self._runner is not None:
+            self._runner.pause()
 
     def stop(self) -> None:
         if self._runner is not None:

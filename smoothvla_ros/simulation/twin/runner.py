@@ -57,7 +57,7 @@ class Outlet(Protocol):
         """It ended with the joint state of this stamp, `samples` after the first, both counted."""
 
     def cut_short(self, stamp_ns: int, samples: int) -> None:
-        """Another one takes its place; the joint state of this stamp was its last."""
+        """Another one takes its place; its last joint state was of this stamp, if it had any."""
 
     def refused(self, reason: str) -> None:
         """A command was not taken."""
@@ -86,7 +86,7 @@ class TwinRunner:
         self._changed = threading.Condition()
         self._commands: deque[Callable[[ArmTwin], None]] = deque()
         self._wanted: deque[tuple[EpisodeName | None, threading.Event]] = deque()
-        self._stopping = False
+        self._stopping = self._paused = self._stands = False
         self._number = 0
         self._running = False
         self._samples = self._stamp_ns = 0
@@ -112,6 +112,22 @@ class TwinRunner:
         """Return how far a stamp lies ahead of the simulation, s; None for 0, which is at once."""
         return (stamp_ns - self._stamp()) / NANOSECONDS if stamp_ns else None
 
+    def pause(self) -> None:
+        """Let time stand still before this returns, and until `resume`; what is asked for waits.
+
+        Commands of the meantime are dropped: an arm that obeyed them later would surprise.
+        """
+        with self._changed:
+            self._paused = True
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._stands or self._stopping)
+
+    def resume(self) -> None:
+        """Let time go on."""
+        with self._changed:
+            self._paused = False
+            self._changed.notify_all()
+
     def stop(self) -> None:
         """End `run`."""
         with self._changed:
@@ -134,6 +150,8 @@ class TwinRunner:
             self._begin(next(self._episodes))
             while True:
                 with self._changed:
+                    if self._paused:
+                        self._stand_still()
                     self._changed.wait_for(
                         lambda: self._stopping or bool(self._wanted),
                         self._pacer.seconds_to_next(time.monotonic()),
@@ -149,6 +167,16 @@ class TwinRunner:
                     self._substep()
         finally:
             self._cameras.close()
+            self.stop()
+
+    def _stand_still(self) -> None:
+        """Wait under the lock until `resume` or `stop`."""
+        self._stands = True
+        self._changed.notify_all()
+        self._changed.wait_for(lambda: self._stopping or not self._paused)
+        self._stands = False
+        self._commands.clear()
+        self._begin_pace()
 
     def _begin_wanted(self, name: EpisodeName | None, done: threading.Event) -> None:
         try:
@@ -179,15 +207,19 @@ class TwinRunner:
         self._number += 1
         # Everything repeats within an episode, and the first sample is that of its first substep.
         self._since_begin = 0
-        if not settings.owns_clock:
-            # Building a scene took time that the simulation has not seen.
-            now_ns = time.time_ns() - self._substeps * self._period_ns
-            self._start_ns = max(self._start_ns, now_ns)
+        self._begin_pace()
+        self._stamp_ns = self._stamp()
         self._log.begin(name)
         self._outlet.began(
             name, twin.environment.task.language, self._number, self._stamp() + self._period_ns
         )
-        self._pacer = Pacer(settings.speed, period_s, time.monotonic())
+
+    def _begin_pace(self) -> None:
+        """Take up time after what the simulation has not seen, as the making of a scene."""
+        if not self._settings.owns_clock:
+            now_ns = time.time_ns() - self._substeps * self._period_ns
+            self._start_ns = max(self._start_ns, now_ns)
+        self._pacer = Pacer(self._settings.speed, self._twin.period_s, time.monotonic())
         self._skipped_s = 0.0
 
     def _keep_up_with_the_wall(self) -> None:
@@ -254,20 +286,21 @@ class TwinRunner:
                 self._finish(success=False)
 
     def _finish(self, *, success: bool) -> None:
-        if not self._running:
-            return
-        self._running = False
-        self._log.end(success)
-        if self._samples:
+        if self._ends(success=success):
             self._outlet.ended(success, self._stamp_ns, self._samples)
 
     def _cut_short(self) -> None:
         """End what a reset came into: nobody can say whether it would have succeeded."""
+        if self._ends(success=False):
+            self._outlet.cut_short(self._stamp_ns, self._samples)
+
+    def _ends(self, *, success: bool) -> bool:
+        """End the episode that runs; return whether there was one."""
         if not self._running:
-            return
+            return False
         self._running = False
-        self._log.end(False)
-        self._outlet.cut_short(self._stamp_ns, self._samples)
+        self._log.end(success)
+        return True
 
     def _stamp(self) -> int:
         return self._start_ns + self._substeps * self._period_ns

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rclpy.task import Future
 from std_srvs.srv import Trigger
 
-from smoothvla_ros.nodes.base.trigger_calls import ANSWER_TIMEOUT_S, TriggerCalls
+from smoothvla_ros.nodes.base.service_calls import ANSWER_TIMEOUT_S, ServiceCalls
 
 
 class SilentClient:
@@ -40,7 +40,7 @@ class OneClientNode:
 
 def calls():
     node = OneClientNode()
-    return TriggerCalls(node, {'arm': 'motion_guard/arm'}), node
+    return ServiceCalls(node, Trigger, {'arm': 'motion_guard/arm'}), node
 
 
 def test_a_call_without_an_answer_is_given_up():

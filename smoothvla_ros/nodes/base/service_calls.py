@@ -1,27 +1,36 @@
-"""Services without arguments, called one at a time by a node that must not wait for any of them."""
+"""Services that grant or refuse, called one at a time by a node that must not wait for them."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 from rclpy.client import Client
 from rclpy.node import Node
 from rclpy.task import Future
-from std_srvs.srv import Trigger
 
 ANSWER_TIMEOUT_S = 5.0
 # After a refusal: asked again at once, the answer would be the same.
 REFUSED_PAUSE_S = 1.0
 
 
-class TriggerCalls:
+class Answer(Protocol):
+    """What std_srvs/Trigger answers, and every service of that form."""
+
+    success: bool
+    message: str
+
+
+class ServiceCalls:
     """Clients by name; a call that is not answered in time is given up, a late answer ignored."""
 
-    def __init__(self, node: Node, services: Mapping[str, str]) -> None:
+    def __init__(self, node: Node, kind: Any, services: Mapping[str, str]) -> None:
+        """kind: the type of the services, which all have an `Answer`.  services: theirs by name."""
         self._clients = {
-            name: node.create_client(Trigger, service) for name, service in services.items()
+            name: node.create_client(kind, service) for name, service in services.items()
         }
+        self._kind = kind
         self._pending: tuple[Client, Future] | None = None
         self._until_s = 0.0
 
@@ -32,12 +41,17 @@ class TriggerCalls:
         self._give_up()
         return False
 
-    def send(self, name: str, now_s: float, answered: Callable[[Trigger.Response], None]) -> None:
-        """Call, unless nobody is there to answer; `answered` gets what comes."""
+    def send(
+        self, name: str, now_s: float, answered: Callable[[Answer], None], **fields: Any
+    ) -> None:
+        """Call, unless nobody is there to answer; `answered` gets what comes.
+
+        fields: of the request.
+        """
         client = self._clients[name]
         if not client.service_is_ready():
             return
-        future = client.call_async(Trigger.Request())
+        future = client.call_async(self._kind.Request(**fields))
         self._pending, self._until_s = (client, future), now_s + ANSWER_TIMEOUT_S
         future.add_done_callback(lambda answer: self._on_answer(answer, answered))
 
@@ -47,7 +61,7 @@ class TriggerCalls:
             client, future = pending
             client.remove_pending_request(future)
 
-    def _on_answer(self, answer: Future, answered: Callable[[Trigger.Response], None]) -> None:
+    def _on_answer(self, answer: Future, answered: Callable[[Answer], None]) -> None:
         if self._pending is None or self._pending[1] is not answer:
             return
         self._pending = None

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from smoothvla_ros.configuration import from_mapping, load
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.episodes.archive import TABLE, EpisodeArchive
 from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow
+from smoothvla_ros.evaluation.episodes.running_figures import RunningFigures
 from smoothvla_ros.evaluation.report.run_report import REPORT, write_report
 from smoothvla_ros.evaluation.report.summary import SUMMARY, RunContext
 from smoothvla_ros.evaluation.reworded_policy import (
@@ -111,11 +114,11 @@ def arm() -> Arm:
 
 
 def run_once(
-    source: FakeSource, archive: EpisodeArchive, label: str = 'before', seed: int = 5
+    source: FakeSource, archive: EpisodeArchive, label: str = 'before', seed: int = 5, **told: Any
 ) -> list[EpisodeRow]:
     """Evaluate two tasks with three episodes each."""
     scenes = Scenes('libero_goal', (1, 4), per_task=3, seed=seed)
-    return evaluate(source, label, scenes, 0.0, archive=archive)
+    return evaluate(source, label, scenes, 0.0, archive=archive, **told)
 
 
 def test_policies_meet_the_same_held_out_scenes(arm: Arm, tmp_path: Path) -> None:
@@ -146,6 +149,27 @@ def test_an_interrupted_evaluation_goes_on(arm: Arm, tmp_path: Path) -> None:
     assert (tmp_path / 'a' / TABLE).read_bytes() == (tmp_path / 'b' / TABLE).read_bytes()
     with pytest.raises(UserError, match='other settings'):
         run_once(source, archive, seed=6)
+
+
+def test_progress_counts_what_was_there_and_is_not_lost_to_one_short_success(
+    arm: Arm, tmp_path: Path
+) -> None:
+    """Figures of all episodes, resumed ones among them; a success without a jerk leaves no NaN."""
+    with pytest.raises(KeyboardInterrupt):
+        run_once(FakeSource(arm, stop_after=4), EpisodeArchive(tmp_path, arm))
+    archive, told = EpisodeArchive(tmp_path, arm), []
+    rows = run_once(
+        FakeSource(arm),
+        archive,
+        on_episode=lambda figures: told.append((figures.done, figures.success, figures.jerk)),
+    )
+    assert [done for done, _, _ in told] == [5, 6]
+    solved = [row.jerk for row in rows if row.success]
+    assert told[-1][1:] == (len(solved) / 6, pytest.approx(np.mean(solved)))
+    short = RunningFigures()
+    for row in (*rows, dataclasses.replace(rows[0], success=True, jerk=math.nan)):
+        short.add(row)
+    assert short.jerk == pytest.approx(np.mean(solved))
 
 
 def test_lost_episodes_are_named_and_not_invented(

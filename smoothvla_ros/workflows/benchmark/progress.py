@@ -8,7 +8,7 @@ from types import TracebackType
 from tqdm import tqdm
 
 from smoothvla_ros.evaluation.benchmark.matrix import WRONG_INSTRUCTION, Part
-from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow
+from smoothvla_ros.evaluation.episodes.running_figures import RunningFigures
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.progress import Phase, TrainStatus
 
@@ -23,8 +23,6 @@ class MatrixProgress:
         self._cell = 0
         self._before_training = 0
         self._phase = ''
-        self._jerks: list[float] = []
-        self._solved = self._done = 0
 
     def __enter__(self) -> MatrixProgress:
         return self
@@ -71,18 +69,11 @@ class MatrixProgress:
         sampling = 'greedy' if part.temperature == 0.0 else f'temperature {part.temperature:g}'
         told = ', wrong instruction' if part.label == WRONG_INSTRUCTION else ''
         self._phase = f'{part.suite}, {sampling}{told}'
-        self._jerks = []
-        self._solved = self._done = 0
 
-    def measured(self, row: EpisodeRow) -> None:
-        """Count an evaluated episode."""
-        self._done += 1
-        self._solved += row.success
-        if row.success and math.isfinite(row.jerk):
-            self._jerks.append(row.jerk)
+    def measured(self, figures: RunningFigures) -> None:
+        """Count an evaluated episode; figures: of all of this evaluation."""
         self._bar.update()
-        jerk = sum(self._jerks) / len(self._jerks) if self._jerks else math.nan
-        self._show(self._phase, self._solved / self._done, jerk)
+        self._show(self._phase, figures.success, figures.jerk)
 
     def _show(
         self, phase: str, success: float, jerk: float, other: tuple[str, float] | None = None

@@ -172,7 +172,7 @@ class Benchmark:
                 ),
                 part.temperature,
                 archive=measured.archive(part, self._checked(cell)),
-                on_row=progress.measured,
+                on_episode=progress.measured,
             )
             self._keep(cell, measured)
 

@@ -6,12 +6,12 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from tqdm import tqdm
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.episodes.archive import EpisodeArchive
 from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow
+from smoothvla_ros.evaluation.episodes.running_figures import RunningFigures
 from smoothvla_ros.records import Episode, EpisodeRequest
 from smoothvla_ros.simulation.splits import Split, episode_names
 from smoothvla_ros.training.rollouts.group_sampling import collect_episodes
@@ -45,14 +45,15 @@ def evaluate(
     *,
     archive: EpisodeArchive,
     policy_version: int = 0,
-    on_row: Callable[[EpisodeRow], None] | None = None,
+    on_episode: Callable[[RunningFigures], None] | None = None,
 ) -> list[EpisodeRow]:
     """Run a policy on every scene and return the rows, in order of scenes.
 
     source: must already serve `policy_version`.  policy_label: a plain name, 'before' for example.
     temperature: 0 is greedy.
     archive: keeps each episode as it finishes; those that it holds already are not run again.
-    on_row: called with every new row, instead of a progress bar.
+    on_episode: called after every new episode, instead of a progress bar, with the figures of all
+    that there are, those of before included.
     An episode that stays lost after `ATTEMPTS` is logged and has no row. Raises UserError if none
     came, or if the archive holds them from another scene.
     """
@@ -71,29 +72,25 @@ def evaluate(
         )
     ]
     missing = [request for request in requests if not _finished(archive, policy_label, request)]
+    figures = RunningFigures()
+    for request in requests:
+        if (row := archive.row(policy_label, request.episode_id)) is not None:
+            figures.add(row)
     with tqdm(
         total=len(requests),
-        initial=len(requests) - len(missing),
+        initial=figures.done,
         desc=f'{policy_label}, {_sampling(temperature)}',
         unit='episode',
-        # A caller that is told of every row shows them itself.
-        disable=None if on_row is None else True,
+        # A caller that is told of every episode shows them itself.
+        disable=None if on_episode is None else True,
     ) as bar:
-        successes: list[float] = []
-        jerks: list[float] = []
 
         def keep(episode: Episode) -> None:
-            row = archive.add(episode, policy_label)
-            successes.append(row.success)
-            if row.success and np.isfinite(row.jerk):
-                jerks.append(row.jerk)
+            figures.add(archive.add(episode, policy_label))
             bar.update()
-            bar.set_postfix_str(
-                f'success {np.mean(successes):.0%}, '
-                f'jerk {np.mean(jerks) if jerks else float("nan"):.2f} m/s^3'
-            )
-            if on_row is not None:
-                on_row(row)
+            bar.set_postfix_str(f'success {figures.success:.0%}, jerk {figures.jerk:.2f} m/s^3')
+            if on_episode is not None:
+                on_episode(figures)
 
         collect_episodes(source, missing, ATTEMPTS, keep)
     found = {request: archive.row(policy_label, request.episode_id) for request in requests}

@@ -13,7 +13,7 @@ from typing import Any
 from smoothvla_ros.configuration import to_mapping
 from smoothvla_ros.errors import UserError, disk_errors
 from smoothvla_ros.evaluation.episodes.archive import TABLE, TRAJECTORIES, EpisodeArchive
-from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow
+from smoothvla_ros.evaluation.episodes.running_figures import RunningFigures
 from smoothvla_ros.evaluation.report.comparison_table import print_comparison
 from smoothvla_ros.evaluation.report.run_report import FIGURES, REPORT, write_report
 from smoothvla_ros.evaluation.report.summary import SUMMARY, RunContext, read_summary
@@ -222,17 +222,14 @@ class _Job:
             episodes_planned=config.evaluation_episodes * len(self._tasks),
         )
         self._report(status)
-        done: list[EpisodeRow] = []
 
-        def tell(row: EpisodeRow) -> None:
-            done.append(row)
-            solved = [item.jerk for item in done if item.success]
+        def tell(figures: RunningFigures) -> None:
             self._report(
                 dataclasses.replace(
                     status,
-                    episodes_done=len(done),
-                    success=len(solved) / len(done),
-                    jerk=sum(solved) / len(solved) if solved else float('nan'),
+                    episodes_done=figures.done,
+                    success=figures.success,
+                    jerk=figures.jerk,
                 )
             )
 
@@ -243,7 +240,7 @@ class _Job:
             0.0,
             archive=self._archive,
             policy_version=version,
-            on_row=tell,
+            on_episode=tell,
         )
 
     def _serve(self) -> None:

@@ -6,7 +6,6 @@ any node ends, everything ends: first the guard, which brings the arm to rest, t
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from smoothvla_ros.nodes.launching.arguments import (
     drawn_for,
     expand_files,
     given,
+    stay_on_this_machine,
 )
 from smoothvla_ros.nodes.launching.parameter_files import ROBOT, effective, parameters_of
 from smoothvla_ros.nodes.launching.recorder import declare_recording, recorder
@@ -86,9 +86,7 @@ def graph(context: LaunchContext) -> list[Node]:
     arguments = context.launch_configurations
     expand_files(arguments)
     check_namespace(arguments)
-    # Whoever hears the controllers' topics can move the arm: they stay on this machine, unless the
-    # shell says otherwise.
-    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    stay_on_this_machine()
     beside = ours(arguments)
     if arguments['hardware'] == 'twin':
         arm = [twin(arguments), *operator(arguments)]

@@ -18,6 +18,7 @@ from smoothvla_ros.nodes.launching.arguments import (
     drawn_for,
     expand_files,
     given,
+    stay_on_this_machine,
 )
 from smoothvla_ros.nodes.launching.recorder import declare_recording, recorder
 from smoothvla_ros.nodes.launching.viewer import NONE, declare_viewer, viewer, wanted
@@ -58,6 +59,7 @@ def graph(context: LaunchContext) -> list[Node]:
     """Return the nodes, with the arguments that were given on top of the parameter files."""
     arguments = context.launch_configurations
     expand_files(arguments)
+    stay_on_this_machine()
     namespace = arguments['namespace']
     config = arguments['config']
     agree(arguments, 'robots', NODES, str(robots_that_fit()))

@@ -36,7 +36,6 @@ COMMANDS = {
     'analyze': ('smoothvla_ros.workflows.analyze', 'measure the jerk in any recorded bag'),
     'launch': ('smoothvla_ros.nodes.launch_runner', 'run a launch file, with or without ROS tools'),
     'parameters': ('smoothvla_ros.nodes.parameter_reference', "show every node's parameters"),
-    'bench': ('benchmarks', 'measure the speed figures side by side (in a checkout)'),
 }
 
 

@@ -97,10 +97,15 @@ def from_mapping(cls: type[Config], values: Mapping[str, Any], place: str) -> Co
         name: _convert(value, hints[name], f'{place}: {name}', meant[name])
         for name, value in values.items()
     }
-    try:
-        return cls(**converted)
-    except TypeError as error:
-        raise UserError(f'{place}: {error}; give the missing setting') from error
+    missing = [
+        field.name
+        for field in dataclasses.fields(cls)  # type: ignore[arg-type]
+        if field.default is field.default_factory is dataclasses.MISSING
+        and field.name not in converted
+    ]
+    if missing:
+        raise UserError(f'{place}: {missing[0]!r} is missing ({meant[missing[0]]}); give it')
+    return cls(**converted)
 
 
 def load(

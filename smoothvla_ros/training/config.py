@@ -12,12 +12,8 @@ from smoothvla_ros.simulation.tasks import task, tasks
 from smoothvla_ros.training.rewards.functions import RewardSettings
 from smoothvla_ros.training.rewards.motion import JERK_SOURCES
 
-
-class WherePresent(tuple[str, ...]):
-    """Names of a default: each holds where a policy has it. A name that was given must be there.
-
-    In all else they are what a tuple of names is, in run.json too: a run goes on as it began.
-    """
+# Of `frozen`: image trunks, which a policy has under this name or not at all.
+AUTO, CAMERAS = 'auto', 'cameras'
 
 
 @dataclass(frozen=True)
@@ -63,8 +59,10 @@ class GrpoConfig(RewardSettings):
     )
     weight_decay: float = setting(0.0, 'Weight decay of AdamW', minimum=0.0, maximum=1.0)
     frozen: tuple[str, ...] = setting(
-        (),
-        'Parameters that are not trained, by the first parts of their names: cameras, for example',
+        (AUTO,),
+        'Parameters that are not trained, by the first parts of their names, which must exist; '
+        "empty trains all. 'auto': the part `cameras` where the policy has one, as the small "
+        "policy's image trunks, which cost most of an update",
     )
     epochs: int = setting(1, 'Passes over the rollouts of an iteration', minimum=1, maximum=1000)
     averaged_updates: int = setting(
@@ -160,12 +158,6 @@ class TrainConfig(GrpoConfig):
     output: Path = setting(Path('runs/train'), 'Folder for everything the run leaves behind')
     resume: bool = setting(
         True, 'Go on with an unfinished run of the same settings found in the output folder'
-    )
-    frozen: tuple[str, ...] = setting(
-        WherePresent(('cameras',)),
-        'Parameters that are not trained, by the first parts of their names; empty trains all. The '
-        "small policy's image trunks, say, which cost most of an update; of a policy that has no "
-        'such part all is trained unless it is given',
     )
     evaluation_episodes: int = setting(
         10,

@@ -5,11 +5,14 @@ The trainer draws nothing from global generators; a policy from elsewhere might.
 
 from __future__ import annotations
 
+import logging
 import random
 from typing import Any
 
 import numpy as np
 import torch
+
+log = logging.getLogger(__name__)
 
 
 def random_states() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -31,9 +34,16 @@ def random_states() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 def restore_random_states(tensors: dict[str, torch.Tensor], values: dict[str, Any]) -> None:
     """Put back what `random_states` returned."""
     torch.set_rng_state(tensors['torch'])
-    cuda = [tensors[name] for name in sorted(tensors) if name.startswith('cuda.')]
+    cuda = {int(name[5:]): state for name, state in tensors.items() if name.startswith('cuda.')}
     if cuda and torch.cuda.device_count() == len(cuda):
-        torch.cuda.set_rng_state_all(cuda)
+        torch.cuda.set_rng_state_all([cuda[index] for index in range(len(cuda))])
+    elif cuda:
+        log.warning(
+            'the checkpoint has random states of %d GPUs, this machine has %d: a policy that draws '
+            'from them draws other numbers than the run would have',
+            len(cuda),
+            torch.cuda.device_count(),
+        )
     name, position, has_gauss, gauss = values['numpy']
     keys = tensors['numpy'].numpy().view(np.uint32)
     np.random.set_state((name, keys, position, has_gauss, gauss))  # noqa: NPY002

@@ -87,14 +87,15 @@ def test_what_the_runner_does_not_know_is_named(code, words, tmp_path, monkeypat
         make_plan(path, {})
 
 
-def test_arm_is_heard_on_this_machine_only_unless_the_shell_says_otherwise(monkeypatch):
-    """Who hears the controllers' topics can move the arm."""
+@pytest.mark.parametrize('file', ['deploy', 'train', 'evaluate'])
+def test_graph_stays_on_this_machine_unless_the_shell_says_otherwise(monkeypatch, file):
+    """Who hears the controllers' topics can move the arm; two trainings would mix."""
     name = 'ROS_AUTOMATIC_DISCOVERY_RANGE'
     for given, expected in ((None, 'LOCALHOST'), ('SUBNET', 'SUBNET')):
         monkeypatch.setenv(name, given or '')
         if given is None:
             monkeypatch.delenv(name)
-        make_plan(LAUNCH / 'deploy.launch.py', {})
+        make_plan(LAUNCH / f'{file}.launch.py', {})
         assert os.environ[name] == expected
 
 

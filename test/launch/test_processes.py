@@ -11,6 +11,8 @@ import sys
 import threading
 import time
 
+import pytest
+
 from smoothvla_ros.nodes.launch_runner.processes import ProcessGroup, ProcessSpec
 
 WAIT = 'import signal; print("up", flush=True); signal.pause()'
@@ -52,6 +54,27 @@ def test_killed_process_is_named_with_its_signal_within_a_second():
     )
     assert run.run() == 128 + signal.SIGKILL
     assert '[victim] died of SIGKILL' in stream.getvalue()
+
+
+def test_a_start_that_fails_leaves_no_process_and_no_descriptor():
+    """The second command does not exist: the first is killed and waited for, all is closed."""
+    open_before = set(os.listdir('/proc/self/fd'))
+    run, _ = group(('waiter', WAIT, True))
+    run._specs.append(ProcessSpec('nobody', ['/no/such/command'], terminal=False, ends_all=True))
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    before = signal.set_wakeup_fd(writing)
+    try:
+        with pytest.raises(FileNotFoundError):
+            run.run()
+        assert signal.set_wakeup_fd(-1) == writing
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(reading)
+        os.close(writing)
+    assert set(os.listdir('/proc/self/fd')) == open_before
+    ((_, process),) = run._running.values()
+    assert process.returncode == -signal.SIGKILL
 
 
 def test_process_that_does_not_end_all_may_end():

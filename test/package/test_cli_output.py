@@ -15,7 +15,7 @@ import sys
 from types import SimpleNamespace
 from smoothvla_ros import cli
 cli._load = lambda *_: SimpleNamespace(add_arguments=lambda _: None, run=lambda _: print('a line'))
-sys.exit(cli.main(['bench']))
+sys.exit(cli.main(['report']))
 """
 
 
@@ -60,4 +60,4 @@ def test_a_pipe_to_something_else_that_broke_is_not_taken_for_that(monkeypatch, 
     with open(tmp_path / 'output', 'w') as output, monkeypatch.context() as redirected:
         redirected.setattr(sys, 'stdout', output)
         with pytest.raises(BrokenPipeError, match='worker'):
-            cli.main(['bench'])
+            cli.main(['report'])

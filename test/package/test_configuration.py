@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -35,6 +35,25 @@ def test_each_value_is_held_to_the_range(values, message):
     """Also the second of several."""
     with pytest.raises(UserError, match=message):
         from_mapping(Settings, values, 'place')
+
+
+@dataclass(frozen=True)
+class Demanding:
+    """A value without a default."""
+
+    urdf: str = field(metadata={'description': 'the file of the arm'})
+    length: int = setting(2, 'a number', minimum=1, maximum=3)
+
+    def __post_init__(self) -> None:
+        self.length + (None if self.urdf == 'defect' else 0)
+
+
+def test_a_value_that_is_missing_is_named_and_a_defect_of_ours_is_not_taken_for_it():
+    """A TypeError of the class's own is no advice to a user."""
+    with pytest.raises(UserError, match=r"place: 'urdf' is missing \(the file of the arm\)"):
+        from_mapping(Demanding, {'length': 1}, 'place')
+    with pytest.raises(TypeError):
+        from_mapping(Demanding, {'urdf': 'defect'}, 'place')
 
 
 def test_values_inside_of_the_range_pass():

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import copy
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
-from smoothvla_ros.configuration import load, to_mapping
+from smoothvla_ros.configuration import load
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.training.config import TrainConfig, WherePresent
+from smoothvla_ros.training.config import TrainConfig
 
 FILE = Path(__file__).parents[2] / 'config' / 'train.yaml'
 
@@ -25,15 +23,6 @@ def test_the_parameter_file_agrees_with_the_defaults():
         for name, value in sections[node]['ros__parameters'].items()
     }
     assert load(TrainConfig, None, trainer) == TrainConfig()
-
-
-@pytest.mark.parametrize('given', [{}, {'frozen': 'cameras'}, {'frozen': ['cameras']}])
-def test_only_the_default_is_frozen_where_there_is_such_a_part(given):
-    """Both say `cameras`, in run.json too; a copy and other learning processes know it as well."""
-    config = load(TrainConfig, None, given)
-    for same in (config, replace(config, seed=1), copy.deepcopy(config)):
-        assert to_mapping(same)['frozen'] == ['cameras']
-        assert isinstance(same.frozen, WherePresent) == (not given)
 
 
 @pytest.mark.parametrize(

@@ -53,8 +53,9 @@ def run_job(name: str, config_class: type[Config], work: Work[Config]) -> int:
     # The work ends at a signal like any Python program, not only when it next waits for ROS.
     for number in ENDING_SIGNALS:
         signal.signal(number, _interrupt)
-    node = Node(name)
+    node: Node | None = None
     try:
+        node = Node(name)
         config = declare(node, config_class)
         source = TopicRolloutSource(node, config.robots, declare(node, LedgerSettings))
         # The work waits for what the executor's thread brings, so it must hear of its end.
@@ -69,7 +70,8 @@ def run_job(name: str, config_class: type[Config], work: Work[Config]) -> int:
         return exit_status(error)
     finally:
         ignore_ending_signals()
-        node.destroy_node()
+        if node is not None:
+            node.destroy_node()
         rclpy.try_shutdown()
         leave_quickly()
     return 0

@@ -61,7 +61,7 @@ class ProcessGroup:
         }
         wakeup_read, wakeup_write = os.pipe()
         os.set_blocking(wakeup_write, False)
-        signal.set_wakeup_fd(wakeup_write, warn_on_full_buffer=False)
+        previous_wakeup = signal.set_wakeup_fd(wakeup_write, warn_on_full_buffer=False)
         self._selector.register(wakeup_read, selectors.EVENT_READ, None)
         try:
             for spec in self._specs:
@@ -69,9 +69,14 @@ class ProcessGroup:
             while self._running:
                 self._look()
         finally:
-            for _, process in self._running.values():
+            for descriptor, (_, process) in self._running.items():
                 process.kill()
-            signal.set_wakeup_fd(-1)
+                process.wait()
+                os.close(descriptor)
+                if process.stdout is not None:
+                    process.stdout.close()
+            self._selector.close()
+            signal.set_wakeup_fd(previous_wakeup)
             os.close(wakeup_read)
             os.close(wakeup_write)
             for number, handler in previous.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
@@ -140,6 +141,15 @@ def drawn_for(
     if not policies or 'image_size' in parameters_of(simulator, configurations):
         return {}
     return {'image_size': max(map(image_size, policies))}
+
+
+def stay_on_this_machine() -> None:
+    """Keep the graph's topics from other machines, unless the shell says otherwise.
+
+    Whoever hears a controller's topics can move the arm, and two trainings in one network would
+    answer each other's requests.
+    """
+    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
 
 
 def check_namespace(configurations: Mapping[str, str]) -> None:

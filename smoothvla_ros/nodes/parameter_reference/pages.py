@@ -20,9 +20,8 @@ What every node can be told: in a parameter file (`--params-file` of a node), wi
 `-p name:=value`, and the commonest as launch arguments (`--show-args`). Each is read once, when the
 node is configured; a value out of range or of another kind, and a misspelt name, ends it with one
 line. Every node but `evaluator` and `grpo_trainer` has
-`autostart` too (default `true`): configure and activate without being asked. `frozen` is refused
-where it names what a policy has not, but for its default. A path may begin with `~`.
-Empty is `''`, of a list too: ROS drops `[]`, so it is refused.
+`autostart` too (default `true`): configure and activate without being asked. A path may begin with
+`~`. Empty is `''`, of a list too: ROS drops `[]`, so it is refused.
 
 A launch file takes one parameter file for all its nodes, `config:=FILE`, in place of its own in
 `config/` (`train.yaml`, `evaluate.yaml`, `deploy.yaml`): copy that and add to it. What it says, and

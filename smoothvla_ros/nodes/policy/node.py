@@ -52,6 +52,7 @@ class PolicyNode(AutostartNode):
         self._robots: dict[str, PolicyRobot] = {}
         self._thread: threading.Thread | None = None
         self._ended = threading.Event()
+        self._epoch = 0
         self._heartbeat: Heartbeat | None = None
 
     def configure(self) -> None:
@@ -103,9 +104,10 @@ class PolicyNode(AutostartNode):
                 'observation; activate again when it has ended'
             )
         self._ended.clear()
-        epoch = time.time_ns()
+        # Later than the one before also where the clock was set back, or a guard would refuse it.
+        self._epoch = max(time.time_ns(), self._epoch + 1)
         for robot in self._robots.values():
-            robot.begin_epoch(epoch)
+            robot.begin_epoch(self._epoch)
         # A daemon: importing and loading a model can outlast every patience with a node that stops.
         self._thread = threading.Thread(target=self._serve, name=INFERENCE, daemon=True)
         self._thread.start()

@@ -222,7 +222,9 @@ class Adapters:
             init_lora_weights='gaussian',
         )
         before = self._active
-        with self._same_gradients(), torch.random.fork_rng(devices=[]):
+        # Those that draw already: to ask another GPU for its state would open it.
+        gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
+        with self._same_gradients(), torch.random.fork_rng(gpus):
             torch.manual_seed(0)
             inject_adapter_in_model(configuration, self._network, name)
         # peft would take the next adapter for a change of this one.

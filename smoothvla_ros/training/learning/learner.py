@@ -13,7 +13,7 @@ import torch
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.policy import Policy
 from smoothvla_ros.records import Observation
-from smoothvla_ros.training.config import GrpoConfig, WherePresent
+from smoothvla_ros.training.config import AUTO, CAMERAS, GrpoConfig
 from smoothvla_ros.training.learning.checked_statistics import (
     checked_expectation,
     checked_statistics,
@@ -324,14 +324,15 @@ class GrpoLearner:
 def _freeze(module: torch.nn.Module, prefixes: Sequence[str]) -> None:
     """Take the parameters below the named parts of a network out of the gradient.
 
-    Raises UserError for a name that is not there, unless it is a default's.
+    Raises UserError for a name that is not there.
     A backward pass ends where nothing before needs one: with the images' part frozen, an update
     costs little more than inference.
     """
     names = [name for name, _ in module.named_parameters()]
     for prefix in prefixes:
-        below = [name for name in names if name == prefix or name.startswith(f'{prefix}.')]
-        if not below and not isinstance(prefixes, WherePresent):
+        part = CAMERAS if prefix == AUTO else prefix
+        below = [name for name in names if name == part or name.startswith(f'{part}.')]
+        if not below and prefix != AUTO:
             parts = ', '.join(dict.fromkeys(name.split('.')[0] for name in names))
             raise UserError(
                 f'training: frozen={prefix!r} names no parameter; choose from {parts}, or give '

@@ -14,6 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.errors import UserError, disk_errors
 from smoothvla_ros.folder_lock import LOCK, FolderLock
@@ -181,6 +183,8 @@ def _train(
         # The first step begins at the starting policy; the later ones are held to it.
         reference = load_policy(config.policy, config.device, arm)
         reference.module.requires_grad_(False)
+    # A policy may draw what it adds to itself for training.
+    torch.manual_seed(config.seed)
     learner = GrpoLearner(policy, settings, reference)
     trainer = GrpoTrainer(
         settings,

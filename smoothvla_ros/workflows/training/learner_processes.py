@@ -80,9 +80,10 @@ def _start(
     if start.reference is not None:
         reference = load(start.reference, device)
         reference.module.requires_grad_(False)
+    # A policy may draw what it adds to itself for training.
+    torch.manual_seed(config.seed)
     learner = GrpoLearner(policy, config, reference, group)
     if checkpoint is None:
-        torch.manual_seed(config.seed)
         state, seconds = TrainerState(), 0.0
     else:
         state, seconds = restore_trainer(checkpoint, learner)

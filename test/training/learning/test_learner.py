@@ -13,7 +13,7 @@ from toy_world import HORIZON, ToyPolicy, ToyRobot
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.seeds import chunk_seed
 from smoothvla_ros.records import EpisodeName, EpisodeRequest
-from smoothvla_ros.training.config import GrpoConfig, WherePresent
+from smoothvla_ros.training.config import GrpoConfig
 from smoothvla_ros.training.learning.chunk_batch import chunk_batch
 from smoothvla_ros.training.learning.grpo_loss import grpo_loss
 from smoothvla_ros.training.learning.learner import GrpoLearner
@@ -394,12 +394,15 @@ def test_frozen_parameters_stay():
         GrpoLearner(policy, GrpoConfig(course_coefficient=0.0, frozen=('0', '2')))
 
 
-def test_a_default_is_frozen_where_the_policy_has_it():
-    """A kind of one's own need not name its parts as the shipped policy does."""
+def test_the_default_freezes_the_cameras_of_a_policy_that_has_them():
+    """A kind of one's own need not name its parts as the shipped policy does: all of it learns."""
+    config = GrpoConfig(course_coefficient=0.0)
+    assert len(GrpoLearner(ToyPolicy(), config).parameters) == 4
     policy = ToyPolicy()
-    config = GrpoConfig(course_coefficient=0.0, frozen=WherePresent(('cameras', '0')))
+    policy.module.add_module('cameras', torch.nn.Linear(1, 1))
     learner = GrpoLearner(policy, config)
-    assert set(learner.parameters) == {'2.weight', '2.bias'}
+    assert set(learner.parameters) == {'0.weight', '0.bias', '2.weight', '2.bias'}
+    assert not policy.module.cameras.weight.requires_grad
     with pytest.raises(UserError, match="frozen='cameras' names no parameter; choose from 0, 2"):
         GrpoLearner(ToyPolicy(), GrpoConfig(course_coefficient=0.0, frozen=('0', 'cameras')))
 

@@ -18,7 +18,7 @@ from smoothvla_ros.control.live.live_observation_slot import (
     Trigger,
 )
 from smoothvla_ros.control.lock_step.protocol import Answer, Question
-from smoothvla_ros.control.motion_guard.guard import Command, MotionGuard
+from smoothvla_ros.control.motion_guard.guard import GuardCommand, MotionGuard
 from smoothvla_ros.control.motion_guard.phases import GuardPhase
 from smoothvla_ros.control.motion_guard.refusals import Chunk
 from smoothvla_ros.errors import UserError
@@ -131,7 +131,7 @@ class _Episode:
         self._slot.expect_chunks(self._image_ns)
         self._image_due_ns = _START_NS + round(_ARMING_S * NANOSECONDS)
         self._on_its_way: tuple[int, Question, np.ndarray] | None = None
-        self._commands: list[tuple[int, Command]] = []
+        self._commands: list[tuple[int, GuardCommand]] = []
         self._over_ns = 0
         self._began_ns = _START_NS
         self._taken = 0
@@ -234,7 +234,7 @@ class _Episode:
             self._taken += 1
             self._over_ns = self._now_ns + period_ns
 
-    def _obey(self, command: Command) -> None:
+    def _obey(self, command: GuardCommand) -> None:
         if command.open_gripper is not None:
             self._twin.open_gripper(FINGER_RANGE_M if command.open_gripper else 0.0)
         motion = command.motion

@@ -22,7 +22,7 @@ from smoothvla_ros.control.motion_guard.controller_model import (
     TrajectoryController,
     sampled_jerk,
 )
-from smoothvla_ros.control.motion_guard.guard import Command, MotionGuard
+from smoothvla_ros.control.motion_guard.guard import GuardCommand, MotionGuard
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.joint_positions import JointPositions
 from smoothvla_ros.control.motion_guard.osc_reference import OscParameters, OscReference
@@ -98,7 +98,7 @@ class _Rig:
         )
 
 
-def _real_time(seconds: float, send: Callable[[Command], None]) -> dict[str, float]:
+def _real_time(seconds: float, send: Callable[[GuardCommand], None]) -> dict[str, float]:
     patient = WatchdogLimits(max_late_s=10.0, max_lag_rad=10.0)
     rig = _Rig('libero_osc_pose', watchdog_limits=patient)
     period_ns = round(NANOSECONDS / rig.settings.rate_hz)
@@ -209,7 +209,7 @@ def _sawtooth(seconds: float = 5.0) -> dict[str, float]:
 
 
 @contextlib.contextmanager
-def _published() -> Iterator[Callable[[Command], None]]:
+def _published() -> Iterator[Callable[[GuardCommand], None]]:
     """Yield what publishes a command as the guard's node does, heard by a subscription."""
     with free_domain() as domain:
         os.environ['ROS_DOMAIN_ID'] = str(domain)

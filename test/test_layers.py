@@ -26,7 +26,7 @@ FOUNDATIONS = (
     'folder_lock',
     'libero',
     'nanoseconds',
-    'own_function',
+    'user_function',
     'parent_death',
     'ros_domain',
     'shipped_files',

@@ -21,7 +21,7 @@ class Condition(Enum):
     SILENT = auto()
 
 
-def judged(status: CaptureStatus, wanted_hz: float) -> tuple[Condition, str]:
+def condition_of(status: CaptureStatus, wanted_hz: float) -> tuple[Condition, str]:
     """Return how a camera does that is to deliver `wanted_hz`, and one line about it.
 
     A rate that is not known yet is not slow.

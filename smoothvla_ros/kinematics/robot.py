@@ -181,7 +181,7 @@ class RobotDescription:
                 )
 
 
-def described_robot(name: str, urdf: str = '') -> RobotDescription:
+def load_robot_description(name: str, urdf: str = '') -> RobotDescription:
     """Return the arm of a file, or of a name in config/robots.
 
     urdf: in place of its file's, if not empty.  Raises UserError where there is no such file, or

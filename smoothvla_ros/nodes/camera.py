@@ -11,7 +11,7 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from smoothvla_ros.cameras.calibration import read_calibration
 from smoothvla_ros.cameras.capture import Capture
-from smoothvla_ros.cameras.condition import Condition, judged
+from smoothvla_ros.cameras.condition import Condition, condition_of
 from smoothvla_ros.cameras.settings import CameraSettings
 from smoothvla_ros.configuration import setting
 from smoothvla_ros.libero import AGENTVIEW
@@ -92,7 +92,7 @@ class Camera(AutostartNode):
             'frames': status.frames,
             'reconnections': status.reconnections,
         }
-        condition, text = judged(status, self._config.rate_hz)
+        condition, text = condition_of(status, self._config.rate_hz)
         self._diagnostics.report(self._config.camera, _LEVELS[condition], text, values)
 
 

@@ -10,14 +10,14 @@ from smoothvla_ros.evaluation.report.comparison_table import print_comparison
 from smoothvla_ros.evaluation.report.run_report import REPORT
 from smoothvla_ros.nodes.jobs.job import run_job
 from smoothvla_ros.nodes.jobs.topic_rollouts import TopicRolloutSource
-from smoothvla_ros.policies.loading import tell_unused_gpu
+from smoothvla_ros.policies.loading import warn_unused_gpu
 from smoothvla_ros.workflows.evaluation.config import EvaluationConfig
 from smoothvla_ros.workflows.evaluation.run import run_evaluation
 
 
 def evaluate_over_topics(node: Node, config: EvaluationConfig, source: TopicRolloutSource) -> None:
     """Evaluate as configured, print the table and say where the report is."""
-    tell_unused_gpu(config.device)
+    warn_unused_gpu(config.device)
     print_comparison(run_evaluation(config, source))
     print(f'\nreport: {config.out / REPORT}')
 

@@ -10,7 +10,7 @@ from smoothvla_ros import msg
 from smoothvla_ros.nodes.jobs.job import run_job
 from smoothvla_ros.nodes.jobs.topic_rollouts import TopicRolloutSource
 from smoothvla_ros.nodes.topics.quality_of_service import profiles
-from smoothvla_ros.policies.loading import tell_unused_gpu
+from smoothvla_ros.policies.loading import warn_unused_gpu
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.progress import TrainStatus
 from smoothvla_ros.workflows.training.job import print_result, train
@@ -19,7 +19,7 @@ from smoothvla_ros.workflows.training.progress import ProgressBar
 
 def run_training(node: Node, config: TrainConfig, source: TopicRolloutSource) -> None:
     """Train, showing progress on the terminal and on train_status, and print the result."""
-    tell_unused_gpu(config.device)
+    warn_unused_gpu(config.device)
     progress = ProgressBar()
     publisher = node.create_publisher(msg.TrainStatus, 'train_status', profiles('lock_step').status)
 

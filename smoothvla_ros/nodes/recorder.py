@@ -32,7 +32,7 @@ class RecorderConfig:
     """Where to, and what is left out."""
 
     recording: str = setting('', 'Folder of the recording; empty is recordings/DATE_TIME')
-    look_s: float = setting(
+    poll_period_s: float = setting(
         0.2, 'Time between two looks for new topics, s', minimum=0.01, maximum=10.0
     )
     depth: int = setting(
@@ -70,7 +70,7 @@ class BagRecorder(AutostartNode):
         self._refused: set[str] = set()
         self._diagnostics = Diagnostics(self)
         self._writer = BagWriter(self._path)
-        self._timer = self.create_timer(config.look_s, self._look, autostart=False)
+        self._timer = self.create_timer(config.poll_period_s, self._look, autostart=False)
 
     def activate(self) -> None:
         self._writes = True

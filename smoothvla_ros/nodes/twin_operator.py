@@ -18,10 +18,10 @@ from smoothvla_ros import msg
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.control.live.scene_operator import (
     Guard,
-    Scene,
+    OperatorRequest,
     SceneOperator,
+    SceneProgress,
     SceneVerdict,
-    Wish,
     policy_lives,
 )
 from smoothvla_ros.control.motion_guard.phases import GuardPhase
@@ -100,7 +100,9 @@ class TwinOperator(AutostartNode):
             self.create_subscription(kind, f'{config.robot}/{topic}', heard, profile)
         newest = with_depth(quality.joint_states, 1)
         self._joints = DrainedSubscription(self, JointState, f'{config.robot}/joint_states', newest)
-        self._calls = ServiceCalls(self, Trigger, {wish: f'{config.robot}/{wish}' for wish in Wish})
+        self._calls = ServiceCalls(
+            self, Trigger, {wish: f'{config.robot}/{wish}' for wish in OperatorRequest}
+        )
         self._labels = ServiceCalls(self, LabelEpisode, {LABEL: f'{config.robot}/episodes/label'})
         # A system clock that is set back would stop a timer of its own kind.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -150,8 +152,8 @@ class TwinOperator(AutostartNode):
         if wish is not None and not calls.is_pending(now_s) and self._is_alone():
             calls.send(wish, now_s, lambda answer: self._on_answer(wish, scene, answer))
 
-    def _scene(self, episode: msg.EpisodeState) -> Scene:
-        return Scene.measured(
+    def _scene(self, episode: msg.EpisodeState) -> SceneProgress:
+        return SceneProgress.measured(
             to_nanoseconds(episode.first_stamp),
             self._measured_ns,
             finished=episode.phase == msg.EpisodeState.PHASE_FINISHED,
@@ -172,7 +174,7 @@ class TwinOperator(AutostartNode):
                 return False
         return True
 
-    def _on_answer(self, wish: Wish, scene: Scene, response: Answer) -> None:
+    def _on_answer(self, wish: OperatorRequest, scene: SceneProgress, response: Answer) -> None:
         if not response.success:
             self._diagnostics.report(self._robot, WARNING, f'{wish} is refused: {response.message}')
             return
@@ -181,7 +183,9 @@ class TwinOperator(AutostartNode):
         self._guard = None
         self._diagnostics.report(self._robot, OK, f'{wish} is granted')
 
-    def _label(self, labels: ServiceCalls, scene: Scene, guard: Guard, now_s: float) -> None:
+    def _label(
+        self, labels: ServiceCalls, scene: SceneProgress, guard: Guard, now_s: float
+    ) -> None:
         """Say of the episode that was recorded in a scene what a person would say of it."""
         episode, verdict = self._unlabelled, self._operator.judge(scene, guard)
         if episode is None or self._labelled_ns == scene.began_ns:
@@ -205,7 +209,7 @@ class TwinOperator(AutostartNode):
                 episode_id=episode.episode_id,
             )
 
-    def _on_labelled(self, episode_id: str, scene: Scene, response: Answer) -> None:
+    def _on_labelled(self, episode_id: str, scene: SceneProgress, response: Answer) -> None:
         if not response.success:
             self._report_label(f'the label of {episode_id} is refused: {response.message}')
             return

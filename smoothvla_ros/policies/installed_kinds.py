@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.own_function import own_code
+from smoothvla_ros.user_function import own_code
 
 if TYPE_CHECKING:
     # Seconds to import, and a launch file that asks for the size of the images loads no policy.

@@ -33,7 +33,7 @@ def named_device(name: str) -> str:
     return 'cuda' if torch.cuda.is_available() else 'cpu'
 
 
-def tell_unused_gpu(device: str) -> None:
+def warn_unused_gpu(device: str) -> None:
     """Print one line where this machine has a GPU and the CPU was chosen, or nothing said."""
     import torch
 

@@ -28,7 +28,7 @@ from smoothvla_ros.training.rewards.jerk_reference import (
 )
 from smoothvla_ros.training.rewards.outcomes import GroupOutcome
 from smoothvla_ros.training.rollout_progress import (
-    Measure,
+    MeasureEpisode,
     RolloutProgress,
     jerk_of_successes,
     success_share,
@@ -97,7 +97,7 @@ class GrpoTrainer:
         schedule: Plans,
         source: RolloutSource,
         learner: GrpoLearner,
-        measure: Measure,
+        measure: MeasureEpisode,
         state: TrainerState,
         estimator: EstimatorSettings,
         report: Report = silent,

@@ -14,7 +14,7 @@ from smoothvla_ros.training.config import GrpoConfig
 from smoothvla_ros.training.progress import Phase, Report, TrainStatus
 from smoothvla_ros.training.rewards.outcomes import RolloutOutcome
 
-Measure = Callable[[Episode], RolloutOutcome]
+MeasureEpisode = Callable[[Episode], RolloutOutcome]
 
 
 class RolloutProgress:
@@ -22,7 +22,7 @@ class RolloutProgress:
 
     def __init__(
         self,
-        measure: Measure,
+        measure: MeasureEpisode,
         iteration: int,
         config: GrpoConfig,
         status: TrainStatus,

@@ -18,10 +18,10 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.bags.analysis import Progress, analyse
 from smoothvla_ros.evaluation.bags.comparison import compare
 from smoothvla_ros.evaluation.bags.page import page
-from smoothvla_ros.evaluation.bags.settings import AnalysisSettings, Robot
+from smoothvla_ros.evaluation.bags.settings import AnalysedRobot, AnalysisSettings
 from smoothvla_ros.evaluation.bags.table import comparison_lines, lines
 from smoothvla_ros.kinematics import Arm
-from smoothvla_ros.kinematics.robot import LIMIT_SETS, VENDOR, described_robot
+from smoothvla_ros.kinematics.robot import LIMIT_SETS, VENDOR, load_robot_description
 from smoothvla_ros.user_path import user_path
 
 REPORT = Path('jerk_report.html')
@@ -111,16 +111,16 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _robot(arguments: argparse.Namespace) -> Robot:
+def _robot(arguments: argparse.Namespace) -> AnalysedRobot:
     has_model = arguments.robot is not None or arguments.urdf is not None
     if has_model and arguments.joints is not None:
         raise UserError('--joints is for recordings without a model, which names its own')
     if arguments.robot is not None:
         if arguments.tool is not None or arguments.base is not None:
             raise UserError('--tool and --base are named by the file of --robot; leave them out')
-        described = described_robot(arguments.robot, str(arguments.urdf or ''))
+        described = load_robot_description(arguments.robot, str(arguments.urdf or ''))
         jerk = described.limits(arguments.limits).jerk.tolist()
-        return Robot(
+        return AnalysedRobot(
             described.arm(),
             dict(zip(described.joints, jerk, strict=True)),
             f'{arguments.limits} limits of {described.name}',
@@ -128,10 +128,12 @@ def _robot(arguments: argparse.Namespace) -> Robot:
     if arguments.urdf is None:
         if arguments.tool is not None or arguments.base is not None:
             raise UserError('--tool and --base name links of a URDF; give --urdf as well')
-        return Robot(joints=_names(arguments.joints) if arguments.joints is not None else ())
+        return AnalysedRobot(
+            joints=_names(arguments.joints) if arguments.joints is not None else ()
+        )
     if arguments.tool is None:
         raise UserError(f'--urdf {arguments.urdf} needs --tool: the link whose jerk is wanted')
-    return Robot(Arm.from_urdf(arguments.urdf, arguments.tool, base_frame=arguments.base))
+    return AnalysedRobot(Arm.from_urdf(arguments.urdf, arguments.tool, base_frame=arguments.base))
 
 
 def _names(text: str) -> tuple[str, ...]:

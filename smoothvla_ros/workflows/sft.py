@@ -14,7 +14,7 @@ from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.configuration import default_mapping, load, to_mapping
 from smoothvla_ros.errors import UserError, disk_errors
 from smoothvla_ros.folder_lock import FolderLock
-from smoothvla_ros.kinematics.robot import RobotDescription, described_robot
+from smoothvla_ros.kinematics.robot import RobotDescription, load_robot_description
 from smoothvla_ros.policies.folder import policy_folder
 from smoothvla_ros.policies.instructions import Vocabulary
 from smoothvla_ros.policies.small_vla.configuration import SmallVLAConfig
@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     values = {name: value for name, value in vars(arguments).items() if value is not None}
     config = load(SFTConfig, arguments.config, _of(SFTConfig, values))
     names = load(LeRobotNames, None, _of(LeRobotNames, values))
-    robot = described_robot(arguments.robot, arguments.urdf)
+    robot = load_robot_description(arguments.robot, arguments.urdf)
     with disk_errors(f'--out {arguments.out}'), FolderLock(arguments.out, '--out '):
         policy = train_sft(
             arguments.data, arguments.out, config, arguments.init, names, robot=robot
@@ -102,7 +102,7 @@ def train_sft(
     if config.threads:
         torch.set_num_threads(config.threads)
     check_writable(out, '--out ')
-    robot = robot if robot is not None else described_robot(_PANDA)
+    robot = robot if robot is not None else load_robot_description(_PANDA)
     arm = robot.arm()
     origin = policy_folder(init) if init is not None else None
     start = SmallVLAPolicy.load(origin, arm=arm) if origin is not None else None

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from smoothvla_ros.cameras.capture import CaptureStatus
-from smoothvla_ros.cameras.condition import Condition, judged
+from smoothvla_ros.cameras.condition import Condition, condition_of
 
 
 def status(rate_hz=20.0, age_s=0.05, problem=''):
@@ -31,4 +31,4 @@ def status(rate_hz=20.0, age_s=0.05, problem=''):
 )
 def test_a_camera_is_judged_by_its_rate_and_its_newest_image(seen, wanted_hz, said):
     """Each limit from both sides; the reason of a lost camera comes first, and NaN is not slow."""
-    assert judged(seen, wanted_hz) == said
+    assert condition_of(seen, wanted_hz) == said

@@ -8,7 +8,7 @@ from scipy.interpolate import BPoly
 
 from smoothvla_ros.control.motion_guard import profile as profile_module
 from smoothvla_ros.control.motion_guard.braking import Stop
-from smoothvla_ros.control.motion_guard.motion import Motion
+from smoothvla_ros.control.motion_guard.motion import CommandedMotion
 from smoothvla_ros.control.motion_guard.profile import JointProfile, followable
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.joint_limits import JointLimits
@@ -26,7 +26,7 @@ LIMITS = JointLimits(
 def random_motion(generator, knots=12):
     ticks = np.cumsum(generator.integers(1, 5, knots))
     states = generator.normal(size=(knots, 3, 2)) * np.array([1.0, 3.0, 20.0])[:, None]
-    return Motion(PERIOD_S, ticks, states)
+    return CommandedMotion(PERIOD_S, ticks, states)
 
 
 def dense(motion, points=50):
@@ -52,7 +52,7 @@ def test_continuing_a_motion_inside_of_a_segment_changes_nothing_before():
     """Half of a quintic is the same quintic: whoever followed it notices nothing."""
     motion = random_motion(np.random.default_rng(1))
     tick = int(motion.ticks[5] + 1)
-    end = Motion(motion.period_s, np.array([tick]), motion.at(tick)[None])
+    end = CommandedMotion(motion.period_s, np.array([tick]), motion.at(tick)[None])
     cut = motion.continued(end)
     for at in np.linspace(motion.ticks[0], tick, 40):
         np.testing.assert_allclose(cut.at(at), motion.at(at), rtol=1e-9, atol=1e-9)
@@ -82,7 +82,7 @@ def test_violation_sees_what_samples_see():
 @pytest.mark.parametrize('knot', [0, 5, 11])
 def test_motion_that_is_not_finite_is_a_violation(value, order, knot):
     """A NaN fails every comparison; here it is the one thing wrong with an arm that rests."""
-    motion = Motion(PERIOD_S, np.arange(0, 24, 2), np.zeros((12, 3, 3)))
+    motion = CommandedMotion(PERIOD_S, np.arange(0, 24, 2), np.zeros((12, 3, 3)))
     assert not motion.violation(LIMITS)
     motion.states[knot, order, 1] = value
     assert 'finite' in motion.violation(LIMITS)
@@ -164,7 +164,7 @@ def test_projection_norms_are_those_of_the_legendre_polynomials():
 def follow(targets, lead=2):
     """Run the profile over targets [(position, velocity)], one a tick; return the motion."""
     profile = JointProfile(LIMITS, PERIOD_S, follow_ticks=3, horizon_s=0.1)
-    motion = Motion.at_rest(PERIOD_S, (0,), np.zeros(3))
+    motion = CommandedMotion.at_rest(PERIOD_S, (0,), np.zeros(3))
     kept = 0
     for now, (position, velocity) in enumerate(targets):
         longer = profile.extended(motion, now + lead, position, velocity)
@@ -177,7 +177,7 @@ def test_every_motion_ends_at_rest_whenever_it_is_abandoned():
     """The last state has no velocity and no acceleration, after any number of ticks."""
     generator = np.random.default_rng(6)
     profile = JointProfile(LIMITS, PERIOD_S, follow_ticks=3, horizon_s=0.1)
-    motion = Motion.at_rest(PERIOD_S, (0,), np.zeros(3))
+    motion = CommandedMotion.at_rest(PERIOD_S, (0,), np.zeros(3))
     for now in range(200):
         position, velocity = generator.uniform(-0.4, 0.4, 3), generator.uniform(-0.5, 0.5, 3)
         motion = profile.extended(motion, now + 2, position, velocity) or motion
@@ -211,7 +211,7 @@ def test_target_that_gathers_speed_is_followed_without_a_run_up():
     speeds *= PERIOD_S
     places = np.cumsum(speeds, axis=0) * PERIOD_S - 0.9 * np.array([0.0, 1.0, 0.0])
     profile = JointProfile(LIMITS, PERIOD_S, follow_ticks=3, horizon_s=0.1)
-    motion = Motion.at_rest(PERIOD_S, (0,), places[0])
+    motion = CommandedMotion.at_rest(PERIOD_S, (0,), places[0])
     shift = round(ahead_s / PERIOD_S)
     for now in range(len(times) - shift):
         target = places[now + shift], speeds[now + shift]

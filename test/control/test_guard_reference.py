@@ -19,7 +19,7 @@ from smoothvla_ros.control.motion_guard.action_space import (
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.osc_reference import OscParameters, OscReference
 from smoothvla_ros.control.motion_guard.profile import followable
-from smoothvla_ros.control.motion_guard.schedule import Schedule
+from smoothvla_ros.control.motion_guard.schedule import ChunkSchedule
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.robot import RobotDescription
 from smoothvla_ros.kinematics.rotations import rotation_matrix, rotation_vector
@@ -236,7 +236,7 @@ def test_cubic_meets_its_ends():
 
 def test_schedule_is_continuous_where_a_chunk_replaces_another(space):
     """Joints at the seam are the same from both sides."""
-    schedule = Schedule(space, space.at_rest(READY), 0.0)
+    schedule = ChunkSchedule(space, space.at_rest(READY), 0.0)
     schedule.append(constant(0.5, 0, 0, 0, 0, 0, steps=8), STEP_S, 0.0)
     before = schedule.at(0.237)
     schedule.replace(constant(-0.5, 0, 0, 0, 0, 0, steps=8), STEP_S, 0.237, 0)

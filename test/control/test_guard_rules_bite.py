@@ -13,11 +13,11 @@ from test_guard_limits import ANYTHING, play
 
 from smoothvla_ros.control.motion_guard import guard, profile, refusals, watchdogs
 from smoothvla_ros.control.motion_guard.guard import MotionGuard
+from smoothvla_ros.control.motion_guard.guard_inputs import GuardInputs, Measured
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
-from smoothvla_ros.control.motion_guard.heard import Heard, Measured
 from smoothvla_ros.control.motion_guard.joint_positions import JointPositions
-from smoothvla_ros.control.motion_guard.motion import Motion
-from smoothvla_ros.control.motion_guard.phases import Event, PhaseMachine
+from smoothvla_ros.control.motion_guard.motion import CommandedMotion
+from smoothvla_ros.control.motion_guard.phases import PhaseEvent, PhaseMachine
 from smoothvla_ros.control.motion_guard.refusals import Refusal
 from smoothvla_ros.control.motion_guard.watchdogs import Trip
 
@@ -101,7 +101,7 @@ def test_age_of_joints_of_the_future(monkeypatch, ahead_ms):
     def heard(self, now_ns, stamp_ns, joints, velocities=None):
         self.measured = Measured(stamp_ns, now_ns, joints)
 
-    monkeypatch.setattr(Heard, 'hear_joints', heard)
+    monkeypatch.setattr(GuardInputs, 'hear_joints', heard)
     with pytest.raises(FAILURES):
         silence.test_stamp_of_the_future_that_stands_still_is_silence_too(ahead_ms)
 
@@ -112,7 +112,7 @@ def test_latch(monkeypatch, moving):
     handle = PhaseMachine.handle
 
     def forgetful(self, event):
-        return handle(self, Event.DISARM if event is Event.FAULT else event)
+        return handle(self, PhaseEvent.DISARM if event is PhaseEvent.FAULT else event)
 
     monkeypatch.setattr(PhaseMachine, 'handle', forgetful)
     with pytest.raises(FAILURES):
@@ -122,7 +122,7 @@ def test_latch(monkeypatch, moving):
 def test_jerk_norm(monkeypatch):
     """With Ruckig's limit above the arm's own, and no check behind it, the arm gets more."""
     monkeypatch.setattr(profile, 'JERK_NORM', 0.9)
-    monkeypatch.setattr(Motion, 'violation', lambda *_: '')
+    monkeypatch.setattr(CommandedMotion, 'violation', lambda *_: '')
     with pytest.raises(AssertionError):
         assert_inside_of_the_limits(play(0, 600, GuardSettings()).signal())
 
@@ -137,7 +137,7 @@ def test_check_of_every_polynomial_suffices(monkeypatch):
 
 def test_stop_behind_every_step(monkeypatch):
     """A target beyond the range, and no check of where the stop ends."""
-    monkeypatch.setattr(Motion, 'violation', lambda *_: '')
+    monkeypatch.setattr(CommandedMotion, 'violation', lambda *_: '')
     monkeypatch.setattr(profile, '_POSITION_MARGIN_RAD', -0.5)
     with pytest.raises(AssertionError):
         test_guard_profile.test_standing_target_beyond_the_range_is_not_reached()

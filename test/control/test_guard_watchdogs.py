@@ -25,7 +25,12 @@ from smoothvla_ros.control.motion_guard.guard import E_STOP
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.phases import GuardPhase
 from smoothvla_ros.control.motion_guard.refusals import Refusal
-from smoothvla_ros.control.motion_guard.watchdogs import Pulse, Trip, WatchdogLimits, describe
+from smoothvla_ros.control.motion_guard.watchdogs import (
+    Trip,
+    WatchdogInputs,
+    WatchdogLimits,
+    describe,
+)
 
 
 def stop_of(world, change, trip):
@@ -51,7 +56,7 @@ def test_watchdog_stops_and_latches(trip, change):
 
 def test_reason_says_what_was_measured_and_which_parameter_is_the_limit():
     """Who reads "the loop is too late" alone does not know by how much, nor what to change."""
-    pulse = Pulse(-1.25, 0.143, 0.25, math.inf, 0.75, 0.201, 0.601)
+    pulse = WatchdogInputs(-1.25, 0.143, 0.25, math.inf, 0.75, 0.201, 0.601)
     limits = WatchdogLimits()
     texts = {trip: describe(trip, pulse, limits) for trip in Trip}
     assert all(text.startswith(f'{trip}: ') for trip, text in texts.items())

@@ -10,10 +10,10 @@ from smoothvla_ros.control.live.scene_operator import (
     HEARTBEAT_TIMEOUT_S,
     SETTLE_NS,
     Guard,
-    Scene,
+    OperatorRequest,
     SceneOperator,
+    SceneProgress,
     SceneVerdict,
-    Wish,
     policy_lives,
 )
 from smoothvla_ros.control.motion_guard.guard import E_STOP
@@ -21,7 +21,7 @@ from smoothvla_ros.control.motion_guard.phases import GuardPhase
 
 
 def scene(number=1, *, stands=True, finished=False, success=False):
-    return Scene(number, stands, finished, success)
+    return SceneProgress(number, stands, finished, success)
 
 
 def guard(phase, reason=''):
@@ -34,8 +34,8 @@ def wish(operator, scene, guard):
 
 def armed(operator, number=1):
     """An operator whose guard was armed for a scene."""
-    assert wish(operator, scene(number), guard(GuardPhase.DISARMED)) is Wish.ARM
-    operator.granted(Wish.ARM, scene(number))
+    assert wish(operator, scene(number), guard(GuardPhase.DISARMED)) is OperatorRequest.ARM
+    operator.granted(OperatorRequest.ARM, scene(number))
     return operator
 
 
@@ -43,9 +43,9 @@ def test_the_guard_is_armed_once_the_arm_stands_in_the_scene():
     """Not before: its joints were measured somewhere else; and again until it was granted."""
     operator = SceneOperator(1)
     assert wish(operator, scene(stands=False), guard(GuardPhase.DISARMED)) is None
-    assert wish(operator, scene(), guard(GuardPhase.DISARMED)) is Wish.ARM
-    assert wish(operator, scene(), guard(GuardPhase.DISARMED)) is Wish.ARM
-    operator.granted(Wish.ARM, scene())
+    assert wish(operator, scene(), guard(GuardPhase.DISARMED)) is OperatorRequest.ARM
+    assert wish(operator, scene(), guard(GuardPhase.DISARMED)) is OperatorRequest.ARM
+    operator.granted(OperatorRequest.ARM, scene())
     assert wish(operator, scene(), guard(GuardPhase.ARMED)) is None
 
 
@@ -55,14 +55,17 @@ def test_nobody_is_armed_for_a_policy_that_is_not_there():
     assert operator.wish(scene(), guard(GuardPhase.DISARMED), policy_lives=False) is None
     fault = guard(GuardPhase.FAULTED, 'no heartbeat of the policy')
     assert operator.wish(scene(), fault, policy_lives=False) is None
-    assert wish(operator, scene(), guard(GuardPhase.DISARMED)) is Wish.ARM
+    assert wish(operator, scene(), guard(GuardPhase.DISARMED)) is OperatorRequest.ARM
 
 
 @pytest.mark.parametrize('phase', [GuardPhase.DISARMED, GuardPhase.FAULTED])
 def test_a_scene_that_was_over_before_is_not_counted(phase):
     """An operator that comes late finds the verdict of another; it asks for a scene of its own."""
     operator = SceneOperator(1)
-    assert wish(operator, scene(finished=True, success=True), guard(phase)) is Wish.NEXT_SCENE
+    assert (
+        wish(operator, scene(finished=True, success=True), guard(phase))
+        is OperatorRequest.NEXT_SCENE
+    )
     assert not operator.verdicts
 
 
@@ -78,10 +81,10 @@ def test_after_the_verdict_the_arm_rests_and_the_next_scene_comes():
     """Disarmed first, reset only at rest and once, and the next scene is armed."""
     operator = armed(SceneOperator(2))
     over = scene(finished=True, success=True)
-    assert wish(operator, over, guard(GuardPhase.RUNNING)) is Wish.DISARM
+    assert wish(operator, over, guard(GuardPhase.RUNNING)) is OperatorRequest.DISARM
     assert wish(operator, over, guard(GuardPhase.STOPPING)) is None
-    assert wish(operator, over, guard(GuardPhase.DISARMED)) is Wish.NEXT_SCENE
-    operator.granted(Wish.NEXT_SCENE, over)
+    assert wish(operator, over, guard(GuardPhase.DISARMED)) is OperatorRequest.NEXT_SCENE
+    operator.granted(OperatorRequest.NEXT_SCENE, over)
     assert wish(operator, over, guard(GuardPhase.DISARMED)) is None
     assert operator.verdicts == {1: SceneVerdict(True)}
     assert wish(armed(operator, 2), scene(2), guard(GuardPhase.RUNNING)) is None
@@ -91,7 +94,7 @@ def test_after_the_last_scene_the_arm_rests():
     """Disarmed, and nothing more, also where somebody else begins another scene."""
     operator = armed(SceneOperator(1))
     over = scene(finished=True)
-    assert wish(operator, over, guard(GuardPhase.ARMED)) is Wish.DISARM
+    assert wish(operator, over, guard(GuardPhase.ARMED)) is OperatorRequest.DISARM
     assert wish(operator, over, guard(GuardPhase.DISARMED)) is None
     assert operator.done
     assert wish(operator, scene(2), guard(GuardPhase.DISARMED)) is None
@@ -104,14 +107,14 @@ def test_a_fault_ends_a_scene_and_is_cleared_in_the_next():
     """Not in the scene in which it happened: what caused it is still there. Then it is armed."""
     operator = armed(SceneOperator(2))
     fault = guard(GuardPhase.FAULTED, 'no joint states')
-    assert wish(operator, scene(), fault) is Wish.NEXT_SCENE
-    operator.granted(Wish.NEXT_SCENE, scene())
+    assert wish(operator, scene(), fault) is OperatorRequest.NEXT_SCENE
+    operator.granted(OperatorRequest.NEXT_SCENE, scene())
     assert operator.verdicts == {1: SceneVerdict(False, 'no joint states')}
     assert wish(operator, scene(2, stands=False), fault) is None
-    assert wish(operator, scene(2), fault) is Wish.CLEAR_FAULT
-    operator.granted(Wish.CLEAR_FAULT, scene(2))
-    assert wish(operator, scene(2), guard(GuardPhase.DISARMED)) is Wish.ARM
-    operator.granted(Wish.ARM, scene(2))
+    assert wish(operator, scene(2), fault) is OperatorRequest.CLEAR_FAULT
+    operator.granted(OperatorRequest.CLEAR_FAULT, scene(2))
+    assert wish(operator, scene(2), guard(GuardPhase.DISARMED)) is OperatorRequest.ARM
+    operator.granted(OperatorRequest.ARM, scene(2))
     assert wish(operator, scene(2), guard(GuardPhase.ARMED)) is None
     assert not operator.done
 
@@ -120,12 +123,12 @@ def test_a_fault_from_before_a_scene_is_not_its_verdict():
     """A guard that is found faulted is cleared, and the scene is played."""
     operator = SceneOperator(1)
     fault = guard(GuardPhase.FAULTED, 'no joint states')
-    assert wish(operator, scene(), fault) is Wish.CLEAR_FAULT
-    operator.granted(Wish.CLEAR_FAULT, scene())
+    assert wish(operator, scene(), fault) is OperatorRequest.CLEAR_FAULT
+    operator.granted(OperatorRequest.CLEAR_FAULT, scene())
     # What the guard said before its answer: no verdict either.
-    assert wish(operator, scene(), fault) is Wish.CLEAR_FAULT
+    assert wish(operator, scene(), fault) is OperatorRequest.CLEAR_FAULT
     assert not operator.verdicts
-    assert wish(operator, scene(), guard(GuardPhase.DISARMED)) is Wish.ARM
+    assert wish(operator, scene(), guard(GuardPhase.DISARMED)) is OperatorRequest.ARM
 
 
 @pytest.mark.parametrize('number', [1, 2])
@@ -136,7 +139,7 @@ def test_an_emergency_stop_is_for_a_person_to_clear(number):
     assert wish(operator, scene(), stop) is None
     assert wish(operator, scene(number), stop) is None
     assert operator.verdicts == {1: SceneVerdict(False, E_STOP)}
-    assert wish(operator, scene(), guard(GuardPhase.DISARMED)) is Wish.NEXT_SCENE
+    assert wish(operator, scene(), guard(GuardPhase.DISARMED)) is OperatorRequest.NEXT_SCENE
 
 
 def test_a_guard_that_arms_itself_is_judged_as_well():
@@ -150,8 +153,8 @@ def test_a_guard_that_arms_itself_is_judged_as_well():
 def test_an_arm_stands_in_a_scene_once_it_was_measured_long_enough_after_its_beginning():
     """By then nothing of the scene before is left in a queue."""
     for since_ns, stands in ((-1, False), (SETTLE_NS, False), (SETTLE_NS + 1, True)):
-        seen = Scene.measured(5, 5 + since_ns, finished=True, success=False)
-        assert seen == Scene(5, stands, finished=True, success=False)
+        seen = SceneProgress.measured(5, 5 + since_ns, finished=True, success=False)
+        assert seen == SceneProgress(5, stands, finished=True, success=False)
 
 
 def test_a_policy_lives_as_long_as_its_heartbeat_is_young():
@@ -173,5 +176,5 @@ def test_the_verdicts_so_far_are_told_in_a_line():
 def test_a_scene_that_somebody_else_begins_is_armed():
     """The person calls `reset` in the middle of a scene; the arm that is moved away faults."""
     operator = armed(SceneOperator(2))
-    assert wish(operator, scene(2), guard(GuardPhase.FAULTED, 'off')) is Wish.CLEAR_FAULT
+    assert wish(operator, scene(2), guard(GuardPhase.FAULTED, 'off')) is OperatorRequest.CLEAR_FAULT
     assert not operator.verdicts

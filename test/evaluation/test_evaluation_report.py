@@ -16,7 +16,7 @@ from PIL import Image
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.episodes.archive import EpisodeArchive
-from smoothvla_ros.evaluation.episodes.motion import Motion, MotionPair
+from smoothvla_ros.evaluation.episodes.motion import EpisodeMotion, MotionPair
 from smoothvla_ros.evaluation.episodes.stored_episode import StoredEpisode
 from smoothvla_ros.evaluation.pictures.replay import Replay, replay
 from smoothvla_ros.evaluation.pictures.video import (
@@ -249,12 +249,12 @@ def test_sampled_jerk_over_few_scenes_is_not_called_shown() -> None:
 def film(before_s: float, after_s: float) -> BeforeAfterFilm:
     """Return a film of plain pictures: red then white before, blue after."""
 
-    def side(duration: float, colour: tuple[int, int, int]) -> tuple[Motion, Replay]:
+    def side(duration: float, colour: tuple[int, int, int]) -> tuple[EpisodeMotion, Replay]:
         times = np.arange(round(duration / 0.05) + 1) * 0.05
         frames = np.full((2, PICTURE, PICTURE, 3), colour, np.uint8)
         frames[1] = 255
         shown = Replay(np.array([0, len(times) - 1]), frames, True, 0.0)
-        return Motion(times, 2.0 + np.sin(times), np.zeros((len(times), 3))), shown
+        return EpisodeMotion(times, 2.0 + np.sin(times), np.zeros((len(times), 3))), shown
 
     before, after = side(before_s, (200, 0, 0)), side(after_s, (0, 0, 200))
     return BeforeAfterFilm(MotionPair('reach', before[0], after[0]), (before[1], after[1]))

@@ -20,7 +20,13 @@ from smoothvla_ros.evaluation.benchmark.cell_record import (
     write_record,
 )
 from smoothvla_ros.evaluation.benchmark.figures import compared, described
-from smoothvla_ros.evaluation.benchmark.matrix import Kinds, Matrix, Part, PlannedCell, Role
+from smoothvla_ros.evaluation.benchmark.matrix import (
+    CellEvaluation,
+    Kinds,
+    Matrix,
+    PlannedCell,
+    Role,
+)
 from smoothvla_ros.evaluation.benchmark.scene_bootstrap import SceneBootstrap
 from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow
 from smoothvla_ros.evaluation.intervals.bootstrap import paired_change_percent
@@ -187,7 +193,10 @@ def test_a_rate_that_tasks_decide_is_as_uncertain_as_the_tasks() -> None:
 
 def test_a_matrix_knows_what_it_lacks() -> None:
     """Absent cells and absent episodes are missing; greedy, sampled and perturbed are apart."""
-    greedy, sampled = Part('policy', NAME.suite, 0.0), Part('policy', NAME.suite, 0.5)
+    greedy, sampled = (
+        CellEvaluation('policy', NAME.suite, 0.0),
+        CellEvaluation('policy', NAME.suite, 0.5),
+    )
     rows = made_rows(1.0)
     planned = [
         PlannedCell(NAME, Role.REWARD, {greedy: len(rows), sampled: 5}),

@@ -16,8 +16,8 @@ from smoothvla_ros.evaluation.benchmark.cell_record import CellName, CellRecord
 from smoothvla_ros.evaluation.benchmark.matrix import (
     PERTURBATIONS,
     WRONG_INSTRUCTION,
+    CellEvaluation,
     Matrix,
-    Part,
     PlannedCell,
     Role,
 )
@@ -44,14 +44,14 @@ def few_replicates() -> Iterator[None]:
     monkeypatch.undo()
 
 
-def parts_of(suite: str) -> dict[Part, int]:
+def parts_of(suite: str) -> dict[CellEvaluation, int]:
     """Return the evaluations of a cell and their episodes."""
     every = TASKS * EPISODES
     return {
-        Part('policy', suite, 0.0): every,
-        Part('policy', suite, SAMPLED): every,
-        Part(WRONG_INSTRUCTION, suite, 0.0): TASKS,
-        **{Part('policy', f'{suite}_{kind}', 0.0): TASKS for kind in PERTURBATIONS},
+        CellEvaluation('policy', suite, 0.0): every,
+        CellEvaluation('policy', suite, SAMPLED): every,
+        CellEvaluation(WRONG_INSTRUCTION, suite, 0.0): TASKS,
+        **{CellEvaluation('policy', f'{suite}_{kind}', 0.0): TASKS for kind in PERTURBATIONS},
     }
 
 

@@ -18,7 +18,7 @@ from waiting import wait_until
 
 from smoothvla_ros import msg
 from smoothvla_ros.control.motion_guard.controller_model import TrajectoryController
-from smoothvla_ros.control.motion_guard.motion import Motion
+from smoothvla_ros.control.motion_guard.motion import CommandedMotion
 from smoothvla_ros.kinematics.robot import RobotDescription
 from smoothvla_ros.nanoseconds import NANOSECONDS, to_nanoseconds
 from smoothvla_ros.nodes.motion_guard.node import MotionGuardNode
@@ -234,7 +234,7 @@ class GuardGraph:
                 ns = point.time_from_start.sec * 1_000_000_000 + point.time_from_start.nanosec
                 ticks.append(ns // period_ns)
                 states.append([point.positions, point.velocities, point.accelerations])
-            motion = Motion(period_ns * 1e-9, np.array(ticks), np.array(states))
+            motion = CommandedMotion(period_ns * 1e-9, np.array(ticks), np.array(states))
             self.controller.deliver(start_ns + 3 * period_ns, start_ns, motion)
 
 

@@ -64,7 +64,7 @@ class ArmWorld:
         self.policy = PolicyNode(parameter_overrides=_parameters(values))
         self.episodes = Episodes(namespace='robot_0')
         self.recorder = BagRecorder(
-            parameter_overrides=_parameters({'recording': str(path), 'look_s': 0.05})
+            parameter_overrides=_parameters({'recording': str(path), 'poll_period_s': 0.05})
         )
         self.driver = driver = Node('driver')
         quality = profiles('real_arm')

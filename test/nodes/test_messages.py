@@ -18,7 +18,7 @@ from smoothvla_ros.control.lock_step.protocol import (
     ExecutedChunk,
     Question,
 )
-from smoothvla_ros.control.motion_guard.motion import Motion
+from smoothvla_ros.control.motion_guard.motion import CommandedMotion
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nanoseconds import to_nanoseconds
 from smoothvla_ros.nodes.motion_guard.messages import TrajectoryMessages
@@ -66,7 +66,7 @@ def test_trajectory_message_holds_its_motion_and_nothing_of_the_one_before():
     made = TrajectoryMessages(['a', 'b'])
     for knots in (5, 3, 6):
         ticks = np.cumsum(GENERATOR.integers(1, 3, knots)) + 40
-        motion = Motion(0.004, ticks, GENERATOR.normal(size=(knots, 3, 2)))
+        motion = CommandedMotion(0.004, ticks, GENERATOR.normal(size=(knots, 3, 2)))
         wire = over_the_wire(made.of(motion, STAMP_NS))
         assert wire.joint_names == ['a', 'b']
         begins_ns = to_nanoseconds(wire.header.stamp)

@@ -224,7 +224,7 @@ def test_joints_of_another_arm_are_named(world):
         arm.joint_states.publish(message)
         arm.send_images(stamp, stamp)
 
-    arm.until(lambda: robot._states['joint_states'].strangers() or observe())
+    arm.until(lambda: robot._states['joint_states'].unknown_joints() or observe())
     said = []
     robot._diagnostics.report = lambda *line: said.append(line)
     robot.report()
@@ -232,7 +232,7 @@ def test_joints_of_another_arm_are_named(world):
     assert level == WARNING
     assert "no joint 'panda_joint1', only fr3_joint1; set the parameters robot" in text
     arm.answer()
-    assert robot._states['joint_states'].strangers() == ''
+    assert robot._states['joint_states'].unknown_joints() == ''
 
 
 def test_instruction_is_changed_by_topic(world):

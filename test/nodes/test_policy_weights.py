@@ -9,7 +9,7 @@ import pytest
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics import Arm
-from smoothvla_ros.kinematics.robot import described_robot
+from smoothvla_ros.kinematics.robot import load_robot_description
 from smoothvla_ros.nodes.policy.weights import PolicyWeights
 from smoothvla_ros.records import Observation
 
@@ -32,7 +32,7 @@ def test_images_that_are_drawn_too_small_are_named():
 
 def test_a_policy_is_told_of_the_arm_that_the_node_serves():
     """An arm with as many joints would else be read as a Panda, and nobody would know."""
-    panda = described_robot('panda')
+    panda = load_robot_description('panda')
     longer = dataclasses.replace(panda, tool_offset=(0.0, 0.0, 0.5)).arm()
     weights = PolicyWeights('cpu', ('agentview', 'wrist'), longer)
     weights.load_initial('default')

@@ -12,7 +12,7 @@ from waiting import wait_until
 from smoothvla_ros import msg
 from smoothvla_ros.evaluation.bags.analysis import Robot, analyse
 from smoothvla_ros.evaluation.bags.settings import AnalysisSettings
-from smoothvla_ros.kinematics.robot import described_robot
+from smoothvla_ros.kinematics.robot import load_robot_description
 from smoothvla_ros.nodes.base.executors import spinning
 from smoothvla_ros.nodes.jerk_monitor.node import JerkMonitor
 from smoothvla_ros.nodes.recorder import BagRecorder
@@ -41,7 +41,7 @@ def test_an_episodes_jerk_is_that_of_its_recording(ros, tmp_path):
     values = {'graph': 'real_arm', 'robots': 1, 'rate_hz': 200.0}
     monitor = JerkMonitor(parameter_overrides=[Parameter(k, value=v) for k, v in values.items()])
     overrides = [Parameter('recording', value=str(tmp_path / 'bag'))]
-    recorder = BagRecorder(parameter_overrides=[*overrides, Parameter('look_s', value=0.05)])
+    recorder = BagRecorder(parameter_overrides=[*overrides, Parameter('poll_period_s', value=0.05)])
     for node in (monitor, recorder):
         node.autostart()
     rng = np.random.default_rng(0)
@@ -75,7 +75,7 @@ def test_an_episodes_jerk_is_that_of_its_recording(ros, tmp_path):
         said = [decoder.decode(t, content) for t, _, content in bag.messages(['/robot_0/jerk'])]
     (final,) = [message for message in said if message.episode_finished]
     assert final.missing == 0
-    robot = Robot(described_robot('panda').arm())
+    robot = Robot(load_robot_description('panda').arm())
     found = analyse(tmp_path / 'bag', AnalysisSettings(), robot).as_json()
     assert found['rate_hz'] == final.rate_hz
     offline = found['tool']['translation'], found['tool']['rotation']

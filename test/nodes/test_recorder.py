@@ -26,7 +26,7 @@ SAMPLES = 50
 
 
 def recorder(path) -> BagRecorder:
-    overrides = [Parameter('recording', value=str(path)), Parameter('look_s', value=0.05)]
+    overrides = [Parameter('recording', value=str(path)), Parameter('poll_period_s', value=0.05)]
     return BagRecorder(parameter_overrides=overrides)
 
 

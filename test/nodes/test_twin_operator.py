@@ -15,7 +15,11 @@ from std_srvs.srv import Trigger
 from waiting import wait_until
 
 from smoothvla_ros import msg
-from smoothvla_ros.control.live.scene_operator import HEARTBEAT_TIMEOUT_S, SETTLE_NS, Wish
+from smoothvla_ros.control.live.scene_operator import (
+    HEARTBEAT_TIMEOUT_S,
+    SETTLE_NS,
+    OperatorRequest,
+)
 from smoothvla_ros.control.motion_guard.phases import GuardPhase
 from smoothvla_ros.nodes.topics.quality_of_service import SHARED_DEPTH, profiles, with_depth
 from smoothvla_ros.nodes.topics.stamps import to_stamp
@@ -23,9 +27,9 @@ from smoothvla_ros.nodes.twin_operator import TwinOperator
 from smoothvla_ros.srv import LabelEpisode
 
 BEGINS = {
-    Wish.ARM: GuardPhase.ARMED,
-    Wish.DISARM: GuardPhase.DISARMED,
-    Wish.CLEAR_FAULT: GuardPhase.DISARMED,
+    OperatorRequest.ARM: GuardPhase.ARMED,
+    OperatorRequest.DISARM: GuardPhase.DISARMED,
+    OperatorRequest.CLEAR_FAULT: GuardPhase.DISARMED,
 }
 
 
@@ -53,7 +57,7 @@ class World:
         self.label = node.create_publisher(
             msg.EpisodeLabel, 'episode_label', with_depth(quality.state, SHARED_DEPTH)
         )
-        self.asked: list[Wish] = []
+        self.asked: list[OperatorRequest] = []
         self.labelled: list[tuple[str, str]] = []
         self.refusals: list[str] = []
         self.label_refusals: list[str] = []
@@ -62,7 +66,7 @@ class World:
         # Says what it is once, and not again and again.
         self.silent = False
         self.number = 0
-        for wish in Wish:
+        for wish in OperatorRequest:
             node.create_service(Trigger, str(wish), lambda _, r, wish=wish: self._grant(wish, r))
         node.create_service(LabelEpisode, 'episodes/label', self._on_label)
         node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 100)
@@ -78,7 +82,7 @@ class World:
         response.success, response.message = not self.refusals, ''.join(self.refusals[:1])
         if self.refusals:
             self.refusals.pop(0)
-        elif wish is Wish.NEXT_SCENE:
+        elif wish is OperatorRequest.NEXT_SCENE:
             self.begin()
         elif not self.silent:
             self.guard_is(BEGINS[wish])
@@ -117,7 +121,7 @@ class World:
         self.guard_is(GuardPhase.DISARMED)
         self.begin()
         self.stand()
-        self.until(lambda: self.asked == [Wish.ARM])
+        self.until(lambda: self.asked == [OperatorRequest.ARM])
 
     def guard_is(self, phase, reason=''):
         self.said = msg.GuardState(phase=int(phase), reason=reason)
@@ -165,12 +169,18 @@ def test_two_scenes_from_arming_to_the_last_verdict(world):
     for number in (1, 2):
         play.until(lambda number=number: play.number == number)
         play.stand()
-        play.until(lambda: play.asked[-1:] == [Wish.ARM])
+        play.until(lambda: play.asked[-1:] == [OperatorRequest.ARM])
         play.guard_is(GuardPhase.RUNNING)
         play.scene(msg.EpisodeState.PHASE_FINISHED, success=number == 1)
-        play.until(lambda: Wish.DISARM in play.asked[-2:])
+        play.until(lambda: OperatorRequest.DISARM in play.asked[-2:])
     play.until(lambda: play.operator.at_rest and len(play.operator.verdicts) == 2)
-    assert play.asked == [Wish.ARM, Wish.DISARM, Wish.NEXT_SCENE, Wish.ARM, Wish.DISARM]
+    assert play.asked == [
+        OperatorRequest.ARM,
+        OperatorRequest.DISARM,
+        OperatorRequest.NEXT_SCENE,
+        OperatorRequest.ARM,
+        OperatorRequest.DISARM,
+    ]
     assert [verdict.success for verdict in play.operator.verdicts] == [True, False]
 
 
@@ -186,7 +196,7 @@ def test_joints_of_the_scene_before_arm_nothing_and_a_refusal_is_asked_again(wor
     assert not play.asked
     play.stand()
     play.until(lambda: len(play.asked) == 2)
-    assert play.asked == [Wish.ARM, Wish.ARM]
+    assert play.asked == [OperatorRequest.ARM, OperatorRequest.ARM]
     assert not play.refusals
 
 
@@ -203,7 +213,7 @@ def test_without_a_policy_nothing_is_armed(world):
     play.wait()
     assert not play.asked
     play.policy_lives = True
-    play.until(lambda: play.asked == [Wish.ARM])
+    play.until(lambda: play.asked == [OperatorRequest.ARM])
 
 
 def test_a_second_arm_of_the_same_name_is_not_armed(world):
@@ -218,7 +228,7 @@ def test_a_second_arm_of_the_same_name_is_not_armed(world):
     play.wait()
     assert not play.asked
     play.node.destroy_publisher(other)
-    play.until(lambda: play.asked == [Wish.ARM])
+    play.until(lambda: play.asked == [OperatorRequest.ARM])
 
 
 def test_what_the_guard_said_before_its_answer_is_not_believed(world):
@@ -228,13 +238,13 @@ def test_what_the_guard_said_before_its_answer_is_not_believed(world):
     play.guard_is(GuardPhase.FAULTED, 'no joint states')
     play.begin()
     play.stand()
-    play.until(lambda: play.asked == [Wish.CLEAR_FAULT])
+    play.until(lambda: play.asked == [OperatorRequest.CLEAR_FAULT])
     play.wait()
-    assert play.asked == [Wish.CLEAR_FAULT]
+    assert play.asked == [OperatorRequest.CLEAR_FAULT]
     play.guard_is(GuardPhase.DISARMED)
-    play.until(lambda: play.asked[-1] is Wish.ARM)
+    play.until(lambda: play.asked[-1] is OperatorRequest.ARM)
     play.wait()
-    assert play.asked == [Wish.CLEAR_FAULT, Wish.ARM]
+    assert play.asked == [OperatorRequest.CLEAR_FAULT, OperatorRequest.ARM]
     play.guard_is(GuardPhase.RUNNING)
     play.until(lambda: play.operator._guard is not None)
     assert not play.operator.verdicts
@@ -252,13 +262,13 @@ def test_recorded_episodes_are_labelled_by_their_verdict(world):
     play.until(lambda: play.operator._unlabelled is None)
     play.guard_is(GuardPhase.RUNNING)
     play.scene(msg.EpisodeState.PHASE_FINISHED, success=True)
-    play.until(lambda: Wish.DISARM in play.asked)
+    play.until(lambda: OperatorRequest.DISARM in play.asked)
     play.ended('first')
     play.until(lambda: play.labelled)
     play.until(lambda: play.number == 2)
     play.ended('of the scene before', after_ns=-1)
     play.stand()
-    play.until(lambda: play.asked[-1] is Wish.ARM)
+    play.until(lambda: play.asked[-1] is OperatorRequest.ARM)
     play.guard_is(GuardPhase.FAULTED, 'no joint states')
     play.ended('second')
     play.until(lambda: len(play.labelled) == 2)
@@ -272,7 +282,7 @@ def test_a_label_that_is_refused_is_said_and_sent_again(world):
     play.armed()
     play.guard_is(GuardPhase.RUNNING)
     play.scene(msg.EpisodeState.PHASE_FINISHED, success=True)
-    play.until(lambda: Wish.DISARM in play.asked)
+    play.until(lambda: OperatorRequest.DISARM in play.asked)
     play.ended('ours')
     play.until(lambda: play.labelled)
     play.ended('afterwards')
@@ -288,17 +298,17 @@ def test_one_episode_a_scene_is_labelled_and_none_that_has_a_label(world):
     play.armed()
     play.guard_is(GuardPhase.RUNNING)
     play.scene(msg.EpisodeState.PHASE_FINISHED, success=True)
-    play.until(lambda: Wish.DISARM in play.asked)
+    play.until(lambda: OperatorRequest.DISARM in play.asked)
     play.ended('theirs', 'failure')
     play.ended('ours')
     play.until(lambda: play.labelled)
     play.ended('afterwards')
     play.until(lambda: play.number == 2)
     play.stand()
-    play.until(lambda: play.asked[-1] is Wish.ARM)
+    play.until(lambda: play.asked[-1] is OperatorRequest.ARM)
     play.guard_is(GuardPhase.RUNNING)
     play.scene(msg.EpisodeState.PHASE_FINISHED)
-    play.until(lambda: play.asked[-1] is Wish.DISARM)
+    play.until(lambda: play.asked[-1] is OperatorRequest.DISARM)
     play.ended('the next')
     play.until(lambda: len(play.labelled) == 2)
     assert play.labelled == [('ours', 'success'), ('the next', 'failure')]
@@ -317,7 +327,7 @@ def test_the_node_can_be_configured_anew_and_shut_down_while_it_works(world):
     play.until(lambda: play.number == 2)
     assert not play.operator.verdicts
     play.stand()
-    play.until(lambda: play.asked[-1] is Wish.ARM)
+    play.until(lambda: play.asked[-1] is OperatorRequest.ARM)
     play.operator.trigger_shutdown()
     play.until(lambda: not play.guard.get_subscription_count() or play.operator._looks is None)
     play.wait()

@@ -11,7 +11,7 @@ import pytest
 
 import smoothvla_ros
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.kinematics.robot import described_robot
+from smoothvla_ros.kinematics.robot import load_robot_description
 from smoothvla_ros.nodes.motion_guard.config import MotionGuardConfig, make_guard
 from smoothvla_ros.workflows.benchmark.config import default_file
 
@@ -44,7 +44,7 @@ def test_a_workspace_ships_its_robots_action_spaces_and_matrix(prefix) -> None:
     (shipped / 'robots' / 'panda.yaml').rename(shipped / 'robots' / 'mine.yaml')
     space = shipped / 'action_spaces' / 'libero_osc_pose.yaml'
     space.rename(space.with_stem('mine'))
-    robot = described_robot('mine')
+    robot = load_robot_description('mine')
     assert len(robot.joints) == 7
     make_guard(MotionGuardConfig(robot='mine', action_space='mine'), robot)
 
@@ -62,7 +62,7 @@ def test_a_file_of_ones_own_may_be_called_anything(prefix, tmp_path, name) -> No
     """A path to an existing file is taken as it is, whatever it ends with."""
     (tmp_path / 'cfg').mkdir()
     shutil.copy(CONFIG / 'robots' / 'panda.yaml', tmp_path / name)
-    assert len(described_robot(name).joints) == 7
+    assert len(load_robot_description(name).joints) == 7
 
 
 @pytest.mark.parametrize('name', ['nowhere.yaml', 'nowhere', '', '.'])
@@ -70,16 +70,16 @@ def test_a_file_that_is_not_there_is_named_with_those_that_are(prefix, name) -> 
     """One line says what was asked for, by which setting, and what there is instead."""
     line = rf"^robot: '{name}' is no file and not in config/robots \(fr3, panda\); give "
     with pytest.raises(UserError, match=line):
-        described_robot(name)
+        load_robot_description(name)
     space = MotionGuardConfig(action_space=name or 'nowhere')
     with pytest.raises(UserError, match=r'^action_space: .*\(libero_osc_pose\)'):
-        make_guard(space, described_robot('panda'))
+        make_guard(space, load_robot_description('panda'))
 
 
 def test_where_nothing_is_installed_the_setup_file_is_asked_for(prefix, monkeypatch) -> None:
     """An empty list of names would help nobody: the line says what was not sourced."""
     monkeypatch.setenv('AMENT_PREFIX_PATH', '')
     with pytest.raises(UserError, match=r"^robot: 'panda' .* source the setup file"):
-        described_robot('panda')
+        load_robot_description('panda')
     with pytest.raises(UserError, match=r'config/benchmark\.yaml .* source the setup file'):
         default_file()

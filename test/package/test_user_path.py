@@ -12,7 +12,7 @@ from smoothvla_ros.cameras.settings import CameraSettings
 from smoothvla_ros.cameras.sources import open_source
 from smoothvla_ros.configuration import from_mapping
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.kinematics.robot import described_robot
+from smoothvla_ros.kinematics.robot import load_robot_description
 from smoothvla_ros.nodes.launch_runner.plan import make_plan
 from smoothvla_ros.nodes.recorder import recording_folder
 from smoothvla_ros.policies.folder import policy_folder
@@ -50,7 +50,7 @@ def test_a_text_that_may_be_a_path(home):
     assert policy_folder('~/policy') == home / 'policy'
     assert recording_folder('~/bag') == home / 'bag'
     shutil.copy(ROOT / 'config' / 'robots' / 'panda.yaml', home / 'mine.yaml')
-    assert described_robot('~/mine.yaml', '~/arm.urdf').urdf_path == home / 'arm.urdf'
+    assert load_robot_description('~/mine.yaml', '~/arm.urdf').urdf_path == home / 'arm.urdf'
     with pytest.raises(UserError, match=f'image folder {home}/images does not exist'):
         open_source(CameraSettings(source='images', path='~/images'))
 

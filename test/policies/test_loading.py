@@ -12,8 +12,8 @@ from smoothvla_ros.policies.image_size import image_size
 from smoothvla_ros.policies.loading import (
     load_policy,
     named_device,
-    tell_unused_gpu,
     torch_device,
+    warn_unused_gpu,
 )
 
 
@@ -35,12 +35,12 @@ def test_auto_can_be_computed_on(monkeypatch):
 def test_a_gpu_that_the_default_leaves_idle_is_named(monkeypatch, capsys):
     """One line with what uses it; none where there is no GPU, or it is used already."""
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    tell_unused_gpu('cpu')
+    warn_unused_gpu('cpu')
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
-    tell_unused_gpu('cuda')
-    tell_unused_gpu('auto')
+    warn_unused_gpu('cuda')
+    warn_unused_gpu('auto')
     assert capsys.readouterr().out == ''
-    tell_unused_gpu('cpu')
+    warn_unused_gpu('cpu')
     assert capsys.readouterr().out == (
         'device=cpu, and a GPU is there: --device cuda uses it, in a launch device:=cuda\n'
     )

@@ -7,7 +7,7 @@ from smoothvla_ros.simulation.expert.motion import (
     LIMITS,
     METRES_PER_STEP,
     START_TOOL_ROTATION,
-    Command,
+    ExpertCommand,
     HeightProfile,
     Servo,
     blend,
@@ -19,7 +19,7 @@ from smoothvla_ros.simulation.expert.motion import (
 
 
 def _command(velocity, gripper=-1.0):
-    return Command(
+    return ExpertCommand(
         velocity=np.asarray(velocity, dtype=float),
         rotation=START_TOOL_ROTATION,
         gripper=gripper,

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from smoothvla_ros.simulation.workers.owned_processes import deaf_to_interrupts
+from smoothvla_ros.simulation.workers.owned_processes import start_without_interrupts
 
 
 @pytest.fixture
@@ -41,14 +41,14 @@ def test_what_has_begun_to_start_is_started_before_an_interrupt_is_heard(interru
         started.append(True)
 
     with pytest.raises(KeyboardInterrupt):
-        deaf_to_interrupts(start)
+        start_without_interrupts(start)
     assert started == [True]
 
 
 def test_what_is_started_is_deaf_and_who_started_it_hears_again():
     """The mask is inherited by what starts; the caller's own stays as it was."""
     masks = [
-        deaf_to_interrupts(lambda: signal.pthread_sigmask(signal.SIG_BLOCK, ())),
+        start_without_interrupts(lambda: signal.pthread_sigmask(signal.SIG_BLOCK, ())),
         signal.pthread_sigmask(signal.SIG_BLOCK, ()),
     ]
     assert [signal.SIGINT in mask for mask in masks] == [True, False]
@@ -61,4 +61,4 @@ def test_what_fails_to_start_says_why():
         raise OSError('no more processes')
 
     with pytest.raises(OSError, match='no more processes'):
-        deaf_to_interrupts(fail)
+        start_without_interrupts(fail)

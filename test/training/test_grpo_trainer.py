@@ -19,7 +19,7 @@ from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.grpo_trainer import GrpoTrainer, TrainerState
 from smoothvla_ros.training.learning.learner import GrpoLearner
 from smoothvla_ros.training.rewards.motion import rollout_outcome
-from smoothvla_ros.training.rollouts.schedule import Schedule
+from smoothvla_ros.training.rollouts.schedule import RolloutSchedule
 
 ARM = Arm.panda()
 TASKS = (0, 1)
@@ -45,7 +45,7 @@ class Run:
         self.trainer = GrpoTrainer(
             config,
             TASKS,
-            Schedule(config, TASKS),
+            RolloutSchedule(config, TASKS),
             self.source,
             GrpoLearner(self.policy, config, reference=ToyPolicy()),
             measure,
@@ -286,7 +286,7 @@ def test_training_uses_the_train_split_only(tmp_path):
 
 def test_the_last_iteration_returns_to_the_scenes_of_the_first():
     """So that sampled motion before and after is paired scene by scene."""
-    schedule = Schedule(SMALL, TASKS)
+    schedule = RolloutSchedule(SMALL, TASKS)
     names = [[plan.name for plan in schedule.groups(i)] for i in (1, 2, 3)]
     assert names[0] == names[2]
     assert not set(names[0]) & set(names[1])
@@ -313,7 +313,7 @@ def test_greedy_jerk_falls_in_the_toy_world(tmp_path, credit):
         run.policy.module[2].bias.view(4, 7, 5)[:, 0, 4] += 2.0
 
     def greedy_jerk() -> float:
-        requests = Schedule(config, TASKS).reference_requests(0, 8)
+        requests = RolloutSchedule(config, TASKS).reference_requests(0, 8)
         folder = tmp_path / 'greedy'
         run.policy.save(folder)
         run.source.update_policy(0, folder, folder_sha256(folder))

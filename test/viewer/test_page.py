@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from smoothvla_ros.kinematics.robot import RobotDescription, described_robot
+from smoothvla_ros.kinematics.robot import RobotDescription, load_robot_description
 from smoothvla_ros.viewer.rerun_view import RerunView
 from smoothvla_ros.viewer.robot_scene import Reading
 
@@ -31,7 +31,7 @@ def pixels_of(picture: np.ndarray, colour: tuple[int, int, int]) -> int:
 @pytest.mark.skipif(browser.PROGRAM is None, reason='no Chromium: apt-get install chromium')
 def test_a_browser_shows_arm_curves_limits_and_images(tmp_path):
     """Colours of each are on the screen, and every request went to loopback."""
-    robot: RobotDescription = described_robot('panda')
+    robot: RobotDescription = load_robot_description('panda')
     view = RerunView(['robot_0'], robot, ('agentview',), port=0, data_port=0, memory_mb=100)
     page = browser.Browser(tmp_path / 'profile')
     try:

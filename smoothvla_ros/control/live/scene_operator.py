@@ -19,7 +19,7 @@ SETTLE_NS = 200_000_000
 HEARTBEAT_TIMEOUT_S = 2.0
 
 
-class Wish(StrEnum):
+class OperatorRequest(StrEnum):
     """What the operator asks for: a service, relative to the robot's namespace."""
 
     ARM = 'motion_guard/arm'
@@ -29,7 +29,7 @@ class Wish(StrEnum):
 
 
 @dataclass(frozen=True)
-class Scene:
+class SceneProgress:
     """The scene that is played.
 
     began_ns: the stamp of its first joint state, which no two scenes share.  stands: whether the
@@ -42,7 +42,9 @@ class Scene:
     success: bool
 
     @classmethod
-    def measured(cls, began_ns: int, newest_ns: int, *, finished: bool, success: bool) -> Scene:
+    def measured(
+        cls, began_ns: int, newest_ns: int, *, finished: bool, success: bool
+    ) -> SceneProgress:
         """Return the scene of an arm whose newest joint state has this stamp."""
         return cls(began_ns, newest_ns - began_ns > SETTLE_NS, finished, success)
 
@@ -102,7 +104,7 @@ class SceneOperator:
         text = f'{solved} of {len(self.verdicts)} scenes solved'
         return f'{text}; all are played, the arm rests' if self.done else text
 
-    def judge(self, scene: Scene, guard: Guard) -> SceneVerdict | None:
+    def judge(self, scene: SceneProgress, guard: Guard) -> SceneVerdict | None:
         """Return how the scene ended, or None while it is played."""
         known = self.verdicts.get(scene.began_ns)
         if known is not None or self.done:
@@ -117,7 +119,9 @@ class SceneOperator:
                 self.verdicts[scene.began_ns] = SceneVerdict(False, guard.reason)
         return self.verdicts.get(scene.began_ns)
 
-    def wish(self, scene: Scene, guard: Guard, *, policy_lives: bool) -> Wish | None:
+    def wish(
+        self, scene: SceneProgress, guard: Guard, *, policy_lives: bool
+    ) -> OperatorRequest | None:
         """Return what to ask for now; the same again until it was granted.
 
         policy_lives: whether there is a policy to arm for; the time of a scene runs from then on.
@@ -129,24 +133,27 @@ class SceneOperator:
             return None
         return self._after(scene, guard) if over else self._before(scene, guard, policy_lives)
 
-    def granted(self, wish: Wish, scene: Scene) -> None:
+    def granted(self, wish: OperatorRequest, scene: SceneProgress) -> None:
         """Note that what was wished for in a scene was done."""
-        if wish is Wish.ARM:
+        if wish is OperatorRequest.ARM:
             self._armed = scene.began_ns
-        if wish is Wish.NEXT_SCENE:
+        if wish is OperatorRequest.NEXT_SCENE:
             self._left = scene.began_ns
 
-    def _before(self, scene: Scene, guard: Guard, policy_lives: bool) -> Wish | None:
+    def _before(
+        self, scene: SceneProgress, guard: Guard, policy_lives: bool
+    ) -> OperatorRequest | None:
         if not (scene.stands and policy_lives) or self._armed == scene.began_ns:
             return None
         # A fault of the scene before: nothing of it is left in this one. Cleared, it is armed next.
-        return {GuardPhase.DISARMED: Wish.ARM, GuardPhase.FAULTED: Wish.CLEAR_FAULT}.get(
-            guard.phase
-        )
+        return {
+            GuardPhase.DISARMED: OperatorRequest.ARM,
+            GuardPhase.FAULTED: OperatorRequest.CLEAR_FAULT,
+        }.get(guard.phase)
 
-    def _after(self, scene: Scene, guard: Guard) -> Wish | None:
+    def _after(self, scene: SceneProgress, guard: Guard) -> OperatorRequest | None:
         if guard.phase in (GuardPhase.ARMED, GuardPhase.RUNNING):
-            return Wish.DISARM
+            return OperatorRequest.DISARM
         if guard.phase is GuardPhase.STOPPING or self._left == scene.began_ns:
             return None
-        return Wish.NEXT_SCENE
+        return OperatorRequest.NEXT_SCENE

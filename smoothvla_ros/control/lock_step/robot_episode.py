@@ -25,7 +25,7 @@ from smoothvla_ros.libero import ACTION_DIMENSION, SETTLE_STEPS
 from smoothvla_ros.records import EpisodeRequest, Observation
 
 
-class Worker(Protocol):
+class EpisodeWorker(Protocol):
     """What this module needs of `simulation.workers`."""
 
     def reset(self, name: Any, timeout_s: float) -> Observation: ...
@@ -86,7 +86,7 @@ class RobotEpisode:
     """
 
     robot: str
-    worker: Worker
+    worker: EpisodeWorker
     link: RobotLink
     clock: SimulationClock
     settings: LockStepSettings

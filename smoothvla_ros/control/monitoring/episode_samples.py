@@ -36,7 +36,7 @@ class Closed:
     missing: int
 
 
-Event = Begun | Sample | Closed
+SampleEvent = Begun | Sample | Closed
 
 
 class EpisodeSamples:
@@ -53,12 +53,12 @@ class EpisodeSamples:
         self._early: deque[tuple[int, Any]] = deque(maxlen=_EARLY)
         self._next: deque[EpisodeState] = deque()
 
-    def announce(self, state: EpisodeState) -> list[Event]:
+    def announce(self, state: EpisodeState) -> list[SampleEvent]:
         """Take the robot's episode state and return what follows from it."""
         self._next.append(state)
         return self._advance()
 
-    def add(self, stamp_ns: int, payload: Any) -> list[Event]:
+    def add(self, stamp_ns: int, payload: Any) -> list[SampleEvent]:
         """Take one sample and return what follows from it."""
         state = self._state
         if state is None:
@@ -71,19 +71,19 @@ class EpisodeSamples:
             return [*self._close(), *self._advance()]
         self._seen += 1
         self._newest = stamp_ns
-        events: list[Event] = [Sample(state, stamp_ns, payload)]
+        events: list[SampleEvent] = [Sample(state, stamp_ns, payload)]
         if self._over():
             events += [*self._close(), *self._advance()]
         return events
 
-    def _advance(self) -> list[Event]:
+    def _advance(self) -> list[SampleEvent]:
         """Apply announcements in order, as far as the open episode allows."""
-        events: list[Event] = []
+        events: list[SampleEvent] = []
         while self._next and (self._state is None or self._state.phase is EpisodePhase.RUNNING):
             events += self._apply(self._next.popleft())
         return events
 
-    def _apply(self, state: EpisodeState) -> list[Event]:
+    def _apply(self, state: EpisodeState) -> list[SampleEvent]:
         known = self._state
         if known is None or _identity(known) != _identity(state):
             self._state = None
@@ -96,9 +96,9 @@ class EpisodeSamples:
                 return [*self._close()]
         return []
 
-    def _begin(self, state: EpisodeState) -> list[Event]:
+    def _begin(self, state: EpisodeState) -> list[SampleEvent]:
         self._state, self._seen, self._newest = state, 0, 0
-        events: list[Event] = [Begun(state)]
+        events: list[SampleEvent] = [Begun(state)]
         early, self._early = self._early, deque(maxlen=_EARLY)
         for stamp, payload in early:
             if stamp >= state.first_stamp_ns:
@@ -113,7 +113,7 @@ class EpisodeSamples:
             and self._newest >= state.last_stamp_ns
         )
 
-    def _close(self) -> list[Event]:
+    def _close(self) -> list[SampleEvent]:
         state, self._state = self._state, None
         return [] if state is None else [Closed(state, max(0, state.samples - self._seen))]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from smoothvla_ros.control.motion_guard.guard_inputs import GuardInputs
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
-from smoothvla_ros.control.motion_guard.heard import Heard
 from smoothvla_ros.control.motion_guard.motion import least_duration_s
 from smoothvla_ros.control.motion_guard.profile import followable
 from smoothvla_ros.control.motion_guard.watchdogs import Trip, WatchdogLimits, ahead
@@ -33,7 +33,7 @@ class Arming:
         self._period_s = period_s
         self._followable = followable(limits, self._period_s)
 
-    def refusal(self, now_ns: int, heard: Heard) -> str:
+    def refusal(self, now_ns: int, heard: GuardInputs) -> str:
         """Return why an arm is not taken over as it was last heard of, or an empty string."""
         measured = heard.measured
         if measured is None or heard.joints_age_s(now_ns) > (

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smoothvla_ros.control.motion_guard.motion import Motion
+from smoothvla_ros.control.motion_guard.motion import CommandedMotion
 from smoothvla_ros.nanoseconds import NANOSECONDS
 
 CONTROLLER_RATE_HZ = 1000
@@ -22,7 +22,7 @@ CONTROLLER_RATE_HZ = 1000
 class _Delivery:
     at_ns: int
     start_ns: int
-    motion: Motion
+    motion: CommandedMotion
 
 
 class TrajectoryController:
@@ -33,9 +33,9 @@ class TrajectoryController:
         self._state = np.stack([joints, np.zeros_like(joints), np.zeros_like(joints)])
         self._state_ns = 0
         self._waiting: list[_Delivery] = []
-        self._following: tuple[int, Motion] | None = None
+        self._following: tuple[int, CommandedMotion] | None = None
 
-    def deliver(self, at_ns: int, start_ns: int, motion: Motion) -> None:
+    def deliver(self, at_ns: int, start_ns: int, motion: CommandedMotion) -> None:
         """Let a motion arrive at a time; start_ns: when its tick 0 is."""
         self._waiting.append(_Delivery(at_ns, start_ns, motion))
         self._waiting.sort(key=lambda delivery: delivery.at_ns)
@@ -51,13 +51,13 @@ class TrajectoryController:
         self._state_ns = now_ns
         return self._state
 
-    def _joined(self, arrived: _Delivery) -> Motion:
+    def _joined(self, arrived: _Delivery) -> CommandedMotion:
         """Return the motion, led by the state last commanded where it begins in the future."""
         motion = arrived.motion
         tick = (self._state_ns - arrived.start_ns) / (motion.period_s * NANOSECONDS)
         if motion.ticks[0] <= tick:
             return motion
-        return Motion(
+        return CommandedMotion(
             motion.period_s,
             np.concatenate([[tick], motion.ticks]),
             np.concatenate([self._state[None], motion.states]),

@@ -1,8 +1,8 @@
 """The motion guard: what it hears, what it commands, and when it does neither.
 
-Everything that the arm may still do is one `Motion` that ends at rest: what was published. A tick
-extends it; a stop shortens it; and if the guard dies, is late or finds no way on, the arm follows
-what it has and comes to rest inside of its limits. There is no other way out of here, in
+Everything that the arm may still do is one `CommandedMotion` that ends at rest: what was published.
+A tick extends it; a stop shortens it; and if the guard dies, is late or finds no way on, the arm
+follows what it has and comes to rest inside of its limits. There is no other way out of here, in
 particular none for what a policy sends.
 """
 
@@ -17,10 +17,10 @@ import numpy as np
 from smoothvla_ros.control.motion_guard.action_space import ActionSpace, Unreachable
 from smoothvla_ros.control.motion_guard.arming import Arming
 from smoothvla_ros.control.motion_guard.gripper import Gripper, GripperSettings
+from smoothvla_ros.control.motion_guard.guard_inputs import GuardInputs
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
-from smoothvla_ros.control.motion_guard.heard import Heard
-from smoothvla_ros.control.motion_guard.motion import POSITION, Motion
-from smoothvla_ros.control.motion_guard.phases import Event, GuardPhase, PhaseMachine
+from smoothvla_ros.control.motion_guard.motion import POSITION, CommandedMotion
+from smoothvla_ros.control.motion_guard.phases import GuardPhase, PhaseEvent, PhaseMachine
 from smoothvla_ros.control.motion_guard.profile import JointProfile
 from smoothvla_ros.control.motion_guard.refusals import (
     STOPPING,
@@ -28,15 +28,15 @@ from smoothvla_ros.control.motion_guard.refusals import (
     ChunkLimits,
     Refusal,
     Situation,
-    judged,
+    refusal_of,
 )
-from smoothvla_ros.control.motion_guard.schedule import Mode, Schedule
+from smoothvla_ros.control.motion_guard.schedule import ChunkSchedule, Mode
 from smoothvla_ros.control.motion_guard.timeline import Timeline
 from smoothvla_ros.control.motion_guard.watchdogs import (
     JUMPS,
     PASSING,
-    Pulse,
     Trip,
+    WatchdogInputs,
     WatchdogLimits,
     describe,
     tripped,
@@ -50,7 +50,7 @@ _PREPARED_TICKS = 8
 
 
 @dataclass(frozen=True)
-class Command:
+class GuardCommand:
     """What goes to the arm. motion: ends at rest; None: nothing new.
 
     position: [n] rad, of this tick, for a controller that takes nothing else; None: no motion, or
@@ -58,7 +58,7 @@ class Command:
     open_gripper: None where nothing changes.
     """
 
-    motion: Motion | None = None
+    motion: CommandedMotion | None = None
     start_ns: int = 0
     position: np.ndarray | None = None
     open_gripper: bool | None = None
@@ -95,10 +95,10 @@ class MotionGuard:
             limits, self._time.period_s, settings.follow_ticks, settings.horizon_s
         )
         self._machine = PhaseMachine()
-        self._motion = Motion.at_rest(self._time.period_s, (0,), limits.lower)
+        self._motion = CommandedMotion.at_rest(self._time.period_s, (0,), limits.lower)
         self._takeover_ends = 0
-        self._schedule: Schedule | None = None
-        self._heard = Heard(len(limits.lower), self._chunk_limits.max_clock_difference_s)
+        self._schedule: ChunkSchedule | None = None
+        self._heard = GuardInputs(len(limits.lower), self._chunk_limits.max_clock_difference_s)
         self._epoch, self._seq = -1, -1
         self._changed = False
         self._lag = 0.0
@@ -192,7 +192,7 @@ class MotionGuard:
 
         To reset an emergency stop must not restart what it stopped (ISO 13850).
         """
-        if not self._machine.handle(Event.CLEAR):
+        if not self._machine.handle(PhaseEvent.CLEAR):
             return f'the guard is {self.phase.name.lower()}'
         self.waits_for_a_person = True
         self.reason = ''
@@ -203,19 +203,19 @@ class MotionGuard:
         self._watch_clock(now_ns)
         if self.fault_latched:
             return f'faulted: {self.reason}; clear the fault first'
-        self._stop(now_ns, Event.DISARM, '')
+        self._stop(now_ns, PhaseEvent.DISARM, '')
         return ''
 
     def e_stop(self, now_ns: int) -> str:
         """Stop, and stay stopped until the fault is cleared and the guard armed."""
         self._watch_clock(now_ns)
-        self._stop(now_ns, Event.FAULT, E_STOP)
+        self._stop(now_ns, PhaseEvent.FAULT, E_STOP)
         return ''
 
     def offer(self, now_ns: int, chunk: Chunk) -> Refusal | None:
         """Judge a chunk, and execute it if nothing speaks against it."""
         self._watch_clock(now_ns)
-        refusal = judged(chunk, self._situation(now_ns), self._chunk_limits)
+        refusal = refusal_of(chunk, self._situation(now_ns), self._chunk_limits)
         detail = chunk.refusal
         if refusal is None:
             try:
@@ -229,12 +229,12 @@ class MotionGuard:
         if refusal is not Refusal.DUPLICATE:
             reason = f'chunk refused: {refusal}' + (f': {detail}' if detail else '')
             if refusal in STOPPING and self.phase is GuardPhase.RUNNING:
-                self._stop(now_ns, Event.PAUSE, reason)
+                self._stop(now_ns, PhaseEvent.PAUSE, reason)
             elif not self.fault_latched:
                 self.reason = reason
         return refusal
 
-    def tick(self, now_ns: int) -> Command:
+    def tick(self, now_ns: int) -> GuardCommand:
         """Do what is due: watch, extend or end the motion, and return what goes to the arm."""
         since_last_s, late_s = self._time.advance(now_ns)
         self.ticks += 1
@@ -247,7 +247,7 @@ class MotionGuard:
         if self.phase is GuardPhase.RUNNING:
             self._extend(now_ns)
         if self.phase is GuardPhase.STOPPING and self._time.now_tick >= self._motion.end:
-            self._machine.handle(Event.AT_REST)
+            self._machine.handle(PhaseEvent.AT_REST)
         return self._command()
 
     def _situation(self, now_ns: int) -> Situation:
@@ -288,7 +288,7 @@ class MotionGuard:
         schedule = self._schedule
         if schedule is None:
             at_rest = self._space.at_rest(self._motion.states[-1, POSITION])
-            schedule = Schedule(self._space, at_rest, time_s)
+            schedule = ChunkSchedule(self._space, at_rest, time_s)
         replaces = self._settings.scheduling == Mode.REPLACE and schedule is self._schedule
         if replaces and self._settings.skip_elapsed:
             # A stamp may lie in the future by max_clock_difference_s.
@@ -311,7 +311,7 @@ class MotionGuard:
         schedule.at(time_s + self._settings.horizon_s + _PREPARED_TICKS * self._time.period_s)
         self._schedule = schedule
         self._epoch, self._seq = chunk.epoch, chunk.seq
-        self._machine.handle(Event.CHUNK)
+        self._machine.handle(PhaseEvent.CHUNK)
         self.chunks += 1
         self.reason = ''
         return None
@@ -333,15 +333,15 @@ class MotionGuard:
         settling_s, last = self._settling_s(joints), self._motion.states[-1, POSITION]
         self._time.begin(now_ns)
         ends = self._time.ticks(settling_s)
-        self._motion = Motion.at_rest(self._time.period_s, (ends,), joints)
+        self._motion = CommandedMotion.at_rest(self._time.period_s, (ends,), joints)
         if self._streams and self.ever_armed:
             # Nothing but what is streamed brings such a controller from its last position here.
-            leaves = Motion.at_rest(self._time.period_s, (0,), last)
+            leaves = CommandedMotion.at_rest(self._time.period_s, (0,), last)
             self._motion = leaves.continued(self._motion)
         self._takeover_ends = ends
         self._schedule = None
         self._gripper.forget()
-        self._machine.handle(Event.ARM)
+        self._machine.handle(PhaseEvent.ARM)
         self.ever_armed = self.waits_for_a_person = True
         self._changed = True
         self._lag = 0.0
@@ -355,13 +355,13 @@ class MotionGuard:
         last = self._motion.states[-1, POSITION] if self.ever_armed else None
         return self._arming.settling_s(joints, last)
 
-    def _pulse(self, now_ns: int, since_last_s: float, late_s: float) -> Pulse:
+    def _pulse(self, now_ns: int, since_last_s: float, late_s: float) -> WatchdogInputs:
         running = self.phase is GuardPhase.RUNNING
         idle_s = 0.0
         if running and self._schedule is not None:
             now_s = self._time.now_tick * self._time.period_s
             idle_s = now_s - self._schedule.commanded_until_s
-        return Pulse(
+        return WatchdogInputs(
             since_last_tick_s=since_last_s,
             late_s=late_s,
             joint_states_age_s=self._heard.joints_age_s(now_ns),
@@ -388,7 +388,7 @@ class MotionGuard:
                 self._trip(now_ns, trip, describe(trip, pulse, self._watchdog_limits))
 
     def _trip(self, now_ns: int, trip: Trip, reason: str) -> None:
-        event = Event.PAUSE if trip in PASSING else Event.FAULT
+        event = PhaseEvent.PAUSE if trip in PASSING else PhaseEvent.FAULT
         if trip is Trip.CLOCK_WENT_BACK and not self._streams:
             # A stamp of either clock would be wrong for the other: what was sent ends at rest.
             self.reason = reason
@@ -397,7 +397,7 @@ class MotionGuard:
             return
         self._stop(now_ns, event, reason)
 
-    def _stop(self, now_ns: int, event: Event, reason: str) -> None:
+    def _stop(self, now_ns: int, event: PhaseEvent, reason: str) -> None:
         """Bring what moves to rest as fast as the limits allow, and say why."""
         was_running = self.phase is GuardPhase.RUNNING
         if not self._machine.handle(event):
@@ -424,7 +424,7 @@ class MotionGuard:
             position, velocity = self._schedule.at(ahead_s)
             asked, _ = self._schedule.at(tick * period_s)
         except Unreachable as error:
-            self._stop(now_ns, Event.PAUSE, f'{Refusal.UNREACHABLE}: {error}')
+            self._stop(now_ns, PhaseEvent.PAUSE, f'{Refusal.UNREACHABLE}: {error}')
             return
         self._schedule.forget(self._time.now_tick * period_s - 1.0)
         longer = self._profile.extended(self._motion, tick, position, velocity)
@@ -432,14 +432,14 @@ class MotionGuard:
         self._replace_motion(longer if longer is not None else self._motion)
         self._lag = float(np.abs(self._motion.at(tick)[POSITION] - asked).max())
 
-    def _replace_motion(self, motion: Motion) -> None:
+    def _replace_motion(self, motion: CommandedMotion) -> None:
         if motion is not self._motion:
             # As much of the past as a joint state may be old: it is compared with what was then.
             kept = self._time.ticks(self._watchdog_limits.joint_states_timeout_s)
             self._motion = motion.since(self._time.now_tick - kept)
             self._changed = True
 
-    def _command(self) -> Command:
+    def _command(self) -> GuardCommand:
         now = self._time.now_tick
         motion, position, open_gripper = None, None, None
         if self._changed:
@@ -453,7 +453,7 @@ class MotionGuard:
         action = self._present_action()
         if action is not None:
             open_gripper = self._gripper.update(float(action[-1]))
-        return Command(motion, self._time.origin_ns, position, open_gripper)
+        return GuardCommand(motion, self._time.origin_ns, position, open_gripper)
 
     def _present_action(self) -> np.ndarray | None:
         if self.phase is not GuardPhase.RUNNING or self._schedule is None:

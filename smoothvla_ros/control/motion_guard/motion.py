@@ -71,7 +71,7 @@ _MONOMIALS = np.array(
 
 
 @dataclass(frozen=True)
-class Motion:
+class CommandedMotion:
     """States at rising ticks; after the last one the arm rests where it is.
 
     period_s: of a tick.  ticks: int [K].  states: [K, 3, n], positions rad, velocities rad/s and
@@ -83,7 +83,9 @@ class Motion:
     states: np.ndarray
 
     @classmethod
-    def at_rest(cls, period_s: float, ticks: tuple[int, ...], joints: np.ndarray) -> Motion:
+    def at_rest(
+        cls, period_s: float, ticks: tuple[int, ...], joints: np.ndarray
+    ) -> CommandedMotion:
         """Return the motion that stays at `joints` [n]."""
         states = np.zeros((len(ticks), 3, len(joints)))
         states[:, POSITION] = joints
@@ -109,23 +111,23 @@ class Motion:
         ends = (self.states[index : index + 2] * scale).reshape(6, -1)
         return _derivatives((tick - start) / (stop - start)) @ (_MONOMIALS @ ends) / scale
 
-    def continued(self, other: Motion) -> Motion:
+    def continued(self, other: CommandedMotion) -> CommandedMotion:
         """Return this motion up to where another begins, which is in this motion's state there.
 
         One state before that is kept per knot of the past, so that whoever follows this motion
         finds the same polynomial again.
         """
         past = int(self.ticks.searchsorted(other.ticks[0]))
-        return Motion(
+        return CommandedMotion(
             self.period_s,
             np.concatenate([self.ticks[:past], other.ticks]),
             np.concatenate([self.states[:past], other.states]),
         )
 
-    def since(self, tick: float) -> Motion:
+    def since(self, tick: float) -> CommandedMotion:
         """Return the part that is needed from `tick` on: the last state before it, and later."""
         first = max(int(self.ticks.searchsorted(tick, side='right')) - 1, 0)
-        return Motion(self.period_s, self.ticks[first:], self.states[first:])
+        return CommandedMotion(self.period_s, self.ticks[first:], self.states[first:])
 
     def violation(self, limits: JointLimits, tolerance: float = 1e-9) -> str:
         """Return which limit some segment breaks, or an empty string.

@@ -15,7 +15,7 @@ class GuardPhase(IntEnum):
     FAULTED = 4
 
 
-class Event(StrEnum):
+class PhaseEvent(StrEnum):
     """What can happen to the guard."""
 
     ARM = 'arm'
@@ -48,23 +48,23 @@ class PhaseMachine:
         """Whether a chunk may start or continue a motion."""
         return self.phase in (GuardPhase.ARMED, GuardPhase.RUNNING)
 
-    def handle(self, event: Event) -> bool:
+    def handle(self, event: PhaseEvent) -> bool:
         """Go where an event leads; return whether it leads anywhere from here."""
-        if event is Event.AT_REST and self._is_stopping:
+        if event is PhaseEvent.AT_REST and self._is_stopping:
             self.phase = self._after_stop
             return True
-        if event is Event.FAULT:
+        if event is PhaseEvent.FAULT:
             return self._stop(GuardPhase.FAULTED)
-        if event is Event.DISARM and not self.fault_latched:
+        if event is PhaseEvent.DISARM and not self.fault_latched:
             return self._stop(GuardPhase.DISARMED)
-        if event is Event.PAUSE and self.phase is GuardPhase.RUNNING:
+        if event is PhaseEvent.PAUSE and self.phase is GuardPhase.RUNNING:
             return self._stop(GuardPhase.ARMED)
         following = {
-            (Event.ARM, GuardPhase.DISARMED): GuardPhase.ARMED,
+            (PhaseEvent.ARM, GuardPhase.DISARMED): GuardPhase.ARMED,
             # Not ARMED: a policy that never stopped publishing would move the arm at once.
-            (Event.CLEAR, GuardPhase.FAULTED): GuardPhase.DISARMED,
-            (Event.CHUNK, GuardPhase.ARMED): GuardPhase.RUNNING,
-            (Event.CHUNK, GuardPhase.RUNNING): GuardPhase.RUNNING,
+            (PhaseEvent.CLEAR, GuardPhase.FAULTED): GuardPhase.DISARMED,
+            (PhaseEvent.CHUNK, GuardPhase.ARMED): GuardPhase.RUNNING,
+            (PhaseEvent.CHUNK, GuardPhase.RUNNING): GuardPhase.RUNNING,
         }.get((event, self.phase))
         if following is None:
             return False

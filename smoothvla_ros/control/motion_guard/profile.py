@@ -5,7 +5,7 @@ a quintic from knot to knot, whose jerk is the best quadratic approximation of t
 the mean square (Legendre polynomials up to degree 2): the quintic is the curve of least squared
 jerk between two states. Its jerk may exceed the trajectory's by the norm of that projection, its
 acceleration and velocity by amounts that shrink with the distance of the knots. Ruckig therefore
-gets limits that are tighter by exactly that, and `Motion.violation` checks the outcome.
+gets limits that are tighter by exactly that, and `CommandedMotion.violation` checks the outcome.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from smoothvla_ros.control.motion_guard.motion import (
     ACCELERATION,
     POSITION,
     VELOCITY,
-    Motion,
+    CommandedMotion,
 )
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.joint_limits import EndVelocities, JointLimits
@@ -98,8 +98,8 @@ class JointProfile:
         self._brake_for_the_ends(limits.ends)
 
     def extended(
-        self, motion: Motion, tick: int, position: np.ndarray, velocity: np.ndarray
-    ) -> Motion | None:
+        self, motion: CommandedMotion, tick: int, position: np.ndarray, velocity: np.ndarray
+    ) -> CommandedMotion | None:
         """Return the motion that leaves `motion` at `tick` for a target, or None.
 
         position [n] rad and velocity [n] rad/s: of the target; both are cut to what the limits
@@ -123,7 +123,7 @@ class JointProfile:
             candidate = self._kept(tick, state, self._towards(state, target, standing))
         return None if candidate is None else motion.continued(candidate)
 
-    def stopped(self, motion: Motion, tick: int) -> Motion:
+    def stopped(self, motion: CommandedMotion, tick: int) -> CommandedMotion:
         """Return the motion that leaves `motion` at `tick` for rest, without delay."""
         candidate = self._with_stop(tick, motion.at(tick), motion.states[:0])
         return motion if candidate.violation(self._limits) else motion.continued(candidate)
@@ -163,7 +163,9 @@ class JointProfile:
         down = np.minimum(down, self._fastest)
         return np.minimum(np.maximum(velocity, -down), up)
 
-    def _kept(self, tick: int, state: np.ndarray, ahead: np.ndarray | None) -> Motion | None:
+    def _kept(
+        self, tick: int, state: np.ndarray, ahead: np.ndarray | None
+    ) -> CommandedMotion | None:
         """Return the motion that goes `ahead` and stops, unless it breaks a limit."""
         if ahead is None:
             return None
@@ -210,13 +212,13 @@ class JointProfile:
         at_time = self._trajectory.at_time
         return np.array([at_time(time) for time in self._ahead_s])
 
-    def _with_stop(self, tick: int, state: np.ndarray, ahead: np.ndarray) -> Motion:
+    def _with_stop(self, tick: int, state: np.ndarray, ahead: np.ndarray) -> CommandedMotion:
         """Return `state` at `tick`, the states of the ticks after it, and a stop."""
         last = ahead[-1] if len(ahead) else state
         stop = Stop(last, self._acceleration, self._jerk)
         ticks = math.ceil(stop.duration_s / self._period_s)
         knots = np.arange(1, ticks + 2 * _STOP_SPACING, _STOP_SPACING)
-        return Motion(
+        return CommandedMotion(
             self._period_s,
             np.concatenate([np.arange(tick, tick + len(ahead) + 1), tick + len(ahead) + knots]),
             np.concatenate([state[None], ahead, stop.at(knots * self._period_s)]),

@@ -113,7 +113,7 @@ class Situation:
     moving: bool
 
 
-Rule = Callable[[Chunk, Situation, ChunkLimits], bool]
+RefusalRule = Callable[[Chunk, Situation, ChunkLimits], bool]
 
 
 def _shape_is_wrong(chunk: Chunk, situation: Situation, limits: ChunkLimits) -> bool:
@@ -139,7 +139,7 @@ def _is_from_the_future(chunk: Chunk, situation: Situation, limits: ChunkLimits)
 
 
 # The order is that of trust: who sent it, what it is, whether it is late.
-RULES: dict[Refusal, Rule] = {
+RULES: dict[Refusal, RefusalRule] = {
     Refusal.NOT_ARMED: lambda _, situation, __: not situation.ready,
     Refusal.NO_HEARTBEAT: lambda _, situation, __: not situation.heartbeat,
     Refusal.POLICY_REFUSED: lambda chunk, _, __: bool(chunk.refusal),
@@ -169,7 +169,7 @@ RULES: dict[Refusal, Rule] = {
 }
 
 
-def judged(chunk: Chunk, situation: Situation, limits: ChunkLimits) -> Refusal | None:
+def refusal_of(chunk: Chunk, situation: Situation, limits: ChunkLimits) -> Refusal | None:
     """Return the first reason not to execute a chunk, or None."""
     for refusal, breaks in RULES.items():
         if breaks(chunk, situation, limits):

@@ -49,7 +49,7 @@ class Span:
         return cubic(before.joints, before.velocities, after.joints, after.velocities, self.dt)
 
 
-class Schedule:
+class ChunkSchedule:
     """Actions to be executed, and the knots of those that were looked at already.
 
     Knots are made when someone asks for their time, or part by part before that (`prepare`), so

@@ -52,7 +52,7 @@ class WatchdogLimits:
 
 
 @dataclass(frozen=True)
-class Pulse:
+class WatchdogInputs:
     """What the watchdogs look at, once a tick.
 
     since_last_tick_s: negative where the clock went back.  late_s: of this tick.  The ages are
@@ -70,9 +70,9 @@ class Pulse:
     joint_states_ahead_s: float = 0.0
 
 
-Rule = Callable[[Pulse, WatchdogLimits], bool]
+WatchdogRule = Callable[[WatchdogInputs, WatchdogLimits], bool]
 
-RULES: dict[Trip, Rule] = {
+RULES: dict[Trip, WatchdogRule] = {
     Trip.CLOCK_WENT_BACK: lambda pulse, _: pulse.since_last_tick_s < 0.0,
     Trip.OVERRUN: lambda pulse, limits: pulse.late_s > limits.max_late_s,
     # Written so that a NaN trips.
@@ -102,7 +102,7 @@ def ahead(ahead_s: float) -> str:
 
 
 # What was measured, and the limit that it is beyond.
-_MEASURED: dict[Trip, Callable[[Pulse, WatchdogLimits], str]] = {
+_MEASURED: dict[Trip, Callable[[WatchdogInputs, WatchdogLimits], str]] = {
     Trip.CLOCK_WENT_BACK: lambda pulse, _: f'by {-pulse.since_last_tick_s:.3f} s',
     Trip.OVERRUN: lambda pulse, limits: (
         f'a tick was {pulse.late_s:.3f} s late, max_late_s={limits.max_late_s:g}: too many '
@@ -129,13 +129,13 @@ _MEASURED: dict[Trip, Callable[[Pulse, WatchdogLimits], str]] = {
 }
 
 
-def describe(trip: Trip, pulse: Pulse, limits: WatchdogLimits) -> str:
+def describe(trip: Trip, pulse: WatchdogInputs, limits: WatchdogLimits) -> str:
     """Return the reason with what was measured and the parameter that says how much is too much."""
     return f'{trip}: {_MEASURED[trip](pulse, limits)}'
 
 
 def tripped(
-    pulse: Pulse, limits: WatchdogLimits, among: Collection[Trip] = tuple(Trip)
+    pulse: WatchdogInputs, limits: WatchdogLimits, among: Collection[Trip] = tuple(Trip)
 ) -> Trip | None:
     """Return the first reason to stop, of those asked about, or None."""
     for trip, breaks in RULES.items():

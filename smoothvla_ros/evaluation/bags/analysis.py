@@ -20,7 +20,7 @@ from smoothvla_ros.evaluation.bags.joint_stream import (
 from smoothvla_ros.evaluation.bags.magnitudes import Magnitudes
 from smoothvla_ros.evaluation.bags.readings import Reader
 from smoothvla_ros.evaluation.bags.segments import Segment, Segmenter
-from smoothvla_ros.evaluation.bags.settings import AnalysisSettings, Robot
+from smoothvla_ros.evaluation.bags.settings import AnalysedRobot, AnalysisSettings
 from smoothvla_ros.evaluation.bags.traces import Envelope, PathTrace, WorstMoments
 from smoothvla_ros.evaluation.bags.velocities import velocity_weight_of
 from smoothvla_ros.nanoseconds import whole_nanoseconds
@@ -76,7 +76,7 @@ class BagAnalysis:
     topic: str
     names: tuple[str, ...]
     estimator: EstimatorSettings
-    robot: Robot
+    robot: AnalysedRobot
     duration_s: float
     samples: int
     velocities: str
@@ -124,7 +124,7 @@ class BagAnalysis:
 def analyse(
     path: Path,
     settings: AnalysisSettings,
-    robot: Robot,
+    robot: AnalysedRobot,
     topic_name: str | None = None,
     progress: Progress | None = None,
 ) -> BagAnalysis:
@@ -149,7 +149,7 @@ class _Analysis:
         messages: int,
         stream: JointStream,
         settings: AnalysisSettings,
-        robot: Robot,
+        robot: AnalysedRobot,
         progress: Progress | None,
     ) -> None:
         self._path, self._topic, self._messages = path, topic, messages

@@ -19,7 +19,7 @@ _SEED = 0
 
 
 @dataclass(frozen=True)
-class Measure:
+class SharedMeasure:
     """A mean jerk that recordings share.
 
     part: 0 for the tool's translation, 1 for its rotation, None for the joint called `name`.
@@ -85,16 +85,20 @@ class Comparison:
         }
 
 
-def measures(analyses: Sequence[BagAnalysis]) -> list[Measure]:
+def measures(analyses: Sequence[BagAnalysis]) -> list[SharedMeasure]:
     """Return the means that all of the recordings have: of the tool, then joint by joint."""
     shared = [
-        Measure(name, analyses[0].robot.unit(name))
+        SharedMeasure(name, analyses[0].robot.unit(name))
         for name in analyses[0].names
         if all(name in analysis.names for analysis in analyses)
     ]
     if any(analysis.tool is None for analysis in analyses):
         return shared
-    return [Measure('tool', 'm/s^3', 0), Measure('tool rotation', 'rad/s^3', 1), *shared]
+    return [
+        SharedMeasure('tool', 'm/s^3', 0),
+        SharedMeasure('tool rotation', 'rad/s^3', 1),
+        *shared,
+    ]
 
 
 def compare(analyses: Sequence[BagAnalysis]) -> list[Comparison]:
@@ -103,7 +107,9 @@ def compare(analyses: Sequence[BagAnalysis]) -> list[Comparison]:
     return [_comparison(first, other, measures(analyses)) for other in others]
 
 
-def _comparison(before: BagAnalysis, after: BagAnalysis, known: Sequence[Measure]) -> Comparison:
+def _comparison(
+    before: BagAnalysis, after: BagAnalysis, known: Sequence[SharedMeasure]
+) -> Comparison:
     why = []
     if before.estimator != after.estimator:
         why.append(

@@ -33,7 +33,7 @@ class AnalysisSettings:
 
 
 @dataclass(frozen=True)
-class Robot:
+class AnalysedRobot:
     """Whose joints they are.
 
     arm: with it the tool's jerk is known; None for joints alone.

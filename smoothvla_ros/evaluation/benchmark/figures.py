@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from smoothvla_ros.evaluation.benchmark.matrix import Scene
+from smoothvla_ros.evaluation.benchmark.matrix import SceneKey
 from smoothvla_ros.evaluation.benchmark.scene_bootstrap import SceneBootstrap
 from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow
-from smoothvla_ros.evaluation.episodes.measures import MEASURES, Measure
+from smoothvla_ros.evaluation.episodes.measures import MEASURES, EpisodeMeasure
 from smoothvla_ros.evaluation.intervals.rates import (
     Interval,
     PairedCounts,
@@ -31,11 +31,11 @@ _COLUMNS = (
     'mean_speed',
     'negative_log_prob',
 )
-COMPARED: tuple[Measure, ...] = tuple(
+COMPARED: tuple[EpisodeMeasure, ...] = tuple(
     next(measure for measure in MEASURES if measure.column == column) for column in _COLUMNS
 )
 
-Episodes = Mapping[Scene, EpisodeRow]
+Episodes = Mapping[SceneKey, EpisodeRow]
 
 
 def described(episodes: Episodes) -> dict[str, Any] | None:

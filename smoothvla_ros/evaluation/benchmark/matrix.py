@@ -28,7 +28,7 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, order=True)
-class Part:
+class CellEvaluation:
     """One evaluation of a cell's policy, on held-out scenes.
 
     label: `AS_TRAINED`, or `WRONG_INSTRUCTION` where it is told the next task's.
@@ -54,9 +54,9 @@ class PlannedCell:
 
     name: CellName
     role: Role
-    parts: Mapping[Part, int]
+    parts: Mapping[CellEvaluation, int]
 
-    def missing(self, record: CellRecord | None) -> dict[Part, int]:
+    def missing(self, record: CellRecord | None) -> dict[CellEvaluation, int]:
         """Return the parts that are not complete, with the number of episodes they lack."""
         rows = record.rows if record is not None else ()
         lacking = {
@@ -65,7 +65,7 @@ class PlannedCell:
         return {part: count for part, count in lacking.items() if count > 0}
 
 
-Scene = tuple[int, EpisodeName]
+SceneKey = tuple[int, EpisodeName]
 """Training seed and scene: what two methods' episodes are paired by."""
 
 
@@ -95,9 +95,9 @@ class Matrix:
 
     def scenes(
         self, method: str, suites: Sequence[str], seeds: Sequence[int], kinds: Kinds
-    ) -> dict[Scene, EpisodeRow]:
+    ) -> dict[SceneKey, EpisodeRow]:
         """Return a method's episodes of some kinds by training seed and scene."""
-        found: dict[Scene, EpisodeRow] = {}
+        found: dict[SceneKey, EpisodeRow] = {}
         for suite in suites:
             for seed in seeds:
                 rows = self._rows.get(CellName(suite, method, seed), {})
@@ -117,16 +117,18 @@ class Matrix:
         )
 
     @cached_property
-    def _missing(self) -> dict[CellName, dict[Part, int]]:
+    def _missing(self) -> dict[CellName, dict[CellEvaluation, int]]:
         return {cell.name: cell.missing(self.records.get(cell.name)) for cell in self.planned}
 
     @cached_property
-    def _rows(self) -> dict[CellName, dict[Part, list[EpisodeRow]]]:
-        grouped: dict[CellName, dict[Part, list[EpisodeRow]]] = {}
+    def _rows(self) -> dict[CellName, dict[CellEvaluation, list[EpisodeRow]]]:
+        grouped: dict[CellName, dict[CellEvaluation, list[EpisodeRow]]] = {}
         for name, record in self.records.items():
-            parts: dict[Part, list[EpisodeRow]] = {}
+            parts: dict[CellEvaluation, list[EpisodeRow]] = {}
             for row in record.rows:
-                parts.setdefault(Part(row.policy, row.suite, row.temperature), []).append(row)
+                parts.setdefault(CellEvaluation(row.policy, row.suite, row.temperature), []).append(
+                    row
+                )
             grouped[name] = parts
         return grouped
 
@@ -142,7 +144,7 @@ class Kinds:
     perturbed: tuple[str, ...] = ()
     label: str = AS_TRAINED
 
-    def parts(self, suite: str) -> list[Part]:
+    def parts(self, suite: str) -> list[CellEvaluation]:
         """Return the parts of a cell of `suite`."""
         names = [f'{suite}_{kind}' for kind in self.perturbed] or [suite]
-        return [Part(self.label, name, self.temperature) for name in names]
+        return [CellEvaluation(self.label, name, self.temperature) for name in names]

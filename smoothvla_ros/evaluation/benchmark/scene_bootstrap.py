@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from smoothvla_ros.evaluation.benchmark.matrix import Scene
+from smoothvla_ros.evaluation.benchmark.matrix import SceneKey
 from smoothvla_ros.evaluation.intervals.bootstrap import draw_children, resample_weights
 from smoothvla_ros.evaluation.intervals.rates import CONFIDENCE, Interval
 
@@ -25,7 +25,7 @@ class SceneBootstrap:
     that exists for some scenes only, a jerk where both succeed, takes part with their weights.
     """
 
-    def __init__(self, scenes: Sequence[Scene], replicates: int = REPLICATES) -> None:
+    def __init__(self, scenes: Sequence[SceneKey], replicates: int = REPLICATES) -> None:
         """scenes: n, in the order of the arrays that the figures are computed from."""
         self._weights = _weights(tuple(scenes), replicates)
 
@@ -65,7 +65,7 @@ class SceneBootstrap:
 
 
 @lru_cache(maxsize=16)
-def _weights(scenes: tuple[Scene, ...], replicates: int) -> np.ndarray:
+def _weights(scenes: tuple[SceneKey, ...], replicates: int) -> np.ndarray:
     """Draw the resamples, [replicates, n]; all methods meet the same scenes and share them."""
     generator = np.random.default_rng(_SEED)
     starts = [((name.suite, name.task), name.init_state) for _, name in scenes]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Measure:
+class EpisodeMeasure:
     """One number of an episode.
 
     column: its name in `EpisodeRow` and in the files.  unit: '' for a pure number.
@@ -24,7 +24,7 @@ class Measure:
     note: str = ''
 
 
-JERK = Measure(
+JERK = EpisodeMeasure(
     'jerk',
     'mean jerk',
     'm/s^3',
@@ -33,11 +33,11 @@ JERK = Measure(
     note='mean norm of the tool jerk; what the rewards use',
 )
 
-MEASURES: tuple[Measure, ...] = (
+MEASURES: tuple[EpisodeMeasure, ...] = (
     JERK,
-    Measure('rms_jerk', 'RMS jerk', 'm/s^3', 2, headline=True, note='weighs the peaks'),
-    Measure('peak_jerk', 'peak jerk', 'm/s^3', 2),
-    Measure(
+    EpisodeMeasure('rms_jerk', 'RMS jerk', 'm/s^3', 2, headline=True, note='weighs the peaks'),
+    EpisodeMeasure('peak_jerk', 'peak jerk', 'm/s^3', 2),
+    EpisodeMeasure(
         'angular_jerk',
         'mean angular jerk',
         'rad/s^3',
@@ -45,19 +45,25 @@ MEASURES: tuple[Measure, ...] = (
         headline=True,
         note='never added to metres',
     ),
-    Measure('rms_angular_jerk', 'RMS angular jerk', 'rad/s^3', 2),
-    Measure('commanded_jerk', 'commanded jerk', 'm/s^3', 2, note='of the commands, before the arm'),
-    Measure(
+    EpisodeMeasure('rms_angular_jerk', 'RMS angular jerk', 'rad/s^3', 2),
+    EpisodeMeasure(
+        'commanded_jerk', 'commanded jerk', 'm/s^3', 2, note='of the commands, before the arm'
+    ),
+    EpisodeMeasure(
         'substep_jerk',
         'mean jerk, simulator step',
         'm/s^3',
         2,
         note='joints at 500 Hz over 0.05 s: not aliased, compares only with itself',
     ),
-    Measure('seam_jerk', 'jerk at chunk seams', 'm/s^3', 2, note='where two action chunks meet'),
-    Measure('seam_action_change', 'action change at seams', '', 3, note='step in the action there'),
-    Measure('action_total_variation', 'action total variation', '', 3, note='a step'),
-    Measure(
+    EpisodeMeasure(
+        'seam_jerk', 'jerk at chunk seams', 'm/s^3', 2, note='where two action chunks meet'
+    ),
+    EpisodeMeasure(
+        'seam_action_change', 'action change at seams', '', 3, note='step in the action there'
+    ),
+    EpisodeMeasure('action_total_variation', 'action total variation', '', 3, note='a step'),
+    EpisodeMeasure(
         'ldlj',
         'log dimensionless jerk',
         '',
@@ -66,10 +72,10 @@ MEASURES: tuple[Measure, ...] = (
         relative=False,
         note='higher is smoother, any speed',
     ),
-    Measure(
+    EpisodeMeasure(
         'sparc', 'spectral arc length', '', 2, relative=False, note='higher is smoother, any speed'
     ),
-    Measure(
+    EpisodeMeasure(
         'pace_free_jerk',
         'jerk at equal pace',
         '',
@@ -77,7 +83,7 @@ MEASURES: tuple[Measure, ...] = (
         headline=True,
         note='mean jerk times duration cubed over path length: slowness changes nothing',
     ),
-    Measure(
+    EpisodeMeasure(
         'mean_speed',
         'mean speed',
         'm/s',
@@ -85,9 +91,9 @@ MEASURES: tuple[Measure, ...] = (
         headline=True,
         note='slowness alone lowers jerk: read beside it',
     ),
-    Measure('path_length', 'path length', 'm', 3),
-    Measure('steps', 'episode length', 'steps', 1, headline=True),
-    Measure(
+    EpisodeMeasure('path_length', 'path length', 'm', 3),
+    EpisodeMeasure('steps', 'episode length', 'steps', 1, headline=True),
+    EpisodeMeasure(
         'negative_log_prob',
         'negative log-probability',
         'nat',

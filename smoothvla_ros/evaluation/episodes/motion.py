@@ -13,7 +13,7 @@ from smoothvla_ros.smoothness import EstimatorSettings
 
 
 @dataclass(frozen=True)
-class Motion:
+class EpisodeMotion:
     """One episode.
 
     times: [T + 1] s.  jerk: [T + 1] m/s^3, NaN where no full window lies around the sample.
@@ -30,16 +30,16 @@ class MotionPair:
     """The same scene, solved by both policies."""
 
     title: str
-    before: Motion
-    after: Motion
+    before: EpisodeMotion
+    after: EpisodeMotion
 
 
 def motion_of(
     episode: StoredEpisode, arm: Arm, estimator: EstimatorSettings | None = None
-) -> Motion:
+) -> EpisodeMotion:
     """Return what there is to see of a stored episode, at least one estimator window long."""
     trajectory = episode.trajectory
-    return Motion(
+    return EpisodeMotion(
         times=np.arange(trajectory.steps + 1) * trajectory.control_period_s,
         jerk=jerk_over_time(episode, arm, estimator),
         tool_positions=trajectory.tool_positions.astype(np.float64),

@@ -14,7 +14,7 @@ from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from smoothvla_ros.evaluation.episodes.motion import Motion, MotionPair
+from smoothvla_ros.evaluation.episodes.motion import EpisodeMotion, MotionPair
 from smoothvla_ros.evaluation.pictures.figure_style import (
     AFTER_COLOUR,
     BEFORE_COLOUR,
@@ -170,7 +170,9 @@ def _interval(
     axes.plot(factor * bounds['mean'], height, 'o', color=colour, ms=5.5)
 
 
-def _draw_path(axes: Axes, motion: Motion, first: int, second: int, scale: Normalize) -> None:
+def _draw_path(
+    axes: Axes, motion: EpisodeMotion, first: int, second: int, scale: Normalize
+) -> None:
     points = motion.tool_positions[:, [first, second]]
     segments = np.stack([points[:-1], points[1:]], axis=1)
     lines = LineCollection(

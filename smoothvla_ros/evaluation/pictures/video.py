@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from smoothvla_ros.atomic_files import new_file, write_file
-from smoothvla_ros.evaluation.episodes.motion import Motion, MotionPair
+from smoothvla_ros.evaluation.episodes.motion import EpisodeMotion, MotionPair
 from smoothvla_ros.evaluation.pictures.figure_style import (
     AFTER_COLOUR,
     BEFORE_COLOUR,
@@ -44,7 +44,7 @@ class Side:
     label: str
     colour: str
     replay: Replay
-    motion: Motion
+    motion: EpisodeMotion
 
 
 class BeforeAfterFilm:

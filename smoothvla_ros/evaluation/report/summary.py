@@ -14,7 +14,7 @@ import numpy as np
 from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow, in_order
-from smoothvla_ros.evaluation.episodes.measures import JERK, MEASURES, Measure
+from smoothvla_ros.evaluation.episodes.measures import JERK, MEASURES, EpisodeMeasure
 from smoothvla_ros.evaluation.intervals.bootstrap import (
     LEAST_OBSERVATIONS,
     REPLICATES,
@@ -105,7 +105,7 @@ def describe(
     rows: Sequence[EpisodeRow],
     over: Sequence[EpisodeName] | None = None,
     replicates: int = REPLICATES,
-    measures: Sequence[Measure] = MEASURES,
+    measures: Sequence[EpisodeMeasure] = MEASURES,
 ) -> dict[str, Any]:
     """Success over all rows, and every measure over the successes.
 
@@ -234,7 +234,7 @@ def _describe_both(
     before: Sequence[EpisodeRow],
     after: Sequence[EpisodeRow],
     replicates: int,
-    measures: Sequence[Measure],
+    measures: Sequence[EpisodeMeasure],
 ) -> dict[str, Any]:
     if not before or not after:
         return {
@@ -252,7 +252,9 @@ def _describe_both(
     }
 
 
-def _paired(pairing: Pairing, replicates: int, measures: Sequence[Measure]) -> dict[str, Any]:
+def _paired(
+    pairing: Pairing, replicates: int, measures: Sequence[EpisodeMeasure]
+) -> dict[str, Any]:
     jerk = pairing.change_percent(JERK.column, _BOOTSTRAP_SEED, replicates)
     success = pairing.success_change(_BOOTSTRAP_SEED, replicates)
     changes: dict[str, Any] = {}
@@ -283,7 +285,7 @@ def _paired(pairing: Pairing, replicates: int, measures: Sequence[Measure]) -> d
     }
 
 
-def _replicates(measure: Measure, most: int) -> int:
+def _replicates(measure: EpisodeMeasure, most: int) -> int:
     return most if measure is JERK else min(most, _MINOR_REPLICATES)
 
 

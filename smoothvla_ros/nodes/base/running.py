@@ -69,7 +69,7 @@ def run_node(make_node: Callable[[], AutostartNode], *, steady: bool = False) ->
         node = make_node()
         node.autostart()
         if steady:
-            spare_pauses()
+            freeze_garbage_collector()
         starting = False
         with spinning(node, drains_topics=node.drains_topics):
             ended.get()
@@ -84,7 +84,7 @@ def run_node(make_node: Callable[[], AutostartNode], *, steady: bool = False) ->
             node.stop()
             node.destroy_node()
         rclpy.try_shutdown()
-        leave_quickly()
+        skip_final_collection()
         # All is done: a Ctrl-C in the interpreter's last moments must not look like a death.
         ignore_ending_signals()
     return exit_status(failures[0]) if failures else 0
@@ -119,7 +119,7 @@ def ignore_ending_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def spare_pauses() -> None:
+def freeze_garbage_collector() -> None:
     """Spare a loop the collector's long pauses: a full collection of what is loaded takes 16 ms.
 
     What is made from now on is still collected; that is little and takes 0.1 ms.
@@ -128,7 +128,7 @@ def spare_pauses() -> None:
     gc.freeze()
 
 
-def leave_quickly() -> None:
+def skip_final_collection() -> None:
     """Spare the interpreter the last collection: half a second of processor time with torch.
 
     Everything that matters is closed by now, and others may be waiting for this process to end.

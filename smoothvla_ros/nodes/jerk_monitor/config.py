@@ -31,7 +31,7 @@ class JerkMonitorConfig(EstimatorSettings):
     limits: str = setting(
         COMFORT, "Joint limits of the robot file that alarm, or 'none'", choices=(*LIMIT_SETS, NONE)
     )
-    look_s: float = setting(
+    poll_period_s: float = setting(
         0.05,
         'Longest time between two looks at the queues, s; a fast stream is looked at more often',
         minimum=0.001,

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from smoothvla_ros.control.monitoring.look_schedule import LookSchedule
-from smoothvla_ros.kinematics.robot import described_robot
+from smoothvla_ros.kinematics.robot import load_robot_description
 from smoothvla_ros.nodes.base.diagnostics import Diagnostics
 from smoothvla_ros.nodes.base.lifecycle import AutostartNode
 from smoothvla_ros.nodes.base.parameters import declare
@@ -34,7 +34,7 @@ class JerkMonitor(AutostartNode):
 
     def configure(self) -> None:
         config = declare(self, JerkMonitorConfig)
-        robot = described_robot(config.robot, config.urdf)
+        robot = load_robot_description(config.robot, config.urdf)
         arm = robot.arm()
         quality = profiles(config.graph)
         diagnostics = Diagnostics(self)
@@ -43,7 +43,7 @@ class JerkMonitor(AutostartNode):
             for name in robot_names(config.robots)
         ]
         self._schedule = LookSchedule.of_queues(
-            config.robots, config.period_s, DRAINED_DEPTH, config.look_s
+            config.robots, config.period_s, DRAINED_DEPTH, config.poll_period_s
         )
 
     def activate(self) -> None:

@@ -14,8 +14,8 @@ from smoothvla_ros.control.monitoring.episode_samples import (
     Begun,
     Closed,
     EpisodeSamples,
-    Event,
     Sample,
+    SampleEvent,
 )
 from smoothvla_ros.control.monitoring.motion_time import MotionTime
 from smoothvla_ros.kinematics.arm import Arm
@@ -153,7 +153,7 @@ class MonitoredRobot:
         self._view.draw()
         return bool(samples)
 
-    def _handle(self, events: list[Event]) -> None:
+    def _handle(self, events: list[SampleEvent]) -> None:
         for event in events:
             if isinstance(event, Begun):
                 self._watch.reset()

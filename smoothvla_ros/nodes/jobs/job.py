@@ -20,7 +20,7 @@ from smoothvla_ros.nodes.base.running import (
     begin_ros,
     exit_status,
     ignore_ending_signals,
-    leave_quickly,
+    skip_final_collection,
 )
 from smoothvla_ros.nodes.jobs.topic_rollouts import TopicRolloutSource
 
@@ -73,7 +73,7 @@ def run_job(name: str, config_class: type[Config], work: Work[Config]) -> int:
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
-        leave_quickly()
+        skip_final_collection()
     return 0
 
 
@@ -81,9 +81,9 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     # Ctrl-C comes twice, from the terminal and from the launch: the second must not interrupt the
     # tidying up that the first began. It may be pending already, so it is heard and not ignored.
     for ending in ENDING_SIGNALS:
-        signal.signal(ending, _hear_for_nothing)
+        signal.signal(ending, _ignore_signal)
     raise KeyboardInterrupt
 
 
-def _hear_for_nothing(number: int, frame: FrameType | None) -> None:
+def _ignore_signal(number: int, frame: FrameType | None) -> None:
     """Take a signal after the first one."""

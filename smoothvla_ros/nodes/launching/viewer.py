@@ -88,9 +88,9 @@ def base_frame(configurations: Mapping[str, str]) -> str:
     Raises UserError for a robot that is not there.
     """
     # RViz alone needs it: a launch without it is spared the kinematics.
-    from smoothvla_ros.kinematics.robot import described_robot
+    from smoothvla_ros.kinematics.robot import load_robot_description
     from smoothvla_ros.nodes.jerk_monitor.config import JerkMonitorConfig
 
     file = parameters_of('jerk_monitor', configurations)
     robot = configurations.get('robot') or file.get('robot') or JerkMonitorConfig.robot
-    return described_robot(robot).base_frame
+    return load_robot_description(robot).base_frame

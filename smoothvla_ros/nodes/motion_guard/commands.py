@@ -14,7 +14,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from smoothvla_ros.control.motion_guard.guard import Command
+from smoothvla_ros.control.motion_guard.guard import GuardCommand
 from smoothvla_ros.control.motion_guard.motion import POSITION, VELOCITY
 from smoothvla_ros.nanoseconds import seconds_and_rest, whole_nanoseconds
 from smoothvla_ros.nodes.base.diagnostics import Diagnostics
@@ -50,7 +50,7 @@ class ArmCommands:
             f'nobody listens on {topic}; activate the controller, or set command_topic to its own'
         )
 
-    def send(self, command: Command) -> None:
+    def send(self, command: GuardCommand) -> None:
         """Publish a command, if there is anything in it for this controller."""
         if self._streams:
             if command.position is not None:

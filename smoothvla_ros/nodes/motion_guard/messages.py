@@ -11,7 +11,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from smoothvla_ros import msg
 from smoothvla_ros.control.motion_guard.guard import MotionGuard
-from smoothvla_ros.control.motion_guard.motion import Motion
+from smoothvla_ros.control.motion_guard.motion import CommandedMotion
 from smoothvla_ros.control.motion_guard.refusals import Chunk
 from smoothvla_ros.nanoseconds import seconds_and_rest, to_nanoseconds, whole_nanoseconds
 from smoothvla_ros.nodes.topics.stamps import to_stamp
@@ -48,7 +48,7 @@ class TrajectoryMessages:
         self._message = JointTrajectory(joint_names=list(joints))
         self._points: list[JointTrajectoryPoint] = []
 
-    def of(self, motion: Motion, start_ns: int) -> JointTrajectory:
+    def of(self, motion: CommandedMotion, start_ns: int) -> JointTrajectory:
         """Return a motion as points at absolute times: the stamp is that of its first state.
 
         start_ns: when the motion's tick 0 is.  The message holds until the next call. A controller

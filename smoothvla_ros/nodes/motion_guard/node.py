@@ -15,7 +15,7 @@ from std_srvs.srv import Trigger
 
 from smoothvla_ros import msg
 from smoothvla_ros.control.motion_guard.phases import GuardPhase
-from smoothvla_ros.kinematics.robot import described_robot
+from smoothvla_ros.kinematics.robot import load_robot_description
 from smoothvla_ros.nanoseconds import NANOSECONDS, to_nanoseconds
 from smoothvla_ros.nodes.base.diagnostics import ERROR, OK, WARNING, Diagnostics
 from smoothvla_ros.nodes.base.lifecycle import AutostartNode
@@ -60,7 +60,7 @@ class MotionGuardNode(AutostartNode):
 
     def configure(self) -> None:
         self._config = config = declare(self, MotionGuardConfig)
-        robot = described_robot(config.robot, config.urdf)
+        robot = load_robot_description(config.robot, config.urdf)
         self._robot, self._robot_name = robot, self.get_namespace().strip('/')
         self._guard = make_guard(config, robot)
         quality = profiles(Graph.REAL_ARM)

@@ -16,7 +16,7 @@ from smoothvla_ros.control.lock_step.observation_slot import PendingObservation
 from smoothvla_ros.control.lock_step.policy_desk import Decide, PolicyDesk, Refuse, Repeat, Work
 from smoothvla_ros.control.lock_step.protocol import Answer, Decision
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.kinematics.robot import described_robot
+from smoothvla_ros.kinematics.robot import load_robot_description
 from smoothvla_ros.nanoseconds import whole_nanoseconds
 from smoothvla_ros.nodes.base.diagnostics import ERROR, OK, WARNING, Diagnostics
 from smoothvla_ros.nodes.base.heartbeat import Heartbeat
@@ -61,7 +61,7 @@ class PolicyNode(AutostartNode):
         self.drains_topics = config.graph == Graph.REAL_ARM
         quality = profiles(config.graph)
         self._diagnostics = Diagnostics(self)
-        robot = described_robot(config.robot, config.urdf)
+        robot = load_robot_description(config.robot, config.urdf)
         self._joints = robot.joints
         self._weights = PolicyWeights(config.device, config.cameras, robot.arm())
         self._robots = {

@@ -113,7 +113,7 @@ class PolicyRobot:
         if self._live is None:
             return
         with self._changed:
-            others = [why for queue in self._states.values() if (why := queue.strangers())]
+            others = [why for queue in self._states.values() if (why := queue.unknown_joints())]
             reason = '; '.join(others) or self._live.waiting_for()
             lead = self._live.lead
             measured = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from smoothvla_ros.configuration import setting, validate
-from smoothvla_ros.kinematics.robot import described_robot
+from smoothvla_ros.kinematics.robot import load_robot_description
 from smoothvla_ros.libero import CAMERAS
 from smoothvla_ros.nodes.base.lifecycle import AutostartNode
 from smoothvla_ros.nodes.base.parameters import declare
@@ -66,7 +66,7 @@ class RerunViewer(AutostartNode):
         from smoothvla_ros.nodes.rerun_viewer.robot import ViewedRobot
         from smoothvla_ros.viewer.rerun_view import RerunView
 
-        robot = described_robot(config.robot, config.urdf)
+        robot = load_robot_description(config.robot, config.urdf)
         names = robot_names(config.robots)
         self._view = view = RerunView(
             names,

@@ -38,7 +38,7 @@ class NamedJointStates:
             self._met = True
             yield message
 
-    def strangers(self) -> str:
+    def unknown_joints(self) -> str:
         """Return what to say where all messages so far were of other joints, or nothing."""
         if self._met or not self._others:
             return ''

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.own_function import own_code
+from smoothvla_ros.user_function import own_code
 
 
 class OwnFilter:

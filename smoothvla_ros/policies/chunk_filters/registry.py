@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from smoothvla_ros.configuration import from_mapping
-from smoothvla_ros.own_function import fresh_copy, own_function
 from smoothvla_ros.policies.chunk_filters.chunk_filter import ChunkFilterFactory
 from smoothvla_ros.policies.chunk_filters.low_pass import LowPass, LowPassSettings
 from smoothvla_ros.policies.chunk_filters.own_filter import OwnFilter, made_up_chunk
@@ -15,6 +14,7 @@ from smoothvla_ros.policies.chunk_filters.temporal_ensemble import (
     TemporalEnsembleSettings,
 )
 from smoothvla_ros.policies.policy import PolicySpec
+from smoothvla_ros.user_function import fresh_copy, user_function
 
 KIND = 'filter'
 _LOW_PASS, _ENSEMBLE = KINDS = ('low_pass', 'temporal_ensemble')
@@ -36,7 +36,7 @@ def chunk_filter_factory(values: Mapping[str, Any], place: str) -> ChunkFilterFa
     if kind == _ENSEMBLE:
         ensemble = from_mapping(TemporalEnsembleSettings, settings, place)
         return lambda: TemporalEnsemble(ensemble)
-    own = own_function(kind, f'{place}: {KIND}', KINDS)
+    own = user_function(kind, f'{place}: {KIND}', KINDS)
     return lambda: OwnFilter(own, settings, f'{place}: {KIND}={kind!r}')
 
 

@@ -9,14 +9,14 @@ from smoothvla_ros.simulation.expert.drawer import drawer_joint, handle, opening
 from smoothvla_ros.simulation.expert.goal import Goal
 from smoothvla_ros.simulation.expert.motion import (
     CLOSED,
-    Command,
+    ExpertCommand,
     HeightProfile,
     interpolate,
     pointing_rotation,
     speed_for_distance,
     velocity_towards,
 )
-from smoothvla_ros.simulation.expert.scene import Scene
+from smoothvla_ros.simulation.expert.scene import ExpertScene
 
 TILT = np.radians(60.0)  # from pointing down: keeps the hand off the handles above
 STANDOFF = 0.05  # before the handle, while the tool is still turning or beside it, m
@@ -33,15 +33,15 @@ class CloseDrawer:
         self._joint = drawer_joint(goal.subject)
         self._height: HeightProfile | None = None
 
-    def focus(self, scene: Scene) -> np.ndarray:
+    def focus(self, scene: ExpertScene) -> np.ndarray:
         """Where the handle is, [3] m."""
         return handle(scene, self._joint)
 
-    def done(self, scene: Scene) -> bool:
+    def done(self, scene: ExpertScene) -> bool:
         """Whether the drawer is shut."""
         return scene.satisfied(self._goal)
 
-    def steer(self, scene: Scene) -> Command:
+    def steer(self, scene: ExpertScene) -> ExpertCommand:
         """Return what to do now."""
         outward, bar = opening_direction(scene, self._joint), handle(scene, self._joint)
         rotation = _flat_hand(outward)
@@ -54,7 +54,7 @@ class CloseDrawer:
         away = float(np.linalg.norm(beside))
         if ahead > -0.01 and away < ASIDE and turned < 0.3:
             push = -outward * speed_for_distance(left + max(ahead, 0.0) + OVERTRAVEL, 0.6)
-            return Command(
+            return ExpertCommand(
                 velocity=push + 8.0 * beside,
                 rotation=rotation,
                 gripper=CLOSED,
@@ -71,7 +71,7 @@ class CloseDrawer:
         goal = np.array([*stance[:2], height])
         velocity = velocity_towards(goal - tool)
         velocity[:2] *= interpolate(height - float(tool[2]), 0.02, 0.06, 1.0, 0.0)
-        return Command(
+        return ExpertCommand(
             velocity=velocity,
             rotation=rotation,
             gripper=CLOSED,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from smoothvla_ros.simulation.expert.scene import Scene
+from smoothvla_ros.simulation.expert.scene import ExpertScene
 
 
 def drawer_joint(region: str) -> str:
@@ -12,13 +12,13 @@ def drawer_joint(region: str) -> str:
     return region.replace('_region', '_level')
 
 
-def opening_direction(scene: Scene, joint: str) -> np.ndarray:
+def opening_direction(scene: ExpertScene, joint: str) -> np.ndarray:
     """Return the direction in which a slide opens: towards its farther limit, unit vector [3]."""
     low, high = scene.joint_range(joint)
     return scene.joint_axis(joint) * (1.0 if abs(high) > abs(low) else -1.0)
 
 
-def handle(scene: Scene, joint: str) -> np.ndarray:
+def handle(scene: ExpertScene, joint: str) -> np.ndarray:
     """Return the middle of a drawer's handle bar: what sticks out farthest, [3] m."""
     points = scene.points(scene.joint_body(joint))
     out = points @ opening_direction(scene, joint)

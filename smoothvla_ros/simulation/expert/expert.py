@@ -11,10 +11,10 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.simulation.expert.close_drawer import CloseDrawer
 from smoothvla_ros.simulation.expert.drawer import drawer_joint
 from smoothvla_ros.simulation.expert.goal import Goal, Problem
-from smoothvla_ros.simulation.expert.motion import Command, Servo
+from smoothvla_ros.simulation.expert.motion import ExpertCommand, Servo
 from smoothvla_ros.simulation.expert.open_drawer import OpenDrawer
 from smoothvla_ros.simulation.expert.pick_and_place import PickAndPlace
-from smoothvla_ros.simulation.expert.scene import Scene, Simulated
+from smoothvla_ros.simulation.expert.scene import ExpertScene, Simulated
 from smoothvla_ros.simulation.expert.turn_knob import TurnKnob
 
 
@@ -39,11 +39,11 @@ PREDICATES = ('on', 'in', 'open', 'close', 'turnon', 'turnoff')
 class Skill(Protocol):
     """Steers the arm towards one goal."""
 
-    def focus(self, scene: Scene) -> np.ndarray: ...
+    def focus(self, scene: ExpertScene) -> np.ndarray: ...
 
-    def done(self, scene: Scene) -> bool: ...
+    def done(self, scene: ExpertScene) -> bool: ...
 
-    def steer(self, scene: Scene) -> Command: ...
+    def steer(self, scene: ExpertScene) -> ExpertCommand: ...
 
 
 def skill_for(goal: Goal) -> Skill:
@@ -57,7 +57,7 @@ def skill_for(goal: Goal) -> Skill:
     return PickAndPlace(goal)
 
 
-def skills_for(problem: Problem, scene: Scene) -> list[Skill]:
+def skills_for(problem: Problem, scene: ExpertScene) -> list[Skill]:
     """Return the skills that reach all goals, in their order; what must be shut is shut last.
 
     Raises UserError for a goal that no skill reaches.
@@ -83,15 +83,15 @@ class Beforehand:
     def __init__(self, preparing: Skill, prepared: Skill):
         self._preparing, self._prepared = preparing, prepared
 
-    def focus(self, scene: Scene) -> np.ndarray:
+    def focus(self, scene: ExpertScene) -> np.ndarray:
         """What the preparation is about, [3] m."""
         return self._preparing.focus(scene)
 
-    def done(self, scene: Scene) -> bool:
+    def done(self, scene: ExpertScene) -> bool:
         """Whether nothing is left to prepare."""
         return self._prepared.done(scene) or self._preparing.done(scene)
 
-    def steer(self, scene: Scene) -> Command:
+    def steer(self, scene: ExpertScene) -> ExpertCommand:
         """Return what to do now."""
         return self._preparing.steer(scene)
 
@@ -100,7 +100,7 @@ class Expert:
     """Solves one episode of one task; make a new one for every episode, after the reset."""
 
     def __init__(self, environment: Simulated, problem: Problem):
-        self._scene = Scene(environment, problem)
+        self._scene = ExpertScene(environment, problem)
         self._servo = Servo()
         self._skills = skills_for(problem, self._scene)
 

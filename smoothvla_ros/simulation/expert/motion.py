@@ -47,7 +47,7 @@ LIMITS = MotionLimits()
 
 
 @dataclass(frozen=True)
-class Command:
+class ExpertCommand:
     """What a skill wants now, before slew limits.
 
     velocity: translation command [3].  rotation: orientation to hold [3, 3].
@@ -191,7 +191,7 @@ class Servo:
     _translation: np.ndarray = field(default_factory=lambda: np.zeros(3))
     _rotation: np.ndarray = field(default_factory=lambda: np.zeros(3))
 
-    def action(self, command: Command, tool_rotation: np.ndarray) -> np.ndarray:
+    def action(self, command: ExpertCommand, tool_rotation: np.ndarray) -> np.ndarray:
         """Return the next action [7] in [-1, 1]."""
         limits = self.limits
         turn = limits.rotation_gain * rotation_vector(command.rotation @ tool_rotation.T)

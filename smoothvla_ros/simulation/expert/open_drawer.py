@@ -10,13 +10,13 @@ from smoothvla_ros.simulation.expert.goal import Goal
 from smoothvla_ros.simulation.expert.motion import (
     CLOSED,
     OPEN,
-    Command,
+    ExpertCommand,
     HeightProfile,
     interpolate,
     sideways_rotation,
     velocity_towards,
 )
-from smoothvla_ros.simulation.expert.scene import Scene
+from smoothvla_ros.simulation.expert.scene import ExpertScene
 
 TILT = np.radians(75.0)  # from pointing down; more would bring the hand down to the table
 STANDOFF = 0.09  # before the handle, while the tool is still turning or beside it, m
@@ -40,20 +40,20 @@ class OpenDrawer:
         """The region inside the drawer."""
         return self._goal.subject
 
-    def focus(self, scene: Scene) -> np.ndarray:
+    def focus(self, scene: ExpertScene) -> np.ndarray:
         """Where the handle is, [3] m."""
         return handle(scene, self._joint)
 
-    def done(self, scene: Scene) -> bool:
+    def done(self, scene: ExpertScene) -> bool:
         """Whether the drawer is open and the hand is clear of it."""
         apart = float(np.linalg.norm(scene.tool_position - handle(scene, self._joint)))
         return self._opened_enough(scene) and apart > CLEAR
 
-    def _opened_enough(self, scene: Scene) -> bool:
+    def _opened_enough(self, scene: ExpertScene) -> bool:
         low, high = scene.joint_range(self._joint)
         return abs(scene.joint(self._joint)) > OPEN_ENOUGH * max(abs(low), abs(high))
 
-    def steer(self, scene: Scene) -> Command:
+    def steer(self, scene: ExpertScene) -> ExpertCommand:
         """Return what to do now."""
         outward, bar = opening_direction(scene, self._joint), handle(scene, self._joint)
         rotation = sideways_rotation(outward, TILT)
@@ -67,7 +67,7 @@ class OpenDrawer:
         holding = self._contacts(scene) == 2 and scene.opening < HOLDING
         if holding:
             goal = grasp + outward * (travel + OVERTRAVEL)
-            return Command(
+            return ExpertCommand(
                 velocity=velocity_towards(goal - tool, 0.7),
                 rotation=rotation,
                 gripper=CLOSED,
@@ -77,18 +77,18 @@ class OpenDrawer:
             )
         return self._reach(scene, grasp, rotation, target)
 
-    def _contacts(self, scene: Scene) -> int:
+    def _contacts(self, scene: ExpertScene) -> int:
         return scene.finger_contacts(scene.joint_body(self._joint))
 
     def _let_go(
         self, tool: np.ndarray, rotation: np.ndarray, outward: np.ndarray, target: np.ndarray
-    ) -> Command:
+    ) -> ExpertCommand:
         away = tool + (CLEAR + 0.02) * outward
-        return Command(velocity_towards(away - tool, 0.6), rotation, OPEN, away, target, 0.0)
+        return ExpertCommand(velocity_towards(away - tool, 0.6), rotation, OPEN, away, target, 0.0)
 
     def _reach(
-        self, scene: Scene, grasp: np.ndarray, rotation: np.ndarray, target: np.ndarray
-    ) -> Command:
+        self, scene: ExpertScene, grasp: np.ndarray, rotation: np.ndarray, target: np.ndarray
+    ) -> ExpertCommand:
         tool, approach = scene.tool_position, rotation[:, 2]
         turned = float(np.linalg.norm(rotation_vector(rotation @ scene.tool_rotation.T)))
         error = grasp - tool
@@ -109,7 +109,7 @@ class OpenDrawer:
         near = float(np.linalg.norm(error))
         slack = 2.0 if scene.opening < 0.07 else 1.0
         closing = near < 0.012 * slack and turned < 0.2
-        return Command(
+        return ExpertCommand(
             velocity=velocity_towards(goal - tool),
             rotation=rotation,
             gripper=CLOSED if closing else OPEN,

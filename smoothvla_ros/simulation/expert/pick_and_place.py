@@ -9,7 +9,7 @@ from smoothvla_ros.simulation.expert.grasp import Grasp, plan_grasp
 from smoothvla_ros.simulation.expert.motion import (
     CLOSED,
     OPEN,
-    Command,
+    ExpertCommand,
     HeightProfile,
     blend,
     interpolate,
@@ -17,7 +17,7 @@ from smoothvla_ros.simulation.expert.motion import (
 )
 from smoothvla_ros.simulation.expert.placement import find_placement
 from smoothvla_ros.simulation.expert.reach import Reach
-from smoothvla_ros.simulation.expert.scene import Scene
+from smoothvla_ros.simulation.expert.scene import ExpertScene
 
 GRIPPING = 0.0765  # m between the pads; above it nothing is held
 CLEARANCE = 0.025  # kept above obstacles, m
@@ -45,15 +45,15 @@ class PickAndPlace:
         """The object that is moved."""
         return self._goal.subject
 
-    def focus(self, scene: Scene) -> np.ndarray:
+    def focus(self, scene: ExpertScene) -> np.ndarray:
         """Where the object is, [3] m."""
         return scene.position(self.subject)
 
-    def done(self, scene: Scene) -> bool:
+    def done(self, scene: ExpertScene) -> bool:
         """Whether the goal is reached and the object was let go."""
         return scene.satisfied(self._goal) and scene.finger_contacts(self.subject) == 0
 
-    def steer(self, scene: Scene) -> Command:
+    def steer(self, scene: ExpertScene) -> ExpertCommand:
         """Return what to do now."""
         self._update_in_hand(scene)
         if self._in_hand:
@@ -63,7 +63,7 @@ class PickAndPlace:
         position = self._grasp.position + scene.position(self.subject) - self._planned_for
         return self._reach.steer(scene, position, find_placement(scene, self._goal).position)
 
-    def _update_in_hand(self, scene: Scene) -> None:
+    def _update_in_hand(self, scene: ExpertScene) -> None:
         contacts = scene.finger_contacts(self.subject)
         offset = scene.position(self.subject) - scene.tool_position
         if self._in_hand:
@@ -77,7 +77,7 @@ class PickAndPlace:
         if not self._in_hand and contacts == 0:
             self._plan_reach(scene)
 
-    def _plan_reach(self, scene: Scene) -> None:
+    def _plan_reach(self, scene: ExpertScene) -> None:
         """Choose the grasp; again only when the object was moved, and not with the hand over it."""
         origin = scene.position(self.subject)
         if self._grasp is not None:
@@ -93,7 +93,7 @@ class PickAndPlace:
         self._planned_for = origin
         self._reach = Reach(scene, self._grasp, obstacles)
 
-    def _carry(self, scene: Scene) -> Command:
+    def _carry(self, scene: ExpertScene) -> ExpertCommand:
         placement = find_placement(scene, self._goal)
         tool, origin = scene.tool_position, scene.position(self.subject)
         points = scene.points(self.subject)
@@ -121,7 +121,7 @@ class PickAndPlace:
         arrived = aside < 0.015 and float(tool[2]) - release < 0.009
         grasp = self._grasp
         assert grasp is not None
-        return Command(
+        return ExpertCommand(
             velocity=blend(error, height - float(tool[2]), required - float(tool[2]), 0.7),
             rotation=tool_rotation(grasp.yaw, tool, level=False),
             gripper=OPEN if arrived or scene.satisfied(self._goal) else CLOSED,

@@ -8,7 +8,7 @@ import numpy as np
 
 from smoothvla_ros.simulation.expert.drawer import drawer_joint, opening_direction
 from smoothvla_ros.simulation.expert.goal import Goal
-from smoothvla_ros.simulation.expert.scene import Scene
+from smoothvla_ros.simulation.expert.scene import ExpertScene
 
 SIDE_BY_SIDE = 0.1  # between the middles of things that share a region, m
 
@@ -26,7 +26,7 @@ class Placement:
     owner: str
 
 
-def find_placement(scene: Scene, goal: Goal) -> Placement:
+def find_placement(scene: ExpertScene, goal: Goal) -> Placement:
     """Work out where the subject of an ``on`` or ``in`` goal has to go."""
     problem = scene.problem
     owner = goal.target if goal.target in problem.objects else problem.owner(goal.target)
@@ -47,7 +47,7 @@ def find_placement(scene: Scene, goal: Goal) -> Placement:
     return Placement(np.array([*centre[:2], support]), support, owner)
 
 
-def _beside_the_others(scene: Scene, goal: Goal) -> np.ndarray:
+def _beside_the_others(scene: ExpertScene, goal: Goal) -> np.ndarray:
     """Return how far from a region's middle a subject is put, [3] m, where several share it.
 
     They stand side by side along x, in the order of the goals.
@@ -58,7 +58,7 @@ def _beside_the_others(scene: Scene, goal: Goal) -> np.ndarray:
 
 
 def _inside(
-    scene: Scene, goal: Goal, centre: np.ndarray, points: np.ndarray, owner: str
+    scene: ExpertScene, goal: Goal, centre: np.ndarray, points: np.ndarray, owner: str
 ) -> Placement:
     """Return the placement in a region inside something: a basket, an open drawer."""
     half = scene.site_half_size(goal.target)

@@ -9,13 +9,13 @@ from smoothvla_ros.simulation.expert.grasp import Grasp
 from smoothvla_ros.simulation.expert.motion import (
     CLOSED,
     OPEN,
-    Command,
+    ExpertCommand,
     HeightProfile,
     blend,
     interpolate,
     tool_rotation,
 )
-from smoothvla_ros.simulation.expert.scene import Scene
+from smoothvla_ros.simulation.expert.scene import ExpertScene
 
 FULLY_OPEN = 0.07  # m between the pads; below it the fingers are closing or closed
 CLEARANCE = 0.025  # kept above obstacles, m
@@ -28,7 +28,7 @@ CONE_SLOPE = 1.2
 class Reach:
     """The way to one grasp from where the tool was when it was planned."""
 
-    def __init__(self, scene: Scene, grasp: Grasp, obstacles: np.ndarray):
+    def __init__(self, scene: ExpertScene, grasp: Grasp, obstacles: np.ndarray):
         """obstacles: surface points of everything but the object, [n, 3] m."""
         self._grasp = grasp
         self._height = HeightProfile(
@@ -39,7 +39,7 @@ class Reach:
             lowest=grasp.top + CLEARANCE,
         )
 
-    def steer(self, scene: Scene, position: np.ndarray, target: np.ndarray) -> Command:
+    def steer(self, scene: ExpertScene, position: np.ndarray, target: np.ndarray) -> ExpertCommand:
         """Return what to do now.
 
         position: of the grasp now [3] m, wherever the object has moved.  target: where the object
@@ -56,7 +56,7 @@ class Reach:
         height, required = self._heights(aside, turned, float(position[2]), float(tool[2]))
         if closing and not at_grasp:
             height = max(height, grasp.top + HOVER)
-        return Command(
+        return ExpertCommand(
             velocity=blend(error[:2], height - float(tool[2]), required - float(tool[2])),
             rotation=rotation,
             gripper=CLOSED if at_grasp else OPEN,

@@ -32,7 +32,7 @@ class Simulated(Protocol):
     def libero(self) -> Any: ...
 
 
-class Scene:
+class ExpertScene:
     """Read-only view of one environment; every length in m, every position in the base frame."""
 
     def __init__(self, environment: Simulated, problem: Problem):

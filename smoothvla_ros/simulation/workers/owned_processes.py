@@ -20,7 +20,7 @@ Result = TypeVar('Result')
 _BEGINS_WITHIN_S = 1.0
 
 
-def deaf_to_interrupts(start: Callable[[], Result]) -> Result:
+def start_without_interrupts(start: Callable[[], Result]) -> Result:
     """Start processes that no SIGINT reaches, from their first moment on; return what `start` does.
 
     Ctrl-C goes to all processes of a terminal; whoever owns these decides what becomes of them. A
@@ -73,7 +73,7 @@ def finished_work(
         initargs=arguments,
     ) as pool:
         try:
-            deaf_to_interrupts(lambda: pending.update(pool.submit(work, job) for job in jobs))
+            start_without_interrupts(lambda: pending.update(pool.submit(work, job) for job in jobs))
             while pending:
                 finished, pending = wait(pending, return_when=FIRST_COMPLETED)
                 for future in finished:

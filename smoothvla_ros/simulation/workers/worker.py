@@ -14,7 +14,7 @@ import numpy as np
 from smoothvla_ros.records import EpisodeName, Observation, Trajectory
 from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.simulation.workers import worker_process
-from smoothvla_ros.simulation.workers.owned_processes import deaf_to_interrupts
+from smoothvla_ros.simulation.workers.owned_processes import start_without_interrupts
 from smoothvla_ros.simulation.workers.worker_process import Reply, Request, StepResult
 
 RESET_TIMEOUT_S = 120.0
@@ -109,7 +109,7 @@ class Worker:
             name=self.name,
             daemon=True,
         )
-        deaf_to_interrupts(process.start)
+        start_without_interrupts(process.start)
         theirs.close()  # or the end of the process would not close the pipe
         return process, ours
 

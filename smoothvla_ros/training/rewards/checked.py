@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 import numpy as np
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.own_function import fresh_copy, own_code
 from smoothvla_ros.training.rewards.functions import (
     REWARDS,
     GroupCredit,
@@ -19,6 +18,7 @@ from smoothvla_ros.training.rewards.functions import (
 )
 from smoothvla_ros.training.rewards.made_up import made_up_group
 from smoothvla_ros.training.rewards.outcomes import GroupOutcome
+from smoothvla_ros.user_function import fresh_copy, own_code
 
 Record = TypeVar('Record')
 

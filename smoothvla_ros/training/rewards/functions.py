@@ -16,7 +16,6 @@ import numpy as np
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.libero import ACTION_SPACE
-from smoothvla_ros.own_function import own_function
 from smoothvla_ros.training.rewards.advantages import (
     UNIFORM,
     group_normalised,
@@ -26,6 +25,7 @@ from smoothvla_ros.training.rewards.advantages import (
 from smoothvla_ros.training.rewards.equal_pace import equal_pace_jerk, stalled_blocks
 from smoothvla_ros.training.rewards.outcomes import GroupOutcome, RolloutOutcome
 from smoothvla_ros.training.rewards.phases import Profile
+from smoothvla_ros.user_function import user_function
 
 CREDIT = ('episode', 'chunk', 'step')
 
@@ -147,7 +147,7 @@ def reward_function(name: str) -> RewardFunction:
     """
     if name in REWARDS:
         return REWARDS[name]
-    return own_function(name, 'reward: reward', REWARDS)
+    return user_function(name, 'reward: reward', REWARDS)
 
 
 def credit_from_rewards(group: GroupOutcome, rewards: np.ndarray) -> GroupCredit:

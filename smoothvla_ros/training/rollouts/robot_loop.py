@@ -40,7 +40,7 @@ class Execution(Protocol):
     def success(self) -> bool: ...
 
 
-class Robot(Protocol):
+class RolloutRobot(Protocol):
     """What the loop needs of a simulation worker."""
 
     def reset(self, name: EpisodeName, timeout_s: float) -> Observation: ...
@@ -51,7 +51,7 @@ class Robot(Protocol):
 
 
 def run_episode(
-    robot: Robot,
+    robot: RolloutRobot,
     act: Act,
     request: EpisodeRequest,
     reset_timeout_s: float,

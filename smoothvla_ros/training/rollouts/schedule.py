@@ -41,7 +41,7 @@ class Plans(Protocol):
         ...
 
 
-class Schedule:
+class RolloutSchedule:
     """The groups of every iteration, and episodes for the reference, all from the train split."""
 
     def __init__(self, config: TrainConfig, tasks: Sequence[int]) -> None:

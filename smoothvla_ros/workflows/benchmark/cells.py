@@ -18,7 +18,7 @@ from smoothvla_ros.evaluation.benchmark.matrix import (
     PERTURBATIONS,
     SFT,
     WRONG_INSTRUCTION,
-    Part,
+    CellEvaluation,
     PlannedCell,
     Role,
 )
@@ -58,7 +58,7 @@ class Cell:
     planned: PlannedCell
     training: TrainConfig | None
     chunk_filter: Mapping[str, Any] | None
-    episodes: Mapping[Part, int]
+    episodes: Mapping[CellEvaluation, int]
     evaluation_seed: int
 
     @property
@@ -214,20 +214,22 @@ def _cell(
     )
 
 
-def _episodes(config: BenchmarkConfig, suite: str, role: Role) -> dict[Part, int]:
+def _episodes(config: BenchmarkConfig, suite: str, role: Role) -> dict[CellEvaluation, int]:
     """Return the evaluations of a cell, episodes a task; the first are those that most rests on."""
     episodes = {
-        Part(AS_TRAINED, suite, 0.0): config.evaluation_episodes,
-        Part(AS_TRAINED, suite, config.sampled_temperature): config.evaluation_episodes,
+        CellEvaluation(AS_TRAINED, suite, 0.0): config.evaluation_episodes,
+        CellEvaluation(AS_TRAINED, suite, config.sampled_temperature): config.evaluation_episodes,
     }
     if role is not Role.REWARD:
         return episodes
     if config.wrong_instruction_episodes:
-        episodes[Part(WRONG_INSTRUCTION, suite, 0.0)] = config.wrong_instruction_episodes
+        episodes[CellEvaluation(WRONG_INSTRUCTION, suite, 0.0)] = config.wrong_instruction_episodes
     if config.perturbed_episodes:
         for kind in PERTURBATIONS:
             if f'{suite}_{kind}' in tasks.SUITES:
-                episodes[Part(AS_TRAINED, f'{suite}_{kind}', 0.0)] = config.perturbed_episodes
+                episodes[CellEvaluation(AS_TRAINED, f'{suite}_{kind}', 0.0)] = (
+                    config.perturbed_episodes
+                )
     return episodes
 
 

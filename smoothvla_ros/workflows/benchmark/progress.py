@@ -7,7 +7,7 @@ from types import TracebackType
 
 from tqdm import tqdm
 
-from smoothvla_ros.evaluation.benchmark.matrix import WRONG_INSTRUCTION, Part
+from smoothvla_ros.evaluation.benchmark.matrix import WRONG_INSTRUCTION, CellEvaluation
 from smoothvla_ros.evaluation.episodes.running_figures import RunningFigures
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.progress import Phase, TrainStatus
@@ -64,7 +64,7 @@ class MatrixProgress:
             ('entropy', status.entropy),
         )
 
-    def evaluate(self, part: Part) -> None:
+    def evaluate(self, part: CellEvaluation) -> None:
         """Show the evaluation that begins."""
         sampling = 'greedy' if part.temperature == 0.0 else f'temperature {part.temperature:g}'
         told = ', wrong instruction' if part.label == WRONG_INSTRUCTION else ''

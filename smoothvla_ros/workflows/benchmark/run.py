@@ -18,7 +18,7 @@ from smoothvla_ros.evaluation.benchmark.cell_record import (
     rounded,
     write_record,
 )
-from smoothvla_ros.evaluation.benchmark.matrix import WRONG_INSTRUCTION, Part
+from smoothvla_ros.evaluation.benchmark.matrix import WRONG_INSTRUCTION, CellEvaluation
 from smoothvla_ros.evaluation.benchmark.results import SMOOTH
 from smoothvla_ros.evaluation.episodes.archive import TABLE, EpisodeArchive
 from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow, read_rows, write_rows
@@ -153,7 +153,7 @@ class Benchmark:
         self,
         cell: Cell,
         measured: _Measured,
-        parts: Iterable[Part],
+        parts: Iterable[CellEvaluation],
         source: RolloutSource,
         progress: MatrixProgress,
     ) -> None:
@@ -248,7 +248,7 @@ class _Measured:
         # Other weights get another folder: their episodes must not meet.
         self._folder = cell_folder(config, cell.name) / f'{_EVALUATION}_{self.sha256[:12]}'
 
-    def archive(self, part: Part, record: CellRecord | None) -> EpisodeArchive:
+    def archive(self, part: CellEvaluation, record: CellRecord | None) -> EpisodeArchive:
         """Open the episodes of a suite, with those that another machine has run already."""
         folder = self._folder / part.suite
         rows = {_key(row): row for row in (record.rows if record is not None else ())}

@@ -10,7 +10,7 @@ from typing import Any
 from smoothvla_ros.configuration import load
 from smoothvla_ros.evaluation.report.comparison_table import print_comparison
 from smoothvla_ros.evaluation.report.run_report import REPORT
-from smoothvla_ros.policies.loading import tell_unused_gpu
+from smoothvla_ros.policies.loading import warn_unused_gpu
 from smoothvla_ros.user_path import user_path
 from smoothvla_ros.workflows.evaluation.config import EvaluationConfig
 from smoothvla_ros.workflows.evaluation.run import run_evaluation
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     given = given_settings(arguments)
     config = load(EvaluationConfig, arguments.config, given, robots_unless_given(arguments))
     if arguments.rollouts == PROCESS:
-        tell_unused_gpu(config.device)
+        warn_unused_gpu(config.device)
     opener = partial(open_rollouts, arguments, config.device, config.robots)
     summary = run_evaluation(config, open_source=opener)
     print_comparison(summary)

@@ -7,10 +7,10 @@ import dataclasses
 
 from smoothvla_ros.configuration import load
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.kinematics.robot import described_robot
+from smoothvla_ros.kinematics.robot import load_robot_description
 from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.libero_actions import require_libero_actions
-from smoothvla_ros.policies.loading import tell_unused_gpu
+from smoothvla_ros.policies.loading import warn_unused_gpu
 from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.learning.learner_group import LearnerGroup
@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
             raise UserError('--recording and --arm-recording are two jobs; give one of them')
         config = load(TrainConfig, arguments.config, given)
         require_effect(config, {*given, *given_rollout_arguments(arguments)})
-        arm = described_robot(arguments.robot, arguments.urdf).arm()
+        arm = load_robot_description(arguments.robot, arguments.urdf).arm()
         figures = train_from_arm(config, arguments.arm_recording, arm, arguments.joint_states)
         print_update(figures, config)
         return 0
@@ -104,7 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
         follow_training(group, load_policy)
         return 0
     check_folder(config, RUN_FILES)
-    tell_unused_gpu(config.device)
+    warn_unused_gpu(config.device)
     if arguments.recording:
         source = RecordedRolloutSource(arguments.recording)
         print_result(train(config, source, group=group), config)

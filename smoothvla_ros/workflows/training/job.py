@@ -39,7 +39,7 @@ from smoothvla_ros.training.metrics_log import METRICS, TENSORBOARD, MetricsLog
 from smoothvla_ros.training.progress import Phase, Report, TrainStatus
 from smoothvla_ros.training.rewards.checked import try_reward
 from smoothvla_ros.training.rewards.motion import rollout_outcome
-from smoothvla_ros.training.rollouts.schedule import Schedule
+from smoothvla_ros.training.rollouts.schedule import RolloutSchedule
 from smoothvla_ros.training.rollouts.source import RolloutSource
 from smoothvla_ros.training.run_folder import RunFolder
 from smoothvla_ros.training.trainer_checkpoint import save_trainer
@@ -189,7 +189,7 @@ class _Job:
         trainer = GrpoTrainer(
             config,
             self._tasks,
-            Schedule(config, self._tasks),
+            RolloutSchedule(config, self._tasks),
             self._source,
             self._learner,
             partial(

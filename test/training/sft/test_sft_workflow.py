@@ -12,7 +12,7 @@ from sft_data import episode, own_file, tiny_shape
 from smoothvla_ros.cli import main
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.folder_lock import FolderLock
-from smoothvla_ros.kinematics.robot import described_robot
+from smoothvla_ros.kinematics.robot import load_robot_description
 from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.small_vla.policy import SmallVLAPolicy
 from smoothvla_ros.training.sft.config import SFTConfig
@@ -129,7 +129,7 @@ def test_another_arm_has_a_proprioception_of_its_own(tmp_path: Path):
     """What the policy is told of the tool follows from the arm; and it is not taken for a Panda."""
     data = write_demonstrations(tmp_path / 'two', range(2))
     config = SFTConfig(steps=1, batch_size=4, threads=1, held_out_share=0.0)
-    panda = described_robot('panda')
+    panda = load_robot_description('panda')
     longer = dataclasses.replace(panda, name='longer', tool_offset=(0.0, 0.0, 0.5))
     found = []
     for name, robot in (('none', None), ('panda', panda), ('longer', longer)):

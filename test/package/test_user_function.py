@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.own_function import own_function
+from smoothvla_ros.user_function import user_function
 
 
 @pytest.fixture
@@ -26,20 +26,20 @@ def test_a_module_in_the_working_directory_is_found(here):
         'def short():\n    from its_neighbour import NUMBER\n\n    return NUMBER\n'
     )
     (here / 'its_neighbour.py').write_text('NUMBER = 7\n')
-    assert own_function('a_reward_of_mine:short', 'reward', ('binary',))() == 7
+    assert user_function('a_reward_of_mine:short', 'reward', ('binary',))() == 7
 
 
 def test_what_is_installed_is_not_shadowed(here, monkeypatch):
     """A file that is called like a module of Python is not taken for it."""
     (here / 'colorsys.py').write_text('def rgb_to_hsv():\n    return None\n')
     monkeypatch.delitem(sys.modules, 'colorsys', raising=False)
-    assert own_function('colorsys:rgb_to_hsv', 'reward', ())(0, 0, 0) == (0.0, 0.0, 0)
+    assert user_function('colorsys:rgb_to_hsv', 'reward', ())(0, 0, 0) == (0.0, 0.0, 0)
 
 
 def test_a_module_that_is_nowhere_is_named_with_where_it_was_looked_for(here):
     """The remedy is a place, not only a form."""
     with pytest.raises(UserError) as error:
-        own_function('nowhere:short', 'reward: reward', ('binary', 'smooth'))
+        user_function('nowhere:short', 'reward: reward', ('binary', 'smooth'))
     assert f"No module named 'nowhere'; its file is looked for on PYTHONPATH and in {here};" in str(
         error.value
     )
@@ -60,7 +60,7 @@ def test_a_module_that_cannot_be_run_is_one_line_with_its_place(here, source, sa
     file = here / f'{name}.py'
     file.write_text(source)
     with pytest.raises(UserError, match=said.format(re.escape(str(file)))) as error:
-        own_function(f'{name}:short', 'reward: reward', ('binary',))
+        user_function(f'{name}:short', 'reward: reward', ('binary',))
     text = str(error.value)
     assert text.startswith(f"reward: reward='{name}:short' cannot be imported: ")
     assert 'PYTHONPATH' not in text
@@ -71,4 +71,4 @@ def test_a_module_that_cannot_be_run_is_one_line_with_its_place(here, source, sa
 def test_a_name_that_no_module_can_have_is_one_line(here, name):
     """Not what the import machinery says to programmers."""
     with pytest.raises(UserError, match=f"reward='{re.escape(name)}' cannot be imported"):
-        own_function(name, 'reward: reward', ('binary',))
+        user_function(name, 'reward: reward', ('binary',))

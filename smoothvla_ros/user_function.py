@@ -18,7 +18,7 @@ from smoothvla_ros.errors import UserError
 _CALLERS = (str(Path(__file__).parent), str(Path(importlib.__file__).parent), '<frozen ')
 
 
-def own_function(name: str, place: str, choices: Iterable[str]) -> Callable[..., Any]:
+def user_function(name: str, place: str, choices: Iterable[str]) -> Callable[..., Any]:
     """Return what ``module:function`` names on the Python path, or in the working directory.
 
     The latter comes last, so that no file there stands in for a module that is installed. It stays
@@ -55,7 +55,7 @@ def own_function(name: str, place: str, choices: Iterable[str]) -> Callable[...,
 
 
 def fresh_copy(name: str, place: str) -> Callable[..., Any]:
-    """Return what `own_function` has found, out of a second copy of its module.
+    """Return what `user_function` has found, out of a second copy of its module.
 
     What a function remembers lies in its module as a rule: the one that will be worked with must
     not remember what it was tried on.
@@ -63,7 +63,7 @@ def fresh_copy(name: str, place: str) -> Callable[..., Any]:
     """
     module_name, _, function_name = name.partition(':')
     spec = importlib.util.find_spec(module_name)
-    assert spec is not None  # `own_function` has imported it
+    assert spec is not None  # `user_function` has imported it
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     with own_code(f'{place}={name!r} cannot be imported:'):

@@ -25,7 +25,7 @@ class Measured:
     speed: float = 0.0
 
 
-class Heard:
+class GuardInputs:
     """The newest joint state and heartbeat. Times are of the guard's clock, ns."""
 
     def __init__(self, joints: int, max_ahead_s: float) -> None:

@@ -159,6 +159,26 @@ def test_missing_chunks_are_waited_for_and_then_asked_again():
     assert (again.request.episode_id, again.request.attempt) == ('a', FIRST_ATTEMPT + 1)
 
 
+def test_chunks_that_are_late_after_a_long_episode_are_waited_for():
+    """From its result on, not from when it was asked for; and nobody is asked meanwhile."""
+    ledger = ledger_of('a')
+    (first,) = ledger.assignments(0.0)
+    ledger.decide(decision(first, 0))
+    ledger.report(report(first), 50.0)
+    assert ledger.assignments(54.9) == []
+    ledger.decide(decision(first, 1))
+    assert len(ledger.take().chunks) == 2
+
+
+def test_robot_is_idle_once_for_an_episode_whose_chunks_never_came():
+    """It became free with its result: a second time it would get two episodes at once."""
+    ledger = ledger_of('a', 'b')
+    (first,) = ledger.assignments(0.0)
+    ledger.report(report(first), 1.0)
+    ledger.assignments(1.0)
+    assert [again.request.episode_id for again in ledger.assignments(6.0)] == ['b']
+
+
 def test_late_episode_is_asked_for_again():
     """A robot that never answers costs a deadline, not the run."""
     ledger = ledger_of('a')

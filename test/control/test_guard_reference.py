@@ -21,6 +21,7 @@ from smoothvla_ros.control.motion_guard.osc_reference import OscParameters, OscR
 from smoothvla_ros.control.motion_guard.profile import followable
 from smoothvla_ros.control.motion_guard.schedule import ChunkSchedule
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.kinematics import InverseKinematics
 from smoothvla_ros.kinematics.robot import RobotDescription
 from smoothvla_ros.kinematics.rotations import rotation_matrix, rotation_vector
 
@@ -65,6 +66,19 @@ def test_rotation_is_less_than_proportional(space):
     assert turned[1] == pytest.approx(2.83, rel=0.1)
 
 
+def test_a_delta_without_a_rotation_keeps_the_goal_of_the_last_one(space):
+    """As in robosuite: the hand goes on to where it was told to turn, while it is moved."""
+    turned = rollout(space, constant(0, 0, 0, 0, 0, 0.5, steps=1))[-1]
+    knots = [turned]
+    for action in constant(0.2, 0, 0, 0, 0, 0, steps=12):
+        knots.append(completed(space.after(knots[-1], action, STEP_S)))
+    left = [
+        np.linalg.norm(rotation_vector(turned.goal_rotation @ knot.rotation.T)) for knot in knots
+    ]
+    assert left[0] > 0.1
+    assert left[-1] < 0.25 * left[0]
+
+
 def test_nothing_commanded_comes_to_rest_where_it_is(space):
     """No snap back to where the motion began."""
     knots = rollout(space, [*constant(0.5, 0, 0, 0, 0, 0, steps=6), *[None] * 12])
@@ -99,6 +113,23 @@ def test_posture_draws_only_what_the_tool_leaves_free():
     assert np.abs(aside - READY).max() > 0.15
     assert np.abs(knots[-1].joints - READY).max() < 0.5 * np.abs(aside - READY).max()
     assert np.linalg.norm(knots[-1].position - knots[0].position) < 5e-3
+
+
+def test_gravity_takes_its_share_of_the_torques():
+    """Motors that hardly more than hold the arm let it down at once, and do not raise it."""
+    arm = PANDA.arm()
+    parameters = OscParameters.from_file(CONFIG / 'action_spaces' / 'libero_osc_pose.yaml')
+    holding = tuple(np.abs(arm.gravity_torque(READY)) + 0.5)
+    weak = dataclasses.replace(parameters, torque_limit=holding)
+    inverse = InverseKinematics(arm, LIMITS.lower, LIMITS.upper, READY)
+    space = OscReference(weak, arm, inverse)
+    moved = []
+    for way in (1, -1):
+        knots = rollout(space, constant(0, 0, way, 0, 0, 0, steps=4))
+        moved.append(way * (knots[-1].position[2] - knots[0].position[2]))
+    raised, lowered = moved
+    assert 0.0 < raised < 0.005
+    assert lowered > 0.03
 
 
 @pytest.mark.parametrize('direction', [(1, 0, 0), (0, 1, 0), (-1, -1, 1), (1, 0, -1)])

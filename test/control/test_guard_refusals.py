@@ -67,6 +67,13 @@ def test_chunk_that_only_a_broken_policy_sends_stops_the_arm(refusal):
     assert_stops(world, GuardPhase.ARMED)
 
 
+def test_an_observation_of_the_future_is_refused_whenever_the_chunk_was_made():
+    """Taken for fresh, it would look so for as long as it is ahead."""
+    world = World().armed()
+    later = world.now + 30 * MS
+    assert world.offer(swing(), observation_stamp_ns=later) is Refusal.FROM_THE_FUTURE
+
+
 def test_late_chunk_lets_the_motion_go_on():
     """What is being executed remains right."""
     world = running()

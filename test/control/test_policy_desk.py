@@ -114,6 +114,17 @@ def test_parts_that_came_while_deciding_are_kept(desk, slots):
     assert desk.next(1).batch['robot_0'].question.chunk_index == 1
 
 
+def test_parts_of_a_clock_that_was_set_back_are_kept_too(desk, slots):
+    """A robot that begins anew while its last question is decided need not ask twice."""
+    slots['robot_0'].announce(state())
+    observe(slots['robot_0'], FIRST)
+    pending = desk.next(1).batch['robot_0']
+    slots['robot_0'].announce(state(episode_id='e1', first=FIRST - 500))
+    observe(slots['robot_0'], FIRST - 500)
+    desk.settle('robot_0', pending, answer_to(pending))
+    assert desk.next(1).batch['robot_0'].question.episode_id == 'e1'
+
+
 def test_later_version_waits_and_earlier_is_refused(desk, slots):
     """Weights are announced on another topic, so a later version may just not be here yet."""
     slots['robot_0'].announce(state(version=2))

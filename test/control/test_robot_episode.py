@@ -88,6 +88,23 @@ def test_silence_sends_the_same_observation_again():
     assert [chunk.executed for chunk in report.chunks] == [4]
 
 
+def test_what_is_sent_again_is_the_last_sample_of_a_chunk():
+    """Joints and images of one stamp belong together, also the second time."""
+    bench = Bench()
+    sent, send_joints = [], bench.link.send_joints
+
+    def noting(stamps_ns, positions, velocities, gripper):
+        send_joints(stamps_ns, positions, velocities, gripper)
+        sent.extend(zip(stamps_ns, positions[:, 0], strict=True))
+
+    bench.link.send_joints = noting
+    bench.link.script.extend([bench.link.answer, None])
+    report = bench.run(horizon=8)
+    asked = report.chunks[1].stamp_ns
+    assert bench.link.images == [report.chunks[0].stamp_ns, asked, asked]
+    assert [position for stamp, position in sent if stamp == asked] == [CHUNK, CHUNK]
+
+
 def test_long_silence_gives_the_episode_up():
     """A stuck policy is named after chunk_timeout_s, and the episode is announced as aborted."""
     bench = Bench()

@@ -40,6 +40,17 @@ def test_paired_change_is_scipys_bca(count: int) -> None:
     assert ours.high == pytest.approx(theirs.high, abs=0.03 * (theirs.high - theirs.low))
 
 
+@pytest.mark.parametrize('seed', [1, 3, 5])
+def test_ties_with_the_estimate_are_half_below_it(seed: int) -> None:
+    """Of differences of 0 and 1 many resamples equal the estimate: SciPy's BCa counts half."""
+    differences = (np.random.default_rng(seed).random(15) < 0.2).astype(np.float64)
+    ours = mean_interval(differences, seed=1, replicates=20_000)
+    theirs = stats.bootstrap(
+        (differences,), np.mean, method='BCa', n_resamples=20_000, rng=2
+    ).confidence_interval
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
+
+
 def test_change_percent_covers_the_truth() -> None:
     """Of many experiments with 40 pairs, about 95% of the intervals hold the true change."""
     truth = 100.0 * (0.7 * np.exp(0.5 * 0.2**2) - 1.0)

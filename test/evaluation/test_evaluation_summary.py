@@ -145,6 +145,14 @@ def test_success_of_repeated_scenes_is_no_surer_than_newcombe(row: EpisodeRow, f
     assert change.high == pytest.approx(max(newcombe.high, 0.1 * failed))
 
 
+def test_rollouts_of_a_scene_are_paired_by_their_ids(row: EpisodeRow) -> None:
+    """Whichever order they were read in: the same pairs, and so the same interval."""
+    before, after = rollouts_of(row, 'before', 4), rollouts_of(row, 'after', 3)
+    expected = pair_rows(before, after).success_change(seed=0)
+    assert pair_rows(before[::-1], after).success_change(seed=0) == expected
+    assert pair_rows(before, after[::-1]).pairs == pair_rows(before, after).pairs
+
+
 def test_success_of_repeated_scenes_that_differ_keeps_the_wider_bootstrap(row: EpisodeRow) -> None:
     """Where one scene of five is lost whole, Newcombe's forty independent pairs are too sure."""
     pairing = pair_rows(rollouts_of(row, 'before', 8), rollouts_of(row, 'after', 0))

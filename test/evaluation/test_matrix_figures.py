@@ -109,6 +109,18 @@ def test_weights_drawn_once_give_the_interval_of_the_bootstrap() -> None:
     )
 
 
+def test_tasks_of_two_suites_are_drawn_apart() -> None:
+    """Task 3 of one suite is not task 3 of another: a pooled mean rests on all of both."""
+    suites = ('libero_spatial', 'libero_object')
+    scenes = [
+        (0, made_row(task, 0, 1.0, suite=suite).name) for suite in suites for task in range(20)
+    ]
+    values = np.tile(np.random.default_rng(4).normal(size=20), 2)
+    (found,) = SceneBootstrap(scenes).means(values[:, None])
+    assert found is not None
+    assert found.high - found.low == pytest.approx(2 * 1.96 * values.std() / np.sqrt(40), rel=0.1)
+
+
 def test_seeds_that_teach_nothing_new_narrow_nothing() -> None:
     """The same episodes thrice, as of three seeds, have the interval of one."""
     rng = np.random.default_rng(0)

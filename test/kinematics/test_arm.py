@@ -15,6 +15,7 @@ import pytest
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics import Arm
+from smoothvla_ros.kinematics.example_urdf import example_urdf
 
 # A mast that slides, a turntable without limits, and a swinging link with a gripper finger.
 URDF = """<?xml version="1.0"?>
@@ -133,6 +134,31 @@ def test_base_frame_changes_the_axes(urdf):
     np.testing.assert_allclose(rotation, np.eye(3), atol=1e-12)
     joints = np.array([0.4, -0.6])
     np.testing.assert_allclose(arm.jacobian(joints), _numeric_jacobian(arm, joints), atol=1e-8)
+
+
+@pytest.mark.parametrize('names', [('turn', 'swing'), ('swing', 'turn')])
+def test_pose_and_jacobian_in_one_pass_know_the_base_and_the_order(urdf, names):
+    """What inverse kinematics goes by is what `tool_pose` and `jacobian` say, on any mount."""
+    arm = Arm.from_urdf(urdf, 'hook', (0, 0, 0.1), base_frame='mast', joint_names=names)
+    joints = np.array([0.4, -0.6])
+    position, rotation, jacobian = arm.pose_and_jacobian(joints)
+    np.testing.assert_allclose(position, arm.tool_pose(joints)[0], atol=1e-12)
+    np.testing.assert_allclose(rotation, arm.tool_pose(joints)[1], atol=1e-12)
+    np.testing.assert_allclose(jacobian, arm.jacobian(joints), atol=1e-12)
+
+
+def test_inertia_and_gravity_follow_the_order_of_the_joints(panda):
+    """Named from the tool to the base, the same links weigh the same: in the order of the names."""
+    arm = Arm.from_urdf(
+        example_urdf('panda_description/urdf/panda.urdf'),
+        'panda_hand',
+        base_frame='panda_link0',
+        joint_names=panda.joint_names[::-1],
+    )
+    joints = PANDA_JOINTS[::-1]
+    mass, torques = panda.mass_matrix(PANDA_JOINTS), panda.gravity_torque(PANDA_JOINTS)
+    np.testing.assert_allclose(arm.mass_matrix(joints), mass[::-1, ::-1], atol=1e-12)
+    np.testing.assert_allclose(arm.gravity_torque(joints), torques[::-1], atol=1e-12)
 
 
 def test_joint_state_names_in_any_order_with_extra_joints(urdf):

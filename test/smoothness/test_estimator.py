@@ -35,6 +35,13 @@ def test_rounding_does_not_cost_a_sample():
     assert EstimatorSettings(rate_hz=200.0, window_s=0.29).half_width == 29
 
 
+def test_a_short_window_bears_stamps_that_are_a_little_late():
+    """A quarter of five samples is one period: half a period more is still no gap."""
+    estimator = EstimatorSettings(rate_hz=20.0, window_s=0.2, order=3)
+    assert estimator.window_samples == 5
+    assert estimator.longest_step_s == pytest.approx(0.075)
+
+
 @pytest.mark.parametrize('where', [0, 3, 6])
 def test_regular_fit_is_savitzky_golay(where):
     """Coefficients equal scipy's, at the centre, the oldest and the newest sample."""

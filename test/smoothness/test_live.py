@@ -14,6 +14,7 @@ from smoothvla_ros.smoothness import (
     Part,
     StreamHealth,
     joint_jerk,
+    log_dimensionless_jerk_of,
     mean_jerk,
     peak_jerk,
     rms_jerk,
@@ -22,6 +23,7 @@ from smoothvla_ros.smoothness import (
     tool_jerk,
     tool_twists,
 )
+from smoothvla_ros.smoothness.episode_jerk import JerkAccumulator
 
 SETTINGS = EstimatorSettings()
 
@@ -125,6 +127,16 @@ def test_statistics_of_a_span_forget_what_lies_before_it(arm):
     assert spanned.episode.peak_jerk == pytest.approx(norms.max(), rel=1e-9)
     assert whole.episode.peak_jerk > 10.0 * spanned.episode.peak_jerk
     assert whole.episode.ldlj < spanned.episode.ldlj
+
+
+def test_the_shape_of_a_span_is_by_its_fastest_reading():
+    """A reach that has slowed down within the span: LDLJ takes the peak speed, not the latest."""
+    accumulator = JerkAccumulator(period_s=0.05, span_s=10.0)
+    for index in range(160):
+        accumulator.add(np.full(6, 2.0), speed=1.0 if index == 70 else 0.1)
+    norms = np.full(160, 2.0 * np.sqrt(3.0))
+    expected = log_dimensionless_jerk_of(norms, 0.05, 1.0, 160 * 0.05)
+    assert accumulator.result().ldlj == pytest.approx(expected, rel=1e-9)
 
 
 def test_each_estimate_belongs_to_the_middle_of_its_window(arm):

@@ -69,6 +69,13 @@ def test_a_velocity_vector_counts_turns_that_its_speed_hides():
     assert log_dimensionless_jerk(velocity, dt) == pytest.approx(-4 * math.log(2 * np.pi), abs=5e-3)
 
 
+def test_there_and_back_have_one_ldlj():
+    """A velocity along one axis counts by its magnitude, as the norm of a vector does."""
+    assert log_dimensionless_jerk(-PUBLISHED_SPEED, 0.01) == log_dimensionless_jerk(
+        PUBLISHED_SPEED, 0.01
+    )
+
+
 def test_published_sparc():
     """Five digits of the authors' own example."""
     assert round(spectral_arc_length(PUBLISHED_SPEED, 0.01), 5) == PUBLISHED_SPARC
@@ -98,6 +105,16 @@ def test_sparc_at_20_hz_uses_the_whole_spectrum():
     assert math.isfinite(spectral_arc_length(minimum_jerk_speed(32), 0.05))
     with pytest.raises(ValueError, match='half the sampling rate'):
         spectral_arc_length(minimum_jerk_speed(32), 0.06)
+
+
+def test_sparc_counts_the_frequency_on_the_cut_off():
+    """A policy that alternates its actions at 20 Hz shakes the arm at 10 Hz, the last one kept."""
+    speed = np.resize([1.5, 0.5], 32)
+    spectrum = np.abs(np.fft.rfft(speed, 512))
+    spectrum /= spectrum[0]
+    assert spectrum[-1] == pytest.approx(0.5)
+    arc = np.hypot(1 / 256, np.diff(spectrum)).sum()
+    assert spectral_arc_length(speed, 0.05) == pytest.approx(-arc, rel=1e-9)
 
 
 def test_a_tool_that_never_moves_has_no_shape():

@@ -135,6 +135,16 @@ def test_seams_are_kept_apart():
     assert seams.between.mean_jerk == 1.0
 
 
+def test_the_jerk_of_a_seam_is_placed_where_it_happened(arm):
+    """A jolt at the moment at which a chunk begins: the seam has it, half a window later or not."""
+    time = np.arange(300) * 0.01
+    watched = watch(arm, alarm=AlarmSettings(warning=1e3, alarm=1e4))
+    watched.seams.chunk_begins(1.5)
+    feed(watched, time, REST + 0.2 * np.clip(time - 1.5, 0.0, None)[:, None])
+    assert watched.seams.at.peak_jerk == watched.estimator.episode.peak_jerk
+    assert watched.seams.between.mean_jerk < 0.2 * watched.seams.at.mean_jerk
+
+
 def test_seams_of_a_span_forget_what_lies_before_it():
     """A rough minute with a seam each second, then ten calm seconds with two: those count."""
     kept = SeamJerk(window_s=0.4, period_s=0.01, span_s=10.0)

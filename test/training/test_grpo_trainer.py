@@ -240,6 +240,40 @@ def test_binary_goes_on_without_an_early_success(tmp_path):
     assert [run.iterate()['groups_kept'] for _ in range(2)] == [0, 0]
 
 
+def test_rollouts_that_teach_nothing_are_handed_on_too(tmp_path):
+    """What a run keeps of its episodes are all that its figures are of."""
+    config = dataclasses.replace(SMALL, reward='binary')
+    run = Run(tmp_path, config, policy=policy_that_solves_nothing())
+    figures = run.iterate()
+    assert figures['groups_kept'] == 0
+    slots = SMALL.groups + SMALL.refill_groups
+    assert len(run.rollouts[1]) == figures['episodes'] == slots * SMALL.group_size
+
+
+def test_figures_of_an_iteration_against_its_episodes(tmp_path):
+    """Rewards of all, steps of the successes, and which of these earned nothing."""
+    config = dataclasses.replace(SMALL, reward='smooth', jerk_penalty=0.95, refill_groups=0)
+    policy = ToyPolicy()
+    with torch.no_grad():
+        policy.module[2].bias.view(4, 7, 5)[:, 0, 0] += 0.3  # some fail
+    run = Run(tmp_path, config, policy=policy)
+    figures = run.iterate()
+    rewards, steps = [], []
+    for episode in run.rollouts[1]:
+        outcome = rollout_outcome(episode, ARM.jacobian, EstimatorSettings())
+        unit = run.state.reference.tasks[episode.request.name.task].jerk
+        rewards.append(outcome.success * (1.0 - 0.95 * outcome.mean_jerk / unit))
+        steps.append(outcome.steps if outcome.success else 0)
+    solved, rewards = np.array(steps) > 0, np.array(rewards)
+    assert 0 < solved.sum() < len(solved)
+    assert figures['success'] == solved.mean()
+    assert figures['reward'] == pytest.approx(rewards.mean())
+    assert figures['steps'] == np.array(steps)[solved].mean()
+    assert figures['successes_without_reward'] == (rewards[solved] <= 0.0).mean() < 1.0
+    played = figures['episodes_per_minute'] * figures['rollout_seconds'] / 60.0
+    assert played == pytest.approx(len(run.source.collected))
+
+
 def test_lost_rollouts_are_not_blamed_on_the_policy(tmp_path):
     """None came: the error says so with the reason, instead of that the policy solved none."""
     run = Run(tmp_path, source=ToySource(broken=True))

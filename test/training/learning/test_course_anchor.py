@@ -92,6 +92,14 @@ def test_neither_gripper_nor_what_was_not_executed_counts_as_way():
     assert torch.isfinite(gradient).all()
 
 
+def test_a_chunk_that_never_ran_does_not_lower_what_counts_as_rest():
+    """Its way of nothing is no short way: the mean is over the executed chunks alone."""
+    reference, mask = some_actions(0).numpy(), all_executed().numpy()
+    expected = rest_displacement(reference[1:], mask[1:])
+    mask[0] = False
+    assert rest_displacement(reference, mask) == pytest.approx(expected)
+
+
 def test_gripper_deviation_against_a_loop_over_the_definition():
     """Mean over the executed steps of half the difference, squared; NaN elsewhere is left out."""
     expected, reference, mask = some_actions(0), some_actions(1), all_executed()

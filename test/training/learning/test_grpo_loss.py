@@ -78,6 +78,12 @@ def test_k3_is_unbiased_and_never_negative():
     assert float((policy * estimates).sum()) == pytest.approx(float(expected), rel=1e-12)
 
 
+def test_the_policys_divergence_is_from_the_one_that_sampled():
+    """k3 of tokens that the old policy drew: r - 1 - log r, r of the new one over the old."""
+    _, _, sums = one_token(1.2, 1.0)
+    assert sums.policy_divergence == pytest.approx(0.2 - math.log(1.2), rel=1e-5)
+
+
 def test_the_reference_pulls_back():
     """With the KL term a token that became more likely than under the reference is pushed down."""
     _, free, _ = one_token(1.0, 0.0)

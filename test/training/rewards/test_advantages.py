@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from smoothvla_ros.training.rewards.advantages import group_normalised, profile_scores
+from smoothvla_ros.training.rewards.equal_pace import stalled_blocks
 from smoothvla_ros.training.rewards.phases import Profile
 
 EVERYONE = np.array([True, True, True])
@@ -95,3 +96,22 @@ def test_blocks_that_do_not_fill_the_rollout_are_refused():
     """A profile never leaves steps out unnoticed."""
     with pytest.raises(ValueError, match='do not fill 9 steps'):
         Profile.means(np.ones(9), (8,))
+
+
+def test_a_rest_that_all_take_is_no_stall():
+    """A block at a standstill is read as a tenth of the mean speed: beside a creep it rests alike.
+
+    Beside one that goes on it dawdles.
+    """
+    both = np.array([True, True])
+    for speed, stalls in ((0.05, False), (0.6, True)):
+        profiles = [Profile(np.array(values), (8, 8)) for values in ([1.0, 0.0], [1.0, speed])]
+        blocks = stalled_blocks(profiles, both)
+        assert [block.tolist() for block in blocks] == [[False, stalls], [False, False]]
+
+
+def test_who_is_not_compared_does_not_make_the_others_dawdle():
+    """A failure that races on is no yardstick of the successes' speed."""
+    speeds = ([1.0, 1.0], [1.0, 0.9], [1.0, 9.0])
+    profiles = [Profile(np.array(values), (8, 8)) for values in speeds]
+    assert not any(block.any() for block in stalled_blocks(profiles, np.array([True, True, False])))

@@ -72,6 +72,15 @@ def test_tasks_whose_reference_rests_on_few_successes_are_named(caplog):
     assert 'task 0: 2, task 1: 0' in record.message
 
 
+def test_a_task_without_a_success_has_the_mean_of_all_others():
+    """Of every success of every other task, not of one task."""
+    rollouts = [(0, rollout(True, 10.0)), (0, rollout(True, 20.0)), (2, rollout(True, 60.0))]
+    reference = measure_jerk_reference(
+        (0, 1, 2), rollouts, lambda missing: [], 1, EstimatorSettings(), lambda: ''
+    )
+    assert [reference.tasks[task].jerk for task in (0, 1, 2)] == [15.0, 30.0, 60.0]
+
+
 def test_a_reference_with_enough_successes_is_not_talked_about(caplog):
     """Every task has as many as were wished for."""
     measured([(task, rollout(True)) for task in (0, 1) for _ in range(4)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -54,6 +56,25 @@ def test_a_group_teaches_from_a_twentieth_of_the_reference_on(reward, half, info
     """J_ref is 10 and the floor 0.05 of it: a spread of 0.49 is noise, one of 0.51 is not."""
     rollouts = [success(10.0 - half), success(10.0 + half)]
     assert credit(rollouts, reward=reward).informative is informative
+
+
+@pytest.mark.parametrize(('half', 'informative'), [(0.9, False), (1.1, True)])
+def test_how_it_turns_teaches_from_a_twentieth_of_the_angular_reference_on(half, informative):
+    """The angular reference is 20, so its floor is 1: twice that of the tool's point."""
+    turning = [
+        dataclasses.replace(success(10.0), step_angular_jerk=np.full(80, 20.0 + way * half))
+        for way in (-1, 1)
+    ]
+    assert credit(turning).informative is informative
+
+
+def test_a_success_too_short_for_a_jerk_is_taken_to_have_the_successes_mean():
+    """J = 6 and 8: it earns 1 - 0.2 * 7 / 10, whatever the failures and the reference had."""
+    nothing = np.full(4, np.nan)
+    short = dataclasses.replace(success(np.nan, 4), step_jerk=nothing, step_angular_jerk=nothing)
+    failure = dataclasses.replace(success(50.0), success=False)
+    result = credit([success(6.0), success(8.0), failure, short], reward='smooth')
+    assert result.rewards[-1] == pytest.approx(0.86)
 
 
 def test_a_spread_below_the_floor_is_measured_by_the_floor():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import itertools
 import json
 from dataclasses import dataclass
@@ -32,7 +31,7 @@ from smoothvla_ros.simulation.workers.owned_processes import finished_work
 from smoothvla_ros.simulation.workers.owner import end_with_owner
 from smoothvla_ros.user_path import user_path
 from smoothvla_ros.workflows.expert_report import ExpertReport
-from smoothvla_ros.workflows.options import option
+from smoothvla_ros.workflows.options import add_settings, given_settings, option
 
 # Episodes of one task that a process takes at once: another task may have to be built first.
 BLOCK = 5
@@ -74,21 +73,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write only the report: the expert's success and motion, without noise and images",
     )
     parser.add_argument('--config', type=user_path, help='YAML file of the settings below')
-    for field in dataclasses.fields(DemosConfig):
-        default = field.default if field.default != () else 'all'
-        parser.add_argument(
-            f'--{field.name.replace("_", "-")}',
-            dest=field.name,
-            help=f'{field.metadata["description"]} (default: {default})',
-        )
+    add_settings(parser, DemosConfig)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Record, print the table of success, and write it as JSON."""
-    names = [field.name for field in dataclasses.fields(DemosConfig)]
-    given = {name: getattr(arguments, name) for name in names}
-    overrides = {name: value for name, value in given.items() if value is not None}
-    config = load(DemosConfig, arguments.config, overrides)
+    config = load(DemosConfig, arguments.config, given_settings(arguments, DemosConfig))
     report = record_demonstrations(config, arguments.out, arguments.measure)
     print(report.table())
     print(f'report: {report.path}')

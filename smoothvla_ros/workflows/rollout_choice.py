@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
@@ -17,6 +16,7 @@ from smoothvla_ros.training.rollouts.process import ProcessRolloutSource
 from smoothvla_ros.training.rollouts.ray_rollouts import RayRolloutSource
 from smoothvla_ros.training.rollouts.ray_settings import RaySettings
 from smoothvla_ros.training.rollouts.source import RolloutSource
+from smoothvla_ros.workflows.options import add_settings, given_settings
 
 PROCESS, RAY = 'process', 'ray'
 OTHERWISE = {'robots': f'{AUTOMATIC}; of an actor of a cluster 2'}
@@ -34,14 +34,7 @@ def add_rollout_arguments(parser: argparse.ArgumentParser) -> None:
         help='where episodes run: on workers of this process, or on actors of a Ray cluster, which '
         'changes no bit of them (docs/scale.md) (default: process)',
     )
-    for field in dataclasses.fields(RaySettings):
-        default = field.default if field.default != '' else 'none'
-        parser.add_argument(
-            '--' + (_PREFIX + field.name).replace('_', '-'),
-            dest=_PREFIX + field.name,
-            metavar='VALUE',
-            help=f'{field.metadata["description"]} (default: {default})',
-        )
+    add_settings(parser, RaySettings, _PREFIX)
 
 
 def robots_unless_given(arguments: argparse.Namespace) -> dict[str, int]:
@@ -51,16 +44,13 @@ def robots_unless_given(arguments: argparse.Namespace) -> dict[str, int]:
 
 def given_rollout_arguments(arguments: argparse.Namespace) -> list[str]:
     """Return the names of those of `add_rollout_arguments` that were given."""
-    names = [_PREFIX + field.name for field in dataclasses.fields(RaySettings)]
-    given = [name for name in names if getattr(arguments, name) is not None]
+    given = [_PREFIX + name for name in given_settings(arguments, RaySettings, _PREFIX)]
     return given if arguments.rollouts == PROCESS else ['rollouts', *given]
 
 
 def ray_settings(arguments: argparse.Namespace) -> RaySettings:
     """Return what the command line says of Ray.  Raises UserError for a bad value."""
-    names = [field.name for field in dataclasses.fields(RaySettings)]
-    given = {name: getattr(arguments, _PREFIX + name) for name in names}
-    return load(RaySettings, None, {n: value for n, value in given.items() if value is not None})
+    return load(RaySettings, None, given_settings(arguments, RaySettings, _PREFIX))
 
 
 def open_rollouts(

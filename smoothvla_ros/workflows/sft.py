@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from smoothvla_ros.training.sft.metrics_log import SFTMetricsLog
 from smoothvla_ros.training.sft.read_demonstrations import read_episodes
 from smoothvla_ros.training.sft.trainer import SFTTrainer, set_body_statistics
 from smoothvla_ros.user_path import user_path
-from smoothvla_ros.workflows.options import option
+from smoothvla_ros.workflows.options import add_settings, given_settings, option
 from smoothvla_ros.writable_folder import check_writable
 
 _SETTINGS = 'sft.json'
@@ -61,19 +60,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--urdf', default='', help="its URDF, in place of the file's")
     parser.add_argument('--config', type=user_path, help='YAML file of the settings below')
     for owner in (SFTConfig, LeRobotNames):
-        for field in dataclasses.fields(owner):
-            parser.add_argument(
-                f'--{field.name.replace("_", "-")}',
-                dest=field.name,
-                help=f'{field.metadata["description"]} (default: {field.default})',
-            )
+        add_settings(parser, owner)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, or go on where a run with the same output folder stopped."""
-    values = {name: value for name, value in vars(arguments).items() if value is not None}
-    config = load(SFTConfig, arguments.config, _of(SFTConfig, values))
-    names = load(LeRobotNames, None, _of(LeRobotNames, values))
+    config = load(SFTConfig, arguments.config, given_settings(arguments, SFTConfig))
+    names = load(LeRobotNames, None, given_settings(arguments, LeRobotNames))
     robot = load_robot_description(arguments.robot, arguments.urdf)
     with disk_errors(f'--out {arguments.out}'), FolderLock(arguments.out, '--out '):
         policy = train_sft(
@@ -161,11 +154,6 @@ def _model(
     model = start.module
     model.resize_vocabulary(len(vocabulary))
     return model, vocabulary
-
-
-def _of(owner: type, values: dict[str, object]) -> dict[str, object]:
-    names = [field.name for field in dataclasses.fields(owner)]
-    return {name: values[name] for name in names if name in values}
 
 
 def _check_same(path: Path, settings: dict[str, Any]) -> None:

@@ -44,6 +44,7 @@ from smoothvla_ros.workflows.evaluation import command, contestants
 from smoothvla_ros.workflows.evaluation.config import EvaluationConfig
 from smoothvla_ros.workflows.evaluation.episodes import Scenes, evaluate
 from smoothvla_ros.workflows.evaluation.run import run_evaluation
+from smoothvla_ros.workflows.options import given_settings
 
 STEPS, CHUNK = 24, 8
 
@@ -330,7 +331,7 @@ def test_command_line_names_every_setting() -> None:
     given = parser.parse_args(
         ['--tasks', '1,2', '--temperatures', '0,0.7', '--no-video', '--out', 'somewhere']
     )
-    config = load(EvaluationConfig, None, command.given_settings(given))
+    config = load(EvaluationConfig, None, given_settings(given, EvaluationConfig))
     assert (config.tasks, config.temperatures) == ((1, 2), (0.0, 0.7))
     assert (config.video, config.out) == (False, Path('somewhere'))
     assert config.suite == EvaluationConfig().suite

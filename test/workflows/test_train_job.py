@@ -210,7 +210,7 @@ def test_a_policy_without_the_part_that_the_default_freezes_is_trained(finished,
         train(config, LosesItsWay(), load=load_toy)
     record = json.loads((config.output / 'run.json').read_text())
     assert record == {'config': to_mapping(config), 'finished': False}
-    assert record['config']['frozen'] == ['cameras']
+    assert record['config']['frozen'] == ['auto']
     train(config, ToySource(), load=load_toy)
     assert outcome(config.output) == outcome(finished[0].output)
     given = config_of(tmp_path, output=tmp_path / 'given', frozen=('cameras',))

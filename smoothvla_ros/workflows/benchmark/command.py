@@ -23,7 +23,7 @@ from smoothvla_ros.workflows.benchmark.cells import Cell, benchmark_cells, chose
 from smoothvla_ros.workflows.benchmark.config import BenchmarkConfig, default_file
 from smoothvla_ros.workflows.benchmark.erasing import FIRST_ITERATION, erasing
 from smoothvla_ros.workflows.benchmark.run import Benchmark
-from smoothvla_ros.workflows.options import option
+from smoothvla_ros.workflows.options import add_settings, given_settings
 
 NOTES = 'notes.md'
 # What two cores do, rollouts and greedy episodes with their updates, in an otherwise idle hour.
@@ -57,24 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--table', action='store_true', help='write the tables from the episodes there are, and end'
     )
-    for field in dataclasses.fields(BenchmarkConfig):
-        if str(field.type).startswith('dict'):
-            continue
-        default = field.default
-        if isinstance(default, tuple):
-            default = ','.join(map(str, default)) or 'all'
-        help_text = f'{field.metadata["description"]} (default: {default})'.replace('%', '%%')
-        parser.add_argument(*option(field.name), metavar='VALUE', dest=field.name, help=help_text)
+    add_settings(parser, BenchmarkConfig)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Say what is to be done, do it, and write the tables."""
-    names = {field.name for field in dataclasses.fields(BenchmarkConfig)}
-    given = {
-        name: value
-        for name, value in vars(arguments).items()
-        if name in names and value is not None
-    }
+    given = given_settings(arguments, BenchmarkConfig)
     config = load(BenchmarkConfig, arguments.config or default_file(), given)
     cells = benchmark_cells(config)
     if arguments.table and not config.results.is_dir():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 
 from smoothvla_ros.configuration import load
 from smoothvla_ros.errors import UserError
@@ -16,7 +15,7 @@ from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.learning.learner_group import LearnerGroup
 from smoothvla_ros.training.run_folder import check_folder
 from smoothvla_ros.user_path import user_path
-from smoothvla_ros.workflows.options import option
+from smoothvla_ros.workflows.options import add_settings, given_settings
 from smoothvla_ros.workflows.rollout_choice import (
     OTHERWISE,
     add_rollout_arguments,
@@ -64,27 +63,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_rollout_arguments(parser)
     parser.add_argument('--config', type=user_path, help='YAML file of the settings below')
-    for field in dataclasses.fields(TrainConfig):
-        default = field.default
-        if isinstance(default, tuple):
-            default = ','.join(map(str, default)) or 'all'
-        default = OTHERWISE.get(field.name, default)
-        parser.add_argument(
-            *option(field.name),
-            dest=field.name,
-            metavar='VALUE',
-            help=f'{field.metadata["description"]} (default: {default})'.replace('%', '%%'),
-        )
+    add_settings(parser, TrainConfig, defaults=OTHERWISE)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train in this process, print the table and say where the report is."""
-    names = {field.name for field in dataclasses.fields(TrainConfig)}
-    given = {
-        name: value
-        for name, value in vars(arguments).items()
-        if name in names and value is not None
-    }
+    given = given_settings(arguments, TrainConfig)
     if arguments.arm_recording:
         if arguments.recording:
             raise UserError('--recording and --arm-recording are two jobs; give one of them')

@@ -304,7 +304,7 @@ def _named(bag: Bag, message_type: str, robot: str, ending: str) -> list[str]:
 def _greedy(bag: Bag, who: str) -> str:
     return (
         f'{bag.path}: {who} was played greedily, and what never tries anything else teaches '
-        'nothing; deploy with temperature:=0.5'
+        'nothing; deploy with temperature:=0.3'
     )
 
 

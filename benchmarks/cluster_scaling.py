@@ -19,9 +19,9 @@ import numpy as np
 from benchmarks.clocked_world import ClockedPool, load_clocked
 from benchmarks.cluster_cost import Cluster, RolloutCosts, rollout_seconds
 from benchmarks.cluster_events import simulate
+from smoothvla_ros.policies.weights_folder import folder_sha256
 from smoothvla_ros.records import EpisodeName, EpisodeRequest
 from smoothvla_ros.simulation.rendering.settings import RenderSettings
-from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.rollouts.ray_rollouts import RayRolloutSource
 from smoothvla_ros.training.rollouts.ray_settings import RaySettings
 

@@ -38,13 +38,13 @@ from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.kinematics.robot import COMFORT, RobotDescription
 from smoothvla_ros.policies.folder import policy_folder
 from smoothvla_ros.policies.loading import load_policy
+from smoothvla_ros.policies.weights_folder import folder_sha256
 from smoothvla_ros.records import EpisodeName, EpisodeRequest, Observation
 from smoothvla_ros.ros_domain import free_domain
 from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.simulation.splits import Split, episode_names
 from smoothvla_ros.simulation.twin.arm_twin import ArmTwin
 from smoothvla_ros.smoothness import EstimatorSettings, summarise
-from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.rollouts.process import ProcessRolloutSource
 
 CONFIG = Path(__file__).parents[1] / 'config'

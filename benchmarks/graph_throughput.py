@@ -22,11 +22,11 @@ from tqdm import tqdm
 
 from smoothvla_ros.policies.folder import policy_folder
 from smoothvla_ros.policies.loading import load_policy
+from smoothvla_ros.policies.weights_folder import folder_sha256
 from smoothvla_ros.records import EpisodeRequest
 from smoothvla_ros.ros_domain import free_domain
 from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.simulation.splits import Split, episode_names
-from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.rollouts.process import ProcessRolloutSource
 from smoothvla_ros.training.rollouts.source import RolloutSource
 

@@ -60,3 +60,29 @@ def file_hash(path: Path) -> str:
     """Return the sha256 of a file, hexadecimal."""
     with path.open('rb') as file:
         return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def file_hashes(folder: Path) -> dict[str, str]:
+    """Return the hash of every file below a folder, by relative name, in order of name."""
+    files = sorted(path for path in folder.rglob('*') if path.is_file())
+    return {path.relative_to(folder).as_posix(): file_hash(path) for path in files}
+
+
+def folder_sha256(folder: Path) -> str:
+    """Return one SHA-256 over the names and contents of all files below a folder, as hex."""
+    digest = hashlib.sha256()
+    for name, content in file_hashes(folder).items():
+        digest.update(f'{name}\0{content}\n'.encode())
+    return digest.hexdigest()
+
+
+def require_unchanged(folder: Path, version: int, sha256: str) -> None:
+    """Raise UserError unless a policy's folder is what was announced as `version`.
+
+    sha256: `folder_sha256` of that.
+    """
+    if folder_sha256(folder) != sha256:
+        raise UserError(
+            f'policy {folder} changed since version {version} was announced; resume from an '
+            'intact checkpoint'
+        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import re
@@ -18,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from smoothvla_ros.atomic_files import PREVIOUS, WRITING, new_folder
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.tensor_files import tensor_file_errors
-from smoothvla_ros.policies.weights_folder import file_hash
+from smoothvla_ros.policies.weights_folder import file_hashes
 
 POLICY = 'policy'
 _MANIFEST = 'manifest.json'
@@ -26,26 +25,6 @@ _STATE = 'state.json'
 _NAME = re.compile(r'iteration_(\d{4,})')
 
 log = logging.getLogger(__name__)
-
-
-def folder_sha256(folder: Path) -> str:
-    """Return one SHA-256 over the names and contents of all files below a folder, as hex."""
-    digest = hashlib.sha256()
-    for name, content in _hashes(folder).items():
-        digest.update(f'{name}\0{content}\n'.encode())
-    return digest.hexdigest()
-
-
-def require_unchanged(folder: Path, version: int, sha256: str) -> None:
-    """Raise UserError unless a policy's folder is what was announced as `version`.
-
-    sha256: `folder_sha256` of that.
-    """
-    if folder_sha256(folder) != sha256:
-        raise UserError(
-            f'policy {folder} changed since version {version} was announced; resume from an '
-            'intact checkpoint'
-        )
 
 
 class DamagedCheckpoint(UserError):
@@ -79,7 +58,7 @@ class Checkpoint:
             expected = dict(json.loads((self.folder / _MANIFEST).read_text()))
         except (OSError, ValueError, TypeError) as error:
             raise DamagedCheckpoint(f'checkpoint {self.folder}: no readable manifest') from error
-        found = _hashes(self.folder)
+        found = file_hashes(self.folder)
         found.pop(_MANIFEST)
         if found == expected:
             return
@@ -132,7 +111,7 @@ class CheckpointStore:
                     with tensor_file_errors():
                         save_file(contiguous, folder / f'{name}.safetensors')
                 (folder / _STATE).write_text(json.dumps(state, indent=1))
-                (folder / _MANIFEST).write_text(json.dumps(_hashes(folder), indent=1))
+                (folder / _MANIFEST).write_text(json.dumps(file_hashes(folder), indent=1))
             for old in self.iterations()[: -self._keep]:
                 if 0 < old < iteration:
                     self._remove(self.at(old).folder)
@@ -174,9 +153,3 @@ class CheckpointStore:
         doomed = folder.with_name(f'{folder.name}{PREVIOUS}')
         folder.replace(doomed)
         shutil.rmtree(doomed)
-
-
-def _hashes(folder: Path) -> dict[str, str]:
-    """Return the hash of every file below a folder, by relative name, in order of name."""
-    files = sorted(path for path in folder.rglob('*') if path.is_file())
-    return {path.relative_to(folder).as_posix(): file_hash(path) for path in files}

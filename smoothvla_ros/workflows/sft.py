@@ -19,7 +19,7 @@ from smoothvla_ros.policies.instructions import Vocabulary
 from smoothvla_ros.policies.small_vla.configuration import SmallVLAConfig
 from smoothvla_ros.policies.small_vla.modeling import SmallVLAModel
 from smoothvla_ros.policies.small_vla.policy import SmallVLAPolicy
-from smoothvla_ros.training.checkpoints import folder_sha256
+from smoothvla_ros.policies.weights_folder import folder_sha256
 from smoothvla_ros.training.sft.checkpoint import read_state
 from smoothvla_ros.training.sft.config import SFTConfig
 from smoothvla_ros.training.sft.frames import FrameSet

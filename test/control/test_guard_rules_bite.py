@@ -21,8 +21,6 @@ from smoothvla_ros.control.motion_guard.phases import PhaseEvent, PhaseMachine
 from smoothvla_ros.control.motion_guard.refusals import Refusal
 from smoothvla_ros.control.motion_guard.watchdogs import Trip
 
-FAILURES = (AssertionError, ValueError, TypeError)
-
 
 def take_away(monkeypatch, module, name):
     """Judge by all rules of a module but one; their order is put back too."""
@@ -35,7 +33,9 @@ def take_away(monkeypatch, module, name):
 def test_refusal(monkeypatch, refusal):
     """Without the rule the chunk is taken, or refused for something else."""
     take_away(monkeypatch, refusals, refusal)
-    with pytest.raises(FAILURES):
+    # An array of another shape goes on to where nothing can be computed with it.
+    failure = ValueError if refusal is Refusal.WRONG_SHAPE else AssertionError
+    with pytest.raises(failure):
         chunks.test_bad_chunk_moves_nothing(refusal)
 
 
@@ -53,21 +53,21 @@ def test_refusal(monkeypatch, refusal):
 def test_refusal_by_order(monkeypatch, refusal, test):
     """Epochs, sequence numbers, and who may send at all."""
     take_away(monkeypatch, refusals, refusal)
-    with pytest.raises(FAILURES):
+    with pytest.raises(AssertionError):
         test()
 
 
 def test_distance_from_the_arm(monkeypatch):
     """A chunk may begin anywhere."""
     monkeypatch.setattr(guard, 'ChunkLimits', lambda: ANYTHING)
-    with pytest.raises(FAILURES):
+    with pytest.raises(AssertionError):
         chunks.test_bad_chunk_moves_nothing(Refusal.TOO_FAR_FROM_ARM)
 
 
 def test_reach(monkeypatch):
     """A chunk may lead anywhere."""
     monkeypatch.setattr(JointPositions, 'require_reachable', lambda *_: None)
-    with pytest.raises(FAILURES):
+    with pytest.raises(AssertionError):
         chunks.test_bad_chunk_moves_nothing(Refusal.UNREACHABLE)
 
 
@@ -90,7 +90,7 @@ WATCHED = {
 def test_watchdog(monkeypatch, trip):
     """Every watchdog has its test, and the test needs it."""
     take_away(monkeypatch, watchdogs, trip)
-    with pytest.raises(FAILURES):
+    with pytest.raises(AssertionError):
         WATCHED[trip]()
 
 
@@ -102,7 +102,7 @@ def test_age_of_joints_of_the_future(monkeypatch, ahead_ms):
         self.measured = Measured(stamp_ns, now_ns, joints)
 
     monkeypatch.setattr(GuardInputs, 'hear_joints', heard)
-    with pytest.raises(FAILURES):
+    with pytest.raises(AssertionError):
         silence.test_stamp_of_the_future_that_stands_still_is_silence_too(ahead_ms)
 
 
@@ -115,7 +115,7 @@ def test_latch(monkeypatch, moving):
         return handle(self, PhaseEvent.DISARM if event is PhaseEvent.FAULT else event)
 
     monkeypatch.setattr(PhaseMachine, 'handle', forgetful)
-    with pytest.raises(FAILURES):
+    with pytest.raises(AssertionError):
         phases.test_emergency_stop_latches(moving)
 
 
@@ -128,11 +128,13 @@ def test_jerk_norm(monkeypatch):
 
 
 def test_check_of_every_polynomial_suffices(monkeypatch):
-    """The same too high limit of Ruckig's: what breaks the arm's own is not sent."""
-    monkeypatch.setattr(profile, 'JERK_NORM', 0.9)
+    """A limit of Ruckig's that is a little too high: what breaks the arm's own is not sent."""
+    monkeypatch.setattr(profile, 'JERK_NORM', 1.5)
     world = play(0, 600, GuardSettings())
     assert_inside_of_the_limits(world.signal())
     assert world.guard.unextended_ticks > 0
+    _, velocities, *_ = world.signal()
+    assert np.abs(velocities).max() > 0.5, 'an arm that stands is inside of its limits anyway'
 
 
 def test_stop_behind_every_step(monkeypatch):

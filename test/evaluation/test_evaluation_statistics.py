@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -18,15 +20,18 @@ from smoothvla_ros.evaluation.intervals.rates import (
 @pytest.mark.parametrize('trials', [1, 7, 40, 500])
 @pytest.mark.parametrize('share', [0.0, 0.3, 0.95, 1.0])
 @pytest.mark.parametrize('confidence', [0.8, 0.95])
-def test_wilson_is_scipys(trials: int, share: float, confidence: float) -> None:
-    """The Wilson interval equals SciPy's, ends included."""
+def test_wilson_ends_where_the_score_test_does(
+    trials: int, share: float, confidence: float
+) -> None:
+    """Both ends are rates p whose score (p' - p)^2 / (p (1 - p) / n) is the quantile's square."""
     successes = round(share * trials)
-    expected = stats.binomtest(successes, trials).proportion_ci(confidence, method='wilson')
     interval = wilson(successes, trials, confidence)
     assert interval.mean == successes / trials
-    assert interval.low == pytest.approx(expected.low, abs=1e-12)
-    assert interval.high == pytest.approx(expected.high, abs=1e-12)
     assert 0.0 <= interval.low <= interval.mean <= interval.high <= 1.0
+    squared = stats.norm.ppf(0.5 + confidence / 2.0) ** 2
+    for end in (interval.low, interval.high):
+        distance = (interval.mean - end) ** 2
+        assert distance == pytest.approx(squared * end * (1.0 - end) / trials, abs=1e-12)
 
 
 @pytest.mark.parametrize(('successes', 'trials'), [(0, 0), (3, 2), (-1, 4)])
@@ -37,10 +42,11 @@ def test_wilson_refuses_what_is_no_rate(successes: int, trials: int) -> None:
 
 
 def test_mcnemar_is_the_exact_binomial_test() -> None:
-    """McNemar's p-value is the two-sided binomial test of the discordant pairs."""
+    """Both tails of a fair coin thrown once for each discordant pair."""
     for only_before, only_after in [(0, 0), (1, 0), (3, 12), (9, 9), (0, 20)]:
         discordant = only_before + only_after
-        expected = stats.binomtest(only_before, discordant).pvalue if discordant else 1.0
+        tail = sum(math.comb(discordant, k) for k in range(min(only_before, only_after) + 1))
+        expected = min(1.0, 2.0 * tail / 2**discordant)
         counts = PairedCounts(30, only_before, only_after, 5)
         assert mcnemar(counts) == pytest.approx(expected, rel=1e-12)
 

@@ -31,9 +31,9 @@ from smoothvla_ros.nodes.topics.robot_names import PANDA_GRIPPER_JOINTS, PANDA_J
 from smoothvla_ros.nodes.topics.stamps import to_stamp
 from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.folder import policy_folder
+from smoothvla_ros.policies.weights_folder import folder_sha256
 from smoothvla_ros.simulation.splits import Split, episode_names
 from smoothvla_ros.srv import LabelEpisode
-from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.workflows.training.arm_recordings import read_recordings
 from smoothvla_ros.workflows.training.arm_training import POLICY, ArmRolloutSource, train_from_arm

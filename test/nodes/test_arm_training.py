@@ -12,7 +12,7 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.folder import policy_folder
-from smoothvla_ros.training.checkpoints import folder_sha256
+from smoothvla_ros.policies.weights_folder import folder_sha256
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.workflows.training import arm_training
 from smoothvla_ros.workflows.training.arm_training import POLICY, train_from_arm

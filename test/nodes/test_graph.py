@@ -13,9 +13,9 @@ from waiting import wait_until
 from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics import Arm
+from smoothvla_ros.policies.weights_folder import folder_sha256
 from smoothvla_ros.simulation.workers.worker_pool import WorkerDied
 from smoothvla_ros.smoothness import EstimatorSettings, mean_jerk, summarise, tool_jerk
-from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.rollouts.robot_loop import run_episode
 
 

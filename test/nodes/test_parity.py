@@ -25,7 +25,7 @@ from smoothvla_ros.nodes.topics.quality_of_service import (
     profiles,
     with_depth,
 )
-from smoothvla_ros.training.checkpoints import folder_sha256
+from smoothvla_ros.policies.weights_folder import folder_sha256
 
 LAUNCH = Path(__file__).parents[2] / 'launch'
 TOPICS = {

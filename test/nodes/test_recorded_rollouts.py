@@ -29,8 +29,8 @@ from smoothvla_ros.nodes.topics.messages import (
     to_request,
     to_rollout_step,
 )
+from smoothvla_ros.policies.weights_folder import folder_sha256
 from smoothvla_ros.records import Episode, EpisodeName, EpisodeRequest
-from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.workflows.training.recorded_rollouts import RecordedRolloutSource
 
 JOINTS = [f'panda_joint{i}' for i in range(1, 8)]

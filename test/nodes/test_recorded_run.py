@@ -9,7 +9,7 @@ import sys
 import pytest
 from training_run import CONFIG, ROOT, TrainingRun
 
-from smoothvla_ros.training.checkpoints import folder_sha256
+from smoothvla_ros.policies.weights_folder import folder_sha256
 
 ENDED_S = 1500.0
 

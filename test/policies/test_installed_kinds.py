@@ -20,9 +20,9 @@ from smoothvla_ros.policies.image_size import image_size
 from smoothvla_ros.policies.installed_kinds import GROUP, installed_kinds, require_same_kind
 from smoothvla_ros.policies.libero_actions import require_libero_actions, require_temperatures
 from smoothvla_ros.policies.policy import ActionChunks, PolicySpec
+from smoothvla_ros.policies.weights_folder import folder_sha256
 from smoothvla_ros.records import EpisodeName, EpisodeRequest, Observation
 from smoothvla_ros.simulation.rendering.settings import RenderSettings
-from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.rollouts.process import ProcessRolloutSource
 
 DOCUMENT = Path(__file__).parents[2] / 'docs' / 'policy.md'

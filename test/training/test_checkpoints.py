@@ -11,8 +11,9 @@ from safetensors.torch import load_file, save_file
 from toy_world import ToyPolicy, load_toy
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.policies.weights_folder import folder_sha256
 from smoothvla_ros.smoothness import EstimatorSettings
-from smoothvla_ros.training.checkpoints import CheckpointStore, DamagedCheckpoint, folder_sha256
+from smoothvla_ros.training.checkpoints import CheckpointStore, DamagedCheckpoint
 from smoothvla_ros.training.config import GrpoConfig
 from smoothvla_ros.training.grpo_trainer import TrainerState
 from smoothvla_ros.training.learning.learner import GrpoLearner

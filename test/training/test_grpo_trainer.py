@@ -13,8 +13,8 @@ from toy_world import ToyPolicy, ToySource
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics import Arm
+from smoothvla_ros.policies.weights_folder import folder_sha256
 from smoothvla_ros.smoothness import EstimatorSettings
-from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.grpo_trainer import GrpoTrainer, TrainerState
 from smoothvla_ros.training.learning.learner import GrpoLearner

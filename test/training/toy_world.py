@@ -18,8 +18,8 @@ from safetensors.torch import load_file, save_file
 
 from smoothvla_ros.policies.policy import ActionChunks, PolicySpec, TokenStatistics
 from smoothvla_ros.policies.tensor_files import tensor_file_errors
+from smoothvla_ros.policies.weights_folder import folder_sha256
 from smoothvla_ros.records import Episode, EpisodeName, EpisodeRequest, Observation, Trajectory
-from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.rollouts.robot_loop import run_episode
 from smoothvla_ros.training.rollouts.source import LostEpisode
 

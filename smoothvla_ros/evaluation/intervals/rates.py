@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.stats import binomtest
 
 from smoothvla_ros.errors import UserError
 
@@ -39,13 +39,6 @@ def wider(interval: Interval, other: Interval | None) -> Interval:
     return Interval(interval.mean, min(interval.low, other.low), max(interval.high, other.high))
 
 
-def normal_quantile(confidence: float) -> float:
-    """Return z such that a standard normal lies in [-z, z] with probability `confidence`."""
-    if not 0.0 < confidence < 1.0:
-        raise UserError(f'confidence={confidence} must lie between 0 and 1; 0.95 is usual')
-    return NormalDist().inv_cdf(0.5 + confidence / 2.0)
-
-
 def wilson(successes: int, trials: int, confidence: float = CONFIDENCE) -> Interval:
     """Score interval of a success rate, in [0, 1] (Wilson 1927).
 
@@ -53,15 +46,8 @@ def wilson(successes: int, trials: int, confidence: float = CONFIDENCE) -> Inter
     """
     if trials < 1 or not 0 <= successes <= trials:
         raise UserError(f'{successes} successes of {trials} episodes is no rate; run some episodes')
-    z = normal_quantile(confidence)
-    rate = successes / trials
-    centre = rate + z * z / (2 * trials)
-    half = z * math.sqrt(rate * (1.0 - rate) / trials + (z / (2 * trials)) ** 2)
-    scale = 1.0 / (1.0 + z * z / trials)
-    # The bounds of 0 of n and n of n are exact; rounding must not push them past the rate.
-    low = 0.0 if successes == 0 else (centre - half) * scale
-    high = 1.0 if successes == trials else (centre + half) * scale
-    return Interval(rate, low, high)
+    found = binomtest(successes, trials).proportion_ci(confidence, method='wilson')
+    return Interval(successes / trials, float(found.low), float(found.high))
 
 
 @dataclass(frozen=True)
@@ -114,9 +100,7 @@ def success_difference(counts: PairedCounts) -> Interval:
 def mcnemar(counts: PairedCounts) -> float:
     """Exact two-sided p-value that both policies succeed equally often (McNemar, binomial)."""
     discordant = counts.only_before + counts.only_after
-    fewer = min(counts.only_before, counts.only_after)
-    tail = sum(math.comb(discordant, k) for k in range(fewer + 1)) / 2**discordant
-    return min(1.0, 2.0 * tail)
+    return float(binomtest(counts.only_before, discordant).pvalue) if discordant else 1.0
 
 
 def _joined(first: float, second: float, correlation: float) -> float:

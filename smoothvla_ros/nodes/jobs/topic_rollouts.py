@@ -19,8 +19,8 @@ from smoothvla_ros.nodes.topics.messages import from_rollout_step, to_request
 from smoothvla_ros.nodes.topics.quality_of_service import profiles
 from smoothvla_ros.nodes.topics.robot_names import robot_names
 from smoothvla_ros.nodes.topics.stamps import to_stamp
+from smoothvla_ros.policies.weights_folder import require_unchanged
 from smoothvla_ros.records import Episode, EpisodeRequest
-from smoothvla_ros.training.checkpoints import require_unchanged
 from smoothvla_ros.training.rollouts.source import LostEpisode
 
 # How often lateness is looked at; nothing waits for it.

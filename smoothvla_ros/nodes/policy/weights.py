@@ -11,8 +11,8 @@ from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.policies.folder import policy_folder
 from smoothvla_ros.policies.loading import load_policy
 from smoothvla_ros.policies.policy import Policy
+from smoothvla_ros.policies.weights_folder import folder_sha256
 from smoothvla_ros.records import Observation
-from smoothvla_ros.training.checkpoints import folder_sha256
 
 
 class PolicyWeights:

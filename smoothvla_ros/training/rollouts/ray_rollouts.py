@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 
 from smoothvla_ros.policies.policy import Policy
+from smoothvla_ros.policies.weights_folder import require_unchanged
 from smoothvla_ros.records import Episode, EpisodeRequest
 from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.simulation.workers.worker_pool import WorkerPool
-from smoothvla_ros.training.checkpoints import require_unchanged
 from smoothvla_ros.training.rollouts.ray_actors import InferenceActor, RolloutActor
 from smoothvla_ros.training.rollouts.ray_cluster import RayCluster
 from smoothvla_ros.training.rollouts.ray_fleet import Interrupted, RayFleet

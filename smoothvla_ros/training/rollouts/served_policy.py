@@ -11,8 +11,8 @@ import numpy as np
 
 from smoothvla_ros.policies.checked_answer import checked_answer
 from smoothvla_ros.policies.policy import ActionChunks, Policy
+from smoothvla_ros.policies.weights_folder import require_unchanged
 from smoothvla_ros.records import EpisodeRequest, Observation
-from smoothvla_ros.training.checkpoints import require_unchanged
 from smoothvla_ros.training.rollouts.source import require_version
 
 PolicyLoader = Callable[[Path], Policy]

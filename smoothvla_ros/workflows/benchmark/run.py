@@ -35,8 +35,8 @@ from smoothvla_ros.policies.chunk_filters import (
 )
 from smoothvla_ros.policies.folder import policy_folder
 from smoothvla_ros.policies.loading import Loader
+from smoothvla_ros.policies.weights_folder import folder_sha256
 from smoothvla_ros.simulation.rendering.settings import RenderSettings
-from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.rollouts.process import ProcessRolloutSource
 from smoothvla_ros.training.rollouts.source import RolloutSource

@@ -18,8 +18,8 @@ from smoothvla_ros.policies.folder import policy_folder
 from smoothvla_ros.policies.libero_actions import require_libero_actions, require_temperatures
 from smoothvla_ros.policies.loading import load_policy
 from smoothvla_ros.policies.policy import Policy, PolicySpec
+from smoothvla_ros.policies.weights_folder import folder_sha256
 from smoothvla_ros.simulation.rendering.settings import RenderSettings
-from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.rollouts.process import ProcessRolloutSource
 from smoothvla_ros.training.rollouts.source import RolloutSource
 from smoothvla_ros.workflows.evaluation.config import EXPERT, EvaluationConfig

@@ -24,9 +24,9 @@ from smoothvla_ros.libero import ACTION_DIMENSION, CONTROL_PERIOD_S, CONTROL_RAT
 from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.folder import policy_folder
 from smoothvla_ros.policies.policy import PolicySpec
+from smoothvla_ros.policies.weights_folder import folder_sha256
 from smoothvla_ros.records import ChunkRecord, Episode, EpisodeName, EpisodeRequest
 from smoothvla_ros.smoothness import EstimatorSettings
-from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.grpo_trainer import GrpoTrainer, TrainerState
 from smoothvla_ros.training.learning.learner import GrpoLearner

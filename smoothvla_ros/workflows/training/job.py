@@ -22,6 +22,7 @@ from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.folder import policy_folder
 from smoothvla_ros.policies.installed_kinds import require_same_kind
 from smoothvla_ros.policies.loading import Loader
+from smoothvla_ros.policies.weights_folder import folder_sha256
 from smoothvla_ros.records import Episode
 from smoothvla_ros.simulation.tasks import task
 from smoothvla_ros.smoothness import EstimatorSettings
@@ -29,7 +30,6 @@ from smoothvla_ros.training.checkpoints import (
     Checkpoint,
     CheckpointStore,
     DamagedCheckpoint,
-    folder_sha256,
 )
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.grpo_trainer import GrpoTrainer, TrainerState

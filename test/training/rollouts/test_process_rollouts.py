@@ -13,10 +13,10 @@ from toy_world import HORIZON, JOINTS, ToyPolicy, ToyRobot, load_toy
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies import ActionChunks, PolicySpec
+from smoothvla_ros.policies.weights_folder import folder_sha256
 from smoothvla_ros.records import EpisodeName, EpisodeRequest
 from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.simulation.workers.worker_pool import WorkerDied
-from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.rollouts import process as process_rollouts
 from smoothvla_ros.training.rollouts.process import ProcessRolloutSource
 

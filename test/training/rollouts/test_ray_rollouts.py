@@ -22,8 +22,8 @@ from toy_world import ToyPolicy, ToyRobot, load_toy
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.folder import policy_folder
+from smoothvla_ros.policies.weights_folder import folder_sha256
 from smoothvla_ros.simulation.rendering.settings import RenderSettings
-from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.rollouts import process as process_rollouts
 from smoothvla_ros.training.rollouts.process import ProcessRolloutSource
 from smoothvla_ros.training.rollouts.ray_rollouts import RayRolloutSource

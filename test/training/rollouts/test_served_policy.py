@@ -11,8 +11,8 @@ import pytest
 from toy_world import START, ToyPolicy
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.policies.weights_folder import folder_sha256
 from smoothvla_ros.records import EpisodeName, EpisodeRequest, Observation
-from smoothvla_ros.training.checkpoints import folder_sha256
 from smoothvla_ros.training.rollouts.served_policy import ServedPolicy
 
 ROBOTS = 6

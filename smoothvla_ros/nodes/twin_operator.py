@@ -37,6 +37,8 @@ from smoothvla_ros.srv import LabelEpisode
 
 LOOK_PERIOD_S = 0.1
 LABEL = 'label'
+# The next scene waits so long for a label that was sent: a recorder that is gone stops no play.
+LABEL_PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ class TwinOperator(AutostartNode):
         self._guard: msg.GuardState | None = None
         self._unlabelled: msg.EpisodeLabel | None = None
         # Of the episode whose label was sent and is not granted.
-        self._labelling = ''
+        self._labelling = self._label_trouble = ''
+        self._label_until_s = -math.inf
         self._labelled_ns = self._measured_ns = self._told = 0
         self._heartbeat_s = -math.inf
         self._diagnostics = Diagnostics(self)
@@ -149,6 +152,8 @@ class TwinOperator(AutostartNode):
         wish = self._operator.wish(scene, guard, policy_lives=lives)
         self._tell()
         self._label(labels, scene, guard, now_s)
+        if wish is OperatorRequest.NEXT_SCENE and self._labelling and now_s < self._label_until_s:
+            return
         if wish is not None and not calls.is_pending(now_s) and self._is_alone():
             calls.send(wish, now_s, lambda answer: self._on_answer(wish, scene, answer))
 
@@ -194,12 +199,15 @@ class TwinOperator(AutostartNode):
             # Of another scene; or a person ended it, and it is theirs.
             self._unlabelled = None
             if self._labelling:
+                why = self._label_trouble or 'no answer in time'
+                self._report_label(f'{self._labelling} has no label: {why}')
                 self._labelling = ''
-                self._report_label(f'{episode.episode_id} has no label: no answer in time')
         elif verdict is None:
             if guard.phase is GuardPhase.DISARMED:
                 self._unlabelled = None
         elif not labels.is_pending(now_s):
+            if not self._labelling:
+                self._label_trouble, self._label_until_s = '', now_s + LABEL_PATIENCE_S
             self._labelling = episode.episode_id
             labels.send(
                 LABEL,
@@ -210,7 +218,10 @@ class TwinOperator(AutostartNode):
             )
 
     def _on_labelled(self, episode_id: str, scene: SceneProgress, response: Answer) -> None:
+        if episode_id != self._labelling:
+            return
         if not response.success:
+            self._label_trouble = response.message
             self._report_label(f'the label of {episode_id} is refused: {response.message}')
             return
         self._labelled_ns, self._labelling, self._unlabelled = scene.began_ns, '', None

@@ -82,8 +82,8 @@ def check_folder(config: TrainConfig, files: Iterable[str]) -> None:
         return
     if not config.resume:
         raise UserError(
-            f'output={folder} holds the results of a run; choose another folder, or resume=true to '
-            'go on with it'
+            f'output={folder} holds the results of a run; choose another folder, or leave resume '
+            'true to go on with it'
         )
     stored = default_mapping(type(config)) | _read(record)['config']
     wanted = to_mapping(config)

@@ -61,4 +61,6 @@ def _in_words(default: Any) -> str:
         return 'yes' if default else 'no'
     if isinstance(default, tuple):
         return ','.join(map(str, default)) or 'all'
-    return 'none' if default in ('', None) else str(default)
+    if default == '':
+        return 'empty'
+    return 'none' if default is None else str(default)

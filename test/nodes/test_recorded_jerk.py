@@ -10,8 +10,8 @@ from sensor_msgs.msg import JointState
 from waiting import wait_until
 
 from smoothvla_ros import msg
-from smoothvla_ros.evaluation.bags.analysis import Robot, analyse
-from smoothvla_ros.evaluation.bags.settings import AnalysisSettings
+from smoothvla_ros.evaluation.bags.analysis import analyse
+from smoothvla_ros.evaluation.bags.settings import AnalysedRobot, AnalysisSettings
 from smoothvla_ros.kinematics.robot import load_robot_description
 from smoothvla_ros.nodes.base.executors import spinning
 from smoothvla_ros.nodes.jerk_monitor.node import JerkMonitor
@@ -75,7 +75,7 @@ def test_an_episodes_jerk_is_that_of_its_recording(ros, tmp_path):
         said = [decoder.decode(t, content) for t, _, content in bag.messages(['/robot_0/jerk'])]
     (final,) = [message for message in said if message.episode_finished]
     assert final.missing == 0
-    robot = Robot(load_robot_description('panda').arm())
+    robot = AnalysedRobot(load_robot_description('panda').arm())
     found = analyse(tmp_path / 'bag', AnalysisSettings(), robot).as_json()
     assert found['rate_hz'] == final.rate_hz
     offline = found['tool']['translation'], found['tool']['rotation']

@@ -256,8 +256,26 @@ def test_faster_than_real_time_the_twin_is_the_clock(world):
     arm.until(lambda: arm.clock)
 
 
-def test_inactive_the_arm_stands_still_and_obeys_nothing(world):
-    """Not later either; activated again it goes on in the same scene, with stamps of then."""
+def test_inactive_the_arm_obeys_nothing_and_goes_on_where_it_was(world):
+    """A command of the meantime is not obeyed later either, and the scene is the same."""
+    arm = world()
+    assert arm.node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
+    begun, heard = len(arm.arm.names), []
+    command = arm.node._runner.command
+    arm.node._runner.command = lambda given: (heard.append(given), command(given))
+    arm.arm_positions.publish(Float64MultiArray(data=[0.1] * 7))
+    arm.until(lambda: heard)
+    arm.joint_states.clear()
+    assert arm.node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    arm.until(lambda: len(arm.joint_states) > 5)
+    assert not arm.arm.positions
+    assert len(arm.arm.names) == begun
+    arm.arm_positions.publish(Float64MultiArray(data=[0.2] * 7))
+    arm.until(lambda: arm.arm.positions)
+
+
+def test_inactive_time_stands_still_and_a_scene_that_is_asked_for_waits(world):
+    """It begins once the node is active again, with stamps of then."""
     arm = world()
     assert arm.node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
     arm.arm_positions.publish(Float64MultiArray(data=[0.1] * 7))
@@ -266,7 +284,6 @@ def test_inactive_the_arm_stands_still_and_obeys_nothing(world):
             robot='robot_0', suite='libero_spatial', init_state=4, scene_seed=100_000
         )
     )
-    # The request came behind the command and waits; that it does says that both have arrived.
     arm.until(lambda: arm.node._runner._wanted)
     paused_ns, count = time.time_ns(), len(arm.arm.names)
     arm.run(0.2)

@@ -275,9 +275,10 @@ def test_recorded_episodes_are_labelled_by_their_verdict(world):
     assert play.labelled == [('first', 'success'), ('second', 'discard')]
 
 
-def test_a_label_that_is_refused_is_said_and_sent_again(world):
+@pytest.mark.parametrize('scenes', [1, 2])
+def test_a_label_that_is_refused_is_said_and_sent_again(world, scenes):
     """And stays that of the episode that was judged, whatever is played meanwhile."""
-    play = world()
+    play = world(scenes=scenes)
     play.label_refusals.append('not yet')
     play.armed()
     play.guard_is(GuardPhase.RUNNING)
@@ -290,6 +291,7 @@ def test_a_label_that_is_refused_is_said_and_sent_again(world):
     assert play.labelled == [('ours', 'success')] * 2
     play.until(lambda: 'ours is labelled' in play.diagnosed)
     assert 'the label of ours is refused: not yet' in play.diagnosed
+    play.until(lambda: play.number == scenes)
 
 
 def test_one_episode_a_scene_is_labelled_and_none_that_has_a_label(world):

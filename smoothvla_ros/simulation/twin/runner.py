@@ -95,8 +95,10 @@ class TwinRunner:
         self._pacer = Pacer(1.0, 1.0, 0.0)
 
     def command(self, command: Callable[[ArmTwin], None]) -> None:
-        """Give the arm a command between two substeps."""
+        """Give the arm a command between two substeps; while time stands still it is dropped."""
         with self._changed:
+            if self._paused:
+                return
             self._commands.append(command)
             self._changed.notify_all()
 
@@ -119,6 +121,7 @@ class TwinRunner:
         """
         with self._changed:
             self._paused = True
+            self._commands.clear()
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._stands or self._stopping)
 
@@ -175,7 +178,6 @@ class TwinRunner:
         self._changed.notify_all()
         self._changed.wait_for(lambda: self._stopping or not self._paused)
         self._stands = False
-        self._commands.clear()
         self._begin_pace()
 
     def _begin_wanted(self, name: EpisodeName | None, done: threading.Event) -> None:
@@ -262,7 +264,8 @@ class TwinRunner:
         if self._settings.owns_clock and commanded:
             with self._changed:
                 self._changed.wait_for(
-                    lambda: self._commands or self._wanted or self._stopping, _PATIENCE_S
+                    lambda: self._commands or self._wanted or self._paused or self._stopping,
+                    _PATIENCE_S,
                 )
 
     def _obey(self) -> None:

@@ -283,5 +283,5 @@ def test_a_greedy_recording_is_refused(ros, tmp_path):
     world.play(0.8, 0.02)
     assert world.label('success').success
     world.close()
-    with pytest.raises(UserError, match=r'played greedily.*temperature:=0\.5'):
+    with pytest.raises(UserError, match=r'played greedily.*temperature:=0\.3'):
         read_recordings([tmp_path / 'bag'], SHA256, Arm.panda())

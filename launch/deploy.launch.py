@@ -37,7 +37,7 @@ from smoothvla_ros.nodes.launching.ros2_control import (
     ros2_control,
 )
 from smoothvla_ros.nodes.launching.security import enclave
-from smoothvla_ros.nodes.launching.viewer import RVIZ, declare_viewer, viewer, wanted
+from smoothvla_ros.nodes.launching.viewer import NONE, RVIZ, declare_viewer, viewer, wanted
 from smoothvla_ros.nodes.launching.xacro_description import PANDA_URDF
 from smoothvla_ros.nodes.motion_guard.config import (
     CONTROLLERS,
@@ -66,7 +66,7 @@ TWIN = (
     'motions',
     'joint_rate_hz',
 )
-OPERATOR = ('scenes',)
+OPERATOR = ('scenes', 'stay')
 POLICY = ('policy', 'instruction', 'temperature', 'device')
 GUARD = ('controller', 'auto_arm')
 # For `smoothvla launch`: whose setting an argument may be that this file does not have.
@@ -249,7 +249,10 @@ def operator(arguments: dict[str, str]) -> list[Node]:
     """Return who stands beside the twin: nobody could be hurt by it."""
     if operated(arguments) is None:
         return []
-    values = {'robot': ROBOT} | given(arguments, OPERATOR)
+    # Whoever opens a viewer has not seen anything yet when a short scene ends.
+    watched = {'stay': True} if wanted(arguments) != NONE else {}
+    said = parameters_of('operator', arguments) | given(arguments, OPERATOR)
+    values = {'robot': ROBOT} | (watched if 'stay' not in said else {}) | given(arguments, OPERATOR)
     return [own_node(arguments, 'twin_operator', 'operator', values)]
 
 

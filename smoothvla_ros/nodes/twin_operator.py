@@ -37,7 +37,7 @@ from smoothvla_ros.srv import LabelEpisode
 
 LOOK_PERIOD_S = 0.1
 LABEL = 'label'
-# The next scene waits so long for a label that was sent: a recorder that is gone stops no play.
+# The next scene, or the end, waits so long for a label: a recorder that is gone stops no play.
 LABEL_PATIENCE_S = 10.0
 
 
@@ -47,6 +47,11 @@ class TwinOperatorConfig:
 
     robot: str = setting('robot_0', "Namespace of the twin's robot")
     scenes: int = setting(1, 'Scenes that are played one after another', minimum=1, maximum=10_000)
+    stay: bool = setting(
+        False,
+        'Whether everything goes on after the last scene, the arm at rest (deploy.launch.py: true '
+        'with a viewer)',
+    )
 
     def __post_init__(self) -> None:
         validate(self, 'operator')
@@ -77,7 +82,7 @@ class TwinOperator(AutostartNode):
 
     def configure(self) -> None:
         config = declare(self, TwinOperatorConfig)
-        self._robot, self._scenes = config.robot, config.scenes
+        self._robot, self._scenes, self._stays = config.robot, config.scenes, config.stay
         self._operator = SceneOperator(config.scenes)
         self._episode: msg.EpisodeState | None = None
         self._guard: msg.GuardState | None = None
@@ -87,6 +92,7 @@ class TwinOperator(AutostartNode):
         self._label_until_s = -math.inf
         self._labelled_ns = self._measured_ns = self._told = 0
         self._heartbeat_s = -math.inf
+        self._retired_s = math.inf
         self._diagnostics = Diagnostics(self)
         quality = profiles('real_arm')
         for kind, topic, heard, profile in (
@@ -156,6 +162,8 @@ class TwinOperator(AutostartNode):
             return
         if wish is not None and not calls.is_pending(now_s) and self._is_alone():
             calls.send(wish, now_s, lambda answer: self._on_answer(wish, scene, answer))
+        if self._operator.retired and not self._stays:
+            self._end(scene, now_s)
 
     def _scene(self, episode: msg.EpisodeState) -> SceneProgress:
         return SceneProgress.measured(
@@ -198,10 +206,7 @@ class TwinOperator(AutostartNode):
         if to_nanoseconds(episode.first_stamp) < scene.began_ns:
             # Of another scene; or a person ended it, and it is theirs.
             self._unlabelled = None
-            if self._labelling:
-                why = self._label_trouble or 'no answer in time'
-                self._report_label(f'{self._labelling} has no label: {why}')
-                self._labelling = ''
+            self._give_up_label()
         elif verdict is None:
             if guard.phase is GuardPhase.DISARMED:
                 self._unlabelled = None
@@ -226,6 +231,22 @@ class TwinOperator(AutostartNode):
             return
         self._labelled_ns, self._labelling, self._unlabelled = scene.began_ns, '', None
         self._report_label(f'{episode_id} is labelled', OK)
+
+    def _give_up_label(self) -> None:
+        if self._labelling:
+            why = self._label_trouble or 'no answer in time'
+            self._report_label(f'{self._labelling} has no label: {why}')
+            self._labelling = ''
+
+    def _end(self, scene: SceneProgress, now_s: float) -> None:
+        """End with the last scene; where episodes are recorded, once it has its label."""
+        self._retired_s = min(self._retired_s, now_s)
+        recorded = bool(self.get_publishers_info_by_topic(f'{self._robot}/episode_label'))
+        labelled = self._labelled_ns == scene.began_ns
+        if recorded and not labelled and now_s < self._retired_s + LABEL_PATIENCE_S:
+            return
+        self._give_up_label()
+        self.end()
 
     def _report_label(self, text: str, level: bytes = WARNING) -> None:
         self._diagnostics.report(f'{self._robot} label', level, text)

@@ -58,6 +58,24 @@ def test_the_twin_alone_has_an_operator_and_scenes_enough(given, operators, epis
             assert values['/twin']['ros__parameters'].get('episodes') == episodes
 
 
+@pytest.mark.parametrize(
+    ('given', 'stay'),
+    [
+        ({}, None),
+        ({'viewer': 'rerun'}, True),
+        ({'rviz': 'true'}, True),
+        ({'viewer': 'rerun', 'stay': 'false'}, 'false'),
+        ({'stay': 'true'}, 'true'),
+    ],
+)
+def test_a_graph_that_is_watched_stays_after_its_last_scene(given, stay, tmp_path):
+    """Unless it is said otherwise, by an argument or a parameter file."""
+    assert told(given, 'twin_operator', tmp_path).get('stay') == stay
+    in_a_file = config_file(tmp_path, operator={'stay': False})
+    over_it = given.get('stay')
+    assert told(given | in_a_file, 'twin_operator', tmp_path).get('stay') == over_it
+
+
 @pytest.mark.usefixtures('fake_xacro')
 def test_the_controller_of_the_parameter_file_is_the_one_that_is_activated(tmp_path):
     """Guard and spawner would else speak of two, and nothing would move."""

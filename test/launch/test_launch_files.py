@@ -18,8 +18,8 @@ from smoothvla_ros.simulation.workers import robot_count
 
 pytestmark = pytest.mark.usefixtures('elsewhere')
 
-# Made once with launch and launch_ros of Jazzy (versions in the file): nodes with their names,
-# namespaces, parameters and ends; to be made again when a launch file changes.
+# Made by `record_real_launch.py` with launch and launch_ros of Jazzy (versions in the file): nodes
+# with their names, namespaces, parameters and ends; to be made again when a launch file changes.
 REAL = json.loads((Path(__file__).parent / 'data' / 'real_launch.json').read_text())['cases']
 
 

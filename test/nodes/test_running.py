@@ -121,3 +121,25 @@ def test_signal_ends_a_start(signal):
     """A node that is told to end does not load its model first."""
     ended = ran(SLOW_START.format(signal=signal))
     assert (ended.returncode, set(ended.stdout.split()), ended.stderr) == (0, {'stopped'}, '')
+
+
+DONE = """
+import sys
+from smoothvla_ros.nodes.base.lifecycle import AutostartNode
+from smoothvla_ros.nodes.base.running import run_node
+
+class Done(AutostartNode):
+    def activate(self):
+        self.create_timer(0.01, self.end)
+
+    def stop(self):
+        print('stopped')
+
+sys.exit(run_node(lambda: Done('done')))
+"""
+
+
+def test_a_node_that_is_done_ends_its_process():
+    """As a success: who waits for the launch goes on with what comes next."""
+    ended = ran(DONE)
+    assert (ended.returncode, set(ended.stdout.split()), ended.stderr) == (0, {'stopped'}, '')

@@ -21,6 +21,7 @@ from smoothvla_ros.control.live.scene_operator import (
     OperatorRequest,
 )
 from smoothvla_ros.control.motion_guard.phases import GuardPhase
+from smoothvla_ros.nodes import twin_operator
 from smoothvla_ros.nodes.topics.quality_of_service import SHARED_DEPTH, profiles, with_depth
 from smoothvla_ros.nodes.topics.stamps import to_stamp
 from smoothvla_ros.nodes.twin_operator import TwinOperator
@@ -47,6 +48,8 @@ class World:
         self.operator = TwinOperator(
             parameter_overrides=[Parameter(name, value=value) for name, value in values.items()]
         )
+        self.ends = 0
+        self.operator.end = self._on_end
         self.node = node = Node('world', namespace=self.robot)
         quality = profiles('real_arm')
         self.guard = node.create_publisher(msg.GuardState, 'motion_guard/state', quality.status)
@@ -93,6 +96,9 @@ class World:
         response.success = not self.label_refusals
         response.message = self.label_refusals.pop(0) if self.label_refusals else ''
         return response
+
+    def _on_end(self):
+        self.ends += 1
 
     def _on_diagnostics(self, message):
         self.diagnosed += [status.message for status in message.status]
@@ -292,6 +298,63 @@ def test_a_label_that_is_refused_is_said_and_sent_again(world, scenes):
     play.until(lambda: 'ours is labelled' in play.diagnosed)
     assert 'the label of ours is refused: not yet' in play.diagnosed
     play.until(lambda: play.number == scenes)
+
+
+def play_the_only_scene(play):
+    play.armed()
+    play.guard_is(GuardPhase.RUNNING)
+    play.scene(msg.EpisodeState.PHASE_FINISHED, success=True)
+    play.until(lambda: play.operator.at_rest and play.operator.verdicts)
+
+
+def test_the_last_scene_ends_everything(world):
+    """Once the arm rests; not after a scene before, and where nothing is recorded for no label."""
+    play = world(scenes=2)
+    play.node.destroy_publisher(play.label)
+    play_the_only_scene(play)
+    play.until(lambda: play.number == 2)
+    play.stand()
+    play.until(lambda: play.asked[-1] is OperatorRequest.ARM)
+    play.guard_is(GuardPhase.STOPPING)
+    play.scene(msg.EpisodeState.PHASE_FINISHED)
+    play.until(lambda: len(play.operator.verdicts) == 2)
+    play.wait()
+    assert not play.ends
+    play.guard_is(GuardPhase.DISARMED)
+    play.until(lambda: play.ends)
+    assert '1 of 2 scenes solved; all are played, the arm rests' in play.diagnosed
+
+
+def test_the_end_waits_for_the_label_of_the_last_episode(world):
+    """The recording would else lack it, and the episode could not be trained from."""
+    play = world()
+    play_the_only_scene(play)
+    play.wait()
+    assert not play.ends
+    play.ended('the last')
+    play.until(lambda: play.ends)
+    assert play.labelled == [('the last', 'success')]
+
+
+def test_the_end_waits_for_no_label_for_ever(world, monkeypatch):
+    """A recorder that refuses every label is said and left behind."""
+    monkeypatch.setattr(twin_operator, 'LABEL_PATIENCE_S', 1.0)
+    play = world()
+    play.label_refusals += ['the disk is full'] * 1000
+    play_the_only_scene(play)
+    play.ended('the last')
+    play.until(lambda: play.ends)
+    play.until(lambda: 'the last has no label: the disk is full' in play.diagnosed)
+
+
+def test_a_graph_that_is_to_stay_does_not_end(world):
+    """Whoever looks at it ends it."""
+    play = world(stay=True)
+    play.node.destroy_publisher(play.label)
+    play_the_only_scene(play)
+    play.until(lambda: play.operator._operator.retired)
+    play.wait()
+    assert not play.ends
 
 
 def test_one_episode_a_scene_is_labelled_and_none_that_has_a_label(world):

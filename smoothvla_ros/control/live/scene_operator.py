@@ -98,6 +98,11 @@ class SceneOperator:
         return len(self.verdicts) >= self._scenes
 
     @property
+    def retired(self) -> bool:
+        """Whether the arm has come to rest after the last scene: nothing more is asked for."""
+        return self._retired
+
+    @property
     def standing(self) -> str:
         """How many scenes were solved so far, in a line."""
         solved = sum(verdict.success for verdict in self.verdicts.values())

@@ -26,7 +26,9 @@ class AutostartNode(LifecycleNode):
     With the parameter `autostart` the node configures and activates itself; without it, it waits
     for the transitions, as any lifecycle node.
 
-    drains_topics: see `nodes.base.executors.spinning`; looked at when the node is spun.
+    drains_topics: see `nodes.base.executors.spinning`; looked at when the node is spun.  end: ends
+    the node's process with exit status 0, from any of its threads; nothing where somebody else
+    spins the node.
     """
 
     drains_topics = True
@@ -40,6 +42,8 @@ class AutostartNode(LifecycleNode):
         )
         self._error: BaseException | None = None
         self._own: set[Entity] = set()
+        # What `run_node` does once the node has nothing more to do.
+        self.end: Callable[[], None] = lambda: None
 
     def autostart(self) -> None:
         """Configure and activate, if the parameter says so; raise what kept it from that."""

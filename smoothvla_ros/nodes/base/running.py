@@ -35,9 +35,9 @@ def run_node(make_node: Callable[[], AutostartNode], *, steady: bool = False) ->
     steady: keep what the start made from being looked through by the garbage collector again and
     again, for a node that has a period to hold.
 
-    0 after SIGINT or SIGTERM, 2 for a user's error, 1 for anything else. An error in any thread of
-    the process ends it: a node that is half dead would only be noticed by its silence. A signal
-    also ends a start: the loading of a large model takes a minute.
+    0 after SIGINT, SIGTERM or the node's own `end`, 2 for a user's error, 1 for anything else. An
+    error in any thread of the process ends it: a node that is half dead would only be noticed by
+    its silence. A signal also ends a start: the loading of a large model takes a minute.
     """
     # Not an Event: a handler that sets one while another is setting it waits for itself for ever.
     ended: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -67,6 +67,7 @@ def run_node(make_node: Callable[[], AutostartNode], *, steady: bool = False) ->
     node: AutostartNode | None = None
     try:
         node = make_node()
+        node.end = lambda: ended.put(None)
         node.autostart()
         if steady:
             freeze_garbage_collector()

@@ -22,6 +22,8 @@ _BEYOND_LIMIT_RAD = 0.1
 _BEYOND_MIDDLE_M = 0.005
 # Grippers open by up to twice this; the Panda's by 0.08 m.
 _WIDEST_FINGER_M = 0.1
+# Of the opening, m: in a step, what only a command does, and in all, enough to judge commands by.
+_MOVED_M, _JUDGED_M = 1e-3, 0.01
 
 
 def check_rows(source: str, steps: int, rows: Mapping[str, int], more: int = 0) -> None:
@@ -42,13 +44,14 @@ def check_episode(episode: DemonstrationEpisode, arm: Arm) -> None:
 
     Every array must have the shape that `DemonstrationEpisode` says and finite numbers, actions
     must lie in [-1, 1], joints in the arm's ranges, fingers within 0.1 m, and the second opposite
-    to the first.
+    to the first; the fingers must move as the gripper's commands say.
     """
     _check_shapes(episode, len(arm.joint_names))
     _check_finite(episode)
     _check_range(episode)
     _check_joints(episode, arm)
     _check_fingers(episode)
+    _check_gripper_commands(episode)
 
 
 def check_images(episode: DemonstrationEpisode, cameras: Sequence[str]) -> None:
@@ -156,3 +159,25 @@ def _check_fingers(episode: DemonstrationEpisode) -> None:
             f'{episode.source}: gripper_positions has {second[step]:.4g} for the second finger at '
             f'step {step}; it is measured against the first: give it negative, in m'
         )
+
+
+def _check_gripper_commands(episode: DemonstrationEpisode) -> None:
+    """Raise UserError where the fingers open or close at commands of another meaning.
+
+    Other collections command 0 to close and 1 to open, or the reverse: within [-1, 1] as well.
+    """
+    fingers = episode.gripper_positions[: len(episode.actions)]
+    moved = np.diff(fingers[:, 0] - fingers[:, 1])
+    commands = episode.actions[: len(moved), -1]
+    for verb, sign in (('open', -1.0), ('close', 1.0)):
+        # Closing makes the opening smaller.
+        ways = np.maximum(-sign * moved, 0.0)
+        ways[ways < _MOVED_M] = 0.0
+        way, as_commanded = ways.sum(), ways[sign * commands > 0.0].sum()
+        if way > _JUDGED_M and as_commanded < way / 2:
+            raise UserError(
+                f'{episode.source}: the fingers {verb} by {way:.2g} m at gripper commands of '
+                f'{np.median(commands[ways > 0.0]):.3g} (the last column of actions), which must '
+                'be -1 to open and 1 to close; convert that column (where 1 opens and 0 closes, '
+                'to 1 - 2 x)'
+            )

@@ -10,6 +10,7 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.training.sft.augmentation import augment
 from smoothvla_ros.training.sft.config import SFTConfig
+from smoothvla_ros.training.sft.demonstration_episode import DemonstrationEpisode
 from smoothvla_ros.training.sft.frames import FrameSet
 from smoothvla_ros.training.sft.goal_labels import LENGTH_UNIT_M, next_gripper_change
 from smoothvla_ros.training.sft.validation import held_out_rows
@@ -241,6 +242,43 @@ def test_labels_of_another_length_are_named():
 def test_a_little_beyond_the_joint_range_is_taken():
     """A simulator's limits are soft, and fingers pushed aside, or wide ones, no other layout."""
     good = episode(1)
-    joints, fingers = np.array(good.joint_positions), np.array(good.gripper_positions)
-    joints[5, 3], fingers[5], fingers[6] = -3.0718 - 0.05, (0.004, 0.002), (0.1, -0.1)
-    assert len(frame_set([replace(good, joint_positions=joints, gripper_positions=fingers)])) == 5
+    joints, rows = np.array(good.joint_positions), len(good.gripper_positions)
+    joints[5, 3] = -3.0718 - 0.05
+    for both in ([0.004, 0.002], [0.1, -0.1]):
+        fingers = np.tile(both, (rows, 1))
+        changed = replace(good, joint_positions=joints, gripper_positions=fingers)
+        assert len(frame_set([changed])) == 5
+
+
+def moving_gripper(commands) -> list[DemonstrationEpisode]:
+    """Return a demonstration whose fingers close in steps 11 to 15 and open again from 17 on.
+
+    commands: of its actions' -1 and 1, what takes their place.
+    """
+    good = episode(steps=20)
+    half = np.interp(np.arange(21), [11, 15, 17, 19], [0.04, 0.0, 0.0, 0.03])
+    actions = good.actions.copy()
+    actions[:, 6] = commands(np.where((np.arange(20) < 10) | (np.arange(20) > 15), -1.0, 1.0))
+    fingers = np.stack([half, -half], axis=1)
+    return [replace(good, gripper_positions=fingers, actions=actions)]
+
+
+@pytest.mark.parametrize(
+    ('commands', 'said'),
+    [
+        (np.negative, 'open by 0.06 m at gripper commands of 1 '),
+        (lambda closes: (1 - closes) / 2, 'open by 0.06 m at gripper commands of 1 '),
+        (lambda closes: (1 + closes) / 2, 'open by 0.06 m at gripper commands of 0 '),
+        (lambda closes: np.minimum(closes, 0.0), 'close by 0.08 m at gripper commands of 0 '),
+    ],
+)
+def test_gripper_commands_of_another_meaning_are_refused(commands, said: str):
+    """1 to open, or 0 instead of -1, lies within [-1, 1] and had taught the opposite."""
+    with pytest.raises(UserError, match=rf'^episode 0: the fingers {said}.*-1 to open'):
+        frame_set(moving_gripper(commands))
+
+
+def test_gripper_commands_that_the_fingers_follow_late_are_taken():
+    """The fingers of a real gripper move a while after their command, here by a step or two."""
+    assert len(frame_set(moving_gripper(lambda closes: closes))) == 5
+    assert len(frame_set(moving_gripper(lambda closes: np.roll(closes, -1)))) == 5

@@ -65,7 +65,9 @@ def decode_video(path: Path, start_s: float, rate_hz: float, steps: np.ndarray) 
             if index in wanted
         ]
     except (OSError, subprocess.SubprocessError) as error:
-        raise UserError(f'{path} cannot be decoded: {error}; copy the dataset again') from error
+        # What the decoder printed follows, page after page.
+        line = str(error).splitlines()[0]
+        raise UserError(f'{path} cannot be decoded: {line}; copy the dataset again') from error
     if len(frames) != len(steps):
         raise UserError(f'{path} has fewer frames than its table has rows; copy the dataset again')
     return np.stack(frames)

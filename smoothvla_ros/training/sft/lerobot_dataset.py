@@ -31,6 +31,7 @@ _CAMERA_WORDS = {
     WRIST: (WRIST, 'eye_in_hand', 'hand', 'image2'),
     AGENTVIEW: (AGENTVIEW, 'top', 'front', 'image'),
 }
+_NO_COLOURS = ('depth', 'segmentation')
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ def read_lerobot(
     for name in (*cameras.values(), joint_feature, names.action_feature):
         if name not in features:
             raise UserError(f'{folder}: no feature {name!r}; it has {", ".join(sorted(features))}')
+    first_joint = _first_joint(features[joint_feature], joints)
     tasks = _tasks(folder)
     for entry in _episode_entries(folder, info):
         path = _table_path(folder, info, entry)
@@ -86,7 +88,7 @@ def read_lerobot(
                 f'needs {ACTION_DIMENSION} (tool-pose delta and gripper); name another with '
                 '--action-feature'
             )
-        state = _matrix(path, table, joint_feature)
+        state = _matrix(path, table, joint_feature)[:, first_joint:]
         if state.shape[1] < joints:
             raise UserError(
                 f'{folder}: {joint_feature} has {state.shape[1]} columns, and the arm {joints} '
@@ -130,6 +132,8 @@ def _period_s(folder: Path, fps: float, given_s: float | None) -> float:
 
 def _camera(folder: Path, features: dict[str, Any], camera: str) -> str:
     images = [n for n, f in features.items() if f.get('dtype') in ('image', 'video')]
+    # Depth comes as an image too, under a name like the camera's, and has no colours to learn from.
+    images = [name for name in images if not any(word in name for word in _NO_COLOURS)]
     for word in _CAMERA_WORDS[camera]:
         found = [name for name in images if word in name.rsplit('.', 1)[-1]]
         if camera == AGENTVIEW:
@@ -154,6 +158,21 @@ def _joint_feature(folder: Path, features: dict[str, Any], joints: int) -> str:
         f'{folder}: no joint positions ({_STATE} holds {columns}, by the looks of it a tool pose); '
         'the policy needs the joints: record them, or say --joint-feature NAME if some columns are'
     )
+
+
+def _first_joint(feature: dict[str, Any], joints: int) -> int:
+    """Return the first of the columns that are called joints; some begin with the tool's pose.
+
+    0 where the columns have no names, or fewer than the arm's joints are called so.
+    """
+    names = feature.get('names') or []
+    if isinstance(names, dict):
+        # LeRobot groups names, as in {'motors': [...]}.
+        names = [name for group in names.values() if isinstance(group, list) for name in group]
+    for first in range(len(names) - joints + 1):
+        if all('joint' in str(name) for name in names[first : first + joints]):
+            return first
+    return 0
 
 
 def _fingers(path: Path, table: pa.Table, feature: str, rest: np.ndarray) -> np.ndarray:

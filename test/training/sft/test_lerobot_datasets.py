@@ -1,5 +1,6 @@
 """A LeRobot data set comes in upright, complete and with its instruction, or is named."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -154,3 +155,55 @@ def test_lerobot_velocities_are_over_the_period(tmp_path: Path, fps: float, peri
     demonstration = read(tmp_path, LeRobotNames(control_period_s=period_s))[0]
     moved = np.diff(demonstration.joint_positions, axis=0)
     assert np.allclose(demonstration.joint_velocities[1:] * (period_s or 0.05), moved)
+
+
+def change_features(folder: Path, change) -> None:
+    """Change the features that a data set says it has."""
+    path = folder / 'meta' / 'info.json'
+    info = json.loads(path.read_text())
+    change(info['features'])
+    path.write_text(json.dumps(info))
+
+
+@pytest.mark.parametrize('grouped', [False, True])
+def test_joints_after_a_tool_pose_are_found_by_the_names_of_their_columns(
+    tmp_path: Path, grouped: bool
+):
+    """A state of pose, joints and fingers: its first columns had been taken for the joints."""
+    names = [*('x', 'y', 'z', 'roll', 'pitch', 'yaw'), *JOINT_NAMES]
+    write_lerobot(tmp_path, 2, False, {'motors': names} if grouped else names)
+    change_features(tmp_path, lambda features: features['observation.state'].update(shape=[15]))
+    for path in tmp_path.glob('data/*/*.parquet'):
+        table = pq.read_table(path)
+        rows = [[0.1] * 6 + row for row in table['observation.state'].to_pylist()]
+        column = table.column_names.index('observation.state')
+        write_table(path, table.set_column(column, 'observation.state', [rows]))
+    demonstration, source = read(tmp_path)[0], episode(0, steps=STEPS)
+    assert np.allclose(demonstration.joint_positions, source.joint_positions[:STEPS], atol=1e-6)
+    assert np.allclose(demonstration.gripper_positions[0], [0.04, -0.04])
+
+
+def test_depth_is_not_taken_for_a_camera(tmp_path: Path):
+    """Its name may come first; the camera's colours are what is meant."""
+    write_lerobot(tmp_path, 2, False, JOINT_NAMES)
+    depth = {'dtype': 'image', 'shape': [32, 32, 3], 'names': None}
+    change_features(
+        tmp_path,
+        lambda features: features.update(
+            {f'observation.images.{name}': depth for name in ('agent_depth_image', 'wrist_depth')}
+        ),
+    )
+    check_upright(read(tmp_path)[0].images['wrist'], np.arange(0, STEPS, 4))
+    check_upright(read(tmp_path)[0].images['agentview'], np.arange(0, STEPS, 4))
+
+
+def test_a_damaged_video_costs_one_line(tmp_path: Path):
+    """The decoder's own pages are left out."""
+    write_lerobot(tmp_path, 2, True, JOINT_NAMES)
+    for path in tmp_path.glob('videos/*/*/*.mp4'):
+        path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(
+        UserError, match=r'episode_000000\.mp4 cannot be decoded: .*again$'
+    ) as error:
+        read(tmp_path)
+    assert len(str(error.value).splitlines()) == 1

@@ -106,3 +106,27 @@ def test_what_cannot_be_analysed_costs_one_line(tmp_path, capsys, time, argument
     error = capsys.readouterr().err.strip()
     assert line in error
     assert '\n' not in error
+
+
+def test_a_joint_without_numbers_takes_no_other_with_it(tmp_path):
+    """Without a model, as where a broadcaster fills a wheel's position with NaN: it is left out."""
+    time = np.arange(1200) * 0.01
+    alone = write_bag(tmp_path / 'alone', time, motion(time), NAMES)
+    both = np.column_stack([np.full(1200, np.nan), motion(time)])
+    wheel = write_bag(tmp_path / 'wheel', time, both, ['wheel', *NAMES])
+    found = analysed(tmp_path, str(alone), str(wheel))['bags']
+    assert found[1]['joints'] == found[0]['joints']
+    assert found[1]['notes'] == [
+        'wheel: no position was a number at first: left out (--joints chooses)'
+    ]
+
+
+@pytest.mark.parametrize('arguments', [[], ['--robot', 'panda']])
+def test_a_joint_that_is_named_twice_is_refused(tmp_path, capsys, arguments):
+    """The first one's figures had stood for both; another joint of the recording may be read."""
+    time = np.arange(1200) * 0.01
+    twice = np.column_stack([motion(time), np.zeros(1200)])
+    bag = write_bag(tmp_path / 'bag', time, twice, [*NAMES, NAMES[0]])
+    assert main(['analyze', str(bag), '--no-report', *arguments]) == 2
+    assert "has joint 'panda_joint1' 2 times in a message" in capsys.readouterr().err
+    assert 'panda_joint2' in analysed(tmp_path, str(bag), '--joints', NAMES[1])['bags'][0]['joints']

@@ -292,7 +292,7 @@ class _Analysis:
     ) -> list[str]:
         """Say what was wrong with the recording and what was done about it."""
         stream, floor = self._stream, joint_noise_floor(estimator, self._settings.encoder_step)
-        said = [
+        said: list[tuple[object, str]] = [
             (stream.reception_times, 'the headers have no stamps: times of reception were used'),
             (stream.unstamped, f'{stream.unstamped} samples have no stamp: dropped'),
             (stream.sorted, f'{stream.sorted} samples came out of order: sorted by their stamps'),
@@ -302,6 +302,11 @@ class _Analysis:
             ),
             (health.duplicates, f'{health.duplicates} samples came twice: dropped'),
             (health.rejected, f'{health.rejected} samples are not finite: dropped'),
+            (
+                stream.silent,
+                f'{", ".join(stream.silent)}: no position was a number at first: left out '
+                '(--joints chooses)',
+            ),
             (
                 health.gaps,
                 f'{health.gaps} gaps longer than {estimator.longest_step_s:.3g} s: no estimate '

@@ -45,12 +45,13 @@ class JointStream:
     sorted, others, unstamped: how many samples came out of order, how many messages lacked the
     joints, and how many a stamp that the rest have: a driver may speak before it has the time.
     of_another: how many messages came from another publisher of the same joints.
+    silent: joints left out because no position of theirs was a number at first.
     """
 
     def __init__(self, bag: Bag, topic: Topic, wanted: Sequence[str] | None = None) -> None:
         """Take an open recording; wanted: the joints' names, None for all that move together.
 
-        Raises UserError where the topic has none of them.
+        Raises UserError where the topic has none of them, or one twice in a message.
         """
         self._place = f'{bag.path}: {topic.name}'
         messages = bag.messages([topic.name])
@@ -58,7 +59,11 @@ class JointStream:
         self.sorted = self.others = self.unstamped = self.messages = 0
         self._publisher = OnePublisher()
         block, first = self._first_block(wanted)
-        self.names = first.names if wanted is None else tuple(wanted)
+        # A joint without a sensor, as a wheel's position is, would take every sample with it.
+        self.silent = _without_numbers(first) if wanted is None else ()
+        chosen = first.names if wanted is None else tuple(wanted)
+        self.names = tuple(name for name in chosen if name not in self.silent)
+        self._require_once(first.names)
         pieces = [piece for piece in block if self._holds(piece)]
         self.reception_times = not any(piece.stamps_ns.any() for piece in pieces)
         stamps_ns = np.concatenate([self._stamps(piece) for piece in pieces])
@@ -114,6 +119,15 @@ class JointStream:
             f'{self._place} has no message with all of {", ".join(wanted)}: they come from '
             'several publishers; choose the joints of one'
         )
+
+    def _require_once(self, recorded: tuple[str, ...]) -> None:
+        for name in self.names:
+            if recorded.count(name) > 1:
+                raise UserError(
+                    f'{self._place} has joint {name!r} {recorded.count(name)} times in a message, '
+                    'and which one is meant is not known; give each joint a name of its own, or '
+                    'choose others with --joints'
+                )
 
     @property
     def of_another(self) -> int:
@@ -194,6 +208,15 @@ class JointStream:
 
 def _usable(piece: JointSamples) -> bool:
     return bool(piece.names) and piece.positions is not None
+
+
+def _without_numbers(piece: JointSamples) -> tuple[str, ...]:
+    """Return the joints of which no position is finite; none where that holds for all."""
+    assert piece.positions is not None
+    known = np.isfinite(piece.positions).any(axis=0)
+    if not known.any():
+        return ()
+    return tuple(name for name, finite in zip(piece.names, known, strict=True) if not finite)
 
 
 def _after(held: StampedJoints | None, samples: StampedJoints) -> StampedJoints:

@@ -32,7 +32,8 @@ def read_libero_hdf5(
 ) -> Iterator[DemonstrationEpisode]:
     """Yield the demonstrations of LIBERO's files; an image every `image_stride` steps.
 
-    Their images are stored upside down, as robosuite renders them, and are turned upright here.
+    Their images are stored upside down, as robosuite renders them, and are turned upright here;
+    not those of a file which says that robosuite turned them (`macros_image_convention`: opencv).
     LIBERO's writer stores what was seen after each action in the action's row, and regenerated
     files what was seen before it; the simulator's states, which always precede the action, tell
     which, and each observation is paired with the action that follows it. image_moment: BEFORE or
@@ -50,15 +51,23 @@ def read_libero_hdf5(
             if not isinstance(group, h5py.Group):
                 raise UserError(f'{path}: no group "data"; this is not a LIBERO demonstration file')
             instruction = _instruction(path, group.attrs)
+            rows = -1 if group.attrs.get('macros_image_convention') != 'opencv' else 1
             for name in sorted(group, key=_number):
                 yield _episode(
-                    f'{path}:{name}', group[name], instruction, image_stride, image_moment
+                    f'{path}:{name}', group[name], instruction, image_stride, image_moment, rows
                 )
 
 
 def _episode(
-    source: str, demo: h5py.Group, instruction: str, image_stride: int, image_moment: str
+    source: str,
+    demo: h5py.Group,
+    instruction: str,
+    image_stride: int,
+    image_moment: str,
+    image_rows: int,
 ) -> DemonstrationEpisode:
+    """image_rows: -1 where an image's bottom row comes first, else 1."""
+
     def array(name: str) -> np.ndarray:
         if name not in demo:
             raise UserError(f'{source}: no array {name!r}; this is not a LIBERO demonstration file')
@@ -95,7 +104,7 @@ def _episode(
     images = {}
     for camera, stored in _CAMERAS.items():
         stored_images = demo[f'obs/{stored}'][first : first + len(actions) : image_stride]
-        images[camera] = np.ascontiguousarray(stored_images[:, ::-1])
+        images[camera] = np.ascontiguousarray(stored_images[:, ::image_rows])
     velocities = velocities_from_positions(np.concatenate([before, joints]), CONTROL_PERIOD_S)[1:]
     return DemonstrationEpisode(
         source=source,

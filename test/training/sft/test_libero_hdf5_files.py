@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from demonstration_files import STEPS, change_hdf5, check_upright, frames_of, read, write_hdf5
@@ -30,6 +31,19 @@ def test_libero_hdf5(tmp_path: Path, writer: str, first: int):
     assert np.array_equal(
         demonstration.gripper_positions[:count], source.gripper_positions[first:-1]
     )
+
+
+@pytest.mark.parametrize('convention', ['opengl', 'opencv'])
+def test_hdf5_says_itself_which_row_of_an_image_comes_first(tmp_path: Path, convention: str):
+    """Where robosuite is set to opencv, LIBERO's writer says so, and the images are upright."""
+    path = tmp_path / 'a_demo.hdf5'
+    write_hdf5(path, 'regenerated')
+    if convention == 'opencv':
+        change_hdf5(path, 'obs/agentview_rgb', lambda images: images[:, ::-1])
+    with h5py.File(path, 'r+') as file:
+        file['data'].attrs['macros_image_convention'] = convention
+    demonstration = read(path)[1]
+    check_upright(demonstration.images['agentview'], demonstration.image_steps)
 
 
 @pytest.mark.parametrize(('writer', 'first'), [('libero', 6), ('regenerated', 0)])

@@ -175,3 +175,10 @@ def test_controllers_move_the_joints_of_the_description():
     stream = nodes['/**/joint_trajectory_controller']['ros__parameters']
     assert stream['interpolate_from_desired_state']
     assert stream['allow_nonzero_velocity_at_trajectory_end']
+
+
+def test_an_activated_controller_holds_the_arm_where_it_is_measured():
+    """Not at the last command: before the first one franka_hardware has zeros there, not NaN."""
+    nodes = yaml.safe_load((ROOT / 'config' / 'controllers.yaml').read_text())
+    stream = nodes['/**/joint_trajectory_controller']['ros__parameters']
+    assert stream['set_last_command_interface_value_as_state_on_activation'] is False

@@ -149,6 +149,37 @@ def test_only_the_operator_may_arm_it():
     assert armers == {'/robot_0/operator'}
 
 
+def test_nodes_of_ros2_control_have_what_jazzy_s_make():
+    """Where one is denied, the node that makes it throws: then there is no controller or no arm."""
+    parameters = {
+        'describe_parameters',
+        'get_parameter_types',
+        'get_parameters',
+        'list_parameters',
+        'set_parameters',
+        'set_parameters_atomically',
+        'get_type_description',
+    }
+    # C++ nodes whose options ask for the service of loggers: manager, controllers, hardware.
+    loggers = parameters | {'get_logger_levels', 'set_logger_levels'}
+    trajectories = ('joint_trajectory_controller', 'gripper_controller')
+    needed = {
+        'controller_manager': loggers,
+        'joint_state_broadcaster': loggers,
+        'forward_position_controller': loggers,
+        'panda_arm': loggers,
+        'panda_hand': loggers,
+        'spawner_active': parameters,
+        'spawner_inactive': parameters,
+    } | dict.fromkeys(trajectories, loggers)
+    reply, subscribe = allowed('reply'), allowed('subscribe')
+    for name, services in needed.items():
+        node = f'/robot_0/{name}'
+        assert {f'{node}/{service}' for service in services} <= reply.get(node, set()), name
+    for name in trajectories:
+        assert f'/robot_0/{name}/speed_scaling_input' in subscribe[f'/robot_0/{name}']
+
+
 def test_nothing_is_allowed_by_pattern():
     """A wildcard would allow what nobody has read."""
     for item in ROOT.iter():

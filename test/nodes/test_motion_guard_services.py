@@ -150,7 +150,7 @@ def test_guard_is_not_armed_where_no_controller_listens(make_guard, auto_arm):
     answer = guard.call('arm')
     assert not answer.success
     assert answer.message.startswith(
-        'nobody listens on /robot_0/elsewhere; activate the controller'
+        'nobody listens on /robot_0/elsewhere; load and activate the controller'
     )
     guard.run(0.2)
     assert guard.node._guard.phase is GuardPhase.DISARMED

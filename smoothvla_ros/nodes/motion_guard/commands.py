@@ -41,13 +41,15 @@ class ArmCommands:
         """Return why commands would reach no controller; '' where one listens.
 
         Armed all the same, the guard would see an arm that does not follow, as one that pushes
-        against something.
+        against something. So it does where a controller is configured and not active, which listens
+        as an active one does.
         """
         if self._publisher.get_subscription_count():
             return ''
         topic = self._publisher.topic_name
         return (
-            f'nobody listens on {topic}; activate the controller, or set command_topic to its own'
+            f'nobody listens on {topic}; load and activate the controller, or set command_topic to '
+            'its own'
         )
 
     def send(self, command: GuardCommand) -> None:

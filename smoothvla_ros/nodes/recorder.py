@@ -55,6 +55,9 @@ class BagRecorder(AutostartNode):
     Messages are written as they are, without being decoded, under the time of their reception.
     """
 
+    # The controller of an arm alone fills several topics at 1 kHz.
+    drains_topics = False
+
     def __init__(self, **arguments: Any) -> None:
         super().__init__('recorder', **arguments)
         # `stop` runs in the process's own thread, while the executor still hears what is said.

@@ -25,6 +25,9 @@ from smoothvla_ros.user_path import user_path
 
 # Of what this node says itself, and of parameters, nothing can be computed again.
 _LEFT_OUT = ('/rosout', '/parameter_events')
+# What ros2_control finds out about itself. Some of it is published for a listener alone, with every
+# name and once a control period.
+_LEFT_OUT_PACKAGE = 'pal_statistics_msgs/'
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ class BagRecorder(AutostartNode):
         for topic, types in self.get_topic_names_and_types():
             if topic in self._recorded or topic in _LEFT_OUT or topic in self._refused:
                 continue
-            if not self.count_publishers(topic):
+            if types[0].startswith(_LEFT_OUT_PACKAGE) or not self.count_publishers(topic):
                 continue
             try:
                 self._record(writer, topic, types)

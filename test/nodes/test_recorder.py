@@ -86,6 +86,30 @@ def test_a_fast_arm_is_recorded_by_the_cheaper_executor(ros, tmp_path):
         each.destroy_node()
 
 
+def test_the_controller_manager_is_not_made_to_say_its_statistics(ros, tmp_path, monkeypatch):
+    """It publishes them once a control period, and only because somebody listens."""
+    node = recorder(tmp_path / 'bag')
+    kinds = {'full': 'Statistics', 'names': 'StatisticsNames', 'values': 'StatisticsValues'}
+    topics = [
+        (f'/robot_0/controller_manager/{about}/{name}', [f'pal_statistics_msgs/msg/{kind}'])
+        for about in ('introspection_data', 'statistics')
+        for name, kind in kinds.items()
+    ]
+    recorded, reports = [], []
+    monkeypatch.setattr(
+        node, 'get_topic_names_and_types', lambda: [*topics, ('/task', ['x/msg/y'])]
+    )
+    monkeypatch.setattr(node, 'count_publishers', lambda topic: 1)
+    monkeypatch.setattr(node, '_record', lambda writer, topic, types: recorded.append(topic))
+    node.configure()
+    monkeypatch.setattr(node._diagnostics, 'report', lambda *report: reports.append(report))
+    node._look()
+    assert recorded == ['/task']
+    assert not reports
+    node.stop()
+    node.destroy_node()
+
+
 def test_a_message_on_its_way_is_whole_when_the_recording_ends(ros, tmp_path):
     """The index must not be written in the middle of a message: it would count one too few."""
     node = recorder(tmp_path / 'bag')

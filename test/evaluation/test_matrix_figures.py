@@ -167,6 +167,30 @@ def test_jerk_is_compared_only_where_both_succeed() -> None:
     assert compared(before, {(1, name): row for (_, name), row in after.items()}) is None
 
 
+@pytest.mark.parametrize(('solved', 'known'), [(1, False), (4, False), (5, True)])
+def test_too_few_scenes_have_no_interval(solved: int, known: bool) -> None:
+    """A jerk over fewer than five scenes has no ends, however many seeds ran these; success has."""
+    rows = made_rows(1.0)
+    solving = [
+        dataclasses.replace(row, success=index < solved, jerk=0.5 * row.jerk)
+        for index, row in enumerate(rows)
+    ]
+    before, after = (
+        {(seed, row.name): row for seed in range(3) for row in method} for method in (rows, solving)
+    )
+    alone, change = described(after), compared(before, after)
+    assert alone is not None
+    assert change is not None
+    assert change['jerk_change_percent']['mean'] == pytest.approx(-50.0)
+    for found in (alone['jerk'], change['jerk_change_percent']):
+        assert np.isfinite([found['low'], found['high']]).tolist() == [known, known]
+    for found in (alone['success'], change['success_change_points']):
+        assert found['low'] < found['mean'] < found['high']
+    few = compared(dict(list(before.items())[:2]), dict(list(after.items())[:2]))
+    assert few is not None
+    assert few['success_change_points']['low'] < few['success_change_points']['high']
+
+
 def test_a_method_is_described_over_its_successes() -> None:
     """Success over all; jerk over the successes alone."""
     rows = [

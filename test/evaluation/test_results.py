@@ -170,6 +170,29 @@ def test_the_page_says_what_the_figures_say(smooth_matrix: dict) -> None:
     assert all(set(line) == set('| -') for line in tables)
 
 
+def test_a_change_over_too_few_scenes_stands_without_an_interval(smooth_matrix: dict) -> None:
+    """It is read as it is, meets no bar that asks for an interval, and is not called slower."""
+    content = copy.deepcopy(smooth_matrix)
+    for versus in (content['decoupled_vs_binary'], content['sampled_vs_sft']):
+        versus['jerk_change_percent'] |= {'low': None, 'high': None}
+    for item in content['honesty']:
+        item['against_sft']['steps'] |= {'mean': 1.0, 'low': None, 'high': None}
+    content['libero_pro']['sft']['kinds']['libero_goal']['swap']['jerk'] |= {
+        'mean': 2.0,
+        'low': None,
+        'high': None,
+    }
+    judged = bars(content)
+    assert [judged[0].verdict, judged[6].verdict] == [BarVerdict.MISSED] * 2
+    assert judged[0].measured.startswith('−40.0 % on ')
+    text = page(content, judged, '', '')
+    assert 'None' not in text
+    assert '| libero_goal | swap | sft | 100.0 [' in text
+    (line,) = [line for line in text.splitlines() if '| libero_goal | swap | sft |' in line]
+    assert '| 2.00 |' in line
+    assert '**slower**' not in text
+
+
 def test_the_page_without_any_episode_is_open_everywhere() -> None:
     """No figure is invented: every bar and every table reads as not yet measured."""
     planned = [

@@ -42,6 +42,15 @@ def test_a_method_that_never_succeeds_has_no_jerk_to_draw() -> None:
     assert first != picture([other])
 
 
+def test_a_figure_without_an_interval_is_a_point_alone() -> None:
+    """Of too few scenes for ends the mean is drawn."""
+    found = {'mean': 0.8, 'low': None, 'high': None}
+    known = {'mean': 0.8, 'low': 0.7, 'high': 0.9}
+    alone = picture([row('libero_10', 'sft', 0, figures={'jerk': found, 'success': known})])
+    assert alone is not None
+    assert alone != picture([row('libero_10', 'sft', 0)])
+
+
 def test_nothing_measured_is_no_picture() -> None:
     """A page of an empty matrix shows none."""
     assert picture([]) is None

@@ -52,17 +52,24 @@ def bars(content: Mapping[str, Any]) -> list[Bar]:
 
 
 def with_interval(bounds: Mapping[str, Any] | None, unit: str, decimals: int = 1) -> str:
-    """Write an interval; a dash where there is none."""
+    """Write a figure with its interval, alone where it has none; a dash where there is neither."""
     if bounds is None or bounds['mean'] is None:
         return '–'
-    mean, low, high = (f'{bounds[key]:+.{decimals}f}' for key in ('mean', 'low', 'high'))
-    return f'{mean}{unit} [{low}, {high}]'.replace('-', '−')
+    text = f'{bounds["mean"]:+.{decimals}f}{unit}'
+    if bounds['low'] is not None:
+        text += f' [{bounds["low"]:+.{decimals}f}, {bounds["high"]:+.{decimals}f}]'
+    return text.replace('-', '−')
 
 
 def _verdict(complete: bool, met: bool) -> BarVerdict:
     if not complete:
         return BarVerdict.OPEN
     return BarVerdict.MET if met else BarVerdict.MISSED
+
+
+def _ends_below(change: Mapping[str, Any], limit: float) -> bool:
+    """Say whether an interval lies below a limit; one that nobody knows does not."""
+    return change['high'] is not None and bool(change['high'] < limit)
 
 
 def _so_far(complete: bool, text: str, known: bool) -> str:
@@ -74,7 +81,7 @@ def _so_far(complete: bool, text: str, known: bool) -> str:
 def _jerk(figures: Mapping[str, Any]) -> Bar:
     change, complete = figures['jerk_change_percent'], figures['complete']
     known = change is not None and change['mean'] is not None
-    met = known and change['mean'] <= _JERK_MEAN and change['high'] < _JERK_HIGH
+    met = known and change['mean'] <= _JERK_MEAN and _ends_below(change, _JERK_HIGH)
     text = with_interval(change, ' %')
     if known:
         text += (
@@ -157,7 +164,7 @@ def _both_samplings(content: Mapping[str, Any]) -> Bar:
     }
     complete = all(item['complete'] for item in figures.values())
     text = '; '.join(f'{name}: {with_interval(change, " %")}' for name, change in known.items())
-    met = len(known) == len(figures) and all(change['high'] < 0.0 for change in known.values())
+    met = len(known) == len(figures) and all(_ends_below(change, 0.0) for change in known.values())
     return Bar(
         'jerk of `decoupled`, greedy and sampled',
         'both fall, the intervals below 0',

@@ -176,8 +176,10 @@ def _places(figures: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str,
 def _pace(changes: Mapping[str, Any] | None) -> str:
     if changes is None or changes['mean_speed']['mean'] is None:
         return NOT_YET
-    slower = changes['mean_speed']['mean'] < -SAME_SPEED_PERCENT or changes['steps']['low'] > 0.0
-    return '**slower**' if slower else 'no'
+    longer = changes['steps']['low']
+    if changes['mean_speed']['mean'] < -SAME_SPEED_PERCENT or (longer is not None and longer > 0.0):
+        return '**slower**'
+    return 'no'
 
 
 def _narrowing(surprise: Mapping[str, Any] | None) -> str:
@@ -203,8 +205,10 @@ def _percent(bounds: Mapping[str, Any]) -> str:
 def _with_bounds(found: Mapping[str, Any] | None, column: str, decimals: int) -> str:
     if found is None or found[column] is None or found[column]['mean'] is None:
         return NOT_YET if found is None else '–'
-    mean, low, high = (f'{found[column][key]:.{decimals}f}' for key in ('mean', 'low', 'high'))
-    return f'{mean} [{low}, {high}]'.replace('-', '−')
+    text = f'{found[column]["mean"]:.{decimals}f}'
+    if found[column]['low'] is not None:
+        text += f' [{found[column]["low"]:.{decimals}f}, {found[column]["high"]:.{decimals}f}]'
+    return text.replace('-', '−')
 
 
 def _mean(found: Mapping[str, Any], column: str, decimals: int) -> str:

@@ -72,9 +72,9 @@ def _draw(axes: Axes, methods: Mapping[str, Sequence[Row]], column: str, factor:
             found = row['figures'][column]
             if found['mean'] is None:
                 continue
-            axes.plot(
-                [factor * found['low'], factor * found['high']], [height] * 2, color=colour, lw=1.4
-            )
+            if found['low'] is not None:
+                ends = [factor * found['low'], factor * found['high']]
+                axes.plot(ends, [height] * 2, color=colour, lw=1.4)
             axes.plot(factor * found['mean'], height, 'o', color=colour, ms=4.5)
     axes.set_ylim(len(methods) - 0.5, -0.5)
     axes.grid(axis='y', visible=False)

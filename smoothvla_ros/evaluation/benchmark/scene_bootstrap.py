@@ -8,7 +8,11 @@ from functools import lru_cache
 import numpy as np
 
 from smoothvla_ros.evaluation.benchmark.matrix import SceneKey
-from smoothvla_ros.evaluation.intervals.bootstrap import draw_children, resample_weights
+from smoothvla_ros.evaluation.intervals.bootstrap import (
+    LEAST_OBSERVATIONS,
+    draw_children,
+    resample_weights,
+)
 from smoothvla_ros.evaluation.intervals.rates import CONFIDENCE, Interval
 
 REPLICATES = 2_000
@@ -23,11 +27,13 @@ class SceneBootstrap:
     as often as the product says (the pigeonhole bootstrap; Owen, Annals of Applied Statistics 1
     (2007) 386). Seeds that teach nothing new therefore narrow nothing. A figure
     that exists for some scenes only, a jerk where both succeed, takes part with their weights.
+    Over fewer than LEAST_OBSERVATIONS different scenes its interval has ends of NaN.
     """
 
     def __init__(self, scenes: Sequence[SceneKey], replicates: int = REPLICATES) -> None:
         """scenes: n, in the order of the arrays that the figures are computed from."""
         self._weights = _weights(tuple(scenes), replicates)
+        self._names = [name for _, name in scenes]
 
     def means(self, values: np.ndarray) -> list[Interval | None]:
         """Interval of the mean of each column of values [n, k], NaN where a scene has none."""
@@ -56,11 +62,15 @@ class SceneBootstrap:
             if total == 0.0:
                 found.append(None)
                 continue
+            estimate = float(above[:, column].sum() / total)
+            scenes = {self._names[row] for row in np.flatnonzero(used[:, column])}
+            if len(scenes) < LEAST_OBSERVATIONS:
+                found.append(Interval.unknown(estimate))
+                continue
             drawn = bottoms[:, column] != 0.0
             tails = [(1.0 - CONFIDENCE) / 2.0, (1.0 + CONFIDENCE) / 2.0]
             low, high = np.quantile(tops[drawn, column] / bottoms[drawn, column], tails)
-            estimate = above[:, column].sum() / total
-            found.append(Interval(float(estimate), float(low), float(high)))
+            found.append(Interval(estimate, float(low), float(high)))
         return found
 
 

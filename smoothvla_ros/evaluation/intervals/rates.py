@@ -33,8 +33,11 @@ class Interval:
 
 
 def wider(interval: Interval, other: Interval | None) -> Interval:
-    """Return both ends that are further out, about the mean of the first."""
-    if other is None:
+    """Return both ends that are further out, about the mean of the first.
+
+    other: None, or one whose ends nobody knows, leaves the first as it is.
+    """
+    if other is None or math.isnan(other.low):
         return interval
     return Interval(interval.mean, min(interval.low, other.low), max(interval.high, other.high))
 

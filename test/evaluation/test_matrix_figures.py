@@ -140,6 +140,20 @@ def test_seeds_that_teach_nothing_new_narrow_nothing() -> None:
     assert width(3) > 0.9 * width(1)
 
 
+@pytest.mark.parametrize(('seeds', 'share'), [(2, 0.5), (3, 0.75)])
+def test_an_interval_over_few_seeds_is_as_narrow_as_the_page_says(seeds: int, share: float) -> None:
+    """Where seeds differ more than scenes, a half and three quarters of the intervals hold it."""
+    scenes = [(seed, row.name) for seed in range(seeds) for row in made_rows(1.0, episodes=2)]
+    rng = np.random.default_rng(0)
+    factors = rng.normal(1.0, 0.1, (seeds, 1000))[[seed for seed, _ in scenes]]
+    values = factors + rng.normal(0.0, 0.02, factors.shape)
+    held = [
+        found is not None and found.low <= 1.0 <= found.high
+        for found in SceneBootstrap(scenes).means(values)
+    ]
+    assert np.mean(held) == pytest.approx(share, abs=0.05)
+
+
 def test_a_success_that_does_not_differ_is_not_known_exactly() -> None:
     """All of 30 before and after: Newcombe's interval, where the bootstrap's has no width."""
     rows = {(0, row.name): row for row in made_rows(1.0)}

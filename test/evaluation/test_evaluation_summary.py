@@ -168,6 +168,13 @@ def test_what_does_not_compare_is_refused(row: EpisodeRow) -> None:
         pair_rows(before, rows_of(row, 'after', [1.0, 2.0], window_s=0.4))
     with pytest.raises(UserError, match='temperatures'):
         pair_rows(before, rows_of(row, 'after', [1.0], greedy=False, temperature=1.0))
+    alone = [
+        sampled
+        for temperature in (0.3, 1.0)
+        for sampled in rows_of(row, 'after', [1.0], greedy=False, temperature=temperature)
+    ]
+    with pytest.raises(UserError, match=r'temperatures \[0.3, 1.0\]'):
+        summarise_run(alone, CONTEXT)
 
 
 def test_summary_holds_what_the_files_promise(row: EpisodeRow, tmp_path: Path) -> None:

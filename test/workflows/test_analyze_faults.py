@@ -62,6 +62,15 @@ def test_what_is_wrong_with_the_samples_is_said_and_does_no_harm(tmp_path, capsy
     assert peaks[1] == pytest.approx(peaks[0], rel=1e-3)
 
 
+def test_joints_where_the_model_cannot_be_are_named(tmp_path):
+    """Degrees give a jerk 57 times as large, which looks like an arm's that shakes."""
+    time = np.arange(1200) * 0.01
+    degrees = write_bag(tmp_path / 'degrees', time, np.degrees(motion(time)), NAMES)
+    (note, *_) = analysed(tmp_path, str(degrees), '--robot', 'panda')['bags'][0]['notes']
+    assert 'its range in the model is [' in note
+    assert note.endswith('degrees instead of rad, or another robot?')
+
+
 def test_a_recording_written_backwards_is_that_motion(tmp_path):
     """Sorted by its stamps, and its moments are told from the earliest one on."""
     time = np.arange(1200) * 0.01

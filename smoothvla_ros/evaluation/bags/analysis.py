@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.evaluation.bags.joint_ranges import JointRanges
 from smoothvla_ros.evaluation.bags.joint_stream import (
     JointStream,
     StampedJoints,
@@ -180,6 +181,7 @@ class _Analysis:
         drawn = PathTrace()
         first_s, last_s = math.inf, -math.inf
         some_positions = None
+        ranges = None if self._robot.arm is None else JointRanges(self._robot.arm)
         for block in chain([head], blocks):
             readings = reader.read(motions.add(block.stamps_s, block.positions, block.velocities))
             jerk = readings.joint_jerk
@@ -192,6 +194,8 @@ class _Analysis:
             drawn.add(readings)
             first_s = min(first_s, float(block.stamps_s.min(initial=math.inf)))
             last_s = max(last_s, float(block.stamps_s.max(initial=-math.inf)))
+            if ranges is not None:
+                ranges.add(block.positions)
             if some_positions is None:
                 finite = block.positions[np.isfinite(block.positions).all(axis=1)]
                 some_positions = finite[0] if len(finite) else None
@@ -236,7 +240,11 @@ class _Analysis:
             ),
             curves=envelope.curves(),
             path=drawn.points(),
-            notes=(*self._notes(health, estimator, every[:count]), *self._wraps(motions)),
+            notes=(
+                *([] if ranges is None else ranges.notes()),
+                *self._notes(health, estimator, every[:count]),
+                *self._wraps(motions),
+            ),
         )
 
     def _head(self, blocks: Any) -> StampedJoints:

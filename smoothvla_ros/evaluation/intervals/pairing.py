@@ -139,11 +139,7 @@ def pair_rows(before: Sequence[EpisodeRow], after: Sequence[EpisodeRow]) -> Pair
     Raises UserError for mixed estimator settings or mixed sampling temperatures: neither compares.
     """
     common_estimator([*before, *after])
-    temperatures = sorted({row.temperature for row in [*before, *after]})
-    if len(temperatures) > 1:
-        raise UserError(
-            f'episodes sampled at temperatures {temperatures} do not compare; pair one at a time'
-        )
+    common_temperature([*before, *after])
     first, second = _by_name(before), _by_name(after)
     return Pairing(
         tuple(
@@ -162,6 +158,16 @@ def common_estimator(rows: Sequence[EpisodeRow]) -> EstimatorSettings | None:
             f'{sorted(settings)} does not compare; use `smoothvla report` on the runs first'
         )
     return next(iter(settings.values()), None)
+
+
+def common_temperature(rows: Sequence[EpisodeRow]) -> float | None:
+    """Return the temperature of all rows, None without rows; UserError if there are several."""
+    temperatures = sorted({row.temperature for row in rows})
+    if len(temperatures) > 1:
+        raise UserError(
+            f'episodes sampled at temperatures {temperatures} do not compare; take one at a time'
+        )
+    return next(iter(temperatures), None)
 
 
 def _by_name(rows: Sequence[EpisodeRow]) -> dict[EpisodeName, list[EpisodeRow]]:

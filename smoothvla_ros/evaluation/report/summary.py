@@ -20,7 +20,12 @@ from smoothvla_ros.evaluation.intervals.bootstrap import (
     REPLICATES,
     mean_interval,
 )
-from smoothvla_ros.evaluation.intervals.pairing import Pairing, common_estimator, pair_rows
+from smoothvla_ros.evaluation.intervals.pairing import (
+    Pairing,
+    common_estimator,
+    common_temperature,
+    pair_rows,
+)
 from smoothvla_ros.evaluation.intervals.rates import (
     Interval,
     PairedCounts,
@@ -206,7 +211,7 @@ def _compare(rows: Sequence[EpisodeRow], context: RunContext) -> dict[str, Any] 
     if not before and not after:
         return None
     result = _describe_both(before, after, REPLICATES, MEASURES)
-    result['temperature'] = (before + after)[0].temperature
+    result['temperature'] = common_temperature(before + after)
     result['split'] = _split(before + after)
     result['tasks'] = []
     headline = [

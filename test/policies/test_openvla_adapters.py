@@ -6,7 +6,9 @@ import json
 
 import numpy as np
 import pytest
+import tiny_openvla
 import torch
+from safetensors.torch import load_file, save_file
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies import load_policy
@@ -20,6 +22,8 @@ from smoothvla_ros.training.trainer_checkpoint import restore_trainer, save_trai
 
 PARALLEL = {'decoding': 'parallel', 'chunk': 8, 'lora_rank': 4, 'lora_alpha': 8}
 TOKENS = np.full((1, 8, 7), 100)
+RANK, ALPHA = 4, 2
+HEAD = 'language_model.lm_head'
 
 
 def learnable(policy) -> dict[str, torch.Tensor]:
@@ -37,6 +41,57 @@ def shift(policy) -> None:
 def scores(policy, observation) -> torch.Tensor:
     with torch.no_grad():
         return policy.evaluate([observation], TOKENS, temperature=1.0).log_probs
+
+
+def halves(layer: str, shape: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the two weights of a layer's adapter, A and B."""
+    return (
+        tiny_openvla.weight(f'{layer} A', (RANK, shape[1])),
+        tiny_openvla.weight(f'{layer} B', (shape[0], RANK)),
+    )
+
+
+def is_adapted(name: str, shape: tuple[int, ...]) -> bool:
+    return len(shape) == 2 and name.endswith('.weight') and 'embed_tokens' not in name
+
+
+def merged_weight(name: str, shape: tuple[int, ...]) -> torch.Tensor:
+    """Return a weight of the tiny checkpoint with `theirs` in it, by LoRA's own formula."""
+    made = tiny_openvla.weight(name, shape)
+    if is_adapted(name, shape):
+        left, right = halves(name.removesuffix('.weight'), shape)
+        made = made + ALPHA / RANK * (right @ left)
+    return made
+
+
+@pytest.fixture
+def theirs(openvla_folder, tmp_path):
+    """Return a folder with an adapter as OpenVLA's and OpenVLA-OFT's own fine-tuning writes it.
+
+    Their peft, 0.11.1, counts the output layer among "all-linear", writes its weight beside its
+    adapter, and adapts what never runs.
+    """
+    folder = tmp_path / 'theirs'
+    folder.mkdir()
+    weights = {
+        f'base_model.model.{HEAD}.base_layer.weight': tiny_openvla.weight(
+            f'{HEAD}.weight', (tiny_openvla.PADDED, tiny_openvla.TINY.llama)
+        )
+    }
+    for name, shape in tiny_openvla.shapes(tiny_openvla.TINY).items():
+        if is_adapted(name, shape):
+            layer = name.removesuffix('.weight')
+            for letter, value in zip('AB', halves(layer, shape), strict=True):
+                weights[f'base_model.model.{layer}.lora_{letter}.weight'] = value
+    save_file(weights, folder / 'adapter_model.safetensors')
+    rewrite(folder / 'adapter_config.json', {'peft_type': 'LORA', 'r': RANK, 'lora_alpha': ALPHA})
+    settings = {**PARALLEL, 'answer': 'tokens', 'proprioception': False, 'cameras': ['agentview']}
+    rewrite(folder / 'openvla.json', {**settings, 'checkpoint': str(openvla_folder)})
+    return folder
+
+
+def rewrite(path, values) -> None:
+    path.write_text(json.dumps(values))
 
 
 def sampled(policy, observations) -> ChunkBatch:
@@ -240,3 +295,42 @@ def test_a_damaged_adapter_is_named(adapted, tmp_path):
     weights.write_bytes(weights.read_bytes()[:-10])
     with pytest.raises(UserError, match='saved'):
         load_policy(tmp_path / 'saved')
+
+
+def test_an_adapter_of_the_published_tools_answers_as_its_merged_weights(theirs, observe, tmp_path):
+    """The output layer is adapted too; what their merge writes is what this says, and exports."""
+    folder = tiny_openvla.write(tmp_path / 'merged', make=merged_weight)
+    rewrite(folder / 'openvla.json', PARALLEL)
+    policy = load_policy(theirs)
+    expected = scores(load_policy(folder), observe(0))
+    assert torch.allclose(scores(policy, observe(0)), expected, atol=1e-4)
+    export(policy, tmp_path / 'exported')
+    assert torch.allclose(
+        scores(load_policy(tmp_path / 'exported'), observe(0)), expected, atol=1e-4
+    )
+
+
+def test_an_adapter_of_the_published_tools_learns_on(theirs, observe, tmp_path):
+    """Training starts from it, the output layer's part learns, and it is saved and loaded again."""
+    policy = load_policy(theirs)
+    before = scores(policy, observe(0))
+    batch = sampled(policy, [observe(0), observe(1, 'open the drawer')])
+    learner = GrpoLearner(policy, GrpoConfig(learning_rate=1e-3, course_coefficient=0.0))
+    assert torch.equal(scores(policy, observe(0)), before)
+    assert learner.update(batch, 0).first_ratio_drift < 1e-4
+    moved = {name for name, value in learner.parameters.items() if value.grad is not None}
+    assert any('lm_head' in name for name in moved)
+    policy.save(tmp_path / 'saved')
+    assert torch.equal(
+        scores(load_policy(tmp_path / 'saved'), observe(0)), scores(policy, observe(0))
+    )
+
+
+def test_an_adapter_of_another_output_layer_is_refused(theirs):
+    """What peft wrote beside the adapter tells that another checkpoint was trained."""
+    path = theirs / 'adapter_model.safetensors'
+    weights = load_file(path)
+    weights[f'base_model.model.{HEAD}.base_layer.weight'][3, 4] += 0.5
+    save_file(weights, path)
+    with pytest.raises(UserError, match=f'trained on another {HEAD}'):
+        load_policy(theirs)

@@ -26,8 +26,11 @@ ADAPTER_WEIGHTS = 'adapter_model.safetensors'
 # One name in every process: checkpoints hold the optimiser's state by the parameters' names.
 LEARNER = 'learner'
 _PREFIX = 'base_model.model.'
-# Modules of the published layout that never run, or that are no part of the published adapters.
+# Modules that never run, or that an adapter made here leaves as they are. Those of the published
+# tools change the first two as well.
 _NEVER = ('attn_pool', 'lm_head', 'action_head', 'proprio_projector')
+# peft writes the weight of an adapted output layer beside its adapter, though it never changes.
+_UNCHANGED = '.base_layer.weight'
 
 
 class Adapters:
@@ -100,6 +103,8 @@ class Adapters:
         for key, value in weights.items():
             check_finite(folder / ADAPTER_WEIGHTS, key, value)
         weights = {name.removeprefix(_PREFIX): value for name, value in weights.items()}
+        for key in [key for key in weights if key.endswith(_UNCHANGED)]:
+            self._check_unchanged(key.removesuffix(_UNCHANGED), weights.pop(key), folder)
         targets = sorted({name.rsplit('.lora_', 1)[0] for name in weights})
         unknown = sorted(set(targets) - set(self._linear))
         if unknown or not targets:
@@ -242,6 +247,15 @@ class Adapters:
         self._use(before)
         return name
 
+    def _check_unchanged(self, layer: str, value: torch.Tensor, folder: Path) -> None:
+        """Raise UserError unless this is the network's own weight of a layer."""
+        own: Any = self._network.get_submodule(layer).weight if layer in self._linear else None
+        if own is None or not torch.equal(value.to(own.device, own.dtype), own):
+            raise UserError(
+                f'adapter {folder} was trained on another {layer} than the network has; use the '
+                'checkpoint that it was trained on'
+            )
+
     def _fill(self, name: str, weights: Mapping[str, torch.Tensor], place: Path) -> None:
         own = self.weights(name)
         wrong = [key for key in own if key not in weights or weights[key].shape != own[key].shape]
@@ -253,6 +267,15 @@ class Adapters:
         with torch.no_grad():
             for key, value in own.items():
                 value.copy_(weights[key])
+
+
+def adapted_rows(layer: Any, rows: slice) -> torch.Tensor:
+    """Return float32 [rows, inputs]: these of a linear layer's weight, with the adapter in use."""
+    weight: torch.Tensor = layer.weight[rows].float()
+    for name in layer.active_adapters if isinstance(layer, BaseTunerLayer) else ():
+        left, right = layer.lora_B[name].weight[rows], layer.lora_A[name].weight
+        weight = weight + layer.scaling[name] * (left @ right)
+    return weight
 
 
 class _Projection(nn.Linear):

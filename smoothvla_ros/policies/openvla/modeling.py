@@ -12,6 +12,7 @@ from torch.nn import functional
 from transformers import LlamaConfig
 
 from smoothvla_ros.policies.openvla.action_ids import ActionIds
+from smoothvla_ros.policies.openvla.adapters import adapted_rows
 from smoothvla_ros.policies.openvla.heads import Projector, ProprioceptionProjector, RegressionHead
 from smoothvla_ros.policies.openvla.key_value_cache import FixedCache
 from smoothvla_ros.policies.openvla.language_model import (
@@ -209,8 +210,9 @@ class OpenVLANetwork(nn.Module):
         """
         ids = self._action_ids
         # These rows alone: the other 31,808 are not computed.
-        rows = self.language_model.lm_head.weight[ids.vocabulary - ids.bins : ids.vocabulary]
-        return functional.linear(hidden.float(), rows.float()).flip(-1)
+        actions = slice(ids.vocabulary - ids.bins, ids.vocabulary)
+        rows = adapted_rows(self.language_model.lm_head, actions)
+        return functional.linear(hidden.float(), rows).flip(-1)
 
     def start(self, inputs: Inputs, count: int) -> Decoding:
         """Run the prefix once; the answer decodes `count` tokens after it, one at a time."""

@@ -334,3 +334,15 @@ def test_an_adapter_of_another_output_layer_is_refused(theirs):
     save_file(weights, path)
     with pytest.raises(UserError, match=f'trained on another {HEAD}'):
         load_policy(theirs)
+
+
+def test_an_adapter_in_the_checkpoint_folder_itself_is_merged_once(theirs, observe, tmp_path):
+    """An export leaves out the adapter that lies there, or loading it would add that again."""
+    folder = tiny_openvla.write(tmp_path / 'checkpoint')
+    for path in theirs.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    rewrite(folder / 'openvla.json', PARALLEL)
+    policy = load_policy(folder)
+    export(policy, tmp_path / 'exported')
+    merged = load_policy(tmp_path / 'exported')
+    assert torch.allclose(scores(merged, observe(0)), scores(policy, observe(0)), atol=1e-4)

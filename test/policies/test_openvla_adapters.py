@@ -346,3 +346,21 @@ def test_an_adapter_in_the_checkpoint_folder_itself_is_merged_once(theirs, obser
     export(policy, tmp_path / 'exported')
     merged = load_policy(tmp_path / 'exported')
     assert torch.allclose(scores(merged, observe(0)), scores(policy, observe(0)), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    'said',
+    [
+        {'use_rslora': True},
+        {'use_dora': True},
+        {'alpha_pattern': {'q_proj': 8}},
+        {'rank_pattern': {'q_proj': 8}},
+        {'init_lora_weights': 'pissa'},
+    ],
+)
+def test_an_adapter_that_is_no_plain_lora_is_refused(theirs, said):
+    """Scaled otherwise, or relative to other weights, it was applied wrongly without a word."""
+    path = theirs / 'adapter_config.json'
+    rewrite(path, json.loads(path.read_text()) | said)
+    with pytest.raises(UserError, match=f'{next(iter(said))}=.* is not of a plain LoRA; merge it'):
+        load_policy(theirs)

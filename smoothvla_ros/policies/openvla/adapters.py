@@ -31,6 +31,15 @@ _PREFIX = 'base_model.model.'
 _NEVER = ('attn_pool', 'lm_head', 'action_head', 'proprio_projector')
 # peft writes the weight of an adapted output layer beside its adapter, though it never changes.
 _UNCHANGED = '.base_layer.weight'
+# What peft may say of an adapter that is A times B, scaled by alpha over the rank: anything else is
+# another change of the weights, or is relative to weights that are not the checkpoint's.
+_PLAIN: dict[str, tuple[Any, ...]] = {
+    'use_rslora': (None, False),
+    'use_dora': (None, False),
+    'alpha_pattern': (None, {}),
+    'rank_pattern': (None, {}),
+    'init_lora_weights': (None, True, False, 'gaussian', 'eva', 'orthogonal'),
+}
 
 
 class Adapters:
@@ -96,6 +105,9 @@ class Adapters:
         """
         values = Fields.read(folder / ADAPTER_CONFIGURATION)
         rank, alpha = values.whole('r'), values.whole('lora_alpha')
+        for field, plain in _PLAIN.items():
+            if values.values.get(field) not in plain:
+                raise values.wrong(field, 'of a plain LoRA', 'merge it with its own tools')
         try:
             weights = load_file(folder / ADAPTER_WEIGHTS)
         except (OSError, SafetensorError) as error:

@@ -24,9 +24,13 @@ def operate(
 
     from smoothvla_ros.nodes.twin_operator import TwinOperator
 
-    rclpy.init()
-    node = TwinOperator(parameter_overrides=[Parameter('scenes', value=len(names))])
-    executor = SingleThreadedExecutor()
+    # One of its own: the caller may have one, of another domain.
+    context = rclpy.Context()
+    context.init()
+    node = TwinOperator(
+        context=context, parameter_overrides=[Parameter('scenes', value=len(names))]
+    )
+    executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
     try:
         node.autostart()
@@ -43,4 +47,4 @@ def operate(
     finally:
         executor.shutdown()
         node.destroy_node()
-        rclpy.try_shutdown()
+        context.try_shutdown()

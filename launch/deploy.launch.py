@@ -250,9 +250,9 @@ def operator(arguments: dict[str, str]) -> list[Node]:
     if operated(arguments) is None:
         return []
     # Whoever opens a viewer has not seen anything yet when a short scene ends.
-    watched = {'stay': True} if wanted(arguments) != NONE else {}
-    said = parameters_of('operator', arguments) | given(arguments, OPERATOR)
-    values = {'robot': ROBOT} | (watched if 'stay' not in said else {}) | given(arguments, OPERATOR)
+    stays = wanted(arguments) != NONE and 'stay' not in parameters_of('operator', arguments)
+    watched = {'stay': True} if stays else {}
+    values = {'robot': ROBOT} | watched | given(arguments, OPERATOR)
     return [own_node(arguments, 'twin_operator', 'operator', values)]
 
 

@@ -163,7 +163,7 @@ class TwinOperator(AutostartNode):
         if wish is not None and not calls.is_pending(now_s) and self._is_alone():
             calls.send(wish, now_s, lambda answer: self._on_answer(wish, scene, answer))
         if self._operator.retired and not self._stays:
-            self._end(scene, now_s)
+            self._end_once_labelled(scene, now_s)
 
     def _scene(self, episode: msg.EpisodeState) -> SceneProgress:
         return SceneProgress.measured(
@@ -238,7 +238,7 @@ class TwinOperator(AutostartNode):
             self._report_label(f'{self._labelling} has no label: {why}')
             self._labelling = ''
 
-    def _end(self, scene: SceneProgress, now_s: float) -> None:
+    def _end_once_labelled(self, scene: SceneProgress, now_s: float) -> None:
         """End with the last scene; where episodes are recorded, once it has its label."""
         self._retired_s = min(self._retired_s, now_s)
         recorded = bool(self.get_publishers_info_by_topic(f'{self._robot}/episode_label'))

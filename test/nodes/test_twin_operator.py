@@ -300,7 +300,7 @@ def test_a_label_that_is_refused_is_said_and_sent_again(world, scenes):
     play.until(lambda: play.number == scenes)
 
 
-def play_the_only_scene(play):
+def play_a_scene(play):
     play.armed()
     play.guard_is(GuardPhase.RUNNING)
     play.scene(msg.EpisodeState.PHASE_FINISHED, success=True)
@@ -311,7 +311,7 @@ def test_the_last_scene_ends_everything(world):
     """Once the arm rests; not after a scene before, and where nothing is recorded for no label."""
     play = world(scenes=2)
     play.node.destroy_publisher(play.label)
-    play_the_only_scene(play)
+    play_a_scene(play)
     play.until(lambda: play.number == 2)
     play.stand()
     play.until(lambda: play.asked[-1] is OperatorRequest.ARM)
@@ -328,7 +328,7 @@ def test_the_last_scene_ends_everything(world):
 def test_the_end_waits_for_the_label_of_the_last_episode(world):
     """The recording would else lack it, and the episode could not be trained from."""
     play = world()
-    play_the_only_scene(play)
+    play_a_scene(play)
     play.wait()
     assert not play.ends
     play.ended('the last')
@@ -341,7 +341,7 @@ def test_the_end_waits_for_no_label_for_ever(world, monkeypatch):
     monkeypatch.setattr(twin_operator, 'LABEL_PATIENCE_S', 1.0)
     play = world()
     play.label_refusals += ['the disk is full'] * 1000
-    play_the_only_scene(play)
+    play_a_scene(play)
     play.ended('the last')
     play.until(lambda: play.ends)
     play.until(lambda: 'the last has no label: the disk is full' in play.diagnosed)
@@ -351,7 +351,7 @@ def test_a_graph_that_is_to_stay_does_not_end(world):
     """Whoever looks at it ends it."""
     play = world(stay=True)
     play.node.destroy_publisher(play.label)
-    play_the_only_scene(play)
+    play_a_scene(play)
     play.until(lambda: play.operator._operator.retired)
     play.wait()
     assert not play.ends

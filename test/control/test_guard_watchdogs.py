@@ -131,6 +131,25 @@ def test_loop_that_is_far_too_late_is_a_fault():
     assert_stops(world, GuardPhase.FAULTED)
 
 
+@pytest.mark.parametrize('asked', ['tick', 'disarm'])
+def test_tick_too_late_says_where_its_time_went(asked):
+    """Whoever is asked first after it; nobody is asked before, and an empty answer adds nothing."""
+    answers = ['0.5 s computed', '']
+    worlds = [World(account=lambda answer=answer: answer).armed() for answer in answers]
+    for world in worlds:
+        world.pass_ms(500)
+        world._listen()
+        getattr(world.guard, asked)(world.now)
+    reasons = [world.guard.reason for world in worlds]
+    assert reasons[0] == reasons[1] + ' (0.5 s computed)'
+
+
+def test_only_a_tick_too_late_asks_where_time_went():
+    """The other reasons say themselves what was missing."""
+    world = running(account=lambda: pytest.fail('asked'))
+    stop_of(world, lambda world: setattr(world, 'hears_joints', False), Trip.NO_JOINT_STATES)
+
+
 @pytest.mark.parametrize('streams', [True, False])
 def test_clock_that_jumps_back_is_a_fault(streams):
     """No command carries a time of either clock; positions that are streamed stop smoothly."""

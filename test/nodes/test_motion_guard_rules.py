@@ -163,6 +163,7 @@ def test_late_loop_is_a_fault(make_guard):
     assert_came_to_rest(guard, State.PHASE_FAULTED)
     assert guard.states[-1].reason.startswith(Trip.OVERRUN)
     assert guard.states[-1].late_ticks > 0
+    assert 'passed on this machine since the tick before: ' in guard.states[-1].reason
 
 
 def test_clock_that_jumps_back_is_a_fault(make_guard, monkeypatch):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,11 +78,13 @@ class MotionGuard:
         watchdog_limits: WatchdogLimits | None = None,
         gripper: GripperSettings | None = None,
         streams_positions: bool = False,
+        account: Callable[[], str] | None = None,
     ) -> None:
         """limits: of the joints.  space: what actions mean.
 
         streams_positions: the controller takes one position a tick and has no interpolation; the
-        motion then advances by one tick a tick, however late it is.
+        motion then advances by one tick a tick, however late it is.  account: asked, when a tick
+        is too late, where the time since the one before it went.
         """
         self._settings = settings
         self._space = space
@@ -89,6 +92,7 @@ class MotionGuard:
         self._watchdog_limits = watchdog_limits or WatchdogLimits()
         self._gripper = Gripper(gripper or GripperSettings())
         self._streams = streams_positions
+        self._account = account
         self._time = Timeline(settings.rate_hz, settings.transport_s, streams_positions)
         self._arming = Arming(settings, limits, self._watchdog_limits, self._time.period_s)
         self._profile = JointProfile(
@@ -389,6 +393,8 @@ class MotionGuard:
 
     def _trip(self, now_ns: int, trip: Trip, reason: str) -> None:
         event = PhaseEvent.PAUSE if trip in PASSING else PhaseEvent.FAULT
+        if trip is Trip.OVERRUN and self._account is not None and (account := self._account()):
+            reason += f' ({account})'
         if trip is Trip.CLOCK_WENT_BACK and not self._streams:
             # A stamp of either clock would be wrong for the other: what was sent ends at rest.
             self.reason = reason

@@ -18,6 +18,7 @@ from rclpy.signals import SignalHandlerOptions
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.base.executors import spinning
 from smoothvla_ros.nodes.base.lifecycle import AutostartNode
+from smoothvla_ros.nodes.base.steadiness import freeze_garbage_collector, hold_in_memory
 
 EXIT_FAILURE = 1
 EXIT_USER_ERROR = 2
@@ -32,8 +33,8 @@ _LOG_FOLDERS = ('HOME', 'ROS_LOG_DIR', 'ROS_HOME')
 def run_node(make_node: Callable[[], AutostartNode], *, steady: bool = False) -> int:
     """Spin a node until a signal or its failure; return the process's exit status.
 
-    steady: keep what the start made from being looked through by the garbage collector again and
-    again, for a node that has a period to hold.
+    steady: for a node that has a period to hold. What the start made is not looked through by the
+    garbage collector again and again, and the program stays in memory.
 
     0 after SIGINT, SIGTERM or the node's own `end`, 2 for a user's error, 1 for anything else. An
     error in any thread of the process ends it: a node that is half dead would only be noticed by
@@ -71,6 +72,8 @@ def run_node(make_node: Callable[[], AutostartNode], *, steady: bool = False) ->
         node.autostart()
         if steady:
             freeze_garbage_collector()
+            if why_not := hold_in_memory():
+                node.get_logger().info(why_not)
         starting = False
         with spinning(node, drains_topics=node.drains_topics):
             ended.get()
@@ -118,15 +121,6 @@ def ignore_ending_signals() -> None:
     """
     for number in ENDING_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-
-
-def freeze_garbage_collector() -> None:
-    """Spare a loop the collector's long pauses: a full collection of what is loaded takes 16 ms.
-
-    What is made from now on is still collected; that is little and takes 0.1 ms.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 def skip_final_collection() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from smoothvla_ros.configuration import setting, validate
@@ -90,8 +91,13 @@ class MotionGuardConfig(GuardSettings, ChunkLimits, WatchdogLimits, GripperSetti
             require_streamable(self.rate_hz, self.controller_rate_hz)
 
 
-def make_guard(config: MotionGuardConfig, robot: RobotDescription) -> MotionGuard:
-    """Return the guard of an arm; raises UserError where a file or a limit is missing."""
+def make_guard(
+    config: MotionGuardConfig, robot: RobotDescription, account: Callable[[], str] | None = None
+) -> MotionGuard:
+    """Return the guard of an arm; raises UserError where a file or a limit is missing.
+
+    account: says where the time of a tick that is too late went.
+    """
     limits = robot.limits(config.limits)
     return MotionGuard(
         config,
@@ -101,6 +107,7 @@ def make_guard(config: MotionGuardConfig, robot: RobotDescription) -> MotionGuar
         watchdog_limits=config,
         gripper=config,
         streams_positions=config.controller == POSITION_CONTROLLER,
+        account=account,
     )
 
 

@@ -15,6 +15,7 @@ from std_srvs.srv import Trigger
 
 from smoothvla_ros import msg
 from smoothvla_ros.control.motion_guard.phases import GuardPhase
+from smoothvla_ros.control.motion_guard.thread_account import ThreadAccount
 from smoothvla_ros.kinematics.robot import load_robot_description
 from smoothvla_ros.nanoseconds import NANOSECONDS, to_nanoseconds
 from smoothvla_ros.nodes.base.diagnostics import ERROR, OK, WARNING, Diagnostics
@@ -62,7 +63,8 @@ class MotionGuardNode(AutostartNode):
         self._config = config = declare(self, MotionGuardConfig)
         robot = load_robot_description(config.robot, config.urdf)
         self._robot, self._robot_name = robot, self.get_namespace().strip('/')
-        self._guard = make_guard(config, robot)
+        self._account = ThreadAccount()
+        self._guard = make_guard(config, robot, self._account.text)
         quality = profiles(Graph.REAL_ARM)
         self._diagnostics = Diagnostics(self)
         self._arm = ArmCommands(self, config, robot.joints, quality.command)
@@ -153,6 +155,7 @@ class MotionGuardNode(AutostartNode):
         if self._gripper is not None and self._gripper.is_lost():
             self._guard.repeat_gripper()
         command = self._guard.tick(now_ns)
+        self._account.begin()
         self._arm.send(command)
         self._commanded.send(now_ns, self._guard.commanded)
         if command.open_gripper is not None and self._gripper is not None:

@@ -298,6 +298,11 @@ def test_an_inference_that_outlives_its_node_never_answers_for_the_next(world, m
     assert arm.node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
     with pytest.raises(UserError, match='the inference of before is still busy'):
         arm.node.activate()
+    # Whoever ends the node stops it two more times; patience with each would outlast a launch's.
+    monkeypatch.setattr(policy_module, 'STOP_TIMEOUT_S', 20.0)
+    began = time.monotonic()
+    arm.node.stop()
+    assert time.monotonic() - began < 10.0
     goes_on.set()
     old.join(60.0)
     assert not old.is_alive()

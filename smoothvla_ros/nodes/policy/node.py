@@ -121,9 +121,11 @@ class PolicyNode(AutostartNode):
         if self._heartbeat is not None:
             self._heartbeat.stop()
         with self._changed:
+            # Stopped again, it was waited for before: a launch has no patience with three waits.
+            was_told = self._ended.is_set()
             self._ended.set()
             self._changed.notify_all()
-        if self._thread is not None:
+        if self._thread is not None and not was_told:
             self._thread.join(STOP_TIMEOUT_S)
 
     def _report(self) -> None:

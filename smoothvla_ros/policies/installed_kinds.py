@@ -22,6 +22,7 @@ GROUP = 'smoothvla_ros.policies'
 
 SMALL_VLA = 'smoothvla_small'
 OPENVLA = 'openvla'
+POLICY_SERVER = 'policy_server'
 
 _CONFIGURATION = 'config.json'
 _FUNCTIONS = ('load', 'image_size')
@@ -55,7 +56,7 @@ def stated_kind(folder: Path) -> str | None:
 
 
 def installed_kind(folder: Path) -> PolicyKind | None:
-    """Return the installed kind that a folder states, or None: it is one of this package, or none.
+    """Return the kind that a folder states, or None: it has weights of this package, or none.
 
     Nothing in the folder is executed: it names a kind, and only what was installed as one runs.
     Raises UserError where two packages bring that kind, or one does not hold what it must.
@@ -63,6 +64,11 @@ def installed_kind(folder: Path) -> PolicyKind | None:
     stated = stated_kind(folder)
     if stated is None or stated in (SMALL_VLA, OPENVLA):
         return None
+    if stated == POLICY_SERVER:
+        # Of this package, and brought as any other is.
+        from smoothvla_ros.policies.policy_server import policy
+
+        return policy
     found = tuple(entry_points(group=GROUP, name=stated))
     if not found:
         return None

@@ -13,13 +13,13 @@ import torch
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies import load_policy
-from smoothvla_ros.policies.openvla.action_ids import ActionIds
-from smoothvla_ros.policies.openvla.json_fields import Fields
-from smoothvla_ros.policies.openvla.libero_frames import base_position
-from smoothvla_ros.policies.openvla.proprioception import (
+from smoothvla_ros.policies.libero_frames import base_position
+from smoothvla_ros.policies.libero_proprioception import (
     libero_proprioception,
     libero_rotation_vector,
 )
+from smoothvla_ros.policies.openvla.action_ids import ActionIds
+from smoothvla_ros.policies.openvla.json_fields import Fields
 from smoothvla_ros.policies.openvla.settings import detect
 from smoothvla_ros.policies.openvla.statistics import Scaling, libero_commands
 

@@ -5,7 +5,9 @@ import re
 import numpy as np
 import pytest
 
-from smoothvla_ros.policies.openvla.libero_frames import (
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.policies.libero_frames import (
+    ALL_SUITES,
     FLOOR,
     LIVING_ROOM,
     STUDY,
@@ -34,6 +36,14 @@ def test_every_task_has_the_base_of_its_scene(suite: str):
         assert found is not None
         expected = _KINDS[found[1]]
         assert base_position(f'{suite}_no_noops', task.language) == expected, task.language
+        assert base_position(ALL_SUITES, task.language) == expected, task.language
+
+
+def test_task_of_no_suite_is_not_guessed_at():
+    """A tool told to be elsewhere by 0.9 m would reach into nothing."""
+    for data_set in (ALL_SUITES, 'libero_10', 'bridge'):
+        with pytest.raises(UserError, match='is not known'):
+            base_position(data_set, 'put the black bowl in the basket')
 
 
 @pytest.mark.slow

@@ -13,13 +13,13 @@ import torch
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.libero import ACTION_DIMENSION
+from smoothvla_ros.policies.libero_proprioception import SIZE
 from smoothvla_ros.policies.openvla.action_ids import ActionIds
 from smoothvla_ros.policies.openvla.adapters import Adapters
 from smoothvla_ros.policies.openvla.checkpoint import PublishedCheckpoint
 from smoothvla_ros.policies.openvla.heads import ProprioceptionProjector, RegressionHead
 from smoothvla_ros.policies.openvla.modeling import OpenVLANetwork
 from smoothvla_ros.policies.openvla.prompt import Prompt
-from smoothvla_ros.policies.openvla.proprioception import SIZE
 from smoothvla_ros.policies.openvla.settings import PARALLEL, REGRESSION, TOKENIZER, OpenVLASettings
 
 

@@ -24,6 +24,7 @@ from smoothvla_ros.policies.action_tokens import (
     tokens_at,
     uniform_draws,
 )
+from smoothvla_ros.policies.libero_proprioception import libero_proprioception
 from smoothvla_ros.policies.openvla.adapters import LEARNER
 from smoothvla_ros.policies.openvla.base import Base, forget_base
 from smoothvla_ros.policies.openvla.captured import (
@@ -35,7 +36,6 @@ from smoothvla_ros.policies.openvla.captured import (
 from smoothvla_ros.policies.openvla.image_preparation import ImagePreparation
 from smoothvla_ros.policies.openvla.images import normalise
 from smoothvla_ros.policies.openvla.modeling import Decoding, Inputs
-from smoothvla_ros.policies.openvla.proprioception import libero_proprioception
 from smoothvla_ros.policies.openvla.settings import (
     CAMERA_SIZE,
     PARALLEL,

@@ -8,8 +8,8 @@ import numpy as np
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.libero import ACTION_DIMENSION
+from smoothvla_ros.policies.libero_proprioception import SIZE
 from smoothvla_ros.policies.openvla.json_fields import Fields
-from smoothvla_ros.policies.openvla.proprioception import SIZE
 from smoothvla_ros.policies.openvla.settings import OpenVLASettings
 
 

@@ -1,4 +1,4 @@
-"""What OpenVLA-OFT is told about the arm, as LIBERO's data sets write it."""
+"""What published policies are told about the arm, as LIBERO's data sets write it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
-from smoothvla_ros.policies.openvla.libero_frames import base_position
+from smoothvla_ros.policies.libero_frames import base_position
 from smoothvla_ros.records import Observation
 
 SIZE = 8

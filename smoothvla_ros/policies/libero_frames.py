@@ -8,6 +8,8 @@ tables against LIBERO's own files.
 
 from __future__ import annotations
 
+import re
+
 from smoothvla_ros.errors import UserError
 
 # m, of panda_link0.
@@ -31,6 +33,20 @@ _KITCHEN_TASKS = (
     'put both moka pots on the stove',
     'put the yellow and white mug in the microwave and close it',
 )
+_GOAL_TASKS = (
+    'open the middle drawer of the cabinet',
+    'put the bowl on the stove',
+    'put the wine bottle on top of the cabinet',
+    'open the top drawer and put the bowl inside',
+    'put the bowl on top of the cabinet',
+    'push the plate to the front of the stove',
+    'put the cream cheese in the bowl',
+    'turn on the stove',
+    'put the bowl on the plate',
+    'put the wine bottle on the rack',
+)
+_SPATIAL_TASK = re.compile('pick up the black bowl .* place it on the plate')
+_OBJECT_TASK = re.compile('pick up the .* and place it in the basket')
 _LONG = (
     dict.fromkeys(_LIVING_ROOM_TASKS, LIVING_ROOM)
     | dict.fromkeys(_STUDY_TASKS, STUDY)
@@ -38,19 +54,40 @@ _LONG = (
 )
 
 
+ALL_SUITES = 'libero'
+"""Names the data that libero_spatial, _object, _goal and _10 make together."""
+
+ROBOT_BASE = 'base'
+"""Names data in which the scene's frame is the arm's own base, as on a table of one's own."""
+
+
 def base_position(data_set: str, instruction: str) -> tuple[float, float, float]:
     """Return where the arm's base stands, m, in the scene that a data set's instruction is from.
 
-    data_set: name of the statistics, ``libero_spatial_no_noops`` for example.
-    Raises UserError if it cannot be known.
+    data_set: name of the statistics, ``libero_spatial_no_noops`` for example, `ALL_SUITES` or
+    `ROBOT_BASE`.  Raises UserError if it cannot be known.
     """
+    if data_set == ROBOT_BASE:
+        return 0.0, 0.0, 0.0
     for suite, position in _SUITES.items():
         if data_set.startswith(suite):
             return position
-    known = _LONG.get(instruction.lower().strip()) if data_set.startswith('libero_10') else None
+    asked = instruction.lower().strip()
+    known = None
+    if data_set.startswith('libero_10') or data_set == ALL_SUITES:
+        known = _LONG.get(asked)
+    if data_set == ALL_SUITES and known is None:
+        known = _in_any_suite(asked)
     if known is None:
         raise UserError(
             f'where the arm stands for {instruction!r} in data set {data_set!r} is not known, and '
             'this policy is told the position of its tool in the scene; use a suite of the data set'
         )
     return known
+
+
+def _in_any_suite(instruction: str) -> tuple[float, float, float] | None:
+    """Return where the arm stands for a task of one of the three short suites, else None."""
+    if _SPATIAL_TASK.fullmatch(instruction) or instruction in _GOAL_TASKS:
+        return TABLE
+    return FLOOR if _OBJECT_TASK.fullmatch(instruction) else None

@@ -1,0 +1,64 @@
+"""Where a policy server is and how it is asked: `config.json` of a policy folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from smoothvla_ros.configuration import from_mapping, setting, validate
+from smoothvla_ros.errors import UserError
+from smoothvla_ros.policies.libero_frames import ALL_SUITES, ROBOT_BASE
+
+DRAWN_SIZE = 256
+"""Height and width of the images before they are resized: those of LIBERO's published data."""
+
+_CONFIGURATION = 'config.json'
+_KIND_FIELDS = ('type', 'model_type')
+_SCHEMES = ('ws://', 'wss://')
+
+
+@dataclass(frozen=True)
+class PolicyServerSettings:
+    """The defaults are those of openpi's servers of policies for LIBERO."""
+
+    address: str = setting(description='ws://HOST:PORT of the server, or wss://')
+    chunk: int = setting(5, 'Actions of an answer that are executed; it may have more', minimum=1)
+    image_size: int = setting(224, 'Height and width of the images that are sent', minimum=1)
+    mirrored: bool = setting(
+        True, "Mirror images left to right, as LIBERO's training images are against upright ones"
+    )
+    frame: str = setting(
+        ALL_SUITES,
+        'What the position of the tool is told in: the scenes of one of the suites, of all (then '
+        'known by the instruction), or the base of the arm',
+        choices=(
+            ALL_SUITES,
+            'libero_spatial',
+            'libero_object',
+            'libero_goal',
+            'libero_10',
+            ROBOT_BASE,
+        ),
+    )
+    timeout_s: float = setting(
+        120.0, 'Longest wait for an answer, s; a first one may compile the network', minimum=0.1
+    )
+
+    def __post_init__(self) -> None:
+        validate(self, _CONFIGURATION)
+        if not self.address.startswith(_SCHEMES):
+            raise UserError(
+                f'{_CONFIGURATION}: address={self.address!r} is no ws://HOST:PORT; give one'
+            )
+
+
+def read_settings(folder: Path) -> PolicyServerSettings:
+    """Return what a policy folder says.  Raises UserError naming the file and what is wrong."""
+    path = folder / _CONFIGURATION
+    try:
+        values = json.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError) as error:
+        raise UserError(f'{path} cannot be read: {error}; write it again') from error
+    stated = {name: value for name, value in values.items() if name not in _KIND_FIELDS}
+    return from_mapping(PolicyServerSettings, stated, str(path))

@@ -35,6 +35,7 @@ from smoothvla_ros.nodes.launching.ros2_control import (
     declare_ros2_control,
     has_hand,
     ros2_control,
+    stopped_after_guard,
 )
 from smoothvla_ros.nodes.launching.security import enclave
 from smoothvla_ros.nodes.launching.viewer import NONE, RVIZ, declare_viewer, viewer, wanted
@@ -104,11 +105,14 @@ def own_node(
     *,
     files: Sequence[str] = (),
     namespace: str | None = None,
+    prefix: str | None = None,
 ) -> Node:
     """Return a node of this package; everything ends with it."""
     return Node(
         package='smoothvla_ros',
         executable=executable,
+        exec_name=name,
+        prefix=prefix,
         name=name,
         namespace=arguments['namespace'] if namespace is None else namespace,
         parameters=[*files, arguments['config'], values],
@@ -235,7 +239,8 @@ def twin(arguments: dict[str, str]) -> Node:
     said = values | parameters_of('twin', arguments)
     if played and played.scenes > TwinConfig.episodes and 'episodes' not in said:
         values['episodes'] = played.scenes
-    return own_node(arguments, 'twin', 'twin', values)
+    # The guard's stop goes by the twin's clock, and needs an arm to stop.
+    return own_node(arguments, 'twin', 'twin', values, prefix=stopped_after_guard())
 
 
 def operated(arguments: dict[str, str]) -> TwinOperatorConfig | None:

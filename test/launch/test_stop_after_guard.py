@@ -106,9 +106,13 @@ def test_a_node_that_ends_leaves_the_controllers_to_the_guard_until_the_arm_rest
 
 
 @pytest.mark.usefixtures('fake_ros')
-def test_the_longest_stop_fits_before_the_launch_kills():
-    """The limit lies between the guard's own and the runner's last signal, with a second spare."""
-    nodes = make_plan(LAUNCH, {'hardware': 'mock'}).nodes
+@pytest.mark.parametrize('hardware', ['mock', 'twin'])
+def test_the_longest_stop_fits_before_the_launch_kills(hardware):
+    """The limit lies between the guard's own and the runner's last signal, with a second spare.
+
+    The twin is told last too: by its clock the guard stops, and without it for ever.
+    """
+    nodes = make_plan(LAUNCH, {'hardware': hardware}).nodes
     (limit,) = {float(node.prefix[-1]) for node in nodes if node.prefix}
     assert STOP_TIMEOUT_S < limit < ESCALATION[-1][1] - 1.0
 

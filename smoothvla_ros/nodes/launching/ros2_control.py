@@ -87,7 +87,7 @@ def ros2_control(
     names = ('description', 'hardware', 'robot_ip', 'links')
     urdf = xacro_description(*(arguments[name] for name in names))
     description = {'robot_description': ParameterValue(urdf, value_type=str)}
-    after_guard = _stopped_after_guard()
+    after_guard = stopped_after_guard()
     return [
         Node(
             package='robot_state_publisher',
@@ -143,7 +143,7 @@ def _spawners(arguments: Mapping[str, str], namespace: str, guard: MotionGuardCo
     ]
 
 
-def _stopped_after_guard() -> str:
+def stopped_after_guard() -> str:
     """Return the words before a command that the guard's stop needs to the end.
 
     launch would call the process by the first of them: give `exec_name` too.

@@ -4,9 +4,9 @@
 
 Whatever ends a launch, a node or Ctrl-C, all its processes are told at the same moment. A
 controller manager takes its controllers from the arm at once, and the stop that the guard then
-sends would reach nobody. So the launch file runs the controller manager by this command, which
-takes the signal in its place and hands it on later. It uses no ROS: the kernel says when the guard
-has ended.
+sends would reach nobody; the twin takes the clock along by which the guard stops. So the launch
+file runs either by this command, which takes the signal in its place and hands it on later. It uses
+no ROS: the kernel says when the guard has ended.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from dataclasses import replace
 
@@ -180,6 +181,11 @@ def test_key_comes_from_the_environment(serve, monkeypatch):
         (pack({'actions': np.zeros((10, 8))}), r'shape \[10, 8\]'),
         (pack({'actions': np.full((10, 7), np.nan)}), 'not finite'),
         (ANSWER.replace(b'<f4', b'|O8'), "dtype '|O8' is not one of numbers"),
+        (ANSWER.replace(b'<f4', b'(2,'), 'no message of a policy server'),
+        (
+            pack({'n': np.int8(3)}).replace(b'\x03\xc4', b'\xcd\x01\x2c\xc4'),
+            'out of bounds for int8',
+        ),
         (ANSWER.replace(b'\x92\x01\x02', b'\x92\x01\x03'), 'no message of a policy server'),
         (None, 'closed the connection'),
     ],
@@ -217,6 +223,10 @@ def test_late_answer_is_not_taken_for_that_of_the_next_question(serve):
         ({'address': 'http://127.0.0.1:8000'}, "address='http://127.0.0.1:8000' is no ws://"),
         ({'address': 'ws://127.0.0.1:9'}, 'does not answer'),
         ({'address': 'ws://no host'}, 'does not answer'),
+        ({'address': 'ws://127.0.0.1:80000'}, r'does not answer.*Port out of range'),
+        ({'address': 'ws://[::1'}, r'does not answer.*Invalid IPv6'),
+        ({'address': 'ws://gpu..box:8000'}, r'does not answer.*label empty'),
+        ({'address': 'ws://127.0.0.1:9', 'timeout_s': 1e300}, r'timeout_s=1e\+300 is too large'),
         ({'address': 'ws://127.0.0.1:9', 'chunk': 0}, 'chunk=0 is too small'),
         ({'address': 'ws://127.0.0.1:9', 'frame': 'kitchen'}, "frame='kitchen'"),
         ({'address': 'ws://127.0.0.1', 'port': 8000}, "unknown setting 'port'"),
@@ -229,6 +239,20 @@ def test_folder_that_cannot_be_used_is_one_line(tmp_path, settings, said):
     with pytest.raises(UserError, match=said) as raised:
         load_policy(tmp_path)
     assert '\n' not in str(raised.value)
+
+
+def test_tunnel_whose_other_end_is_closed_does_not_answer(tmp_path):
+    """It takes the connection and hangs up: ssh's, or a container's without its server."""
+    with socket.create_server(('127.0.0.1', 0)) as tunnel:
+
+        def hang_up():
+            tunnel.accept()[0].close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        with pytest.raises(UserError, match=r'does not answer.*; start it, or mend address'):
+            load_policy(folder_of(tmp_path, f'ws://127.0.0.1:{tunnel.getsockname()[1]}'))
+        thread.join()
 
 
 def test_it_is_played_and_not_trained(serve):

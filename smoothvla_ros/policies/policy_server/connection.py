@@ -6,7 +6,7 @@ import contextlib
 import os
 from typing import Any
 
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
 from smoothvla_ros.errors import UserError
@@ -66,7 +66,9 @@ class Connection:
                 # A policy server is asked directly, as openpi's clients do.
                 proxy=None,
             )
-        except (OSError, InvalidURI, InvalidHandshake) as error:
+        except (OSError, ValueError, WebSocketException) as error:
+            # ValueError: a port or a name that none can be. A tunnel without its other end is a
+            # connection that was closed.
             line = ' '.join(str(error).split()) or type(error).__name__
             raise UserError(
                 f'{self._name} does not answer ({line}); start it, or mend address in config.json'

@@ -16,6 +16,16 @@ from smoothvla_ros.errors import UserError
 _ARRAY, _NUMBER = b'__ndarray__', b'__npgeneric__'
 _PLAIN_KINDS = 'biuf'
 
+# NumPy reads the text of a dtype as Python (SyntaxError), and a number may be too large for its.
+_DAMAGED = (
+    ValueError,
+    TypeError,
+    KeyError,
+    OverflowError,
+    SyntaxError,
+    msgpack.exceptions.UnpackException,
+)
+
 
 def pack(message: dict[str, Any]) -> bytes:
     """Return the bytes of a message of texts, numbers and NumPy arrays."""
@@ -29,7 +39,7 @@ def unpack(data: bytes, sender: str) -> dict[Any, Any]:
     """
     try:
         message = msgpack.unpackb(data, object_hook=_unpacked)
-    except (ValueError, TypeError, KeyError, msgpack.exceptions.UnpackException) as error:
+    except _DAMAGED as error:
         line = ' '.join(str(error).split()) or type(error).__name__
         raise UserError(f'{sender} sent what is no message of a policy server: {line}') from error
     if not isinstance(message, dict):

@@ -42,7 +42,10 @@ class PolicyServerSettings:
         ),
     )
     timeout_s: float = setting(
-        120.0, 'Longest wait for an answer, s; a first one may compile the network', minimum=0.1
+        120.0,
+        'Longest wait for an answer, s; a first one may compile the network',
+        minimum=0.1,
+        maximum=86400.0,
     )
 
     def __post_init__(self) -> None:

@@ -17,6 +17,7 @@ import pytest
 from smoothvla_ros.nodes.launch_runner.node_command import node_command
 from smoothvla_ros.nodes.launch_runner.plan import make_plan
 from smoothvla_ros.nodes.launch_runner.processes import ESCALATION, ProcessGroup, ProcessSpec
+from smoothvla_ros.nodes.launching import stop_after_guard
 from smoothvla_ros.nodes.motion_guard.config import STOP_TIMEOUT_S
 
 LAUNCH = Path(__file__).parents[2] / 'launch' / 'deploy.launch.py'
@@ -198,6 +199,21 @@ def test_a_guard_that_hangs_is_not_waited_for_for_ever(launched):
     os.kill(wrapper, signal.SIGINT)
     lines(launcher.stdout, 'controllers off')
     assert time.monotonic() - told >= 1.0
+
+
+def test_a_name_that_is_cut_within_a_character_does_no_harm(launched):
+    """The kernel keeps 15 bytes of it, of every process of the machine."""
+    named = "import ctypes; ctypes.CDLL(None).prctl(15, b'\\xe7\\x9b', 0, 0, 0)\n"
+    launcher, _, _ = launched(30.0, guard=named + GUARD)
+    os.killpg(launcher.pid, signal.SIGINT)
+    assert 'waiting for motion_guard' in ''.join(launcher.stdout)
+
+
+def test_a_process_that_may_not_be_looked_at_is_passed_over(tmp_path, monkeypatch):
+    """Those of other users where /proc is mounted with hidepid=1: PermissionError there."""
+    (tmp_path / '1' / 'stat').mkdir(parents=True)
+    monkeypatch.setattr(stop_after_guard, 'PROCESSES', tmp_path)
+    assert stop_after_guard.guard_beside() is None
 
 
 def test_controllers_that_are_told_twice_hear_it_twice(launched):

@@ -25,6 +25,7 @@ from smoothvla_ros.parent_death import signal_on_parent_death
 ENDING = frozenset({signal.SIGINT, signal.SIGTERM})
 # What a launch calls the guard on its command line.
 GUARD = '__node:=motion_guard'
+PROCESSES = Path('/proc')
 
 
 def run(command: Sequence[str], limit_s: float) -> int:
@@ -78,13 +79,13 @@ def wait_for_guard(pid: int, limit_s: float) -> None:
 
 def guard_beside() -> int | None:
     """Return the process id of the guard that the same launch started; None if there is none."""
-    for folder in Path('/proc').glob('[0-9]*'):
+    for folder in PROCESSES.glob('[0-9]*'):
         try:
-            # The name before it may hold spaces and brackets.
-            parent = folder.joinpath('stat').read_text().rpartition(')')[2].split()[1]
+            # The name before it may hold spaces, brackets and half a character.
+            parent = folder.joinpath('stat').read_bytes().rpartition(b')')[2].split()[1]
             words = folder.joinpath('cmdline').read_bytes().split(b'\0')
-        except (FileNotFoundError, ProcessLookupError):
-            # It has ended since the folder was listed.
+        except OSError:
+            # It has ended since the folder was listed, or another user's are not shown (hidepid).
             continue
         if int(parent) == os.getppid() and GUARD.encode() in words:
             return int(folder.name)

@@ -51,6 +51,43 @@ def test_begin_starts_from_nothing(account):
     assert account.use().computed_s < 0.05
 
 
+def test_count_may_begin_where_a_mark_was_taken(account):
+    """A tick begins before it is known whether the one before has to be accounted for."""
+    mark = account.mark()
+    compute(WORK_S)
+    assert account.use().computed_s > 0.9 * WORK_S
+    account.begin(mark)
+    assert account.use().computed_s > 0.9 * WORK_S
+
+
+def test_threads_that_follow_one_another_are_not_taken_for_one():
+    """The library gives the next one the identity of the last, which the kernel has forgotten."""
+    account, heard = ThreadAccount(), []
+
+    def tick():
+        heard.append(account.use())
+        account.begin()
+        heard.append(account.use())
+
+    for _ in range(5):
+        thread = threading.Thread(target=tick)
+        thread.start()
+        thread.join()
+    assert [use is None for use in heard] == [True, False] * 5
+
+
+def test_a_kernel_that_does_not_tell_is_no_reason_to_end(monkeypatch):
+    """Nor are a container that hides it and a process that has no descriptor left."""
+
+    def refuse(*_):
+        raise PermissionError(13, 'Permission denied')
+
+    monkeypatch.setattr(os, 'open', refuse)
+    account = ThreadAccount()
+    account.begin()
+    assert account.use().queued_s == 0.0
+
+
 def test_waiting_is_neither_work_nor_want_of_a_processor(account):
     """A lock, a message that does not come."""
     threading.Event().wait(WORK_S)

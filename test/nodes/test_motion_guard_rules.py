@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from guard_graph import SLACK, GuardGraph, assert_came_to_rest, swing
@@ -164,6 +166,23 @@ def test_late_loop_is_a_fault(make_guard):
     assert guard.states[-1].reason.startswith(Trip.OVERRUN)
     assert guard.states[-1].late_ticks > 0
     assert 'passed on this machine since the tick before: ' in guard.states[-1].reason
+
+
+def test_tick_that_takes_too_long_is_accounted_for_by_the_next(make_guard):
+    """Or it would look like a clock that was set ahead: a tick late, and hardly any time passed."""
+    guard = make_guard(max_late_s=1.0, joint_states_timeout_s=5.0).running()
+    tick = guard.node._guard.tick
+
+    def slow_tick(now_ns):
+        guard.node._guard.tick = tick
+        time.sleep(1.5)
+        return tick(now_ns)
+
+    guard.node._guard.tick = slow_tick
+    assert_came_to_rest(guard, State.PHASE_FAULTED)
+    reason = guard.states[-1].reason
+    assert reason.startswith(Trip.OVERRUN)
+    assert float(reason.partition(' s passed on this machine')[0].rpartition('(')[2]) > 1.5
 
 
 def test_clock_that_jumps_back_is_a_fault(make_guard, monkeypatch):

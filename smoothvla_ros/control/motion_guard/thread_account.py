@@ -7,16 +7,16 @@ read from a disk first (getrusage(2)).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from smoothvla_ros.nanoseconds import NANOSECONDS
 
-_SCHEDULER = Path('/proc/thread-self/schedstat')
+_SCHEDULER = '/proc/thread-self/schedstat'
 _WORTH_SAYING_S = 0.001
 
 
@@ -51,29 +51,43 @@ class ThreadUse:
         return ', '.join(parts)
 
 
+@dataclass(frozen=True)
+class Mark:
+    """What the kernel had counted for a thread, by its number there, when the mark was taken."""
+
+    thread: int
+    counted: ThreadUse
+
+
 class ThreadAccount:
     """Counts from `begin` on, for the thread that called it; costs some microseconds."""
 
     def __init__(self) -> None:
         self._thread: int | None = None
         self._scheduler: int | None = None
-        self._began = ThreadUse(0.0, 0.0, 0.0, 0.0, 0)
+        self._began: Mark | None = None
 
-    def begin(self) -> None:
-        """Count from now on."""
-        thread = threading.get_ident()
+    def mark(self) -> Mark:
+        """Return where the counters of this thread stand; what counts already goes on."""
+        # Not Python's identity of a thread, which the next one inherits when it has ended.
+        thread = threading.get_native_id()
         if thread != self._thread:
             self._close()
             self._thread = thread
-            if _SCHEDULER.exists():
+            # A kernel or a container may not tell: no reason to end in the middle of a motion.
+            with contextlib.suppress(OSError):
                 self._scheduler = os.open(_SCHEDULER, os.O_RDONLY | os.O_CLOEXEC)
-        self._began = self._read()
+        return Mark(thread, self._read())
+
+    def begin(self, mark: Mark | None = None) -> None:
+        """Count from a mark on, or from now."""
+        self._began = mark or self.mark()
 
     def use(self) -> ThreadUse | None:
         """Return what became of the time since `begin`; None for a thread that did not call it."""
-        if threading.get_ident() != self._thread:
+        if self._began is None or self._began.thread != threading.get_native_id():
             return None
-        now, then = self._read(), self._began
+        now, then = self.mark().counted, self._began.counted
         return ThreadUse(
             now.passed_s - then.passed_s,
             now.computed_s - then.computed_s,

@@ -148,14 +148,15 @@ class MotionGuardNode(AutostartNode):
                 self._tick()
 
     def _tick(self) -> None:
-        now_ns = self._now_ns()
+        now_ns, began = self._now_ns(), self._account.mark()
         self._listen(now_ns)
         if self._config.auto_arm and self._is_active and not self._guard.waits_for_a_person:
             self._arm_where_heard(now_ns)
         if self._gripper is not None and self._gripper.is_lost():
             self._guard.repeat_gripper()
         command = self._guard.tick(now_ns)
-        self._account.begin()
+        # From its beginning on: what this tick takes for itself makes the next one late.
+        self._account.begin(began)
         self._arm.send(command)
         self._commanded.send(now_ns, self._guard.commanded)
         if command.open_gripper is not None and self._gripper is not None:

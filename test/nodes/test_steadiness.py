@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import mmap
+import os
 import subprocess
 import sys
 
 import pytest
+
+from smoothvla_ros.nodes.base.steadiness import _program
 
 SCRIPT = """
 import json, os, resource, sys
@@ -56,6 +60,15 @@ def test_program_is_read_into_memory_as_a_whole(case):
     assert resident < 0.8 * size
     size, resident = found['after']
     assert resident > 0.98 * size
+
+
+def test_a_library_may_lie_in_a_folder_of_any_name(tmp_path):
+    """Names are bytes to the kernel; a disk of another system has some that are no UTF-8."""
+    path = os.fsencode(tmp_path) + b'/J\xfcrgen'
+    with open(path, 'wb') as file:
+        file.write(bytes(mmap.PAGESIZE))
+    with open(path, 'rb') as file, mmap.mmap(file.fileno(), 0, mmap.MAP_PRIVATE, mmap.PROT_READ):
+        assert mmap.PAGESIZE in [size for _, size in _program()]
 
 
 def test_what_may_not_be_locked_is_said_with_what_to_change():

@@ -50,11 +50,12 @@ def hold_in_memory() -> str:
 
 def _program() -> Iterator[tuple[int, int]]:
     """Yield address and size of each part of a file that this process maps for itself."""
-    for line in Path('/proc/self/maps').read_text().splitlines():
+    # Bytes: the name at a line's end may be of any encoding.
+    for line in Path('/proc/self/maps').read_bytes().splitlines():
         addresses, permissions, _, _, inode = line.split()[:5]
         # Memory that is shared is a way to other processes and no program.
-        if inode != '0' and permissions[0] == 'r' and permissions[3] == 'p':
-            start, end = (int(word, 16) for word in addresses.split('-'))
+        if inode != b'0' and permissions.startswith(b'r') and permissions.endswith(b'p'):
+            start, end = (int(word, 16) for word in addresses.split(b'-'))
             yield start, end - start
 
 

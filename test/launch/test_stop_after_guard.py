@@ -237,6 +237,28 @@ def test_controllers_outlive_nobody(launched):
     lines(launcher.stdout, 'controllers off')
 
 
+def test_controllers_that_hear_nothing_are_killed_with_the_wrapper(launched):
+    """The launch's last signal reaches the wrapper alone; a twin left over is a second clock."""
+    deaf = """
+import os, signal
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda *_: print('deaf', os.getpid(), flush=True))
+print('up', flush=True)
+while True:
+    signal.pause()
+"""
+    launcher, _, wrapper = launched(30.0, controllers=deaf)
+    os.killpg(launcher.pid, signal.SIGINT)
+    descriptor = os.pidfd_open(int(lines(launcher.stdout, 'deaf')[-1].split()[1]))
+    os.kill(wrapper, signal.SIGKILL)
+    try:
+        assert select.select([descriptor], [], [], 10.0)[0]
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+        os.close(descriptor)
+
+
 @pytest.mark.parametrize(
     ('code', 'status'),
     [('raise SystemExit(3)', 3), ('import os; os.kill(os.getpid(), 9)', 137)],

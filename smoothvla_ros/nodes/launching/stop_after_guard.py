@@ -48,6 +48,7 @@ def run(command: Sequence[str], limit_s: float) -> int:
         # The terminal and the launch both send; who became impatient meanwhile has waited.
         while signal.sigtimedwait(ENDING, 0) is not None:
             pass
+        _let_die_with_us(process.pid)
         process.send_signal(signal.SIGINT)
         is_told = True
     return process.returncode if process.returncode >= 0 else 128 - process.returncode
@@ -101,6 +102,27 @@ def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
 
     # A session of its own: Ctrl-C in a terminal reaches every process of the terminal's.
     return subprocess.Popen(command, start_new_session=True, preexec_fn=before_program)
+
+
+def _let_die_with_us(pid: int) -> None:
+    """Have a command that was told to end killed if we are.
+
+    A launch kills, when its patience ends, what it knows, and that is us. The signal that the
+    command gets of the kernel then is the one that it has not obeyed.
+    """
+    with contextlib.ExitStack() as descriptors:
+        ends = []
+        for process in (os.getpid(), pid):
+            ends.append(os.pidfd_open(process))
+            descriptors.callback(os.close, ends[-1])
+        if os.fork():
+            return
+        try:
+            # The first of them that ends; signals meant for the group stay blocked meanwhile.
+            select.select(ends, [], [])
+            signal.pidfd_send_signal(ends[1], signal.SIGKILL)
+        finally:
+            os._exit(0)
 
 
 def _say(line: str) -> None:

@@ -10,7 +10,13 @@ import numpy as np
 import torch
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.policies.policy import ActionChunks, Policy, PolicySpec, TokenStatistics
+from smoothvla_ros.policies.policy import (
+    ActionChunks,
+    Policy,
+    PolicySpec,
+    TokenStatistics,
+    give_up,
+)
 from smoothvla_ros.records import Observation
 from smoothvla_ros.simulation.tasks import tasks
 
@@ -52,6 +58,10 @@ class RewordedPolicy:
     def save(self, folder: Path) -> None:
         """Save the wrapped policy, which does not know of the rewording."""
         self._policy.save(folder)
+
+    def give_up(self) -> None:
+        """Tell the wrapped policy that nobody waits for its answer."""
+        give_up(self._policy)
 
     def _reworded(self, observations: Sequence[Observation]) -> list[Observation]:
         try:

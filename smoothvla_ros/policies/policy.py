@@ -101,3 +101,13 @@ class Policy(Protocol):
     def save(self, folder: Path) -> None:
         """Write everything that `load_policy` needs, atomically."""
         ...
+
+
+def give_up(policy: Policy) -> None:
+    """Tell a policy, from any thread and for good, that nobody waits for its answer any more.
+
+    One that itself waits for somebody has a method of this name; the others answer soon.
+    """
+    told = getattr(policy, 'give_up', None)
+    if told is not None:
+        told()

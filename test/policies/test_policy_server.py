@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -12,10 +13,12 @@ import pytest
 from fake_policy_server import FakePolicyServer
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.evaluation.reworded_policy import RewordedPolicy
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.image_size import image_size
 from smoothvla_ros.policies.libero_frames import TABLE
+from smoothvla_ros.policies.policy import give_up
 from smoothvla_ros.policies.policy_server.connection import API_KEY
 from smoothvla_ros.policies.policy_server.messages import pack, unpack
 from smoothvla_ros.policies.weights_folder import folder_sha256
@@ -253,6 +256,29 @@ def test_tunnel_whose_other_end_is_closed_does_not_answer(tmp_path):
         with pytest.raises(UserError, match=r'does not answer.*; start it, or mend address'):
             load_policy(folder_of(tmp_path, f'ws://127.0.0.1:{tunnel.getsockname()[1]}'))
         thread.join()
+
+
+def test_question_that_is_given_up_ends_at_once(serve):
+    """Ctrl-C waited for the server's answer, two minutes for every robot, before it was heard."""
+    asked, late = threading.Event(), threading.Event()
+
+    def answer(_):
+        asked.set()
+        late.wait(30.0)
+        return actions()
+
+    _, policy = serve(answer)
+    with ThreadPoolExecutor(1) as executor:
+        pending = executor.submit(
+            act, RewordedPolicy(policy, {INSTRUCTION: INSTRUCTION}), observation()
+        )
+        assert asked.wait(10.0)
+        give_up(RewordedPolicy(policy, {}))
+        with pytest.raises(UserError, match='is not asked any more'):
+            pending.result(10.0)
+        late.set()
+    with pytest.raises(UserError, match='is not asked any more'):
+        act(policy, observation())
 
 
 def test_it_is_played_and_not_trained(serve):

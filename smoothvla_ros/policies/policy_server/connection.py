@@ -28,6 +28,7 @@ class Connection:
         self._name = f'policy server {address}'
         self._socket: ClientConnection | None = None
         self._hang_up = contextlib.ExitStack()
+        self._given_up = False
         self._open()
 
     def ask(self, question: dict[str, Any]) -> dict[Any, Any]:
@@ -50,8 +51,16 @@ class Connection:
         self._socket = None
         self._hang_up.close()
 
+    def give_up(self) -> None:
+        """Hang up for good, from any thread: a question that waits for its answer ends."""
+        self._given_up = True
+        socket = self._socket
+        if socket is not None:
+            socket.close()
+
     def _open(self) -> ClientConnection:
         self.close()
+        self._require_wanted()
         key = os.environ.get(API_KEY)
         try:
             opened = connect(
@@ -80,7 +89,13 @@ class Connection:
         except ConnectionClosed as error:
             raise self._gone(error) from error
         self._socket = socket
+        # Given up since: then nobody has closed this one.
+        self._require_wanted()
         return socket
+
+    def _require_wanted(self) -> None:
+        if self._given_up:
+            raise UserError(f'{self._name} is not asked any more: the run has ended')
 
     def _answer(self, socket: ClientConnection, data: bytes) -> dict[Any, Any]:
         try:

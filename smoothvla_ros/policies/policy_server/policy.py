@@ -40,6 +40,10 @@ class PolicyServerPolicy(ActionPolicy):
         """Return actions [B, chunk, 7].  Raises UserError for an answer of another shape."""
         return np.stack([self._asked(observation) for observation in observations])
 
+    def give_up(self) -> None:
+        """Hang up for good, from any thread: whoever waits for an answer gets a UserError."""
+        self._connection.give_up()
+
     def _asked(self, observation: Observation) -> np.ndarray:
         answer = self._connection.ask(self.question(observation))
         chunk = self._settings.chunk

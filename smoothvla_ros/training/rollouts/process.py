@@ -79,11 +79,15 @@ class ProcessRolloutSource:
         finished: queue.Queue[_Outcome] = queue.Queue()
         robots = range(len(self._crew.workers))
         with ThreadPoolExecutor(len(robots), thread_name_prefix='robot') as executor:
-            for robot in robots:
-                served = executor.submit(self._serve, robot, waiting, finished)
-                served.add_done_callback(finished.put)
             try:
+                for robot in robots:
+                    served = executor.submit(self._serve, robot, waiting, finished)
+                    served.add_done_callback(finished.put)
                 yield from self._answers(finished, len(requests))
+            except (Exception, KeyboardInterrupt):
+                # The threads are waited for, and a policy in another program may think for minutes.
+                self._policy.give_up()
+                raise
             finally:
                 waiting.clear()
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.checked_answer import checked_answer
-from smoothvla_ros.policies.policy import ActionChunks, Policy
+from smoothvla_ros.policies.policy import ActionChunks, Policy, give_up
 from smoothvla_ros.policies.weights_folder import require_unchanged
 from smoothvla_ros.records import EpisodeRequest, Observation
 from smoothvla_ros.training.rollouts.source import require_version
@@ -40,6 +41,7 @@ class ServedPolicy:
         self._policy: Policy | None = None
         self._name = ''
         self._version = -1
+        self._given_up = False
         self._inference = threading.Lock()
         self._waiting: list[_Question] = []
 
@@ -50,10 +52,17 @@ class ServedPolicy:
         self._name = f'policy {folder}'
         self._policy.module.eval()
         self._version = version
+        self._given_up = False
 
     def check(self, request: EpisodeRequest) -> None:
         """Raise UserError if a request asks for another version than the one that is loaded."""
         require_version(request, self._version)
+
+    def give_up(self) -> None:
+        """Answer nobody until the next `update`: whoever waits gets a UserError, at once."""
+        self._given_up = True
+        if self._policy is not None:
+            give_up(self._policy)
 
     def act(self, observation: Observation, temperature: float, seed: int) -> ActionChunks:
         """Return a batch of one chunk; whatever the policy raises is raised."""
@@ -61,6 +70,9 @@ class ServedPolicy:
         question = _Question(observation, temperature, seed)
         self._waiting.append(question)
         with self._inference:
+            if self._given_up:
+                self._waiting.remove(question)
+                raise UserError(f'{self._name} is not asked any more: the run has ended')
             if question.answer is None:
                 self._infer(self._policy, question)
         assert question.answer is not None

@@ -81,7 +81,8 @@ def base_position(data_set: str, instruction: str) -> tuple[float, float, float]
     if known is None:
         raise UserError(
             f'where the arm stands for {instruction!r} in data set {data_set!r} is not known, and '
-            'this policy is told the position of its tool in the scene; use a suite of the data set'
+            'this policy is told the position of its tool in the scene; use a suite of the data '
+            "set, or set frame in the config.json of a policy server ('base' on an arm of your own)"
         )
     return known
 

@@ -148,6 +148,14 @@ def test_chunk_is_the_first_of_the_answer_and_one_question_an_observation(serve)
     assert first['prompt'] == INSTRUCTION
 
 
+def test_instruction_that_is_no_task_of_libero_is_told_what_to_set(serve):
+    """On an arm every observation is refused until the folder says what positions are told in."""
+    _, policy = serve(lambda _: actions())
+    with pytest.raises(UserError, match=r"'fold the towel'.*set frame in.*'base'") as raised:
+        act(policy, observation(instruction='fold the towel'))
+    assert '\n' not in str(raised.value)
+
+
 def test_size_of_the_images_is_known_without_a_server(tmp_path):
     """A launch file asks for it before anything runs."""
     assert image_size(folder_of(tmp_path, 'ws://127.0.0.1:9')) == 256
@@ -242,6 +250,9 @@ def test_folder_that_cannot_be_used_is_one_line(tmp_path, settings, said):
     with pytest.raises(UserError, match=said) as raised:
         load_policy(tmp_path)
     assert '\n' not in str(raised.value)
+    if 'answer' not in said:
+        # Of the two of a comparison it could be either.
+        assert str(tmp_path / 'config.json') in str(raised.value)
 
 
 def test_tunnel_whose_other_end_is_closed_does_not_answer(tmp_path):

@@ -48,13 +48,6 @@ class PolicyServerSettings:
         maximum=86400.0,
     )
 
-    def __post_init__(self) -> None:
-        validate(self, _CONFIGURATION)
-        if not self.address.startswith(_SCHEMES):
-            raise UserError(
-                f'{_CONFIGURATION}: address={self.address!r} is no ws://HOST:PORT; give one'
-            )
-
 
 def read_settings(folder: Path) -> PolicyServerSettings:
     """Return what a policy folder says.  Raises UserError naming the file and what is wrong."""
@@ -64,4 +57,8 @@ def read_settings(folder: Path) -> PolicyServerSettings:
     except (OSError, ValueError) as error:
         raise UserError(f'{path} cannot be read: {error}; write it again') from error
     stated = {name: value for name, value in values.items() if name not in _KIND_FIELDS}
-    return from_mapping(PolicyServerSettings, stated, str(path))
+    settings = from_mapping(PolicyServerSettings, stated, str(path))
+    validate(settings, str(path))
+    if not settings.address.startswith(_SCHEMES):
+        raise UserError(f'{path}: address={settings.address!r} is no ws://HOST:PORT; give one')
+    return settings

@@ -7,7 +7,13 @@ from pathlib import Path
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.hub import cached_snapshot, is_hub_name
-from smoothvla_ros.policies.installed_kinds import SMALL_VLA, installed_kinds, stated_kind
+from smoothvla_ros.policies.installed_kinds import (
+    POLICY_SERVER,
+    SMALL_VLA,
+    installed_kinds,
+    stated_kind,
+    unreadable_configuration,
+)
 from smoothvla_ros.policies.weights_folder import HASHES
 from smoothvla_ros.user_path import user_path
 
@@ -48,10 +54,12 @@ def check_small_vla(folder: Path) -> None:
     found = stated_kind(folder)
     brought = ', '.join(map(repr, installed_kinds())) or 'none'
     if found is None and not (folder / HASHES).is_file():
+        reason = unreadable_configuration(folder)
         raise UserError(
-            f'policy {folder}: no config.json that says what it is, and no {HASHES} of a policy of '
-            'this package; copy the folder again, or write {"type": …} of a kind that an installed '
-            f'package brings ({brought}) into it'
+            f'policy {folder}: no config.json that says what it is{reason and f" ({reason})"}, and '
+            f'no {HASHES} of a policy of this package; copy the folder again, or write '
+            f'{{"type": …}} into it: "{POLICY_SERVER}", or of a kind that an installed package '
+            f'brings ({brought})'
         )
     if found in (None, SMALL_VLA):
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.user_function import own_code
@@ -46,13 +46,22 @@ def stated_kind(folder: Path) -> str | None:
     transformers writes `model_type`, LeRobot `type`.
     """
     try:
-        values = json.loads((folder / _CONFIGURATION).read_text())
+        values = _configuration(folder)
     except (OSError, ValueError):
-        return None
-    if not isinstance(values, dict):
         return None
     kind = values.get('model_type', values.get('type'))
     return None if kind is None else str(kind)
+
+
+def unreadable_configuration(folder: Path) -> str:
+    """Return why nobody can read a folder's `config.json`, or '' where it is fine or is none."""
+    try:
+        _configuration(folder)
+    except FileNotFoundError:
+        return ''
+    except (OSError, ValueError) as error:
+        return ' '.join(str(error).split())
+    return ''
 
 
 def installed_kind(folder: Path) -> PolicyKind | None:
@@ -124,6 +133,13 @@ def require_same_kind(saved: Path, start: Path) -> None:
 def installed_kinds() -> tuple[str, ...]:
     """Return the names of the kinds that other packages bring, sorted."""
     return tuple(sorted({entry.name for entry in entry_points(group=GROUP)}))
+
+
+def _configuration(folder: Path) -> dict[str, Any]:
+    values = json.loads((folder / _CONFIGURATION).read_text(encoding='utf-8'))
+    if not isinstance(values, dict):
+        raise ValueError('it is no map')
+    return values
 
 
 def _loaded(entry: EntryPoint) -> PolicyKind:

@@ -77,3 +77,21 @@ def test_a_folder_that_does_not_say_what_it_is_is_told_how(content, tmp_path):
     for ask in (load_policy, image_size):
         with pytest.raises(UserError, match=r'no config.json that says what it is.*\{"type": …\}'):
             ask(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('content', 'said'),
+    [
+        (b'{"type": "policy_server", "address": ', r'\(Expecting value: line 1'),
+        (b'\xef\xbb\xbf{"type": "policy_server"}', r'\(Unexpected UTF-8 BOM'),
+        (b'\xff{}', r"\('utf-8' codec can't decode"),
+        (b'[1]', r'\(it is no map\)'),
+        (b'{"chunk": 5}', r'"policy_server", or of a kind that an installed package brings'),
+    ],
+)
+def test_configuration_that_cannot_be_read_says_why(content, said, tmp_path):
+    """That of a policy server is written by hand: copying the folder again mends nothing."""
+    (tmp_path / 'config.json').write_bytes(content)
+    with pytest.raises(UserError, match=said) as raised:
+        load_policy(tmp_path)
+    assert '\n' not in str(raised.value)

@@ -179,6 +179,15 @@ def test_key_comes_from_the_environment(serve, monkeypatch):
     assert serve(lambda _: actions())[0].keys == [None]
 
 
+@pytest.mark.parametrize('key', ['sec\nret', 'sécret'])
+def test_key_that_none_can_be_is_named_and_not_shown(serve, monkeypatch, key):
+    """A line break of a copied file: the error is read by more people than the key is for."""
+    monkeypatch.setenv(API_KEY, key)
+    with pytest.raises(UserError, match=f'{API_KEY} holds .* set it again') as raised:
+        serve(lambda _: actions())
+    assert 'ret' not in str(raised.value).replace(API_KEY, '')
+
+
 @pytest.mark.parametrize(
     ('answer', 'said'),
     [

@@ -61,7 +61,7 @@ class Connection:
     def _open(self) -> ClientConnection:
         self.close()
         self._require_wanted()
-        key = os.environ.get(API_KEY)
+        key = _key()
         try:
             opened = connect(
                 self._address,
@@ -123,3 +123,13 @@ class Connection:
     def _gone(self, error: ConnectionClosed) -> UserError:
         line = ' '.join(str(error).split())
         return UserError(f'{self._name} closed the connection ({line}); look at its log')
+
+
+def _key() -> str | None:
+    """Return the server's key, if there is one.  Raises UserError, which does not show it."""
+    key = os.environ.get(API_KEY)
+    if key and not (key.isascii() and key.isprintable()):
+        raise UserError(
+            f'{API_KEY} holds a character that no key has, maybe a line break; set it again'
+        )
+    return key

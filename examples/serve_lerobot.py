@@ -1,10 +1,10 @@
 """Serve a LeRobot policy that was trained on LIBERO to smoothvla_ros, from LeRobot's environment.
 
     pip install lerobot msgpack websockets
-    python serve_lerobot.py lerobot/smolvla_libero --device cuda
+    python serve_lerobot.py HuggingFaceVLA/smolvla_libero --device cuda
 
 It speaks the protocol of openpi's policy servers and needs nothing of smoothvla_ros. The policy
-folder on the other side is one file, {"type": "policy_server", "address": "ws://THIS_MACHINE:8000",
+folder on the other side is one file, {"type": "policy_server", "address": "ws://localhost:8000",
 "image_size": 256, "chunk": 10}; docs/policy.md, "A policy in another program", has the rest.
 For policies that look at one observation (ACT, SmolVLA, pi0, pi0.5); one that looks at several at
 once (diffusion) is refused, because observations of different robots come in any order.

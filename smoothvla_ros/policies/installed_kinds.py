@@ -40,13 +40,21 @@ class PolicyKind(Protocol):
         ...
 
 
+def read_configuration(folder: Path) -> dict[str, Any]:
+    """Return a folder's `config.json`.  Raises OSError or ValueError where it is none."""
+    values = json.loads((folder / _CONFIGURATION).read_text(encoding='utf-8'))
+    if not isinstance(values, dict):
+        raise ValueError('it is no map')
+    return values
+
+
 def stated_kind(folder: Path) -> str | None:
     """Return what a folder's `config.json` says it is, or None where it says nothing readable.
 
     transformers writes `model_type`, LeRobot `type`.
     """
     try:
-        values = _configuration(folder)
+        values = read_configuration(folder)
     except (OSError, ValueError):
         return None
     kind = values.get('model_type', values.get('type'))
@@ -56,7 +64,7 @@ def stated_kind(folder: Path) -> str | None:
 def unreadable_configuration(folder: Path) -> str:
     """Return why nobody can read a folder's `config.json`, or '' where it is fine or is none."""
     try:
-        _configuration(folder)
+        read_configuration(folder)
     except FileNotFoundError:
         return ''
     except (OSError, ValueError) as error:
@@ -133,13 +141,6 @@ def require_same_kind(saved: Path, start: Path) -> None:
 def installed_kinds() -> tuple[str, ...]:
     """Return the names of the kinds that other packages bring, sorted."""
     return tuple(sorted({entry.name for entry in entry_points(group=GROUP)}))
-
-
-def _configuration(folder: Path) -> dict[str, Any]:
-    values = json.loads((folder / _CONFIGURATION).read_text(encoding='utf-8'))
-    if not isinstance(values, dict):
-        raise ValueError('it is no map')
-    return values
 
 
 def _loaded(entry: EntryPoint) -> PolicyKind:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from smoothvla_ros.configuration import from_mapping, setting, validate
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.policies.installed_kinds import read_configuration
 from smoothvla_ros.policies.libero_frames import ALL_SUITES, ROBOT_BASE
 
 DRAWN_SIZE = 256
@@ -52,10 +52,7 @@ class PolicyServerSettings:
 def read_settings(folder: Path) -> PolicyServerSettings:
     """Return what a policy folder says.  Raises UserError naming the file and what is wrong."""
     path = folder / _CONFIGURATION
-    try:
-        values = json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError) as error:
-        raise UserError(f'{path} cannot be read: {error}; write it again') from error
+    values = read_configuration(folder)
     stated = {name: value for name, value in values.items() if name not in _KIND_FIELDS}
     settings = from_mapping(PolicyServerSettings, stated, str(path))
     validate(settings, str(path))

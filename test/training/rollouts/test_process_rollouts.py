@@ -159,22 +159,27 @@ def test_an_error_of_the_policy_reaches_the_caller(toy_pool, tmp_path):
     assert not [t for t in threading.enumerate() if t.name.startswith('robot')]
 
 
-def test_ctrl_c_waits_for_no_answer(toy_pool, tmp_path):
+def test_ctrl_c_waits_for_no_answer(toy_pool, tmp_path, monkeypatch):
     """The policy that thinks is told, and the robots behind it do not ask in their turn."""
-    told, asked = threading.Event(), []
+    thinks, told, asked = threading.Event(), threading.Event(), []
 
     class Thinks(ToyPolicy):
         def act(self, observations, *, temperature, seeds):
             asked.append(seeds)
-            threading.Event().wait(0.2)  # by then the caller waits for episodes
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            thinks.set()
             assert told.wait(30.0)
             raise UserError('given up')
 
         def give_up(self):
             told.set()
 
+    def interrupted(*_):
+        # Where Ctrl-C is heard; a signal would end ROS for the other tests of this process too.
+        assert thinks.wait(30.0)
+        raise KeyboardInterrupt
+
     source = serve(ProcessRolloutSource(lambda folder: Thinks(), 2, RenderSettings()), tmp_path)
+    monkeypatch.setattr(source, '_answers', interrupted)
     with pytest.raises(KeyboardInterrupt):
         list(source.collect(requests(4)))
     assert told.is_set()

@@ -16,6 +16,7 @@ from smoothvla_ros.errors import UserError
 # Each module has add_arguments(parser) and run(arguments) -> exit status. It is imported only when
 # its command is called, so that no command waits for the libraries of another.
 COMMANDS = {
+    'suite': ('smoothvla_ros.workflows.suite', 'prepare tasks of your own (BDDL files)'),
     'demos': ('smoothvla_ros.workflows.demos', 'record demonstrations with the scripted expert'),
     'sft': ('smoothvla_ros.workflows.sft', 'train a policy on demonstrations'),
     'train': (

@@ -1,15 +1,15 @@
-"""A user's own function, named where a built-in one could be."""
+"""A user's own function or module, named in a setting."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any, cast
 
 from smoothvla_ros.errors import UserError
@@ -21,8 +21,6 @@ _CALLERS = (str(Path(__file__).parent), str(Path(importlib.__file__).parent), '<
 def user_function(name: str, place: str, choices: Iterable[str]) -> Callable[..., Any]:
     """Return what ``module:function`` names on the Python path, or in the working directory.
 
-    The latter comes last, so that no file there stands in for a module that is installed. It stays
-    on the path: the module may import its neighbours later, and processes that are started get it.
     place: what is being named, for the error.  choices: the built-in names.
     Raises UserError for a name that stands for nothing that can be called, and, with file and
     line, for a module that raises something while it is imported.
@@ -31,27 +29,23 @@ def user_function(name: str, place: str, choices: Iterable[str]) -> Callable[...
     module_name, separator, function_name = name.partition(':')
     if not separator:
         raise UserError(f'{place}={name!r} is unknown; {remedy}')
-    if (here := os.getcwd()) not in sys.path:
-        sys.path.append(here)
-        # What was looked for before there was this folder is remembered as missing.
-        importlib.invalidate_caches()
-    if not all(part.isidentifier() for part in module_name.split('.')):
-        raise UserError(f'{place}={name!r} cannot be imported: no module has such a name; {remedy}')
-    with own_code(f'{place}={name!r} cannot be imported:'):
-        try:
-            module = importlib.import_module(module_name)
-        except ModuleNotFoundError as error:
-            # Itself or a package that it would lie in, and nothing that it imports.
-            if error.name is None or not f'{module_name}.'.startswith(f'{error.name}.'):
-                raise
-            raise UserError(
-                f'{place}={name!r} cannot be imported: {error}; its file is looked for on '
-                f'PYTHONPATH and in {here}; {remedy}'
-            ) from error
+    module = _import(module_name, Path.cwd(), f'{place}={name!r} cannot be imported:', remedy)
     found = getattr(module, function_name, None)
     if not callable(found):
         raise UserError(f'{place}: {module_name} has no function {function_name!r}; {remedy}')
     return found
+
+
+def user_module(name: str, place: str, folder: Path) -> ModuleType:
+    """Return a module of the user's own on the Python path, or in a folder.
+
+    place: what is being named, for the error.
+    Raises UserError for a name that stands for no module, and, with file and line, for a module
+    that raises something while it is imported.
+    """
+    return _import(
+        name, folder, f'{place}={name!r} cannot be imported:', 'name a module, without .py'
+    )
 
 
 def fresh_copy(name: str, place: str) -> Callable[..., Any]:
@@ -83,6 +77,31 @@ def own_code(what: str) -> Iterator[None]:
         raise
     except Exception as error:  # not this program's code: it may raise anything
         raise UserError(f'{what} {_line(error)}; mend it there') from error
+
+
+def _import(name: str, folder: Path, failure: str, remedy: str) -> ModuleType:
+    """Import a module from the Python path, or last from a folder.
+
+    It comes last, so that no file there stands in for a module that is installed. It stays on the
+    path: the module may import its neighbours later, and processes that are started get it.
+    failure: the beginning of the message.  Raises UserError.
+    """
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+        # What was looked for before there was this folder is remembered as missing.
+        importlib.invalidate_caches()
+    if not all(part.isidentifier() for part in name.split('.')):
+        raise UserError(f'{failure} no module has such a name; {remedy}')
+    with own_code(failure):
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            # Itself or a package that it would lie in, and nothing that it imports.
+            if error.name is None or not f'{name}.'.startswith(f'{error.name}.'):
+                raise
+            raise UserError(
+                f'{failure} {error}; its file is looked for on PYTHONPATH and in {folder}; {remedy}'
+            ) from error
 
 
 def _line(error: Exception) -> str:

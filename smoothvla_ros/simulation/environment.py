@@ -6,7 +6,7 @@ import mujoco
 import numpy as np
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.libero import ACTION_DIMENSION, SETTLE_STEPS
+from smoothvla_ros.libero import ACTION_DIMENSION
 from smoothvla_ros.records import EpisodeName, Observation, Trajectory
 from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.episode_recording import EpisodeRecording
@@ -18,7 +18,6 @@ from smoothvla_ros.simulation.scenes.scene_reset import SceneReset
 from smoothvla_ros.simulation.scenes.settled_state import SettledState
 from smoothvla_ros.simulation.tasks import Task
 
-_SETTLE_ACTION = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0])  # stand still, gripper open
 _LARGEST_SEED = 2**32 - 1
 
 
@@ -39,7 +38,7 @@ class Environment:
         """
         self.task = task
         self.render_settings = render
-        self.horizon = tasks.horizon(task.suite)
+        self.horizon = task.horizon
         self._env = libero_scene.build(task, library or SceneLibrary())
         self._reset = SceneReset(self._env)
         self._control = ControlStep(self._env)
@@ -185,8 +184,7 @@ class Environment:
         self._settled.forget()
         self._reset.place_fixtures(name.scene_seed)
         self._reset.set_init_state(tasks.init_states(self.task)[name.init_state])
-        for _ in range(SETTLE_STEPS):
-            self._control.run(_SETTLE_ACTION)
+        self._control.settle()
         self._control.succeeded()  # the indicators that the first image shows
         self._settled.keep(name)
 
@@ -207,7 +205,12 @@ class Environment:
             raise UserError(
                 f'{name} was given to an environment of {self.task.suite} task {self.task.index}'
             )
-        states = len(tasks.init_states(self.task))
+        states, width = tasks.init_states(self.task).shape
+        if width != 1 + self.model.nq + self.model.nv:
+            raise UserError(
+                f'init states {self.task.init_states_file} have {width} numbers each, but the '
+                f'scene has {1 + self.model.nq + self.model.nv}; {self.task.remedy}'
+            )
         if not 0 <= name.init_state < states:
             raise UserError(f'{name}: init state {name.init_state}; choose from 0 to {states - 1}')
         if not 0 <= name.scene_seed <= _LARGEST_SEED:

@@ -20,6 +20,8 @@ INIT_STATES = 50
 _HELD_OUT_EVERY = 5
 _TRAIN_SEEDS = range(100_000)
 _HELD_OUT_SEEDS = range(100_000, 110_000)
+DRAWING_SEEDS = range(110_000, 2**32)
+"""Scene seeds of no split: those under which init states of suites of one's own are drawn."""
 
 
 class Split(StrEnum):
@@ -89,7 +91,7 @@ def episode_names(suite: str, task: int, split: Split, count: int, seed: int) ->
         raise UserError(f'{count} episodes of {suite} task {task}: choose from 1 to {len(seeds)}')
     if seed < 0:
         raise UserError(f'episode seed {seed} is negative; give 0 or more')
-    generator = np.random.default_rng([seed, tasks.SUITES.index(suite), task])
+    generator = np.random.default_rng([seed, tasks.seed_number(suite), task])
     states = generator.permutation(init_state_indices(suite, split))
     drawn = _distinct(generator, seeds, count)
     return [

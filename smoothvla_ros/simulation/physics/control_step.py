@@ -13,11 +13,13 @@ from typing import Any
 import mujoco
 import numpy as np
 
+from smoothvla_ros.libero import SETTLE_STEPS
 from smoothvla_ros.simulation.physics.arm_control import ArmControl
 
 _BASE_BODY = 'robot0_link0'
 _HAND_BODY = 'robot0_right_hand'
 _TOOL_SITE = 'gripper0_grip_site'
+_SETTLE_ACTION = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0])  # stand still, gripper open
 
 
 class ControlStep:
@@ -54,6 +56,11 @@ class ControlStep:
             mujoco.mj_step2(self.model, self.data)
             joints[substep] = self.data.qpos[self._joint_addresses]
         return joints
+
+    def settle(self) -> None:
+        """Let what was placed come to rest while the arm stands still, as before every episode."""
+        for _ in range(SETTLE_STEPS):
+            self.run(_SETTLE_ACTION)
 
     def succeeded(self) -> bool:
         """Return whether the goal of the task is reached, and update what the scene shows of it."""

@@ -11,6 +11,7 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.libero import CONTROL_RATE_HZ
 from smoothvla_ros.simulation.scenes.compiled_scene import SceneLibrary
 from smoothvla_ros.simulation.tasks import Task
+from smoothvla_ros.user_function import user_module
 
 CONTROLLER = 'OSC_POSE'
 ROBOT = 'Panda'
@@ -22,9 +23,11 @@ def build(task: Task, library: SceneLibrary) -> Any:
     It is what ``OffScreenRenderEnv`` wraps, with the same controller and control rate; its own
     cameras are left out.  Its model comes from the library and hangs at attribute
     ``compiled_scene``.  Takes a second or two.
-    Raises UserError if LIBERO is not installed.
+    Raises UserError if LIBERO is not installed, or for a module of the task's objects that cannot
+    be imported.
     """
     silence()
+    import_object_modules(task)
     with contextlib.redirect_stdout(io.StringIO()):
         try:
             import robosuite
@@ -46,6 +49,15 @@ def build(task: Task, library: SceneLibrary) -> Any:
             has_offscreen_renderer=False,
             use_camera_obs=False,
         )
+
+
+def import_object_modules(task: Task) -> None:
+    """Let a task's own modules register their objects with LIBERO.
+
+    Raises UserError for one that cannot be imported.
+    """
+    for module in task.object_modules:
+        user_module(module, f'suite {task.suite!r}: object_modules', task.bddl_file.parent)
 
 
 def silence() -> None:

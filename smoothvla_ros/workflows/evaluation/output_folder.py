@@ -12,11 +12,15 @@ from smoothvla_ros.configuration import to_mapping
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.report.summary import SUMMARY, read_summary
 from smoothvla_ros.folder_lock import LOCK
+from smoothvla_ros.simulation import tasks
 from smoothvla_ros.workflows.evaluation.config import EvaluationConfig
 from smoothvla_ros.workflows.evaluation.contestants import Contestant
 from smoothvla_ros.writable_folder import check_writable
 
 SETTINGS = 'evaluation.json'
+
+# Beside the settings: what a suite of one's own consisted of.
+_SUITE_FILES = 'state of the suite'
 
 # Settings that change no figure: a run may go on with others.
 _FREE_SETTINGS = ('robots', 'video', 'out', 'device')
@@ -62,12 +66,17 @@ def _settings(config: EvaluationConfig, contestants: Sequence[Contestant]) -> di
     settings = {
         name: value for name, value in to_mapping(config).items() if name not in _FREE_SETTINGS
     }
+    files = tasks.fingerprint(config.suite, config.task_indices)
     # Paths may be written in several ways; what counts is the weights.
-    return settings | {
-        'policy': contestants[-1].sha256,
-        'compare': contestants[0].sha256,
-        'tasks': list(config.task_indices),
-    }
+    return (
+        settings
+        | {
+            'policy': contestants[-1].sha256,
+            'compare': contestants[0].sha256,
+            'tasks': list(config.task_indices),
+        }
+        | ({_SUITE_FILES: files} if files else {})
+    )
 
 
 def _earlier_seconds(folder: Path) -> float:

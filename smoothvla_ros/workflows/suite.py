@@ -1,0 +1,152 @@
+"""`smoothvla suite`: check a folder of tasks of one's own, draw their init states, show them."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tqdm
+import yaml
+
+from smoothvla_ros.atomic_files import write_file
+from smoothvla_ros.configuration import load, to_mapping
+from smoothvla_ros.errors import UserError, disk_errors
+from smoothvla_ros.evaluation.pictures.scene_sheet import SceneRow, scene_sheet
+from smoothvla_ros.folder_lock import FolderLock
+from smoothvla_ros.libero import AGENTVIEW
+from smoothvla_ros.records import EpisodeName
+from smoothvla_ros.simulation import own_suites, tasks
+from smoothvla_ros.simulation.environment import Environment
+from smoothvla_ros.simulation.expert.expert import Expert
+from smoothvla_ros.simulation.expert.goal import read_problem
+from smoothvla_ros.simulation.own_suites import OwnSuite, OwnSuiteSettings
+from smoothvla_ros.simulation.rendering.settings import RenderSettings
+from smoothvla_ros.simulation.scenes.init_state_draws import draw_init_states
+from smoothvla_ros.simulation.scenes.libero_scene import import_object_modules
+from smoothvla_ros.simulation.scenes.scene_file import check_scene_file
+from smoothvla_ros.simulation.splits import Split, scene_seeds
+from smoothvla_ros.simulation.tasks import Task
+from smoothvla_ros.user_path import user_path
+from smoothvla_ros.workflows.options import add_settings, given_settings
+
+PICTURE = 'scenes.png'
+_PICTURED_SCENES = 4
+_PICTURE_SIZE = 256
+
+
+@dataclass(frozen=True)
+class PreparedTask:
+    """One line of what is told at the end.
+
+    drawn: what happened when its init states were drawn, or that they were kept.
+    expert: why the scripted expert cannot solve it; '' where it may.
+    images: of some of its scenes, uint8 [H, W, 3] each.
+    """
+
+    task: Task
+    drawn: str
+    expert: str
+    images: list[np.ndarray]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments: the folder, and the settings of its `suite.yaml`."""
+    parser.add_argument(
+        'folder', type=user_path, help='folder of BDDL files, one a task; its name is the suite'
+    )
+    add_settings(parser, OwnSuiteSettings)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prepare the suite, print its tasks and what comes next."""
+    folder: Path = arguments.folder.resolve()
+    for line in prepare_suite(folder, given_settings(arguments, OwnSuiteSettings)):
+        print(f'{line.task.index:>3}  {line.task.language}: {line.drawn}')
+        if line.expert:
+            print(f'     {line.expert}')
+    print(f'picture: {folder / PICTURE}')
+    if own_suites.find(folder.name) == folder:
+        print(f'suite {folder.name} is ready')
+    else:
+        print(f'suite {folder.name} is ready after: export {own_suites.VARIABLE}={folder.parent}')
+    return 0
+
+
+def prepare_suite(folder: Path, given: Mapping[str, Any]) -> list[PreparedTask]:
+    """Check every task of a folder, draw the init states that are missing, write `suite.yaml`.
+
+    given: settings of `OwnSuiteSettings` in place of those that the folder has.
+    A task keeps its number: new ones come last. Init states whose BDDL file has not changed stay.
+    Raises UserError for a folder, a setting or a scene that cannot be used.
+    """
+    suite = OwnSuite(folder, _settings(folder, given))
+    every = [tasks.own_task(suite, index) for index in range(len(suite.settings.tasks))]
+    for task in every:
+        import_object_modules(task)
+        check_scene_file(task.bddl_file)
+    with disk_errors(str(folder)), FolderLock(folder, ''):
+        prepared = [
+            _prepare(task) for task in tqdm.tqdm(every, unit='task', desc=suite.name, leave=False)
+        ]
+        rows = [
+            SceneRow(f'{line.task.index}  {line.task.language}', line.images) for line in prepared
+        ]
+        write_file(folder / PICTURE, scene_sheet(rows))
+        # Last: with it the suite is there for everything else.
+        settings = yaml.safe_dump(to_mapping(suite.settings), sort_keys=False)
+        write_file(folder / own_suites.SETTINGS, settings)
+    return prepared
+
+
+def _settings(folder: Path, given: Mapping[str, Any]) -> OwnSuiteSettings:
+    """Return the settings that a folder has, those given, and the tasks that are new."""
+    if not folder.is_dir():
+        raise UserError(f'{folder} is no folder; give one with BDDL files')
+    if not own_suites.is_name(folder.name) or folder.name in tasks.SUITES:
+        raise UserError(
+            f'{folder}: a suite cannot be called {folder.name!r}; rename the folder, with letters, '
+            'digits, _ and -, and not as LIBERO calls one of its own'
+        )
+    path = folder / own_suites.SETTINGS
+    settings = load(OwnSuiteSettings, path if path.exists() else None, given)
+    if 'tasks' not in given:
+        found = sorted(file.stem for file in folder.glob('*.bddl'))
+        new = [name for name in found if name not in settings.tasks]
+        settings = dataclasses.replace(settings, tasks=(*settings.tasks, *new))
+    if not settings.tasks:
+        raise UserError(f'{folder} holds no BDDL file; put one there for each task')
+    return settings
+
+
+def _prepare(task: Task) -> PreparedTask:
+    drawn = 'init states kept'
+    digest = own_suites.file_sha256(task.bddl_file)
+    if own_suites.drawn_from(task.init_states_file) != digest:
+        states = draw_init_states(task)
+        own_suites.write_init_states(task.init_states_file, states.states, digest)
+        left_out = ', '.join(f'{count} × {why}' for why, count in states.rejected.items())
+        drawn = f'{len(states.states)} init states drawn'
+        drawn += f' (left out: {left_out})' if left_out else ''
+        drawn += f', objects slide up to {100 * states.slide_m:.1f} cm while they settle'
+    environment = Environment(task, RenderSettings(size=_PICTURE_SIZE))
+    images = []
+    for state, seed in zip(range(_PICTURED_SCENES), scene_seeds(Split.TRAIN), strict=False):
+        environment.reset(EpisodeName(task.suite, task.index, state, seed))
+        images.append(environment.render(AGENTVIEW))
+    expert = _expert(environment)
+    environment.close()
+    return PreparedTask(task, drawn, expert, images)
+
+
+def _expert(environment: Environment) -> str:
+    """Return why the scripted expert cannot solve the task; '' where it may."""
+    try:
+        Expert(environment, read_problem(environment.task.bddl_file))
+    except UserError as error:
+        return str(error)
+    return ''

@@ -22,8 +22,9 @@ from smoothvla_ros.simulation.scenes.scene_reset import NoPlaceFoundError, Scene
 from smoothvla_ros.simulation.splits import DRAWING_SEEDS, INIT_STATES, Split, scene_seeds
 from smoothvla_ros.simulation.tasks import Task
 
-# LIBERO lets objects fall up to 0.17 m into their places; one that falls further missed its own.
-_FALLEN_M = 0.3
+# LIBERO lets objects fall up to 0.17 m into their places; one that gets further missed its own, or
+# was put into something that threw it out.
+_LOST_M = 0.3
 # Each state is tried under so many placements of the fixtures.
 _TRIALS = 2
 _DRAWS_A_STATE = 10
@@ -50,8 +51,8 @@ class DrawnInitStates:
 def draw_init_states(task: Task) -> DrawnInitStates:
     """Draw as many init states as every task has, the same ones for the same name and scene file.
 
-    A state counts if, under either of two placements of the fixtures, nothing falls and the goal is
-    not reached while the objects settle.
+    A state counts if, under either of two placements of the fixtures, everything stays where it was
+    put and the goal is not reached while the objects settle.
     Raises UserError for a scene that LIBERO cannot build, or in which too few draws count.
     """
     with user_errors(task.bddl_file):
@@ -119,8 +120,8 @@ class _Trials:
                 raise _Unusable('the simulation breaks')
             moved = self._positions() - before
             for name, way in zip(self._movable, moved, strict=True):
-                if way[2] < -_FALLEN_M:
-                    raise _Unusable(f'{name} falls')
+                if np.linalg.norm(way) > _LOST_M:
+                    raise _Unusable(f'{name} falls or is thrown out')
             if self._control.succeeded():
                 raise _Unusable('the goal is reached already')
             slides += [float(np.linalg.norm(way[:2])) for way in moved]

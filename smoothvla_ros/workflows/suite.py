@@ -31,6 +31,7 @@ from smoothvla_ros.simulation.scenes.libero_scene import import_object_modules
 from smoothvla_ros.simulation.scenes.scene_file import check_scene_file
 from smoothvla_ros.simulation.splits import Split, scene_seeds
 from smoothvla_ros.simulation.tasks import Task
+from smoothvla_ros.simulation.workers.memory import release_free_memory
 from smoothvla_ros.user_path import user_path
 from smoothvla_ros.workflows.options import add_settings, given_settings
 
@@ -59,7 +60,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'folder', type=user_path, help='folder of BDDL files, one a task; its name is the suite'
     )
-    add_settings(parser, OwnSuiteSettings)
+    kept = f'what {own_suites.SETTINGS} says, else'
+    add_settings(
+        parser,
+        OwnSuiteSettings,
+        defaults={
+            'tasks': f'{kept} all, by name; new ones come last',
+            'horizon': f'{kept} {OwnSuiteSettings.horizon}',
+            'object_modules': f'{kept} none',
+        },
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -140,6 +150,8 @@ def _prepare(task: Task) -> PreparedTask:
         images.append(environment.render(AGENTVIEW))
     expert = _expert(environment)
     environment.close()
+    # A scene is a cycle of objects, of some 200 MB: a suite of many tasks would fill the memory.
+    release_free_memory()
     return PreparedTask(task, drawn, expert, images)
 
 

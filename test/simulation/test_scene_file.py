@@ -34,6 +34,19 @@ def test_liberos_own_scenes_are_in_order(suite):
         ('(plate_region (:target main_table)', '(plate_region (:target desk)', 'no .main_table_pl'),
         ('(On cookies_1 main', '(On cookies_1 plate_1 main', 'needs an object and a place'),
         (
+            '(On plate_1 main_table_plate_region)',
+            '(On plate_1 main_table)',
+            r'puts nothing on main_table as a whole; add a region',
+        ),
+        (
+            '(On cookies_1 main_table_cookies_region)',
+            '(In cookies_1 plate_1)',
+            r'puts nothing in plate_1 as a whole',
+        ),
+        ('(:init', '(:init (Opne plate_1)', r"'opne' in .:init. is unknown; choose from on, in, o"),
+        ('(:init', '(:init (Open plate_2)', r"there is no 'plate_2'"),
+        ('(:init', '(:init (Open plate_1 plate_1)', 'needs one name'),
+        (
             '(And (On cookies_1 plate_1))',
             '(And (On cookies_1))',
             r'\(on cookies_1\) in .:goal. needs 2',

@@ -31,6 +31,7 @@ LIBERO_ERRORS = (
 
 _ARENAS = ('table', 'floor', 'kitchen_table', 'coffee_table', 'living_room_table', 'study_table')
 _PLACING = ('on', 'in')
+_INITIAL = (*_PLACING, 'open', 'close', 'turnon', 'turnoff')
 _ONE_ARGUMENT = ('open', 'close', 'turnon', 'turnoff', 'up')
 # LIBERO evaluates an angle as Python.
 _ANGLE = re.compile(r'(?!.*\*\*)(?:[-+*/.\d]|e[-+]?\d|(?:np\.)?pi)+')
@@ -118,10 +119,17 @@ class _Scene:
     def _check_placements(self) -> None:
         placed = []
         for state in self._parsed['initial_state']:
+            # LIBERO passes over what it does not know here, and the scene is another.
+            if state[0] not in _INITIAL:
+                raise _Wrong(
+                    f'{state[0]!r} in (:init) is unknown; choose from {", ".join(_INITIAL)}'
+                )
+            if len(state) != (3 if state[0] in _PLACING else 2):
+                wanted = 'an object and a place' if state[0] in _PLACING else 'one name'
+                raise _Wrong(f'({" ".join(state)}) in (:init) needs {wanted}')
+            self._require_known(state)
             if state[0] in _PLACING:
-                if len(state) != 3:
-                    raise _Wrong(f'({" ".join(state)}) in (:init) needs an object and a place')
-                self._require_known(state)
+                self._require_place(state)
                 placed.append(state[1])
         arenas = {
             name for category in _ARENAS for name in self._parsed['fixtures'].get(category, ())
@@ -132,6 +140,17 @@ class _Scene:
                     f'{name} is placed {placed.count(name)} times in (:init); place it once, as '
                     f'(On {name} REGION)'
                 )
+
+    def _require_place(self, state: list[str]) -> None:
+        """Refuse a place that LIBERO passes over: the object would stay at the world's origin."""
+        predicate, name, place = state
+        if place in self._regions or (predicate == 'on' and place in self._objects):
+            return
+        raise _Wrong(
+            f'({" ".join(state)}) in (:init): LIBERO puts nothing {predicate} {place} as a whole; '
+            f'add a region whose (:target ...) is {place}, and say ({predicate} {name} '
+            f'{place}_REGION)'
+        )
 
     def _check_goal(self) -> None:
         from libero.libero.envs.predicates import get_predicate_fn_dict

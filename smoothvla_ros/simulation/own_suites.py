@@ -75,13 +75,17 @@ class OwnSuite:
         """Return where the drawn init states of a task are."""
         return self.folder / 'init_states' / f'{task}.npz'
 
-    def check(self, task: str) -> None:
-        """Raise UserError unless the task's init states were drawn from its BDDL file as it is."""
+    def require_scene(self, task: str) -> None:
+        """Raise UserError if the task has no BDDL file."""
         if not self.bddl_file(task).is_file():
             raise UserError(
                 f'suite {self.name!r}: {self.bddl_file(task)} is missing, which {SETTINGS} names; '
                 'put it back, or take its name out of there'
             )
+
+    def check(self, task: str) -> None:
+        """Raise UserError unless the task's init states were drawn from its BDDL file as it is."""
+        self.require_scene(task)
         if drawn_from(self.init_states_file(task)) != file_sha256(self.bddl_file(task)):
             raise UserError(
                 f'suite {self.name!r}: there are no init states of {self.bddl_file(task)} as it is '

@@ -167,9 +167,15 @@ def _tasks(suite: str) -> tuple[Task, ...]:
 
 
 def told_instruction(bddl_file: Path) -> str:
-    """Return the instruction that stands in a scene's file, lower case; '' where there is none."""
-    text = re.sub(r';[^\n]*', '', bddl_file.read_text())
-    match = re.search(r'\(:language\s+([^)]*)\)', text, re.IGNORECASE)
+    """Return the instruction that stands in a scene's file, lower case; '' where there is none.
+
+    Raises UserError for a file that cannot be read.
+    """
+    try:
+        text = re.sub(r';[^\n]*', '', bddl_file.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f'{bddl_file} cannot be read ({error}); give a BDDL file') from error
+    match = re.search(r'\(\s*:language\s+([^)]*)\)', text, re.IGNORECASE)
     return ' '.join(match.group(1).split()).lower().replace('’', "'") if match else ''
 
 

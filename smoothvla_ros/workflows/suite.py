@@ -95,6 +95,8 @@ def prepare_suite(folder: Path, given: Mapping[str, Any]) -> list[PreparedTask]:
     Raises UserError for a folder, a setting or a scene that cannot be used.
     """
     suite = OwnSuite(folder, _settings(folder, given))
+    for name in suite.settings.tasks:
+        suite.require_scene(name)
     every = [tasks.own_task(suite, index) for index in range(len(suite.settings.tasks))]
     for task in every:
         import_object_modules(task)

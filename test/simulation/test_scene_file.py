@@ -53,6 +53,20 @@ def test_liberos_own_scenes_are_in_order(suite):
         ),
         ('(And (On cookies_1 plate_1))', '(And (Eat cookies_1))', "'eat' in .:goal. is unknown"),
         ('(And (On cookies_1 plate_1))', '(And (On cookies_2 plate_1))', "there is no 'cookies_2'"),
+        ('(:language Put', '(:language (softly) Put', r'brackets within \(:language'),
+        ('(:goal (And (On cookies_1 plate_1)))', '(:goal On plate_1)', 'LIBERO cannot read it'),
+        ('(:goal', '(:init)\n(:goal', ':init stands 2 times among the groups'),
+        (
+            'cookies_1 - cookies',
+            'cookies_1 - cookies cookies_2 - cookies',
+            r'cookies stands 2 times among the kinds of .:objects.; name all of a kind before',
+        ),
+        (
+            '(:regions',
+            '(:regions (plate_region (:target main_table) (:ranges ((0 0 1 1))))',
+            r'main_table_plate_region stands 2 times among .:regions.; give one another name',
+        ),
+        ('\n(define', '\ufeff(define', 'begins with a byte order mark'),
         ('(:goal', '(:gaol', ':gaol is not recognized in problem; correct its name'),
         ('0.02))', '0.02 1))', 'LIBERO cannot use this scene .AssertionError: Dimension'),
         ('0.02))', 'far))', 'LIBERO cannot use this scene .ValueError'),
@@ -79,6 +93,12 @@ def test_an_angle_may_be_arithmetic(tmp_path):
     assert (
         check_scene_file(_written(tmp_path, _turned('-3*pi/4'))) == 'put the cookies on the plate'
     )
+
+
+def test_a_space_behind_a_bracket_changes_nothing(tmp_path):
+    """LIBERO takes `( :language`, which left a policy without any instruction."""
+    path = _written(tmp_path, SCENE.replace('(:', '( :'))
+    assert check_scene_file(path) == tasks.told_instruction(path) == 'put the cookies on the plate'
 
 
 @pytest.mark.parametrize('content', [b'', b'\xff\xfe', b'()', b'(define)', b'; nothing\n'])

@@ -204,6 +204,23 @@ def test_a_name_that_cannot_be_a_suites_is_refused(folder, name, said):
         prepare_suite(folder.rename(folder.with_name(name)), {})
 
 
+def test_a_task_whose_file_is_gone_is_named(prepared):
+    """Pins one line for a task that `suite.yaml` still has, as for one misspelt in --tasks."""
+    (prepared / f'{NAME}.bddl').unlink()
+    for given in ({}, {'tasks': ('put_the_plate_away',)}):
+        with pytest.raises(
+            UserError, match=r'\.bddl is missing, which suite\.yaml names; put it b'
+        ):
+            prepare_suite(prepared, given)
+
+
+def test_a_file_that_is_no_text_is_named(folder):
+    """A name in another encoding is one line, not a traceback."""
+    (folder / f'{NAME}.bddl').write_bytes(SCENE.replace('Plate)', 'Café)').encode('latin-1'))
+    with pytest.raises(UserError, match=rf'{NAME}\.bddl cannot be read .*; give a BDDL file'):
+        prepare_suite(folder, {})
+
+
 def test_a_folder_without_scenes_is_refused(tmp_path):
     """Pins both: none there, and none in it."""
     with pytest.raises(UserError, match='is no folder'):

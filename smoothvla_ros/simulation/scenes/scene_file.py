@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ LIBERO_ERRORS = (
 )
 
 _ARENAS = ('table', 'floor', 'kitchen_table', 'coffee_table', 'living_room_table', 'study_table')
+_BYTE_ORDER_MARK = '\ufeff'
 _PLACING = ('on', 'in')
 _INITIAL = (*_PLACING, 'open', 'close', 'turnon', 'turnoff')
 _ONE_ARGUMENT = ('open', 'close', 'turnon', 'turnoff', 'up')
@@ -51,6 +54,7 @@ def check_scene_file(path: Path) -> str:
     with user_errors(path):
         _check_brackets(text)
         _check_angles(text)
+        _check_repeated(text)
         parsed = _parsed(path)
         _Scene(parsed).check()
     return ' '.join(parsed['language_instruction'])
@@ -102,6 +106,8 @@ class _Scene:
             raise _Wrong(f'problem {problem!r} is no scene of LIBERO; choose from {known}')
         if not self._parsed['language_instruction']:
             raise _Wrong('there is no (:language ...); add what a policy is to be told')
+        if not all(isinstance(word, str) for word in self._parsed['language_instruction']):
+            raise _Wrong('there are brackets within (:language ...); take them out')
 
     def _check_categories(self) -> None:
         from libero.libero.envs.objects import OBJECTS_DICT
@@ -191,13 +197,22 @@ def _parsed(path: Path) -> dict[str, Any]:
 
     remarks = io.StringIO()
     with contextlib.redirect_stdout(remarks):
-        parsed: dict[str, Any] = robosuite_parse_problem(str(path))
+        try:
+            parsed: dict[str, Any] = robosuite_parse_problem(str(path))
+        except LIBERO_ERRORS:
+            raise
+        except Exception as error:  # it raises bare ones, too
+            raise _Wrong(
+                f'LIBERO cannot read it ({error}); compare it with one of its own'
+            ) from error
     if remarks.getvalue():
         raise _Wrong(f'{" ".join(remarks.getvalue().split())}; correct its name or take it out')
     return parsed
 
 
 def _check_brackets(text: str) -> None:
+    if text.startswith(_BYTE_ORDER_MARK):
+        raise _Wrong('it begins with a byte order mark; save it as UTF-8 without one')
     depth, closed = 0, False
     for number, line in enumerate(_without_comments(text).splitlines(), 1):
         for token in _tokens(line):
@@ -209,7 +224,7 @@ def _check_brackets(text: str) -> None:
         raise _Wrong(f'{depth} of its brackets are never closed; close them')
     if _tokens(_without_comments(text).lower())[:2] != ['(', 'define']:
         raise _Wrong('it does not begin with (define; give a BDDL file')
-    if not re.search(r'\(:domain\s+robosuite\s*\)', text, re.IGNORECASE):
+    if not re.search(r'\(\s*:domain\s+robosuite\s*\)', text, re.IGNORECASE):
         raise _Wrong('there is no (:domain robosuite); add it')
 
 
@@ -223,6 +238,35 @@ def _check_angles(text: str) -> None:
             depth += (token == '(') - (token == ')')
             if token not in '()' and not _ANGLE.fullmatch(token):
                 raise _Wrong(f'angle {token!r} of a :yaw_rotation is no number; give radians')
+
+
+def _check_repeated(text: str) -> None:
+    """Refuse what stands twice: LIBERO would go on with one of them, and not say so."""
+    from bddl.parsing import scan_tokens
+
+    groups = [group for group in scan_tokens(string=text) if isinstance(group, list) and group]
+    _require_once((str(group[0]) for group in groups), 'the groups', 'put them into one')
+    for group in groups:
+        if group[0] == ':regions':
+            _require_once(map(_region_name, group[1:]), '(:regions)', 'give one another name')
+        if group[0] in (':objects', ':fixtures'):
+            _require_once(
+                (str(kind) for dash, kind in itertools.pairwise(group) if dash == '-'),
+                f'the kinds of ({group[0]})',
+                'name all of a kind before one "- KIND", as in "bowl_1 bowl_2 - white_bowl"',
+            )
+
+
+def _require_once(names: Iterable[str], place: str, remedy: str) -> None:
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise _Wrong(f'{name} stands {count} times among {place}; {remedy}')
+
+
+def _region_name(region: Any) -> str:
+    """Return a region's full name, as (:init) and (:goal) call it."""
+    targets = [part[1] for part in region[1:] if len(part) == 2 and part[0] == ':target']
+    return '_'.join(map(str, (*targets, region[0])))
 
 
 def _without_comments(text: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +66,7 @@ class OwnSuite:
     @property
     def command(self) -> str:
         """What prepares this suite."""
-        return f'smoothvla suite {self.folder}'
+        return f'smoothvla suite {shlex.quote(str(self.folder))}'
 
     def bddl_file(self, task: str) -> Path:
         """Return where the scene and the goal of a task are."""
@@ -110,7 +111,8 @@ def find(name: str) -> Path | None:
         return None
     for folder in _folders():
         if (folder / name / SETTINGS).is_file():
-            return (folder / name).resolve()
+            # A link is not followed: its own name is the one that was asked for.
+            return (folder / name).absolute()
     return None
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,16 +76,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prepare the suite, print its tasks and what comes next."""
-    folder: Path = arguments.folder.resolve()
+    # As `own_suites.find` does, for one name everywhere: no link is followed.
+    folder = Path(os.path.abspath(arguments.folder))
     for line in prepare_suite(folder, given_settings(arguments, OwnSuiteSettings)):
         print(f'{line.task.index:>3}  {line.task.language}: {line.drawn}')
         if line.expert:
             print(f'     {line.expert}')
     print(f'picture: {folder / PICTURE}')
-    if own_suites.find(folder.name) == folder:
+    found = own_suites.find(folder.name)
+    if found is not None and found.samefile(folder):
         print(f'suite {folder.name} is ready')
     else:
-        print(f'suite {folder.name} is ready after: export {own_suites.VARIABLE}={folder.parent}')
+        place = shlex.quote(str(folder.parent))
+        print(f'suite {folder.name} is ready after: export {own_suites.VARIABLE}={place}')
     return 0
 
 

@@ -54,6 +54,16 @@ def test_the_first_of_two_folders_wins(kitchen, tmp_path, monkeypatch):
     assert own_suites.names() == ('kitchen',)
 
 
+def test_a_linked_folder_is_called_by_its_links_name(kitchen, tmp_path, monkeypatch):
+    """A link is how a lab has one folder of suites of several disks: its name is the suite's."""
+    (tmp_path / 'linked').mkdir()
+    (tmp_path / 'linked' / 'breakfast').symlink_to(kitchen)
+    look_in(tmp_path / 'linked', monkeypatch)
+    assert own_suites.names() == ('breakfast',)
+    task = tasks.task('breakfast', 0)
+    assert (task.suite, task.bddl_file.name) == ('breakfast', 'second.bddl')
+
+
 def test_an_unknown_suite_names_those_of_ones_own_and_the_variable(kitchen):
     """Pins that a misspelt name is answered with where such suites are looked for."""
     with pytest.raises(UserError, match=r"'kitchn'.*or your own kitchen; SMOOTHVLA_SUITES names"):

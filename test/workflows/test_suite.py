@@ -108,6 +108,19 @@ def test_what_has_not_changed_is_kept_and_new_tasks_come_last(prepared, prepared
     assert not np.isin(others[:, 1], states[:, 1]).any(), 'two tasks share their random numbers'
 
 
+def test_what_is_said_at_the_end_can_be_typed(prepared, monkeypatch, capsys):
+    """A path with a space gets quotes, and a link's name is the suite's."""
+    (prepared.parent / 'my suites').mkdir()
+    link = prepared.parent / 'my suites' / 'tea'
+    link.symlink_to(prepared)
+    assert main(['suite', str(link)]) == 0
+    assert f"suite tea is ready after: export SMOOTHVLA_SUITES='{link.parent}'" in (
+        capsys.readouterr().out
+    )
+    look_in(link.parent, monkeypatch)
+    assert tasks.task('tea', 0).remedy == f"run `smoothvla suite '{link}'`"
+
+
 def test_states_are_drawn_again_as_they_were(folder, prepared_once):
     """Whoever has the folder's BDDL files has the same suite."""
     prepare_suite(folder, {})

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from own_suite import SCENE
+from own_suite import SCENE, look_in, pretend_prepared, write_suite
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.simulation import tasks
+from smoothvla_ros.simulation.scenes import libero_scene
+from smoothvla_ros.simulation.scenes.compiled_scene import SceneLibrary
 from smoothvla_ros.simulation.scenes.scene_file import check_scene_file
 
 
@@ -86,6 +88,19 @@ def test_an_angle_is_never_run_as_a_program(tmp_path, angle):
     """LIBERO evaluates angles as Python: what is more than arithmetic does not get that far."""
     with pytest.raises(UserError, match='is no number; give radians'):
         check_scene_file(_written(tmp_path, _turned(angle)))
+
+
+def test_a_suite_that_was_prepared_elsewhere_runs_no_program_either(tmp_path, monkeypatch):
+    """Whoever hands a suite on with init states that fit it has not had it checked."""
+    mark = tmp_path / 'mark'
+    # A program without a space or a bracket, which the reader would take apart.
+    angle = f"[help[\"open\\x28'{mark}','w'\\x29\"]for[help.__class__.__getitem__]in[[eval]]][0]"
+    folder = write_suite(tmp_path / 'suites' / 'given', {'first': _turned(angle)})
+    pretend_prepared(folder, ['first'])
+    look_in(folder.parent, monkeypatch)
+    with pytest.raises(UserError, match='is no number; give radians'):
+        libero_scene.build(tasks.task('given', 0), SceneLibrary())
+    assert not mark.exists()
 
 
 def test_an_angle_may_be_arithmetic(tmp_path):

@@ -10,6 +10,7 @@ from typing import Any
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.libero import CONTROL_RATE_HZ
 from smoothvla_ros.simulation.scenes.compiled_scene import SceneLibrary
+from smoothvla_ros.simulation.scenes.scene_angles import require_plain_angles
 from smoothvla_ros.simulation.tasks import Task
 from smoothvla_ros.user_function import user_module
 
@@ -23,10 +24,11 @@ def build(task: Task, library: SceneLibrary) -> Any:
     It is what ``OffScreenRenderEnv`` wraps, with the same controller and control rate; its own
     cameras are left out.  Its model comes from the library and hangs at attribute
     ``compiled_scene``.  Takes a second or two.
-    Raises UserError if LIBERO is not installed, or for a module of the task's objects that cannot
-    be imported.
+    Raises UserError if LIBERO is not installed, for a module of the task's objects that cannot be
+    imported, or for an angle that is a program: a suite may come from anywhere, prepared already.
     """
     silence()
+    require_plain_angles(task.bddl_file)
     import_object_modules(task)
     with contextlib.redirect_stdout(io.StringIO()):
         try:

@@ -17,6 +17,11 @@ from typing import Any
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.simulation.scenes import libero_scene
+from smoothvla_ros.simulation.scenes.scene_angles import (
+    require_plain_angles,
+    tokens,
+    without_comments,
+)
 
 # What LIBERO's reader and its scenes raise for files that it cannot use.
 LIBERO_ERRORS = (
@@ -36,8 +41,6 @@ _BYTE_ORDER_MARK = '\ufeff'
 _PLACING = ('on', 'in')
 _INITIAL = (*_PLACING, 'open', 'close', 'turnon', 'turnoff')
 _ONE_ARGUMENT = ('open', 'close', 'turnon', 'turnoff', 'up')
-# LIBERO evaluates an angle as Python.
-_ANGLE = re.compile(r'(?!.*\*\*)(?:[-+*/.\d]|e[-+]?\d|(?:np\.)?pi)+')
 
 
 def check_scene_file(path: Path) -> str:
@@ -53,7 +56,7 @@ def check_scene_file(path: Path) -> str:
         raise UserError(f'{path} cannot be read ({error}); give a BDDL file') from error
     with user_errors(path):
         _check_brackets(text)
-        _check_angles(text)
+        require_plain_angles(path)
         _check_repeated(text)
         parsed = _parsed(path)
         _Scene(parsed).check()
@@ -214,30 +217,18 @@ def _check_brackets(text: str) -> None:
     if text.startswith(_BYTE_ORDER_MARK):
         raise _Wrong('it begins with a byte order mark; save it as UTF-8 without one')
     depth, closed = 0, False
-    for number, line in enumerate(_without_comments(text).splitlines(), 1):
-        for token in _tokens(line):
+    for number, line in enumerate(without_comments(text).splitlines(), 1):
+        for token in tokens(line):
             depth += (token == '(') - (token == ')')
             if depth < 0 or closed:
                 raise _Wrong(f'{token!r} in line {number} comes after the end; take it out')
             closed = depth == 0
     if depth:
         raise _Wrong(f'{depth} of its brackets are never closed; close them')
-    if _tokens(_without_comments(text).lower())[:2] != ['(', 'define']:
+    if tokens(without_comments(text).lower())[:2] != ['(', 'define']:
         raise _Wrong('it does not begin with (define; give a BDDL file')
     if not re.search(r'\(\s*:domain\s+robosuite\s*\)', text, re.IGNORECASE):
         raise _Wrong('there is no (:domain robosuite); add it')
-
-
-def _check_angles(text: str) -> None:
-    """Refuse an angle that is anything but arithmetic: LIBERO would execute it."""
-    depth = 0
-    for token in _tokens(_without_comments(text).lower()):
-        if token == ':yaw_rotation':
-            depth = 1
-        elif depth:
-            depth += (token == '(') - (token == ')')
-            if token not in '()' and not _ANGLE.fullmatch(token):
-                raise _Wrong(f'angle {token!r} of a :yaw_rotation is no number; give radians')
 
 
 def _check_repeated(text: str) -> None:
@@ -267,11 +258,3 @@ def _region_name(region: Any) -> str:
     """Return a region's full name, as (:init) and (:goal) call it."""
     targets = [part[1] for part in region[1:] if len(part) == 2 and part[0] == ':target']
     return '_'.join(map(str, (*targets, region[0])))
-
-
-def _without_comments(text: str) -> str:
-    return re.sub(r';[^\n]*', '', text)
-
-
-def _tokens(text: str) -> list[str]:
-    return re.findall(r'[()]|[^\s()]+', text)

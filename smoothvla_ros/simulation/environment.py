@@ -64,8 +64,8 @@ class Environment:
     def reset(self, name: EpisodeName) -> None:
         """Begin the episode of this name: place the fixtures, set the init state, let it settle.
 
-        Raises UserError if the name is of another task, its init state or seed do not exist, or the
-        objects of the scene find no place under the seed.
+        Raises UserError if the name is of another task, its init state or seed do not exist, the
+        scene's file is no longer what it was, or its objects find no place under the seed.
         """
         self._require_known(name)
         if not self._settled.restore(name):
@@ -205,6 +205,7 @@ class Environment:
             raise UserError(
                 f'{name} was given to an environment of {self.task.suite} task {self.task.index}'
             )
+        tasks.require_unchanged(self.task)
         states, width = tasks.init_states(self.task).shape
         if width != 1 + self.model.nq + self.model.nv:
             raise UserError(

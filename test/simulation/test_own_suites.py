@@ -86,6 +86,13 @@ def test_a_scene_that_was_changed_is_not_run_with_the_states_of_another(kitchen)
         tasks.tasks('kitchen')
 
 
+def test_a_process_keeps_the_horizon_that_it_began_with(kitchen):
+    """An edit of suite.yaml must not lengthen the episodes of a run that is under way."""
+    tasks.tasks('kitchen')
+    (kitchen / 'suite.yaml').write_text('tasks: [second, first]\nhorizon: 71\n')
+    assert tasks.horizon('kitchen') == tasks.task('kitchen', 0).horizon == 70
+
+
 def test_a_damaged_file_of_states_is_none(kitchen):
     """Half a file is named with the command that writes it again, not with a traceback."""
     file = kitchen / 'init_states' / 'first.npz'
@@ -102,6 +109,7 @@ def test_a_damaged_file_of_states_is_none(kitchen):
         ('tasks: [../first]', r"task '\.\./first'; name each task once"),
         ('tasks: [gone]', r'gone\.bddl is missing, which suite\.yaml names'),
         ('horizon: 0', 'horizon=0 is too small'),
+        ('horizon: 9', "'kitchen' names no tasks; run `smoothvla suite "),
         ('cameras: 3', "unknown setting 'cameras'"),
         ('- 3', 'expected "name: value" lines'),
     ],

@@ -141,6 +141,19 @@ def test_states_of_another_scene_are_not_used(prepared):
     environment.close()
 
 
+def test_a_scene_that_changes_under_a_process_is_not_gone_on_with(prepared):
+    """A bridge or a worker built it hours ago: its scene is no longer the one of that name."""
+    environment = Environment(tasks.task('breakfast', 0), RenderSettings(size=64))
+    environment.reset(EpisodeName('breakfast', 0, 0, 0))
+    scene = prepared / f'{NAME}.bddl'
+    scene.write_text(SCENE.replace('0.24', '0.22'))
+    with pytest.raises(UserError, match=rf'{NAME}\.bddl was changed while suite .breakfast. is in'):
+        environment.reset(EpisodeName('breakfast', 0, 0, 0))
+    scene.write_text(SCENE)
+    environment.reset(EpisodeName('breakfast', 0, 1, 0))
+    environment.close()
+
+
 ANOTHER_TABLE = {
     'LIBERO_Tabletop': 'LIBERO_Living_Room_Tabletop',
     'main_table - table': 'living_room_table - living_room_table',

@@ -11,6 +11,8 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.run_folder import RunFolder
 from smoothvla_ros.workflows import demos
+from smoothvla_ros.workflows.benchmark.cells import benchmark_cells
+from smoothvla_ros.workflows.benchmark.config import BenchmarkConfig
 from smoothvla_ros.workflows.demos import DemosConfig
 from smoothvla_ros.workflows.evaluation.config import EvaluationConfig
 from smoothvla_ros.workflows.evaluation.contestants import Contestant
@@ -47,6 +49,20 @@ def test_an_evaluation(kitchen, tmp_path):
     with pytest.raises(UserError, match='holds an evaluation with another state of the suite'):
         begin(0, 1)
     begin(0)
+
+
+def test_a_benchmark(kitchen):
+    """A table whose rows were measured in two states of a suite compares nothing."""
+
+    def settings(suite: str) -> dict[str, object]:
+        config = BenchmarkConfig(suites=(suite,))
+        return benchmark_cells(config)[0].settings(config, 'digest')
+
+    before, of_liberos = settings('kitchen'), settings('libero_goal')
+    assert before == settings('kitchen')
+    change_second_task(kitchen)
+    assert before != settings('kitchen')
+    assert of_liberos.keys() < before.keys(), "LIBERO's cells stay as they were written"
 
 
 def test_a_training(kitchen, tmp_path):

@@ -31,6 +31,9 @@ from smoothvla_ros.workflows.benchmark.config import BenchmarkConfig, method_of
 # What may differ between two machines that measure one cell: where and how fast, not what.
 _FREE = ('output', 'resume', 'robots', 'keep_checkpoints', 'device', 'policy', 'video')
 
+# Beside the settings: what a suite of one's own consisted of.
+_SUITE_FILES = 'state of the suite'
+
 # What a cell's training has from the matrix -> the matrix's setting that decides it.
 _DECIDED_BY = {
     'suite': 'suites',
@@ -76,7 +79,9 @@ class Cell:
         """Return everything that decides the cell's figures."""
         training = to_mapping(self.training) if self.training is not None else {}
         left_out = {*_FREE, *self.without_effect}
-        return {
+        suite = self.name.suite
+        files = tasks.fingerprint(suite, config.tasks_of(suite))
+        return ({_SUITE_FILES: files} if files else {}) | {
             'start_policy_sha256': start_policy_sha256,
             'tasks': list(config.tasks),
             'render_profile': config.render_profile,

@@ -41,11 +41,20 @@ def user_module(name: str, place: str, folder: Path) -> ModuleType:
 
     place: what is being named, for the error.
     Raises UserError for a name that stands for no module, and, with file and line, for a module
-    that raises something while it is imported.
+    that raises something while it is imported; also where the folder has a file of this name, and
+    another was found before it.
     """
-    return _import(
+    module = _import(
         name, folder, f'{place}={name!r} cannot be imported:', 'name a module, without .py'
     )
+    own = folder.joinpath(*name.split('.')).with_suffix('.py')
+    found = getattr(module, '__file__', None)
+    if own.is_file() and (found is None or not own.samefile(found)):
+        raise UserError(
+            f'{place}={name!r} is {found or "built into Python"}, and not {own}; rename that file, '
+            'so that its name is its own'
+        )
+    return module
 
 
 def fresh_copy(name: str, place: str) -> Callable[..., Any]:

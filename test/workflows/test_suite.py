@@ -18,6 +18,7 @@ from smoothvla_ros.simulation.environment import Environment
 from smoothvla_ros.simulation.expert.playing import play
 from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.simulation.splits import Split, episode_names
+from smoothvla_ros.user_function import user_module
 from smoothvla_ros.workflows.suite import PICTURE, prepare_suite
 
 # As a user writes it beside the scenes: a block that LIBERO does not have.
@@ -215,6 +216,20 @@ def test_a_module_that_cannot_be_imported_is_named(folder, module):
             prepare_suite(folder, {'object_modules': (module,)})
     finally:
         sys.path.remove(str(folder))
+
+
+def test_a_module_of_another_suite_does_not_stand_in(folder, tmp_path, monkeypatch):
+    """Two suites with a file of one name in one process: the objects would be the other's."""
+    other = write_suite(tmp_path / 'suites' / 'other', {NAME: SCENE})
+    for place in (folder, other):
+        (place / 'lab_objects.py').write_text('')
+    monkeypatch.setattr(sys, 'path', [*sys.path])
+    monkeypatch.delitem(sys.modules, 'lab_objects', raising=False)
+    for place in (other, other):
+        user_module('lab_objects', 'object_modules', place)
+    with pytest.raises(UserError, match=r"'lab_objects' is .*other/lab_objects\.py.*rename"):
+        user_module('lab_objects', 'object_modules', folder)
+    del sys.modules['lab_objects']
 
 
 @pytest.mark.parametrize(

@@ -33,10 +33,9 @@ class RunFolder:
         holds something that is not an unfinished or finished run of these very settings.
         """
         self.path = config.output
-        self._claim = {
-            'config': to_mapping(config),
-            _SUITE_FILES: fingerprint(config.suite, config.task_indices),
-        }
+        self._claim: dict[str, Any] = {'config': to_mapping(config)}
+        if suite_files := fingerprint(config.suite, config.task_indices):
+            self._claim[_SUITE_FILES] = suite_files
         self._record = self.path / _RECORD
         check_folder(config, files)
         self._lock = FolderLock(self.path, 'output=')

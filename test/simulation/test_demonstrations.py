@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import psutil
@@ -133,7 +134,14 @@ def test_recording_goes_on_where_it_stopped(tmp_path):
 def test_ctrl_c_ends_the_recording_at_once_and_in_one_line(tmp_path):
     """It reaches all processes while they import: one line, status 130, no process left."""
     command = [sys.executable, '-m', 'smoothvla_ros.cli', 'demos', '--measure', '--out', tmp_path]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # What runs in the background of a script, these tests for one, has it ignored.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
     spawned = []
     while process.poll() is None and len(spawned) < 2:
         spawned = [

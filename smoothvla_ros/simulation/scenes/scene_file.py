@@ -233,7 +233,7 @@ def _check_brackets(text: str) -> None:
 
 def _check_repeated(text: str) -> None:
     """Refuse what stands twice: LIBERO would go on with one of them, and not say so."""
-    from bddl.parsing import scan_tokens
+    from libero.libero.envs.bddl_utils import scan_tokens
 
     groups = [group for group in scan_tokens(string=text) if isinstance(group, list) and group]
     _require_once((str(group[0]) for group in groups), 'the groups', 'put them into one')

@@ -88,5 +88,8 @@ def wrong_instructions(suite: str) -> dict[str, str]:
     languages = [task.language for task in tasks(suite)]
     told = dict(zip(languages, [*languages[1:], languages[0]], strict=True))
     if len(told) != len(languages) or any(right == wrong for right, wrong in told.items()):
-        raise UserError(f'{suite}: instructions repeat, so none is surely wrong; use libero_goal')
+        raise UserError(
+            f'{suite}: instructions repeat, or there is one alone, so none is surely wrong; use '
+            'libero_goal'
+        )
     return told

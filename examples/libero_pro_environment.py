@@ -13,7 +13,8 @@ import argparse
 import re
 from pathlib import Path
 
-from smoothvla_ros.simulation.tasks import Task, tasks
+from smoothvla_ros.simulation.suites.task import Task
+from smoothvla_ros.simulation.tasks import tasks
 
 TABLE, PROBLEM = 'living_room_table', 'LIBERO_Living_Room_Tabletop_Manipulation'
 ARENAS = ('main_table', 'kitchen_table', 'study_table', 'floor')

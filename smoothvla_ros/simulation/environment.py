@@ -16,7 +16,7 @@ from smoothvla_ros.simulation.scenes import libero_scene
 from smoothvla_ros.simulation.scenes.compiled_scene import SceneLibrary
 from smoothvla_ros.simulation.scenes.scene_reset import SceneReset
 from smoothvla_ros.simulation.scenes.settled_state import SettledState
-from smoothvla_ros.simulation.tasks import Task
+from smoothvla_ros.simulation.suites.task import Task
 
 _LARGEST_SEED = 2**32 - 1
 

@@ -22,17 +22,18 @@ from smoothvla_ros.evaluation.pictures.scene_sheet import SceneRow, scene_sheet
 from smoothvla_ros.folder_lock import FolderLock
 from smoothvla_ros.libero import AGENTVIEW
 from smoothvla_ros.records import EpisodeName
-from smoothvla_ros.simulation import own_suites, tasks
+from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.environment import Environment
 from smoothvla_ros.simulation.expert.expert import Expert
 from smoothvla_ros.simulation.expert.goal import read_problem
-from smoothvla_ros.simulation.own_suites import OwnSuite, OwnSuiteSettings
 from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.simulation.scenes.init_state_draws import draw_init_states
 from smoothvla_ros.simulation.scenes.libero_scene import import_object_modules
 from smoothvla_ros.simulation.scenes.scene_file import check_scene_file
 from smoothvla_ros.simulation.splits import Split, scene_seeds
-from smoothvla_ros.simulation.tasks import Task
+from smoothvla_ros.simulation.suites import own_suites
+from smoothvla_ros.simulation.suites.own_suites import OwnSuite, OwnSuiteSettings
+from smoothvla_ros.simulation.suites.task import Task
 from smoothvla_ros.simulation.workers.memory import release_free_memory
 from smoothvla_ros.user_path import user_path
 from smoothvla_ros.workflows.options import add_settings, given_settings
@@ -102,7 +103,7 @@ def prepare_suite(folder: Path, given: Mapping[str, Any]) -> list[PreparedTask]:
     suite = OwnSuite(folder, _settings(folder, given))
     for name in suite.settings.tasks:
         suite.require_scene(name)
-    every = [tasks.own_task(suite, index) for index in range(len(suite.settings.tasks))]
+    every = [own_suites.own_task(suite, index) for index in range(len(suite.settings.tasks))]
     for task in every:
         import_object_modules(task)
         check_scene_file(task.bddl_file)

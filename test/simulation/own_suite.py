@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smoothvla_ros.simulation import own_suites, tasks
+from smoothvla_ros.simulation import tasks
+from smoothvla_ros.simulation.suites import own_suites
 
 SCENE = """
 (define (problem LIBERO_Tabletop_Manipulation)

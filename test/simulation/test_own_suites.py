@@ -8,8 +8,9 @@ import pytest
 from own_suite import SCENE, look_in, pretend_prepared, write_suite
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.simulation import own_suites, tasks
+from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.splits import Split, episode_names
+from smoothvla_ros.simulation.suites import own_suites
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.scenes import libero_scene
 from smoothvla_ros.simulation.scenes.compiled_scene import SceneLibrary
 from smoothvla_ros.simulation.scenes.scene_file import check_scene_file
+from smoothvla_ros.simulation.suites.task import told_instruction
 
 
 @pytest.mark.parametrize('suite', ['libero_spatial', 'libero_object', 'libero_goal', 'libero_10'])
@@ -113,7 +114,7 @@ def test_an_angle_may_be_arithmetic(tmp_path):
 def test_a_space_behind_a_bracket_changes_nothing(tmp_path):
     """LIBERO takes `( :language`, which left a policy without any instruction."""
     path = _written(tmp_path, SCENE.replace('(:', '( :'))
-    assert check_scene_file(path) == tasks.told_instruction(path) == 'put the cookies on the plate'
+    assert check_scene_file(path) == told_instruction(path) == 'put the cookies on the plate'
 
 
 @pytest.mark.parametrize('content', [b'', b'\xff\xfe', b'()', b'(define)', b'; nothing\n'])

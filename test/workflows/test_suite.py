@@ -13,11 +13,12 @@ from own_suite import SCENE, look_in, write_suite
 from smoothvla_ros.cli import main
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.records import EpisodeName
-from smoothvla_ros.simulation import own_suites, tasks
+from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.environment import Environment
 from smoothvla_ros.simulation.expert.playing import play
 from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.simulation.splits import Split, episode_names
+from smoothvla_ros.simulation.suites import own_suites
 from smoothvla_ros.user_function import user_module
 from smoothvla_ros.workflows.suite import PICTURE, prepare_suite
 

@@ -20,7 +20,7 @@ from smoothvla_ros.simulation.scenes.compiled_scene import SceneLibrary
 from smoothvla_ros.simulation.scenes.scene_file import user_errors
 from smoothvla_ros.simulation.scenes.scene_reset import NoPlaceFoundError, SceneReset
 from smoothvla_ros.simulation.splits import DRAWING_SEEDS, INIT_STATES, Split, scene_seeds
-from smoothvla_ros.simulation.tasks import Task
+from smoothvla_ros.simulation.suites.task import Task
 
 # LIBERO lets objects fall up to 0.17 m into their places; one that gets further missed its own, or
 # was put into something that threw it out.

@@ -11,7 +11,7 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.libero import CONTROL_RATE_HZ
 from smoothvla_ros.simulation.scenes.compiled_scene import SceneLibrary
 from smoothvla_ros.simulation.scenes.scene_angles import require_plain_angles
-from smoothvla_ros.simulation.tasks import Task
+from smoothvla_ros.simulation.suites.task import Task
 from smoothvla_ros.user_function import user_module
 
 CONTROLLER = 'OSC_POSE'

@@ -10,6 +10,7 @@ from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.environment import Environment
 from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.simulation.scenes.compiled_scene import SceneLibrary
+from smoothvla_ros.simulation.suites.task import Task
 from smoothvla_ros.simulation.workers.memory import proportional_mb, release_free_memory
 
 # What a scene with its renderer takes in profile `fast`, until a larger one is seen, and what
@@ -49,7 +50,7 @@ class EnvironmentCache:
         self._environments.move_to_end(key)
         return self._environments[key]
 
-    def _make_room(self, task: tasks.Task) -> None:
+    def _make_room(self, task: Task) -> None:
         while (
             self._environments
             and proportional_mb() + self._expected_mb(task) > self._memory_limit_mb
@@ -57,11 +58,11 @@ class EnvironmentCache:
             self._environments.popitem(last=False)[1].close()
             release_free_memory()
 
-    def _expected_mb(self, task: tasks.Task) -> float:
+    def _expected_mb(self, task: Task) -> float:
         built = {_objects_of(environment.task) for environment in self._environments.values()}
         return _SHARED_SCENE_MB if _objects_of(task) in built else self._largest_scene_mb
 
-    def _build(self, task: tasks.Task) -> Environment:
+    def _build(self, task: Task) -> Environment:
         before_mb = proportional_mb()
         environment = Environment(task, self._render, self._library)
         environment.prepare_rendering()
@@ -72,6 +73,6 @@ class EnvironmentCache:
 
 
 @functools.cache
-def _objects_of(task: tasks.Task) -> tuple[str, ...]:
+def _objects_of(task: Task) -> tuple[str, ...]:
     """Return what stands in a task's scene; tasks with the same objects share a compiled scene."""
     return tuple(re.findall(r'\(:(?:fixtures|objects)([^)]*)\)', task.bddl_file.read_text()))

@@ -19,6 +19,7 @@ from smoothvla_ros.archives import DamagedArchive, read_arrays
 from smoothvla_ros.atomic_files import new_file
 from smoothvla_ros.configuration import load, setting, validate
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.simulation.suites.task import Task, told_instruction
 from smoothvla_ros.user_path import user_path
 
 VARIABLE = 'SMOOTHVLA_SUITES'
@@ -119,6 +120,23 @@ def find(name: str) -> Path | None:
 def read(folder: Path) -> OwnSuite:
     """Return the suite in a folder.  Raises UserError for a `suite.yaml` that is none."""
     return OwnSuite(folder, load(OwnSuiteSettings, folder / SETTINGS))
+
+
+def own_task(suite: OwnSuite, index: int) -> Task:
+    """Return a task of a suite of one's own, whether its init states are there or not."""
+    name = suite.settings.tasks[index]
+    return Task(
+        suite.name,
+        index,
+        name,
+        told_instruction(suite.bddl_file(name)),
+        suite.bddl_file(name),
+        suite.init_states_file(name),
+        suite.settings.horizon,
+        suite.settings.object_modules,
+        f'run `{suite.command}`',
+        file_sha256(suite.bddl_file(name)),
+    )
 
 
 def is_name(name: str) -> bool:

@@ -1,0 +1,1 @@
+"""What suites there are: LIBERO's own, and those of its users."""

@@ -15,6 +15,9 @@ from smoothvla_ros.simulation.suites.libero_suites import SUITES
 from smoothvla_ros.simulation.suites.own_suites import OwnSuite, own_task
 from smoothvla_ros.simulation.suites.task import Task
 
+RECORDED_STATE = 'state of the suite'
+"""Under this a record of results has the fingerprint of a suite of one's own."""
+
 
 def base_suite(suite: str) -> str:
     """Return the suite that a LIBERO-PRO variant perturbs; any other suite returns itself.
@@ -57,6 +60,16 @@ def fingerprint(suite: str, indices: Iterable[int]) -> str:
         found.update(own_suites.file_sha256(one.bddl_file).encode())
         found.update(init_states(one).tobytes())
     return found.hexdigest()
+
+
+def recorded_state(suite: str, indices: Iterable[int]) -> dict[str, str]:
+    """Return what a record of results says of its suite beside its settings: the fingerprint.
+
+    Nothing for LIBERO's suites, whose records stay as they were.
+    Raises UserError for an unknown suite or task.
+    """
+    found = fingerprint(suite, indices)
+    return {RECORDED_STATE: found} if found else {}
 
 
 def tasks(suite: str) -> list[Task]:

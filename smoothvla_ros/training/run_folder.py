@@ -12,12 +12,11 @@ from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.configuration import default_mapping, to_mapping
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.folder_lock import FolderLock
-from smoothvla_ros.simulation.tasks import fingerprint
+from smoothvla_ros.simulation.tasks import RECORDED_STATE, recorded_state
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.writable_folder import check_writable
 
 _RECORD = 'run.json'
-_SUITE_FILES = 'suite_files'
 
 # What may differ when a run goes on: it changes where and how fast, not what comes out.
 _FREE = ('output', 'resume', 'robots', 'keep_checkpoints')
@@ -33,9 +32,10 @@ class RunFolder:
         holds something that is not an unfinished or finished run of these very settings.
         """
         self.path = config.output
-        self._claim: dict[str, Any] = {'config': to_mapping(config)}
-        if suite_files := fingerprint(config.suite, config.task_indices):
-            self._claim[_SUITE_FILES] = suite_files
+        self._claim: dict[str, Any] = {
+            'config': to_mapping(config),
+            **recorded_state(config.suite, config.task_indices),
+        }
         self._record = self.path / _RECORD
         check_folder(config, files)
         self._lock = FolderLock(self.path, 'output=')
@@ -99,7 +99,8 @@ def check_folder(config: TrainConfig, files: Iterable[str]) -> None:
                 f'output={folder} holds a run with {name}={stored[name]}, not {wanted[name]}; '
                 'choose another folder, or the same settings to go on with it'
             )
-    if found[_SUITE_FILES] != fingerprint(config.suite, config.task_indices):
+    now = recorded_state(config.suite, config.task_indices)
+    if found[RECORDED_STATE] != now.get(RECORDED_STATE):
         raise UserError(
             f'output={folder} holds a run with suite {config.suite!r} as it was before its files '
             'changed; choose another folder, or put them back to go on with it'
@@ -119,7 +120,7 @@ def _read(record: Path) -> dict[str, Any]:
         return {
             'config': dict(content['config']),
             'finished': content['finished'],
-            _SUITE_FILES: content.get(_SUITE_FILES, ''),
+            RECORDED_STATE: content.get(RECORDED_STATE),
         }
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(

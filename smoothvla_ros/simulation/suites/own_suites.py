@@ -46,7 +46,7 @@ class OwnSuiteSettings:
     def __post_init__(self) -> None:
         validate(self, SETTINGS)
         for name in self.tasks:
-            if not _NAME.fullmatch(name) or self.tasks.count(name) > 1:
+            if not is_name(name) or self.tasks.count(name) > 1:
                 raise UserError(
                     f'{SETTINGS}: task {name!r}; name each task once, with letters, digits, _ and -'
                 )
@@ -95,20 +95,25 @@ class OwnSuite:
             )
 
 
+def is_name(name: str) -> bool:
+    """Whether a suite or a task may be called this: it becomes part of file names."""
+    return _NAME.fullmatch(name) is not None
+
+
 def names() -> tuple[str, ...]:
     """Return the names of all suites that are found, whether their files are in order or not."""
     found = {
         path.parent.name: None
         for folder in _folders()
         for path in sorted(folder.glob(f'*/{SETTINGS}'))
-        if _NAME.fullmatch(path.parent.name)
+        if is_name(path.parent.name)
     }
     return tuple(found)
 
 
 def find(name: str) -> Path | None:
     """Return the folder of a suite, of several with one name the first; None if there is none."""
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         return None
     for folder in _folders():
         if (folder / name / SETTINGS).is_file():
@@ -137,11 +142,6 @@ def own_task(suite: OwnSuite, index: int) -> Task:
         f'run `{suite.command}`',
         file_sha256(suite.bddl_file(name)),
     )
-
-
-def is_name(name: str) -> bool:
-    """Whether a suite or a task may be called this: it becomes part of file names."""
-    return _NAME.fullmatch(name) is not None
 
 
 def file_sha256(path: Path) -> str:

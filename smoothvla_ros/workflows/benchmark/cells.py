@@ -31,9 +31,6 @@ from smoothvla_ros.workflows.benchmark.config import BenchmarkConfig, method_of
 # What may differ between two machines that measure one cell: where and how fast, not what.
 _FREE = ('output', 'resume', 'robots', 'keep_checkpoints', 'device', 'policy', 'video')
 
-# Beside the settings: what a suite of one's own consisted of.
-_SUITE_FILES = 'state of the suite'
-
 # What a cell's training has from the matrix -> the matrix's setting that decides it.
 _DECIDED_BY = {
     'suite': 'suites',
@@ -80,8 +77,7 @@ class Cell:
         training = to_mapping(self.training) if self.training is not None else {}
         left_out = {*_FREE, *self.without_effect}
         suite = self.name.suite
-        files = tasks.fingerprint(suite, config.tasks_of(suite))
-        return ({_SUITE_FILES: files} if files else {}) | {
+        return tasks.recorded_state(suite, config.tasks_of(suite)) | {
             'start_policy_sha256': start_policy_sha256,
             'tasks': list(config.tasks),
             'render_profile': config.render_profile,

@@ -19,9 +19,6 @@ from smoothvla_ros.writable_folder import check_writable
 
 SETTINGS = 'evaluation.json'
 
-# Beside the settings: what a suite of one's own consisted of.
-_SUITE_FILES = 'state of the suite'
-
 # Settings that change no figure: a run may go on with others.
 _FREE_SETTINGS = ('robots', 'video', 'out', 'device')
 
@@ -66,7 +63,6 @@ def _settings(config: EvaluationConfig, contestants: Sequence[Contestant]) -> di
     settings = {
         name: value for name, value in to_mapping(config).items() if name not in _FREE_SETTINGS
     }
-    files = tasks.fingerprint(config.suite, config.task_indices)
     # Paths may be written in several ways; what counts is the weights.
     return (
         settings
@@ -75,7 +71,7 @@ def _settings(config: EvaluationConfig, contestants: Sequence[Contestant]) -> di
             'compare': contestants[0].sha256,
             'tasks': list(config.task_indices),
         }
-        | ({_SUITE_FILES: files} if files else {})
+        | tasks.recorded_state(config.suite, config.task_indices)
     )
 
 

@@ -113,6 +113,14 @@ class ToyOfZeros(ToyPolicy):
         return TokenStatistics(said.log_probs, said.entropy, torch.zeros(said.entropy.shape))
 
 
+class ToyWithIdlePart(ToyPolicy):
+    """Has a parameter that no loss reaches."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__(seed)
+        self.module.register_parameter('idle', torch.nn.Parameter(torch.ones(3)))
+
+
 def load_toy(folder: Path | str, device: str = 'cpu') -> ToyPolicy:
     """Read a toy policy back."""
     policy = ToyPolicy()

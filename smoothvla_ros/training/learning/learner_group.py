@@ -61,10 +61,18 @@ class LearnerGroup:
         return box[0]
 
     def sum_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
-        """Add up what every process computed for these parameters, a missing gradient as zero."""
+        """Add up what every process computed for these parameters, a missing gradient as zero.
+
+        What no process has a gradient for keeps none, so that weight decay leaves it alone as it
+        does in one process.
+        """
         if self.size == 1:
             return
-        for parameter in parameters:
+        parameters = list(parameters)
+        having = self.sum([float(parameter.grad is not None) for parameter in parameters])
+        for parameter, processes in zip(parameters, having, strict=True):
+            if not processes:
+                continue
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
             distributed.all_reduce(parameter.grad)

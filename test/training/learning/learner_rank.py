@@ -15,7 +15,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from toy_world import START, ToyOfZeros, ToyPolicy, ToyWithoutCourse, load_toy
+from toy_world import (
+    START,
+    ToyOfZeros,
+    ToyPolicy,
+    ToyWithIdlePart,
+    ToyWithoutCourse,
+    load_toy,
+)
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies import load_policy
@@ -143,6 +150,20 @@ def learn_without_course(folder: Path, group: LearnerGroup) -> None:
     (folder / f'without-course-{group.rank}.json').write_text(json.dumps(said))
 
 
+def learn_beside_idle_part(folder: Path, group: LearnerGroup) -> None:
+    """Update a policy under weight decay that has a part without gradient; write that part."""
+    policy = ToyWithIdlePart()
+    config = dataclasses.replace(CONFIG, weight_decay=0.5)
+    learner = GrpoLearner(policy, config, ToyWithIdlePart(), group)
+    if group.rank > 0:
+        learner.follow()
+    else:
+        learner.update(sampled_batch(policy), 0)
+        learner.end()
+    idle = policy.module.get_parameter('idle').tolist()
+    (folder / f'idle-part-{group.rank}.json').write_text(json.dumps(idle))
+
+
 def resume(folder: Path, name: str, group: LearnerGroup, minibatches: int) -> None:
     """Go on from the checkpoint with the second update, as a job does; write rank 0's weights."""
     read = read_toy if name == TOYS else load_policy
@@ -167,4 +188,5 @@ if __name__ == '__main__':
             part(Path(folder_of), policy_name, group_of_this, int(count))
         if policy_name == TOYS:
             learn_without_course(Path(folder_of), group_of_this)
+            learn_beside_idle_part(Path(folder_of), group_of_this)
     group_of_this.close()

@@ -145,6 +145,14 @@ def test_a_group_treats_a_policy_without_a_course_as_one_process_does(together, 
     assert len(anchored) == 2
 
 
+@pytest.mark.timeout(300)
+def test_a_part_without_gradient_is_left_alone_in_a_group_too(together, tmp_path):
+    """Weight decay takes hold only of what learns, in however many processes."""
+    learner_rank.learn_beside_idle_part(tmp_path, LearnerGroup())
+    for folder, rank in ((tmp_path, 0), (together[TOYS], 0), (together[TOYS], 1)):
+        assert json.loads((folder / f'idle-part-{rank}.json').read_text()) == [1.0] * 3
+
+
 def compare_resumed(folder: Path) -> None:
     """Hold what both ranks ended with, and the resumed run, to the same bits."""
     ended, other = (load_file(folder / f'state-{rank}.safetensors') for rank in range(PROCESSES))

@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,8 @@ def prepare_suite(folder: Path, given: Mapping[str, Any]) -> list[PreparedTask]:
 
     given: settings of `OwnSuiteSettings` in place of those that the folder has.
     A task keeps its number: new ones come last. Init states whose BDDL file has not changed stay.
-    Raises UserError for a folder, a setting or a scene that cannot be used.
+    Raises UserError for a folder, a setting or scenes that cannot be used, all of them at once; the
+    init states of the other tasks are kept.
     """
     suite = OwnSuite(folder, _settings(folder, given))
     for name in suite.settings.tasks:
@@ -108,9 +109,7 @@ def prepare_suite(folder: Path, given: Mapping[str, Any]) -> list[PreparedTask]:
         import_object_modules(task)
         check_scene_file(task.bddl_file)
     with disk_errors(str(folder)), FolderLock(folder, ''):
-        prepared = [
-            _prepare(task) for task in tqdm.tqdm(every, unit='task', desc=suite.name, leave=False)
-        ]
+        prepared = _prepare_all(every)
         rows = [
             SceneRow(f'{line.task.index}  {line.task.language}', line.images) for line in prepared
         ]
@@ -133,12 +132,37 @@ def _settings(folder: Path, given: Mapping[str, Any]) -> OwnSuiteSettings:
     path = folder / own_suites.SETTINGS
     settings = load(OwnSuiteSettings, path if path.exists() else None, given)
     if 'tasks' not in given:
-        found = sorted(file.stem for file in folder.glob('*.bddl'))
+        found = _scene_names(folder)
         new = [name for name in found if name not in settings.tasks]
         settings = dataclasses.replace(settings, tasks=(*settings.tasks, *new))
     if not settings.tasks:
         raise UserError(f'{folder} holds no BDDL file; put one there for each task')
     return settings
+
+
+def _scene_names(folder: Path) -> list[str]:
+    """Return the names of a folder's BDDL files, sorted.
+
+    Raises UserError for one whose ending is not in small letters: everything else looks for those.
+    """
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() == '.bddl')
+    for file in files:
+        if file.suffix != '.bddl':
+            raise UserError(f'{file}: rename it to end with .bddl, in small letters')
+    return [file.stem for file in files]
+
+
+def _prepare_all(every: Sequence[Task]) -> list[PreparedTask]:
+    """Prepare every task; raise UserError for those that are refused when the last is through."""
+    prepared, refused = [], []
+    for task in tqdm.tqdm(every, unit='task', desc=every[0].suite, leave=False):
+        try:
+            prepared.append(_prepare(task))
+        except UserError as error:
+            refused.append(str(error))
+    if refused:
+        raise UserError('\n'.join(refused))
+    return prepared
 
 
 def _prepare(task: Task) -> PreparedTask:

@@ -1,11 +1,17 @@
-"""Processes that an interrupt reaches while they are being started."""
+"""Processes of one owner: what an interrupt does to their start, and what they leave behind."""
 
+import os
 import signal
 import threading
 
 import pytest
 
-from smoothvla_ros.simulation.workers.owned_processes import start_without_interrupts
+from smoothvla_ros.simulation.workers.owned_processes import (
+    finished_work,
+    start_without_interrupts,
+)
+
+THREADS = 'OMP_NUM_THREADS'
 
 
 @pytest.fixture
@@ -62,3 +68,18 @@ def test_what_fails_to_start_says_why():
 
     with pytest.raises(OSError, match='no more processes'):
         start_without_interrupts(fail)
+
+
+def prepare_nothing():
+    """Start as any process does."""
+
+
+@pytest.mark.parametrize('chosen', [None, '2'])
+def test_work_in_processes_leaves_the_threads_of_its_owner_alone(monkeypatch, chosen):
+    """Each computes in one thread, or in as many as the user says; a later process in its own."""
+    monkeypatch.delenv(THREADS, raising=False)
+    if chosen is not None:
+        monkeypatch.setenv(THREADS, chosen)
+    seen = list(finished_work(os.getenv, [THREADS] * 3, 2, prepare_nothing))
+    assert seen == [chosen or '1'] * 3
+    assert os.environ.get(THREADS) == chosen

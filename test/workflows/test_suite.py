@@ -188,6 +188,23 @@ def test_a_task_that_cannot_be_begun_is_refused_with_the_reason(folder, changes,
     assert not (folder / own_suites.SETTINGS).exists()
 
 
+def test_every_task_that_is_refused_is_named_and_the_others_are_drawn(folder):
+    """Drawing takes half a minute a task: one that is refused does not cost those behind it."""
+    solved = SCENE.replace('On cookies_1 main_table_cookies_region', 'On cookies_1 plate_1')
+    for name in ('a_solved', 'z_solved'):
+        (folder / f'{name}.bddl').write_text(solved)
+    with pytest.raises(UserError, match=r'a_solved\.bddl: an episode.*\n.*z_solved\.bddl: an epi'):
+        prepare_suite(folder, {})
+    assert [file.stem for file in (folder / 'init_states').iterdir()] == [NAME]
+
+
+def test_a_file_that_ends_in_capitals_is_named(folder):
+    """Pins that no task is left out in silence where file names differ in capitals."""
+    (folder / f'{NAME}.bddl').rename(folder / f'{NAME}.BDDL')
+    with pytest.raises(UserError, match=r'\.BDDL: rename it to end with \.bddl'):
+        prepare_suite(folder, {})
+
+
 def test_objects_of_ones_own_are_registered_in_every_process(folder, monkeypatch):
     """Pins object_modules: a module beside the scenes brings an object that LIBERO lacks."""
     (folder / 'chess_objects.py').write_text(BLOCK_MODULE)

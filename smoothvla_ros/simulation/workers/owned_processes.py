@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import resource_tracker
@@ -18,6 +19,7 @@ Job = TypeVar('Job')
 Result = TypeVar('Result')
 
 _BEGINS_WITHIN_S = 1.0
+_THREADS = 'OMP_NUM_THREADS'
 
 
 def start_without_interrupts(start: Callable[[], Result]) -> Result:
@@ -62,8 +64,6 @@ def finished_work(
     If the iteration is left before the end, the processes are killed in what they do.
     Raises UserError if a process dies, and what `work` raises.
     """
-    # The processes share the cores already; more threads in each would only get in the way.
-    os.environ.setdefault('OMP_NUM_THREADS', '1')
     others = set(multiprocessing.active_children())
     pending: set[Future[Result]] = set()
     with ProcessPoolExecutor(
@@ -73,7 +73,10 @@ def finished_work(
         initargs=arguments,
     ) as pool:
         try:
-            start_without_interrupts(lambda: pending.update(pool.submit(work, job) for job in jobs))
+            with _one_thread_each():
+                start_without_interrupts(
+                    lambda: pending.update(pool.submit(work, job) for job in jobs)
+                )
             while pending:
                 finished, pending = wait(pending, return_when=FIRST_COMPLETED)
                 for future in finished:
@@ -86,3 +89,15 @@ def finished_work(
             if pending:
                 for process in set(multiprocessing.active_children()) - others:
                     process.kill()
+
+
+@contextlib.contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Let processes that start meanwhile compute in one thread: they share the cores already."""
+    chosen = os.environ.get(_THREADS)
+    os.environ.setdefault(_THREADS, '1')
+    try:
+        yield
+    finally:
+        if chosen is None:
+            del os.environ[_THREADS]

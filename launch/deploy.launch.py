@@ -40,13 +40,13 @@ from smoothvla_ros.nodes.launching.ros2_control import (
 from smoothvla_ros.nodes.launching.security import enclave
 from smoothvla_ros.nodes.launching.viewer import NONE, RVIZ, declare_viewer, viewer, wanted
 from smoothvla_ros.nodes.launching.xacro_description import PANDA_URDF
-from smoothvla_ros.nodes.motion_guard.config import (
+from smoothvla_ros.nodes.motion_guard.config import MotionGuardConfig
+from smoothvla_ros.nodes.policy.config import PolicyConfig
+from smoothvla_ros.nodes.topics.controllers import (
     CONTROLLERS,
     GRIPPER_ACTION,
     POSITION_CONTROLLER,
-    MotionGuardConfig,
 )
-from smoothvla_ros.nodes.policy.config import PolicyConfig
 from smoothvla_ros.nodes.twin_operator import TwinOperatorConfig
 from smoothvla_ros.simulation.twin.config import TwinConfig
 from smoothvla_ros.smoothness import EstimatorSettings

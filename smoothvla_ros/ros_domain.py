@@ -11,6 +11,9 @@ from pathlib import Path
 
 from smoothvla_ros.errors import UserError
 
+DOMAIN = 'ROS_DOMAIN_ID'
+DISCOVERY_RANGE = 'ROS_AUTOMATIC_DISCOVERY_RANGE'
+
 # What Linux's ephemeral ports leave free for DDS; 0 is everybody's who chose none.
 DOMAINS = range(1, 102)
 

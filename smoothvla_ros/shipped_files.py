@@ -1,4 +1,4 @@
-"""Where the files of config/ lie: in the checkout that is run, or in the share of an install."""
+"""Where installed files lie: in the checkout that is run, or where ament looks for them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _REMEDY = 'source the setup file of the workspace or the environment that has sm
 
 def shipped_file(path: str) -> Path:
     """Return a file of config/, given below it; raises UserError where none is installed."""
-    for folder in _config_folders():
+    for folder in shipped_folders('config'):
         if (folder / path).is_file():
             return folder / path
     raise UserError(f'config/{path} was not found; {_REMEDY}')
@@ -27,7 +27,7 @@ def file_or_shipped(name: str, folder: str, setting: str) -> Path:
     """
     if (path := user_path(name)).is_file():
         return path
-    folders = [config / folder for config in _config_folders()]
+    folders = [config / folder for config in shipped_folders('config')]
     for place in folders:
         if (place / f'{name}.yaml').is_file():
             return place / f'{name}.yaml'
@@ -42,10 +42,20 @@ def file_or_shipped(name: str, folder: str, setting: str) -> Path:
     )
 
 
-def _config_folders() -> list[Path]:
-    """Return where config/ can be: the checkout first, then as ament looks for it."""
+def shipped_folders(name: str) -> list[Path]:
+    """Return where a top folder of ours can be: in the checkout, then as ament looks for it."""
     checkout = Path(smoothvla_ros.__file__).resolve().parents[1]
-    # The package itself puts the prefix of a pip environment there.
-    prefixes = filter(None, os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep))
-    shares = [Path(prefix, 'share', smoothvla_ros.__name__) for prefix in prefixes]
-    return [place / 'config' for place in (checkout, *shares)]
+    shares = [prefix / 'share' / smoothvla_ros.__name__ for prefix in ament_prefixes()]
+    return [place / name for place in (checkout, *shares)]
+
+
+def ament_prefixes() -> list[Path]:
+    """Return where ROS packages are installed, the first found counts.
+
+    The package itself puts the prefix of a pip environment there.
+    """
+    return [
+        Path(prefix)
+        for prefix in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)
+        if prefix
+    ]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from importlib import metadata
 from pathlib import Path
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.shipped_files import ament_prefixes
 
 _PACKAGE = 'example-robot-data'
 
@@ -20,9 +20,9 @@ def example_urdf(relative_path: str) -> Path:
     for file in _files_of_the_wheel():
         if file.as_posix().endswith(f'{_PACKAGE}/robots/{relative_path}'):
             return file
-    for prefix in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep):
-        file = Path(prefix, 'share', _PACKAGE, 'robots', relative_path)
-        if prefix and file.is_file():
+    for prefix in ament_prefixes():
+        file = prefix / 'share' / _PACKAGE / 'robots' / relative_path
+        if file.is_file():
             return file
     raise UserError(
         f'robot description {relative_path} was not found; install {_PACKAGE} '

@@ -21,7 +21,7 @@ from smoothvla_ros.nodes.base.parameters import declare
 from smoothvla_ros.nodes.base.running import run_node
 from smoothvla_ros.nodes.topics.image_conversion import ENCODINGS, to_image_message
 from smoothvla_ros.nodes.topics.messages import to_camera_info
-from smoothvla_ros.nodes.topics.quality_of_service import profiles
+from smoothvla_ros.nodes.topics.quality_of_service import Graph, profiles
 from smoothvla_ros.nodes.topics.stamps import to_stamp
 
 REPORT_PERIOD_S = 1.0
@@ -50,7 +50,7 @@ class Camera(AutostartNode):
         self._frame_id = config.frame_id or f'{config.robot}/{config.camera}_optical_frame'
         self._calibration = read_calibration(config.calibration) if config.calibration else None
         self._diagnostics = Diagnostics(self)
-        quality = profiles('real_arm').image
+        quality = profiles(Graph.REAL_ARM).image
         topic = f'{config.robot}/camera/{config.camera}'
         self._images = self.create_publisher(Image, f'{topic}/image_raw', quality)
         self._infos = self.create_publisher(CameraInfo, f'{topic}/camera_info', quality)

@@ -9,7 +9,7 @@ from rclpy.node import Node
 from smoothvla_ros import msg
 from smoothvla_ros.nodes.jobs.job import run_job
 from smoothvla_ros.nodes.jobs.topic_rollouts import TopicRolloutSource
-from smoothvla_ros.nodes.topics.quality_of_service import profiles
+from smoothvla_ros.nodes.topics.quality_of_service import Graph, profiles
 from smoothvla_ros.policies.loading import warn_unused_gpu
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.progress import TrainStatus
@@ -21,7 +21,9 @@ def run_training(node: Node, config: TrainConfig, source: TopicRolloutSource) ->
     """Train, showing progress on the terminal and on train_status, and print the result."""
     warn_unused_gpu(config.device)
     progress = ProgressBar()
-    publisher = node.create_publisher(msg.TrainStatus, 'train_status', profiles('lock_step').status)
+    publisher = node.create_publisher(
+        msg.TrainStatus, 'train_status', profiles(Graph.LOCK_STEP).status
+    )
 
     def report(status: TrainStatus) -> None:
         progress(status)

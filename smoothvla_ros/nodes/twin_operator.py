@@ -32,7 +32,7 @@ from smoothvla_ros.nodes.base.parameters import declare
 from smoothvla_ros.nodes.base.running import run_node
 from smoothvla_ros.nodes.base.service_calls import Answer, ServiceCalls
 from smoothvla_ros.nodes.topics.drained_subscription import DrainedSubscription
-from smoothvla_ros.nodes.topics.quality_of_service import SHARED_DEPTH, profiles, with_depth
+from smoothvla_ros.nodes.topics.quality_of_service import SHARED_DEPTH, Graph, profiles, with_depth
 from smoothvla_ros.srv import LabelEpisode
 
 LOOK_PERIOD_S = 0.1
@@ -94,7 +94,7 @@ class TwinOperator(AutostartNode):
         self._heartbeat_s = -math.inf
         self._retired_s = math.inf
         self._diagnostics = Diagnostics(self)
-        quality = profiles('real_arm')
+        quality = profiles(Graph.REAL_ARM)
         for kind, topic, heard, profile in (
             (msg.EpisodeState, 'episode_state', self._on_episode, quality.state),
             (msg.GuardState, 'motion_guard/state', self._on_guard, quality.status),

@@ -101,7 +101,7 @@ def test_graph_stays_on_this_machine_unless_the_shell_says_otherwise(monkeypatch
 
 def test_another_terminal_is_told_where_to_listen(monkeypatch, capsys):
     """Without a domain given, a launch takes one of its own, and nobody else would hear it."""
-    for name in (command.DOMAIN, command.DISCOVERY):
+    for name in (command.DOMAIN, command.DISCOVERY_RANGE):
         monkeypatch.delenv(name, raising=False)
     with command._environment():
         domain = os.environ[command.DOMAIN]

@@ -13,7 +13,7 @@ from rclpy.node import Node
 
 from smoothvla_ros import cli
 from smoothvla_ros.configuration import from_mapping, to_mapping
-from smoothvla_ros.nodes.parameter_reference.nodes import NAMES, SETTINGS, names_of, settings_of
+from smoothvla_ros.nodes.base.node_settings import NAMES, SETTINGS, names_of, settings_of
 from smoothvla_ros.nodes.parameter_reference.pages import as_page, as_parameter_file
 from smoothvla_ros.nodes.parameter_reference.parameters import parameters_of_node
 

@@ -12,8 +12,9 @@ from rclpy.node import Node
 
 from smoothvla_ros.configuration import from_mapping, to_mapping
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.nodes.parameter_reference.nodes import (
+from smoothvla_ros.nodes.base.node_settings import (
     DROPPED,
+    LARGEST_INTEGER,
     misspelt,
     names_of_all,
     unknown_parameter,
@@ -21,7 +22,6 @@ from smoothvla_ros.nodes.parameter_reference.nodes import (
 
 Config = TypeVar('Config')
 
-_LARGEST_INTEGER = 2**63 - 1
 _LARGEST_DOUBLE = 1.7976931348623157e308
 
 
@@ -112,8 +112,8 @@ def _descriptor(field: dataclasses.Field[Any], hint: Any, value: Any) -> Paramet
     elif hint is int:
         descriptor.integer_range = [
             IntegerRange(
-                from_value=int(-_LARGEST_INTEGER if low is None else low),
-                to_value=int(_LARGEST_INTEGER if high is None else high),
+                from_value=int(-LARGEST_INTEGER if low is None else low),
+                to_value=int(LARGEST_INTEGER if high is None else high),
             )
         ]
     return descriptor

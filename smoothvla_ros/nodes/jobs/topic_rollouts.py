@@ -16,7 +16,7 @@ from smoothvla_ros.control.lock_step.episode_ledger import EpisodeLedger, Ledger
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.base.peers import PeerWatch
 from smoothvla_ros.nodes.topics.messages import from_rollout_step, to_request
-from smoothvla_ros.nodes.topics.quality_of_service import profiles
+from smoothvla_ros.nodes.topics.quality_of_service import Graph, profiles
 from smoothvla_ros.nodes.topics.robot_names import robot_names
 from smoothvla_ros.nodes.topics.stamps import to_stamp
 from smoothvla_ros.policies.weights_folder import require_unchanged
@@ -46,7 +46,7 @@ class TopicRolloutSource:
         self._first_attempt = 0
         self._closed = False
         self._error: BaseException | None = None
-        quality = profiles('lock_step')
+        quality = profiles(Graph.LOCK_STEP)
         self._peers = PeerWatch(
             {'libero_bridge': 'episode_result', 'policy': 'rollout_step'}, self._changed
         )

@@ -14,10 +14,8 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.launch_runner.node_command import node_command
 from smoothvla_ros.nodes.launch_runner.plan import declared_arguments, make_plan
 from smoothvla_ros.nodes.launch_runner.processes import ProcessGroup, ProcessSpec
-from smoothvla_ros.ros_domain import free_domain
-
-DOMAIN = 'ROS_DOMAIN_ID'
-DISCOVERY = 'ROS_AUTOMATIC_DISCOVERY_RANGE'
+from smoothvla_ros.ros_domain import DISCOVERY_RANGE, DOMAIN, free_domain
+from smoothvla_ros.shipped_files import shipped_folders
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,10 +61,7 @@ def find_launch_file(name: str) -> Path:
     """
     if Path(name).is_file():
         return Path(name)
-    folders = [Path(__file__).resolve().parents[3] / 'launch']
-    for prefix in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep):
-        if prefix:
-            folders.append(Path(prefix) / 'share' / 'smoothvla_ros' / 'launch')
+    folders = shipped_folders('launch')
     for folder in folders:
         for candidate in (folder / name, folder / f'{name}.launch.py'):
             if candidate.is_file():
@@ -94,7 +89,7 @@ def _ros_launch_installed() -> bool:
 @contextlib.contextmanager
 def _environment() -> Iterator[None]:
     """Keep the run on this machine and, unless a domain is given, in a domain of its own."""
-    os.environ.setdefault(DISCOVERY, 'LOCALHOST')
+    os.environ.setdefault(DISCOVERY_RANGE, 'LOCALHOST')
     if os.environ.get(DOMAIN):
         yield
         return
@@ -102,7 +97,7 @@ def _environment() -> Iterator[None]:
         os.environ[DOMAIN] = str(domain)
         print(
             f'[launch] in another terminal: export {DOMAIN}={domain} '
-            f'{DISCOVERY}={os.environ[DISCOVERY]}',
+            f'{DISCOVERY_RANGE}={os.environ[DISCOVERY_RANGE]}',
             flush=True,
         )
         try:

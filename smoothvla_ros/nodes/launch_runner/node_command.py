@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import yaml
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.launch_runner.plan import PlannedNode
+from smoothvla_ros.shipped_files import ament_prefixes
 
 _OWN_PACKAGE = 'smoothvla_ros'
 
@@ -34,9 +34,9 @@ def node_command(node: PlannedNode, folder: Path) -> list[str]:
 
 
 def _executable(node: PlannedNode) -> list[str]:
-    for prefix in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep):
-        path = Path(prefix) / 'lib' / node.package / node.executable
-        if prefix and path.is_file():
+    for prefix in ament_prefixes():
+        path = prefix / 'lib' / node.package / node.executable
+        if path.is_file():
             return [str(path)]
     if node.package == _OWN_PACKAGE:
         return [sys.executable, '-m', f'{_OWN_PACKAGE}.nodes.{node.executable}']

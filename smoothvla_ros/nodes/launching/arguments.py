@@ -21,6 +21,7 @@ from smoothvla_ros.nodes.launching.parameter_files import (
     sections_of,
 )
 from smoothvla_ros.policies.image_size import image_size
+from smoothvla_ros.ros_domain import DISCOVERY_RANGE
 from smoothvla_ros.user_path import user_path
 
 Config = TypeVar('Config')
@@ -149,7 +150,7 @@ def stay_on_this_machine() -> None:
     Whoever hears a controller's topics can move the arm, and two trainings in one network would
     answer each other's requests.
     """
-    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    os.environ.setdefault(DISCOVERY_RANGE, 'LOCALHOST')
 
 
 def check_namespace(configurations: Mapping[str, str]) -> None:

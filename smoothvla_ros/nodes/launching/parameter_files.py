@@ -11,7 +11,7 @@ import yaml
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.libero import CAMERAS
-from smoothvla_ros.nodes.parameter_reference.nodes import (
+from smoothvla_ros.nodes.base.node_settings import (
     DROPPED,
     NAMES,
     SETTINGS,

@@ -15,12 +15,8 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.launching.parameter_files import parameters_of
 from smoothvla_ros.nodes.launching.security import enclave
 from smoothvla_ros.nodes.launching.xacro_description import xacro_description
-from smoothvla_ros.nodes.motion_guard.config import (
-    CONTROLLERS,
-    GRIPPER_TOPICS,
-    STOP_TIMEOUT_S,
-    MotionGuardConfig,
-)
+from smoothvla_ros.nodes.motion_guard.config import STOP_TIMEOUT_S, MotionGuardConfig
+from smoothvla_ros.nodes.topics.controllers import CONTROLLERS, GRIPPER_TOPICS
 
 GRIPPER_CONTROLLER = 'gripper_controller'
 NO_HAND = 'none'

@@ -19,7 +19,7 @@ from smoothvla_ros.nodes.base.running import run_node
 from smoothvla_ros.nodes.libero_bridge.robot_driver import RobotDriver
 from smoothvla_ros.nodes.libero_bridge.robot_link import TopicRobotLink
 from smoothvla_ros.nodes.topics.messages import to_episode_result
-from smoothvla_ros.nodes.topics.quality_of_service import profiles
+from smoothvla_ros.nodes.topics.quality_of_service import Graph, profiles
 from smoothvla_ros.nodes.topics.robot_names import PANDA_GRIPPER_JOINTS, PANDA_JOINTS, robot_names
 from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.simulation.workers.worker_pool import WorkerPool
@@ -50,7 +50,7 @@ class LiberoBridge(AutostartNode):
 
     def configure(self) -> None:
         config = declare(self, LiberoBridgeConfig)
-        quality = profiles('lock_step')
+        quality = profiles(Graph.LOCK_STEP)
         diagnostics = Diagnostics(self)
         self._results = self.create_publisher(msg.EpisodeResult, 'episode_result', quality.result)
         self._pool = WorkerPool(

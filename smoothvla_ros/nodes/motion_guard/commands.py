@@ -18,10 +18,17 @@ from smoothvla_ros.control.motion_guard.guard import GuardCommand
 from smoothvla_ros.control.motion_guard.motion import POSITION, VELOCITY
 from smoothvla_ros.nanoseconds import seconds_and_rest, whole_nanoseconds
 from smoothvla_ros.nodes.base.diagnostics import Diagnostics
-from smoothvla_ros.nodes.motion_guard import config as guard_config
 from smoothvla_ros.nodes.motion_guard.config import MotionGuardConfig
 from smoothvla_ros.nodes.motion_guard.gripper_action import ActionGripper
 from smoothvla_ros.nodes.motion_guard.messages import TrajectoryMessages
+from smoothvla_ros.nodes.topics.controllers import (
+    COMMAND_TOPICS,
+    GRIPPER_ACTION,
+    GRIPPER_POSITIONS,
+    GRIPPER_TOPICS,
+    GRIPPER_TRAJECTORY,
+    POSITION_CONTROLLER,
+)
 from smoothvla_ros.nodes.topics.stamps import to_stamp
 
 
@@ -32,8 +39,8 @@ class ArmCommands:
         self, node: Node, config: MotionGuardConfig, joints: Sequence[str], quality: QoSProfile
     ) -> None:
         self._messages = TrajectoryMessages(joints)
-        self._streams = config.controller == guard_config.POSITION_CONTROLLER
-        topic = config.command_topic or guard_config.COMMAND_TOPICS[config.controller]
+        self._streams = config.controller == POSITION_CONTROLLER
+        topic = config.command_topic or COMMAND_TOPICS[config.controller]
         message_type = Float64MultiArray if self._streams else JointTrajectory
         self._publisher = node.create_publisher(message_type, topic, quality)
 
@@ -99,12 +106,12 @@ def gripper_commands(
 
     Raises UserError where it needs what is not installed.
     """
-    topic = config.gripper_topic or guard_config.GRIPPER_TOPICS[config.gripper]
-    if config.gripper == guard_config.GRIPPER_TRAJECTORY:
+    topic = config.gripper_topic or GRIPPER_TOPICS[config.gripper]
+    if config.gripper == GRIPPER_TRAJECTORY:
         return _TrajectoryGripper(node, topic, config, quality)
-    if config.gripper == guard_config.GRIPPER_POSITIONS:
+    if config.gripper == GRIPPER_POSITIONS:
         return _PositionsGripper(node, topic, config, quality)
-    if config.gripper == guard_config.GRIPPER_ACTION:
+    if config.gripper == GRIPPER_ACTION:
         return ActionGripper(node, topic, config, diagnostics)
     return None
 

@@ -18,29 +18,18 @@ from smoothvla_ros.control.motion_guard.watchdogs import WatchdogLimits
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.robot import COMFORT, LIMIT_SETS, RobotDescription
 from smoothvla_ros.libero import ACTION_SPACE
+from smoothvla_ros.nodes.topics.controllers import (
+    CONTROLLERS,
+    GRIPPER_TRAJECTORY,
+    GRIPPERS,
+    POSITION_CONTROLLER,
+    TRAJECTORY_CONTROLLER,
+)
 from smoothvla_ros.nodes.topics.robot_names import PANDA_GRIPPER_JOINTS
 from smoothvla_ros.shipped_files import file_or_shipped
 
 # No stop takes longer; a simulated clock that stands still would let one last for ever.
 STOP_TIMEOUT_S = 3.0
-
-TRAJECTORY_CONTROLLER = 'joint_trajectory_controller'
-POSITION_CONTROLLER = 'forward_position_controller'
-CONTROLLERS = (TRAJECTORY_CONTROLLER, POSITION_CONTROLLER)
-COMMAND_TOPICS = {
-    TRAJECTORY_CONTROLLER: f'{TRAJECTORY_CONTROLLER}/joint_trajectory',
-    POSITION_CONTROLLER: f'{POSITION_CONTROLLER}/commands',
-}
-
-GRIPPER_NONE, GRIPPER_TRAJECTORY = 'none', 'joint_trajectory'
-GRIPPER_POSITIONS, GRIPPER_ACTION = 'positions', 'gripper_command'
-GRIPPERS = (GRIPPER_NONE, GRIPPER_TRAJECTORY, GRIPPER_POSITIONS, GRIPPER_ACTION)
-GRIPPER_TOPICS = {
-    GRIPPER_NONE: '',
-    GRIPPER_TRAJECTORY: 'gripper_controller/joint_trajectory',
-    GRIPPER_POSITIONS: 'gripper_controller/commands',
-    GRIPPER_ACTION: 'gripper_controller/gripper_cmd',
-}
 
 
 @dataclass(frozen=True)

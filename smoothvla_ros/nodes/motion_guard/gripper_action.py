@@ -14,8 +14,8 @@ from rclpy.node import Node
 from smoothvla_ros.control.motion_guard.gripper import is_holding
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.base.diagnostics import OK, WARNING, Diagnostics
-from smoothvla_ros.nodes.motion_guard import config as guard_config
 from smoothvla_ros.nodes.motion_guard.config import MotionGuardConfig
+from smoothvla_ros.nodes.topics.controllers import GRIPPER_ACTION
 
 PART = 'gripper'
 # A server that answers at all says within milliseconds whether it accepts a goal.
@@ -109,6 +109,6 @@ def _gripper_command_action() -> Any:
         return importlib.import_module('control_msgs.action').GripperCommand
     except ImportError as error:
         raise UserError(
-            f'gripper={guard_config.GRIPPER_ACTION} needs control_msgs, which is not installed '
+            f'gripper={GRIPPER_ACTION} needs control_msgs, which is not installed '
             f'({error}); install ros-jazzy-control-msgs or choose another gripper'
         ) from error

@@ -24,7 +24,6 @@ from smoothvla_ros.nodes.base.parameters import declare
 from smoothvla_ros.nodes.base.running import run_node
 from smoothvla_ros.nodes.motion_guard.commands import ArmCommands, CommandedJoints, gripper_commands
 from smoothvla_ros.nodes.motion_guard.config import (
-    POSITION_CONTROLLER,
     STOP_TIMEOUT_S,
     MotionGuardConfig,
     make_guard,
@@ -34,6 +33,7 @@ from smoothvla_ros.nodes.motion_guard.messages import (
     named_values,
     to_guard_state,
 )
+from smoothvla_ros.nodes.topics.controllers import POSITION_CONTROLLER
 from smoothvla_ros.nodes.topics.drained_subscription import DrainedSubscription
 from smoothvla_ros.nodes.topics.named_joint_states import NamedJointStates
 from smoothvla_ros.nodes.topics.quality_of_service import Graph, profiles

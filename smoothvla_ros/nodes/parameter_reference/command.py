@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.nodes.parameter_reference.nodes import SETTINGS, purpose_of
+from smoothvla_ros.nodes.base.node_settings import SETTINGS, purpose_of
 from smoothvla_ros.nodes.parameter_reference.pages import as_page, as_parameter_file, as_text
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from smoothvla_ros.nodes.parameter_reference.nodes import NAMES, purpose_of
+from smoothvla_ros.nodes.base.node_settings import NAMES, purpose_of
 from smoothvla_ros.nodes.parameter_reference.parameters import (
     Parameter,
     as_yaml,

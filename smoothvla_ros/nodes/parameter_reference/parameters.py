@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from smoothvla_ros.configuration import to_mapping
-from smoothvla_ros.nodes.parameter_reference.nodes import settings_of
+from smoothvla_ros.nodes.base.node_settings import LARGEST_INTEGER, settings_of
 
 _KINDS = {
     bool: 'true or false',
@@ -21,8 +21,6 @@ _KINDS = {
     str: 'text',
     Path: 'path',
 }
-# What a parameter of ROS can hold is no limit of ours.
-_LARGEST = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,8 @@ def _parameter(field: dataclasses.Field[Any], hint: Any, default: Any) -> Parame
         kind=_in_words(hint),
         default=default,
         minimum=metadata.get('minimum'),
-        maximum=None if maximum == _LARGEST else maximum,
+        # What a parameter of ROS can hold is no limit of ours.
+        maximum=None if maximum == LARGEST_INTEGER else maximum,
         choices=metadata.get('choices') or (),
         description=metadata.get('description', ''),
     )

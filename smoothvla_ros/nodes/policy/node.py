@@ -24,6 +24,8 @@ from smoothvla_ros.nodes.base.lifecycle import AutostartNode
 from smoothvla_ros.nodes.base.parameters import declare
 from smoothvla_ros.nodes.base.running import run_node
 from smoothvla_ros.nodes.policy.config import PolicyConfig
+from smoothvla_ros.nodes.policy.live_robot import LiveRobot
+from smoothvla_ros.nodes.policy.lock_step_robot import LockStepRobot
 from smoothvla_ros.nodes.policy.robot import PolicyRobot
 from smoothvla_ros.nodes.policy.weights import PolicyWeights, to_policy_update
 from smoothvla_ros.nodes.topics.messages import to_rollout_step
@@ -53,6 +55,7 @@ class PolicyNode(AutostartNode):
         self._thread: threading.Thread | None = None
         self._ended = threading.Event()
         self._epoch = 0
+        self._work: Work | None = None
         self._heartbeat: Heartbeat | None = None
 
     def configure(self) -> None:
@@ -64,8 +67,9 @@ class PolicyNode(AutostartNode):
         robot = load_robot_description(config.robot, config.urdf)
         self._joints = robot.joints
         self._weights = PolicyWeights(config.device, config.cameras, robot.arm())
+        robot_kind = LiveRobot if config.graph == Graph.REAL_ARM else LockStepRobot
         self._robots = {
-            name: PolicyRobot(
+            name: robot_kind(
                 self,
                 name,
                 config,
@@ -141,7 +145,7 @@ class PolicyNode(AutostartNode):
         """Load, repeat, refuse or infer, whatever comes next, until the node stops."""
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._ended.is_set() or self._has_work())
+                self._changed.wait_for(lambda: self._ended.is_set() or self._take_work())
                 if self._ended.is_set():
                     return
                 update, work = self._weights.take_announced(), self._work
@@ -150,8 +154,9 @@ class PolicyNode(AutostartNode):
             elif work is not None:
                 self._do(work)
 
-    def _has_work(self) -> bool:
-        self._work: Work | None = None
+    def _take_work(self) -> bool:
+        """Take what is to be done next, weights first; return whether there is anything."""
+        self._work = None
         if self._weights.announced:
             return True
         self._work = self._desk.next(self._weights.version)

@@ -1,4 +1,4 @@
-"""One robot's topics on the policy's side."""
+"""One robot's topics on the policy's side, in whichever graph."""
 
 from __future__ import annotations
 
@@ -9,31 +9,23 @@ import numpy as np
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image, JointState
-from std_msgs.msg import String
 
 from smoothvla_ros import msg
 from smoothvla_ros.control.finger_positions import as_trained
-from smoothvla_ros.control.live.live_observation_slot import (
-    LiveObservationSlot,
-    LiveSettings,
-    Trigger,
-)
 from smoothvla_ros.control.lock_step.observation_slot import (
     GRIPPER,
     JOINTS,
-    ObservationSlot,
     PendingObservation,
     Slot,
 )
 from smoothvla_ros.control.lock_step.protocol import Answer, Question
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.nanoseconds import to_nanoseconds, to_seconds, whole_nanoseconds
-from smoothvla_ros.nodes.base.diagnostics import OK, WARNING, Diagnostics
+from smoothvla_ros.nanoseconds import to_nanoseconds
+from smoothvla_ros.nodes.base.diagnostics import WARNING, Diagnostics
 from smoothvla_ros.nodes.policy.config import PolicyConfig
 from smoothvla_ros.nodes.topics.image_conversion import to_image_array
-from smoothvla_ros.nodes.topics.messages import from_episode_state, joint_values, to_action_chunk
-from smoothvla_ros.nodes.topics.named_joint_states import NamedJointStates
-from smoothvla_ros.nodes.topics.quality_of_service import Graph, Profiles, with_depth
+from smoothvla_ros.nodes.topics.messages import joint_values, to_action_chunk
+from smoothvla_ros.nodes.topics.quality_of_service import Profiles
 from smoothvla_ros.records import Observation
 
 
@@ -47,6 +39,7 @@ class PolicyRobot:
         self,
         node: Node,
         name: str,
+        slot: Slot,
         config: PolicyConfig,
         joints: tuple[str, ...],
         base_frame: str,
@@ -58,7 +51,7 @@ class PolicyRobot:
 
         base_frame: what actions are expressed in.
         """
-        self._live: LiveObservationSlot | None = None
+        self.slot = slot
         self._joints = joints
         self._base_frame = base_frame
         self._node = node
@@ -74,59 +67,13 @@ class PolicyRobot:
         for camera in config.cameras:
             topic = f'{name}/camera/{camera}/image_raw'
             self._subscribe(Image, topic, camera, quality.image)
-        if Graph(config.graph) is Graph.REAL_ARM:
-            topics = {JOINTS: ('joint_states', joints)}
-            if config.gripper_states:
-                topics[GRIPPER] = config.gripper_states, config.gripper_joints
-            # A 1 kHz arm must not wake the executor: its samples wait for the next image.
-            self._states = {
-                part: NamedJointStates(
-                    node, f'{name}/{topic}', quality.joint_states, part_joints, topic
-                )
-                for part, (topic, part_joints) in topics.items()
-            }
-            live = self._live_slot(config)
-            self.slot: Slot = live
-            self._live = live
-            told = functools.partial(self._on_task, live)
-            node.create_subscription(String, f'{name}/task', told, quality.state)
-            return
-        self.slot = slot = ObservationSlot(config.cameras)
-        # Of a burst only the last sample asks: the others need not wake the executor.
-        newest = with_depth(quality.joint_states, 1)
-        self._subscribe(JointState, f'{name}/joint_states', JOINTS, newest)
-        node.create_subscription(
-            msg.EpisodeState,
-            f'{name}/episode_state',
-            functools.partial(self._on_episode, slot),
-            quality.state,
-        )
 
     def expect_chunks(self, chunk_period_ns: int, version: int) -> None:
         """Take what the loaded policy answers with; the caller holds the lock."""
         self.slot.expect_chunks(chunk_period_ns)
-        if self._live is not None:
-            self._live.policy_version = version
 
     def report(self) -> None:
-        """Say on /diagnostics what a real arm's observation lacks."""
-        if self._live is None:
-            return
-        with self._changed:
-            others = [why for queue in self._states.values() if (why := queue.unknown_joints())]
-            reason = '; '.join(others) or self._live.waiting_for()
-            lead = self._live.lead
-            measured = {
-                'lead_s': to_seconds(lead.lead_ns),
-                'image_to_chunk_s': to_seconds(lead.delay_ns),
-                'image_interval_s': to_seconds(lead.interval_ns),
-            }
-        self._diagnostics.report(
-            f'{self._name}/observation',
-            WARNING if reason else OK,
-            reason or 'complete and fresh',
-            {name: f'{seconds:.3f}' for name, seconds in measured.items()},
-        )
+        """Say on /diagnostics what an observation lacks, where nobody else would."""
 
     def begin_epoch(self, epoch: int) -> None:
         """Number the answers anew; what an earlier epoch answered is not repeated."""
@@ -185,10 +132,6 @@ class PolicyRobot:
 
     def _on_part(self, part: str, message: Image | JointState) -> None:
         with self._changed:
-            if self._live is not None:
-                for state, queue in self._states.items():
-                    for sample in queue.take_all():
-                        self._add(state, sample)
             self._add(part, message)
             self._changed.notify_all()
 
@@ -197,39 +140,3 @@ class PolicyRobot:
             self.slot.add(part, to_nanoseconds(message.header.stamp), message)
         except UserError as error:
             self._diagnostics.report(f'{self._name}/{part}', WARNING, str(error))
-
-    def _on_task(self, live: LiveObservationSlot, message: String) -> None:
-        with self._changed:
-            try:
-                live.instruct(message.data)
-            except UserError as error:
-                self._diagnostics.report(f'{self._name}/task', WARNING, str(error))
-            self._changed.notify_all()
-
-    def _live_slot(self, config: PolicyConfig) -> LiveObservationSlot:
-        settings = LiveSettings(
-            trigger=Trigger(config.trigger),
-            max_skew_ns=whole_nanoseconds(config.max_skew_s),
-            max_gripper_skew_ns=whole_nanoseconds(config.max_gripper_skew_s),
-            max_age_ns=whole_nanoseconds(config.max_age_s),
-            lead_ns=whole_nanoseconds(config.lead_s),
-            max_lead_ns=whole_nanoseconds(config.max_lead_s),
-            temperature=config.temperature,
-            seed=config.seed,
-        )
-        clock = self._node.get_clock()
-        slot = LiveObservationSlot(
-            self._name,
-            config.cameras,
-            settings,
-            lambda: clock.now().nanoseconds,
-            states=tuple(self._states),
-        )
-        if config.instruction:
-            slot.instruct(config.instruction)
-        return slot
-
-    def _on_episode(self, slot: ObservationSlot, message: msg.EpisodeState) -> None:
-        with self._changed:
-            slot.announce(from_episode_state(message))
-            self._changed.notify_all()

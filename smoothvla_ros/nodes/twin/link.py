@@ -18,9 +18,17 @@ from smoothvla_ros.control.lock_step.protocol import EpisodePhase, EpisodeState
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nanoseconds import NANOSECOND_S, to_nanoseconds
 from smoothvla_ros.nodes.base.diagnostics import OK, WARNING, Diagnostics
+from smoothvla_ros.nodes.topics.controllers import (
+    COMMAND_TOPICS,
+    GRIPPER_POSITIONS,
+    GRIPPER_TOPICS,
+    GRIPPER_TRAJECTORY,
+    POSITION_CONTROLLER,
+    TRAJECTORY_CONTROLLER,
+)
 from smoothvla_ros.nodes.topics.image_conversion import to_image_message
 from smoothvla_ros.nodes.topics.messages import to_episode_state, to_joint_state
-from smoothvla_ros.nodes.topics.quality_of_service import profiles, with_depth
+from smoothvla_ros.nodes.topics.quality_of_service import Graph, profiles, with_depth
 from smoothvla_ros.nodes.topics.robot_names import PANDA_GRIPPER_JOINTS, PANDA_JOINTS
 from smoothvla_ros.nodes.topics.stamps import to_stamp
 from smoothvla_ros.records import EpisodeName
@@ -50,7 +58,7 @@ class TwinLink:
         self._instruction = instruction
         self._diagnostics = diagnostics
         self._episode = EpisodeState(robot)
-        self._quality = quality = profiles('real_arm')
+        self._quality = quality = profiles(Graph.REAL_ARM)
         self._clock = node.create_publisher(
             Clock, '/clock', QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
         )
@@ -73,10 +81,10 @@ class TwinLink:
         self._runner = runner
         commands = with_depth(self._quality.command, _COMMAND_DEPTH)
         for message_type, topic, callback in (
-            (JointTrajectory, 'joint_trajectory_controller/joint_trajectory', self._on_trajectory),
-            (Float64MultiArray, 'forward_position_controller/commands', self._on_positions),
-            (JointTrajectory, 'gripper_controller/joint_trajectory', self._on_gripper_trajectory),
-            (Float64MultiArray, 'gripper_controller/commands', self._on_gripper),
+            (JointTrajectory, COMMAND_TOPICS[TRAJECTORY_CONTROLLER], self._on_trajectory),
+            (Float64MultiArray, COMMAND_TOPICS[POSITION_CONTROLLER], self._on_positions),
+            (JointTrajectory, GRIPPER_TOPICS[GRIPPER_TRAJECTORY], self._on_gripper_trajectory),
+            (Float64MultiArray, GRIPPER_TOPICS[GRIPPER_POSITIONS], self._on_gripper),
         ):
             self._node.create_subscription(
                 message_type, f'{self._robot}/{topic}', callback, commands

@@ -14,7 +14,7 @@ from smoothvla_ros.nodes.base.diagnostics import OK, WARNING, Diagnostics
 from smoothvla_ros.nodes.base.lifecycle import AutostartNode
 from smoothvla_ros.nodes.base.parameters import declare
 from smoothvla_ros.nodes.base.running import run_node
-from smoothvla_ros.nodes.topics.quality_of_service import profiles
+from smoothvla_ros.nodes.topics.quality_of_service import Graph, profiles
 from smoothvla_ros.nodes.twin.link import TwinLink
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation import splits
@@ -63,7 +63,10 @@ class Twin(AutostartNode):
         self._link.listen(self._runner)
         self._reset = self.create_service(Trigger, f'{config.robot}/reset', self._on_reset)
         self._requests = self.create_subscription(
-            msg.EpisodeRequest, 'episode_request', self._on_request, profiles('real_arm').request
+            msg.EpisodeRequest,
+            'episode_request',
+            self._on_request,
+            profiles(Graph.REAL_ARM).request,
         )
         self._reports = self.create_timer(REPORT_PERIOD_S, self._report, autostart=False)
 

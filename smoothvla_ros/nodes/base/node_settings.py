@@ -34,6 +34,9 @@ NAMES = {'twin_operator': 'operator'}
 # What becomes of `name: []` in a parameter file.
 DROPPED = "is no parameter for ROS, and the default would hold; write '' for empty"
 
+# The most that a parameter of ROS can hold.
+LARGEST_INTEGER = 2**63 - 1
+
 # How alike two names are (0 to 1) of which one is taken for the other misspelt.
 _ALIKE = 0.75
 

@@ -79,6 +79,7 @@ WATCHED = {
     Trip.TRACKING: lambda: silence.test_watchdog_stops_and_latches(
         Trip.TRACKING, lambda world: setattr(world, 'offset', np.full(7, 0.2))
     ),
+    Trip.MOVED: lambda: silence.test_an_arm_that_is_moved_at_rest_is_a_fault(False),
     Trip.LAG: silence.test_lag_beyond_its_limit_is_a_fault,
     Trip.NO_CHUNK: silence.test_silence_of_the_policy_pauses,
     Trip.OVERRUN: silence.test_loop_that_is_far_too_late_is_a_fault,

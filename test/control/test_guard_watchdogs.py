@@ -19,8 +19,10 @@ from guard_world import (
     osc_space,
     running,
     swing,
+    swing_back,
 )
 
+from smoothvla_ros.control.motion_guard.controller_model import TrajectoryController
 from smoothvla_ros.control.motion_guard.guard import E_STOP
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.phases import GuardPhase
@@ -67,6 +69,8 @@ def test_reason_says_what_was_measured_and_which_parameter_is_the_limit():
     assert 'none ever came, heartbeat_timeout_s=0.5' in texts[Trip.NO_HEARTBEAT]
     assert 'execute for 0.750 s, chunk_timeout_s=0.5' in texts[Trip.NO_CHUNK]
     assert '0.201 rad off, max_tracking_error_rad=0.15' in texts[Trip.TRACKING]
+    moved = describe(Trip.MOVED, replace(pulse, rest_motion_rad=0.02), limits)
+    assert 'a joint by 0.020 rad, max_rest_motion_rad=0.01: somebody moved it' in moved
     assert 'by 0.601 rad, max_lag_rad=0.5' in texts[Trip.LAG]
     assert 'by 1.250 s' in texts[Trip.CLOCK_WENT_BACK]
 
@@ -237,6 +241,49 @@ def test_joints_and_heartbeat_heard_before_the_clock_jumped_back_are_not_fresh()
     world.guard.hear_joints(world.now, world.now, READY)
     assert world.guard.arm(world.now) == ''
     assert world.offer(swing()) is Refusal.NO_HEARTBEAT
+
+
+@pytest.mark.parametrize('asks', [False, True])
+def test_an_arm_that_is_moved_at_rest_is_a_fault(asks):
+    """The next command would make it jump to where it was: UR's driver restarts controllers so.
+
+    Also where a policy goes on asking for no motion.
+    """
+    world = World(osc_space()).armed()
+    if asks:
+        still = np.zeros((40, 7))
+        still[:, -1] = -1
+        assert world.offer(still) is None
+    world.run(1.5)
+    assert world.guard.phase is (GuardPhase.RUNNING if asks else GuardPhase.ARMED)
+    # Its controller was stopped, and a hand leads it.
+    world.offset = 0.012 * np.eye(7)[0]
+    world.run(0.3)
+    assert world.guard.reason.startswith(Trip.MOVED)
+    assert world.guard.fault_latched
+    # The controller is started and holds the arm where it is.
+    world.controller = TrajectoryController(READY + world.offset)
+    world.offset = np.zeros(7)
+    world.cleared_and_armed()
+    world.states.clear()
+    world.run(1.0)
+    np.testing.assert_allclose(world.states[-1][0], READY + 0.012 * np.eye(7)[0], atol=1e-6)
+    assert_inside_of_the_limits(world.signal())
+
+
+def test_an_arm_that_rests_beside_its_command_is_no_fault():
+    """It pushes against something, or hangs a little: the controller holds it all the same."""
+    world = running()
+    world.offset = np.full(7, 0.02)
+    world.run(4.0)
+    assert world.guard.phase is GuardPhase.ARMED
+    assert world.guard.tracking_error_rad() == pytest.approx(0.02)
+    world.offset = np.full(7, 0.012)
+    world.run(0.5)
+    assert world.guard.phase is GuardPhase.ARMED
+    assert world.offer(swing_back(world)) is None
+    world.run(0.5)
+    assert world.guard.phase is GuardPhase.RUNNING
 
 
 def test_lag_beyond_its_limit_is_a_fault():

@@ -31,6 +31,7 @@ from smoothvla_ros.control.motion_guard.refusals import (
     Situation,
     refusal_of,
 )
+from smoothvla_ros.control.motion_guard.rest_watch import RestWatch
 from smoothvla_ros.control.motion_guard.schedule import ChunkSchedule, Mode
 from smoothvla_ros.control.motion_guard.timeline import Timeline
 from smoothvla_ros.control.motion_guard.watchdogs import (
@@ -103,6 +104,7 @@ class MotionGuard:
         self._takeover_ends = 0
         self._schedule: ChunkSchedule | None = None
         self._heard = GuardInputs(len(limits.lower), self._chunk_limits.max_clock_difference_s)
+        self._rest = RestWatch()
         self._epoch, self._seq = -1, -1
         self._changed = False
         self._lag = 0.0
@@ -374,8 +376,17 @@ class MotionGuard:
             heartbeat_age_s=self._heard.heartbeat_age_s(now_ns) if running else 0.0,
             idle_s=idle_s,
             tracking_error_rad=0.0 if self._is_taking_over else self.tracking_error_rad(),
+            rest_motion_rad=self._rest_motion_rad(),
             lag_rad=self._lag if running else 0.0,
         )
+
+    def _rest_motion_rad(self) -> float:
+        measured = self._heard.measured
+        if measured is None or self._is_taking_over:
+            self._rest.forget()
+            return 0.0
+        commanded = self._motion.at(self._time.tick_of(measured.stamp_ns))[POSITION]
+        return self._rest.moved_rad(measured.stamp_ns, commanded, measured.joints)
 
     def _watch_clock(self, now_ns: int) -> None:
         """Trip where the clock jumped since the last tick: whoever asks may come before one.

@@ -19,6 +19,7 @@ class Trip(StrEnum):
     NO_HEARTBEAT = 'no heartbeat of the policy'
     NO_CHUNK = 'no chunk'
     TRACKING = 'the arm is not where it was commanded to be'
+    MOVED = 'the arm moved while its command stood still'
     LAG = 'the motion lags behind what the policy asks for'
 
 
@@ -43,6 +44,11 @@ class WatchdogLimits:
     max_tracking_error_rad: float = setting(
         0.15, 'Most between commanded and measured joints, rad', minimum=0.001
     )
+    max_rest_motion_rad: float = setting(
+        0.01,
+        'Most that a joint may move while the command stands still, rad',
+        minimum=0.001,
+    )
     max_lag_rad: float = setting(
         0.5, 'Most between what the policy asks for and what is commanded, rad', minimum=0.001
     )
@@ -57,6 +63,7 @@ class WatchdogInputs:
 
     since_last_tick_s: negative where the clock went back.  late_s: of this tick.  The ages are
     infinite where nothing ever came.  tracking_error_rad, lag_rad: the largest of a joint.
+    rest_motion_rad: of a joint since the arm came to rest.
     joint_states_ahead_s: of a joint state that is not heard because it is of the future; or 0.
     """
 
@@ -68,6 +75,7 @@ class WatchdogInputs:
     tracking_error_rad: float
     lag_rad: float
     joint_states_ahead_s: float = 0.0
+    rest_motion_rad: float = 0.0
 
 
 WatchdogRule = Callable[[WatchdogInputs, WatchdogLimits], bool]
@@ -85,6 +93,7 @@ RULES: dict[Trip, WatchdogRule] = {
     Trip.TRACKING: lambda pulse, limits: (
         not pulse.tracking_error_rad <= limits.max_tracking_error_rad
     ),
+    Trip.MOVED: lambda pulse, limits: not pulse.rest_motion_rad <= limits.max_rest_motion_rad,
     Trip.LAG: lambda pulse, limits: not pulse.lag_rad <= limits.max_lag_rad,
     Trip.NO_CHUNK: lambda pulse, limits: pulse.idle_s > limits.chunk_timeout_s,
 }
@@ -122,6 +131,11 @@ _MEASURED: dict[Trip, Callable[[WatchdogInputs, WatchdogLimits], str]] = {
     Trip.TRACKING: lambda pulse, limits: (
         f'a joint is {pulse.tracking_error_rad:.3f} rad off, '
         f'max_tracking_error_rad={limits.max_tracking_error_rad:g}'
+    ),
+    Trip.MOVED: lambda pulse, limits: (
+        f'a joint by {pulse.rest_motion_rad:.3f} rad, '
+        f'max_rest_motion_rad={limits.max_rest_motion_rad:g}: somebody moved it, or its '
+        'controller was stopped'
     ),
     Trip.LAG: lambda pulse, limits: (
         f'a joint by {pulse.lag_rad:.3f} rad, max_lag_rad={limits.max_lag_rad:g}'

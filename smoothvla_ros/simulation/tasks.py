@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from smoothvla_ros.archives import DamagedArchive, read_arrays
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.simulation.suites import libero_suites, own_suites
 from smoothvla_ros.simulation.suites.libero_suites import SUITES
@@ -97,13 +98,13 @@ def init_states(task: Task) -> np.ndarray:
 
     Returns float64 [states, 1 + nq + nv], read-only: time, joint positions, joint velocities.
     Fixture poses are not among them: the scene seed sets those.
-    Raises UserError if the file is missing or holds anything but numbers.
+    Raises UserError if the file is missing or damaged, or holds anything but numbers.
     """
     try:
-        with np.load(task.init_states_file, allow_pickle=False) as archive:
-            states = np.asarray(archive['states'], dtype=np.float64)
-    except (OSError, KeyError, ValueError) as error:
-        raise UserError(f'init states {task.init_states_file}: {error}; {task.remedy}') from error
+        states = np.asarray(read_arrays(task.init_states_file)['states'], dtype=np.float64)
+    except (DamagedArchive, KeyError, TypeError, ValueError) as error:
+        reason = f'no array {error}' if isinstance(error, KeyError) else error
+        raise UserError(f'init states {task.init_states_file}: {reason}; {task.remedy}') from error
     states.flags.writeable = False
     return states
 

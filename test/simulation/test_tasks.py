@@ -1,3 +1,4 @@
+import dataclasses
 import subprocess
 import sys
 
@@ -82,6 +83,45 @@ def test_a_damaged_config_of_libero_is_one_line_that_names_it(tmp_path, monkeypa
     tasks._tasks.cache_clear()
     with pytest.raises(UserError, match=rf'{tmp_path}/config.yaml .*unset LIBERO_CONF') as caught:
         tasks.tasks('libero_goal')
+    assert '\n' not in str(caught.value)
+
+
+def cut(content):
+    """Return the first half."""
+    return content[: len(content) // 2]
+
+
+def flipped(content):
+    """Return the same with one byte in the middle of the compressed states inverted."""
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 0xFF]) + content[middle + 1 :]
+
+
+@pytest.mark.parametrize('damaged', [cut, flipped])
+def test_damaged_init_states_are_one_line_with_file_and_remedy(tmp_path, damaged):
+    """A half copied file and one with a flipped byte are named, not answered by a traceback."""
+    task = tasks.task('libero_goal', 3)
+    file = tmp_path / task.init_states_file.name
+    file.write_bytes(damaged(task.init_states_file.read_bytes()))
+    with pytest.raises(UserError, match=f'init states {file}: .*; reinstall libero-pro') as caught:
+        tasks.init_states(dataclasses.replace(task, init_states_file=file))
+    assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ('arrays', 'said'),
+    [
+        ({'state': np.zeros((2, 3))}, "no array 'states'"),
+        ({'states': np.array(['one'])}, 'could not convert string to float'),
+        ({'states': np.zeros(2, [('time', float), ('position', float)])}, 'Cannot cast'),
+    ],
+)
+def test_init_states_without_numbers_are_one_line(tmp_path, arrays, said):
+    """An archive of something else says what is wrong with it."""
+    file = tmp_path / 'states.npz'
+    np.savez(file, **arrays)
+    with pytest.raises(UserError, match=f'init states {file}: {said}') as caught:
+        tasks.init_states(dataclasses.replace(tasks.task('libero_goal', 3), init_states_file=file))
     assert '\n' not in str(caught.value)
 
 

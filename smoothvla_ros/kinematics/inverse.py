@@ -2,8 +2,7 @@
 
 Damped least squares with a damping that rises only where the smallest singular value of the
 Jacobian falls below a threshold (Nakamura and Hanafusa, 1986). A joint that would leave its range
-is held at the bound and the others take over its share. What is left over of the joints' freedom
-draws the arm towards a posture.
+is held at the bound and the others take over its share.
 """
 
 from __future__ import annotations
@@ -22,8 +21,6 @@ _SINGULAR_VALUE = 0.05
 _LARGEST_DAMPING = 0.05
 # Beyond this the linearisation of one iteration says little.
 _LARGEST_STEP_RAD = 0.3
-# How fast spare freedom goes to the posture, 1/s.
-_POSTURE_GAIN = 0.5
 # An iteration that comes this near is the last.
 _TOLERANCE_M, _TOLERANCE_RAD = 5e-5, 1e-4
 
@@ -47,9 +44,10 @@ class InverseKinematics:
         upper: np.ndarray,
         posture: np.ndarray | None = None,
     ) -> None:
-        """Take the range of the joints and the posture that spare freedom is used for.
+        """Take the range of the joints and the posture that a motion is to draw them to.
 
-        lower, upper: [n] rad.  posture: [n] rad; None is the middle of the range.
+        lower, upper: [n] rad.  posture: [n] rad; None is the middle of the range.  `solve` does
+        without it.
         Raises UserError where a range is empty or a posture lies outside of it.
         """
         self._arm = arm
@@ -110,23 +108,6 @@ class InverseKinematics:
                 return found
             joints = self._stepped(joints, jacobian, error)
         return best
-
-    def velocities(self, joints: np.ndarray, twist: np.ndarray) -> np.ndarray:
-        """Return joint velocities [n] rad/s that move the tool by a twist [6] m/s and rad/s.
-
-        What the twist leaves free goes towards the posture.  Near a singularity the tool is slower
-        than asked for; no joint at a bound is driven on.
-        """
-        _, _, jacobian = self._arm.pose_and_jacobian(joints)
-        wish = _POSTURE_GAIN * (self._posture - joints)
-        velocities = wish + _damped(jacobian, twist - jacobian @ wish)
-        blocked = ((joints <= self._lower) & (velocities < 0)) | (
-            (joints >= self._upper) & (velocities > 0)
-        )
-        if blocked.any():
-            jacobian, wish = jacobian * ~blocked, wish * ~blocked
-            velocities = wish + _damped(jacobian, twist - jacobian @ wish)
-        return velocities
 
     def _stepped(self, joints: np.ndarray, jacobian: np.ndarray, error: np.ndarray) -> np.ndarray:
         """Return the joints after one damped Newton step that no joint leaves its range in."""

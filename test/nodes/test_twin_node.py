@@ -73,7 +73,7 @@ class RecordingArm:
         pass
 
     def state(self):
-        return TwinState(np.arange(7.0), np.ones(7), np.array([0.03, 0.02]), np.zeros(2))
+        return TwinState(np.arange(7.0), np.ones(7), np.array([0.03, 0.02]))
 
 
 class NoCameras:

@@ -39,9 +39,9 @@ def test_quintic_between_points_with_accelerations():
     """Positions, velocities and accelerations of the segment are those of the one quintic."""
     controller = TrajectoryController(START)
     controller.command([point(t, quintic) for t in (0.0, 0.3, 1.0)])
-    controller.sample(5.0, START)
+    controller.sample(5.0)
     for t in (0.1, 0.3, 0.45, 0.9999):
-        got = controller.sample(5.0 + t, START)
+        got = controller.sample(5.0 + t)
         for value, expected in zip(
             (got.positions, got.velocities, got.accelerations), quintic(t), strict=True
         ):
@@ -57,11 +57,11 @@ def test_cubic_and_line_where_points_have_less():
 
     controller = TrajectoryController(np.zeros(2))
     controller.command([point(t, motion, 1) for t in (0.0, 1.0)])
-    controller.sample(0.0, START)
-    assert controller.sample(0.6, START).positions == pytest.approx([cubic(0.6)] * 2)
+    controller.sample(0.0)
+    assert controller.sample(0.6).positions == pytest.approx([cubic(0.6)] * 2)
     controller.command([point(t, motion, 0) for t in (0.0, 1.0)])
-    controller.sample(2.0, START)
-    assert controller.sample(2.25, START).positions == pytest.approx([cubic(1.0) / 4] * 2)
+    controller.sample(2.0)
+    assert controller.sample(2.25).positions == pytest.approx([cubic(1.0) / 4] * 2)
 
 
 def test_new_trajectory_begins_at_the_state_that_was_commanded():
@@ -69,10 +69,10 @@ def test_new_trajectory_begins_at_the_state_that_was_commanded():
     controller = TrajectoryController(START)
     controller.command([point(t, quintic) for t in (0.0, 1.0)])
     times = np.arange(0.0, 0.5, 0.002)
-    states = [controller.sample(t, np.full(2, 9.0)) for t in times]
+    states = [controller.sample(t) for t in times]
     ahead = [point(0.1 + t, lambda s: quintic(s + times[-1])) for t in (0.0, 0.4)]
     controller.command(ahead, start_s=times[-1])
-    states += [controller.sample(t, np.full(2, 9.0)) for t in times[-1] + times[1:]]
+    states += [controller.sample(t) for t in times[-1] + times[1:]]
     at = np.append(times, times[-1] + times[1:])
     exact = np.array([quintic(t)[0] for t in at])
     assert np.abs(np.array([s.positions for s in states]) - exact).max() < 1e-9
@@ -80,28 +80,20 @@ def test_new_trajectory_begins_at_the_state_that_was_commanded():
     assert np.abs(np.diff(velocities, axis=0)).max() < 0.01
 
 
-def test_without_the_flag_it_begins_at_the_measured_state():
-    """The controller's default: a lagging arm is jerked back at every message."""
-    controller = TrajectoryController(START, interpolate_from_desired_state=False)
-    controller.command([TrajectoryPoint(0.1, START + 1.0)])
-    measured = START - 0.05
-    assert controller.sample(0.0, measured).positions == pytest.approx(measured)
-
-
 def test_end_is_held():
     """After the last point the position stays."""
     controller = TrajectoryController(START)
     controller.command([TrajectoryPoint(0.1, START + 1.0)])
-    controller.sample(0.0, START)
-    assert controller.sample(7.0, START).positions == pytest.approx(START + 1.0)
+    controller.sample(0.0)
+    assert controller.sample(7.0).positions == pytest.approx(START + 1.0)
 
 
 def test_stamped_trajectory_begins_at_its_time():
     """One that began 0.2 s ago is entered where it is now."""
     controller = TrajectoryController(START)
-    controller.sample(9.998, START)
+    controller.sample(9.998)
     controller.command([point(t, quintic) for t in (0.0, 1.0)], start_s=9.8)
-    assert controller.sample(10.0, START).positions == pytest.approx(quintic(0.2)[0])
+    assert controller.sample(10.0).positions == pytest.approx(quintic(0.2)[0])
 
 
 @pytest.mark.parametrize(
@@ -111,15 +103,14 @@ def test_stamped_trajectory_begins_at_its_time():
         ([TrajectoryPoint(0.1, START), TrajectoryPoint(0.1, START)], 'point 1: time_from_start'),
         ([TrajectoryPoint(0.1, np.zeros(3))], 'positions for 2 joints'),
         ([TrajectoryPoint(0.1, START * np.nan)], 'not finite'),
-        ([TrajectoryPoint(0.1, START, START)], 'ends with a velocity'),
     ],
 )
 def test_what_the_controller_refuses_changes_nothing(points, words):
     """A bad message leaves the arm where it is."""
-    controller = TrajectoryController(START, allow_nonzero_velocity_at_trajectory_end=False)
+    controller = TrajectoryController(START)
     with pytest.raises(UserError, match=words):
         controller.command(points)
-    assert controller.sample(1.0, START).positions == pytest.approx(START)
+    assert controller.sample(1.0).positions == pytest.approx(START)
 
 
 def test_joints_are_sorted_by_name():

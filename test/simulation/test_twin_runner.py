@@ -53,7 +53,7 @@ class FakeTwin:
         return np.full(7, self.steps + 0.5)
 
     def state(self):
-        return TwinState(*[np.full(7, float(self.steps))] * 2, *[np.zeros(2)] * 2)
+        return TwinState(*[np.full(7, float(self.steps))] * 2, np.zeros(2))
 
 
 class FakeCameras:

@@ -32,7 +32,6 @@ class TwinState:
     joint_positions: np.ndarray
     joint_velocities: np.ndarray
     finger_positions: np.ndarray
-    finger_velocities: np.ndarray
 
 
 class SceneLostError(UserError):
@@ -88,8 +87,6 @@ class ArmTwin:
         self._environment, self._name = environment, name
         self._servo = PositionServo(environment.libero)
         self._servo.reset()
-        robot = environment.libero.robots[0]  # type: ignore[attr-defined]
-        self._finger_dofs = np.array(robot._ref_gripper_joint_vel_indexes)
         self._controller = TrajectoryController(environment.joint_positions())
         self._opening_m = float(np.mean(np.abs(environment.gripper_positions())))
         self._substeps = 0
@@ -127,7 +124,7 @@ class ArmTwin:
         """Run one substep of the physics; return whether the goal has been reached by now."""
         environment = self.environment
         mujoco.mj_step1(environment.model, environment.data)
-        self._commanded = self._controller.sample(self._time_s, environment.joint_positions())
+        self._commanded = self._controller.sample(self._time_s)
         point = self._commanded
         still = np.zeros(len(point.positions))
         self._servo.command(
@@ -150,7 +147,6 @@ class ArmTwin:
             environment.joint_positions().copy(),
             environment.joint_velocities().copy(),
             environment.gripper_positions() * FINGER_SIGNS,
-            environment.data.qvel[self._finger_dofs] * FINGER_SIGNS,
         )
 
     def commanded_positions(self) -> np.ndarray:

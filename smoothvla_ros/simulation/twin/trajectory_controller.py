@@ -1,8 +1,10 @@
 """What ros2_control's joint_trajectory_controller makes of the messages that it gets.
 
-Behaviour of version 4 (Jazzy): a message replaces the trajectory at once; its first segment begins
-at the state that was commanded last (`interpolate_from_desired_state`) or at the measured one; a
-segment is a line, a cubic or a quintic, by what both its ends have; the end is held.
+Behaviour of version 4 (Jazzy) with the parameters of config/controllers.yaml: a message replaces
+the trajectory at once; its first segment begins at the state that was commanded last
+(`interpolate_from_desired_state: true`); a segment is a line, a cubic or a quintic, by what both
+its ends have; the last point may move (`allow_nonzero_velocity_at_trajectory_end: true`); the end
+is held.
 """
 
 from __future__ import annotations
@@ -29,19 +31,8 @@ class TrajectoryPoint:
 class TrajectoryController:
     """Samples the latest trajectory; time is any clock in seconds that does not go back."""
 
-    def __init__(
-        self,
-        positions: np.ndarray,
-        interpolate_from_desired_state: bool = True,
-        allow_nonzero_velocity_at_trajectory_end: bool = True,
-    ) -> None:
-        """Hold `positions` [n] rad; the flags are the controller's parameters of that name."""
-        self._from_desired = interpolate_from_desired_state
-        self._allow_moving_end = allow_nonzero_velocity_at_trajectory_end
-        self.hold(positions)
-
-    def hold(self, positions: np.ndarray) -> None:
-        """Forget the trajectory and stand at `positions` [n] rad."""
+    def __init__(self, positions: np.ndarray) -> None:
+        """Hold `positions` [n] rad until the first trajectory."""
         still = np.zeros(len(positions))
         self._desired = TrajectoryPoint(0.0, np.array(positions, dtype=float), still, still)
         self._last_sample_s = -math.inf
@@ -59,24 +50,20 @@ class TrajectoryController:
         self._start_s = start_s
         self._before = None
 
-    def sample(self, time_s: float, measured: np.ndarray) -> TrajectoryPoint:
-        """Return what is commanded at a time.  measured: [n] rad, where the joints are."""
+    def sample(self, time_s: float) -> TrajectoryPoint:
+        """Return what is commanded at a time."""
         if self._points:
             if self._before is None:
-                self._begin(time_s, measured)
+                self._begin(time_s)
             self._desired = self._at(time_s)
         self._last_sample_s = time_s
         return self._desired
 
-    def _begin(self, time_s: float, measured: np.ndarray) -> None:
+    def _begin(self, time_s: float) -> None:
         """Join the trajectory to what was commanded until now."""
         if self._start_s is None:
             self._start_s = time_s
-        if self._from_desired:
-            self._before = (max(self._last_sample_s, time_s - 1.0), self._desired)
-        else:
-            still = np.zeros(len(measured))
-            self._before = (time_s, TrajectoryPoint(0.0, np.array(measured), still, still))
+        self._before = (max(self._last_sample_s, time_s - 1.0), self._desired)
 
     def _at(self, time_s: float) -> TrajectoryPoint:
         assert self._before is not None
@@ -113,12 +100,6 @@ class TrajectoryController:
                     raise UserError(f'{place}: {np.shape(values)} {name} for {joints} joints')
                 if not np.isfinite(values).all():
                     raise UserError(f'{place}: {name} are not finite')
-        end = points[-1].velocities
-        if not self._allow_moving_end and end is not None and np.any(np.abs(end) > 1e-6):
-            raise UserError(
-                'joint trajectory ends with a velocity; set '
-                'allow_nonzero_velocity_at_trajectory_end or end it at rest'
-            )
 
 
 def _interpolated(

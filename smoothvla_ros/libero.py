@@ -17,6 +17,13 @@ ARM_JOINTS = 7
 ACTION_DIMENSION = 7
 """Numbers in an action: the tool's translation (3) and rotation (3), and the gripper."""
 
+TRANSLATION, ROTATION, GRIPPER = slice(0, 3), slice(3, 6), 6
+"""Where an action holds them; the gripper's command is -1 (open) to 1 (close)."""
+
+POSE_DIMENSION = 6
+POSE = slice(0, POSE_DIMENSION)
+"""Where an action holds translation and rotation, its tool-pose delta."""
+
 TRANSLATION_SCALE_M = 0.05
 """What a translation of 1 asks for in one control step, m: robosuite's OSC_POSE."""
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from smoothvla_ros.libero import ROTATION_SCALE_RAD, TRANSLATION_SCALE_M
-
-_POSE_DIMENSIONS = 6
+from smoothvla_ros.libero import POSE, POSE_DIMENSION, ROTATION_SCALE_RAD, TRANSLATION_SCALE_M
 
 
 def commanded_jerk(
@@ -43,10 +41,10 @@ def total_variation(actions: np.ndarray) -> float:
 
 def _pose_actions(actions: np.ndarray, at_least: int) -> np.ndarray:
     pose = np.asarray(actions, dtype=np.float64)
-    if pose.ndim != 2 or pose.shape[1] < _POSE_DIMENSIONS or len(pose) < at_least:
+    if pose.ndim != 2 or pose.shape[1] < POSE_DIMENSION or len(pose) < at_least:
         raise ValueError(
-            f'actions have shape {pose.shape}; expected at least [{at_least}, {_POSE_DIMENSIONS}]'
+            f'actions have shape {pose.shape}; expected at least [{at_least}, {POSE_DIMENSION}]'
         )
     if not np.isfinite(pose).all():
         raise ValueError('actions are not all finite')
-    return pose[:, :_POSE_DIMENSIONS]
+    return pose[:, POSE]

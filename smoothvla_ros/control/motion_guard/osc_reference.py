@@ -44,13 +44,17 @@ from smoothvla_ros.kinematics.joint_limits import JointLimits
 from smoothvla_ros.kinematics.robot import RobotDescription
 from smoothvla_ros.kinematics.rotations import rotation_matrix, rotation_vector
 from smoothvla_ros.libero import (
+    ACTION_DIMENSION,
     ACTION_SPACE,
     CONTROL_PERIOD_S,
+    POSE,
+    POSE_DIMENSION,
+    ROTATION,
     ROTATION_SCALE_RAD,
+    TRANSLATION,
     TRANSLATION_SCALE_M,
 )
 
-POSE_DELTA = 6
 # So far beyond the reach a chunk may aim: the arm then stays at the edge. What aims farther was not
 # made for this arm.
 _BEYOND_M, _BEYOND_RAD = 0.02, 0.2
@@ -96,7 +100,7 @@ class OscParameters:
         for name in ('rotor_inertia', 'torque_limit'):
             if not np.all(np.greater(getattr(self, name), 0.0)):
                 raise UserError(f'action space: {name} must be above 0 for each joint')
-        if len(self.stiffness) != POSE_DELTA or len(self.rotational_drag) != 3:
+        if len(self.stiffness) != POSE_DIMENSION or len(self.rotational_drag) != 3:
             raise UserError('action space: give six numbers of stiffness, three of drag')
 
     @classmethod
@@ -117,7 +121,7 @@ class ToolKnot(Knot):
 class OscReference:
     """The action space of `OscParameters`: a tool-pose delta [6] in [-1, 1] and a gripper."""
 
-    dimension = POSE_DELTA + 1
+    dimension = ACTION_DIMENSION
 
     def __init__(
         self,
@@ -175,9 +179,9 @@ class OscReference:
     def require_reachable(self, knot: Knot, actions: np.ndarray) -> None:
         """Raise Unreachable where the pose that a chunk leads to cannot be reached."""
         assert isinstance(knot, ToolKnot)
-        moved = self._gain * self._scale * np.clip(actions[:, :6], -1.0, 1.0).sum(axis=0)
-        position = knot.position + moved[:3]
-        rotation = rotation_matrix(moved[3:]) @ knot.rotation
+        moved = self._gain * self._scale * np.clip(actions[:, POSE], -1.0, 1.0).sum(axis=0)
+        position = knot.position + moved[TRANSLATION]
+        rotation = rotation_matrix(moved[ROTATION]) @ knot.rotation
         near = _BEYOND_M, _BEYOND_RAD
         solution = self._inverse.solve(knot.joints, position, rotation, 30, near)
         if solution.position_error > _BEYOND_M or solution.rotation_error > _BEYOND_RAD:
@@ -198,11 +202,11 @@ class OscReference:
         assert isinstance(knot, ToolKnot)
         if action is None:
             return self._slowed_down(knot, dt)
-        delta = self._scale * np.clip(action[:6], -1.0, 1.0)
+        delta = self._scale * np.clip(action[POSE], -1.0, 1.0)
         # robosuite keeps the goal of the rotation where a delta has none at all.
-        turns = np.abs(delta[3:]).max() > 1e-9
-        goal = rotation_matrix(delta[3:]) @ knot.rotation if turns else knot.goal_rotation
-        place = knot.position + delta[:3]
+        turns = np.abs(delta[ROTATION]).max() > 1e-9
+        goal = rotation_matrix(delta[ROTATION]) @ knot.rotation if turns else knot.goal_rotation
+        place = knot.position + delta[TRANSLATION]
         moved, velocities, led = yield from self._impedance(knot, place, goal, dt)
         yield
         return self._as_far_as_led(knot, moved, velocities, led, goal)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.libero import ACTION_DIMENSION
+from smoothvla_ros.libero import ACTION_DIMENSION, GRIPPER
 from smoothvla_ros.policies.libero_proprioception import SIZE
 from smoothvla_ros.policies.openvla.json_fields import Fields
 from smoothvla_ros.policies.openvla.settings import OpenVLASettings
@@ -108,5 +108,5 @@ def libero_commands(actions: np.ndarray) -> np.ndarray:
     clipped, which LIBERO's controller does too.
     """
     commands = np.clip(actions, -1.0, 1.0)
-    commands[..., -1] = -np.sign(2.0 * actions[..., -1] - 1.0)
+    commands[..., GRIPPER] = -np.sign(2.0 * actions[..., GRIPPER] - 1.0)
     return commands

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from smoothvla_ros.configuration import setting, validate
+from smoothvla_ros.libero import POSE, POSE_DIMENSION, TRANSLATION
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class ActionNoise:
         self._settings = settings
         self._generator = np.random.default_rng(seed)
         self._clean = self._generator.random() < settings.clean_share
-        self._drift = np.zeros(6)
+        self._drift = np.zeros(POSE_DIMENSION)
         self._push = np.zeros(3)
         self._push_steps = 0
 
@@ -58,7 +59,7 @@ class ActionNoise:
         if self.clean:
             return action
         settings, generator = self._settings, self._generator
-        fresh = generator.normal(size=6) * np.sqrt(1.0 - settings.correlation**2)
+        fresh = generator.normal(size=POSE_DIMENSION) * np.sqrt(1.0 - settings.correlation**2)
         self._drift = settings.correlation * self._drift + fresh
         if self._push_steps > 0:
             self._push_steps -= 1
@@ -68,7 +69,7 @@ class ActionNoise:
             self._push = direction / np.linalg.norm(direction) * settings.push_scale
         noise = self._drift * np.repeat([1.0, settings.rotation_share], 3)
         if self._push_steps > 0:
-            noise[:3] += self._push
+            noise[TRANSLATION] += self._push
         executed = action.copy()
-        executed[:6] = np.clip(executed[:6] + settings.scale * share * noise, -1.0, 1.0)
+        executed[POSE] = np.clip(executed[POSE] + settings.scale * share * noise, -1.0, 1.0)
         return executed

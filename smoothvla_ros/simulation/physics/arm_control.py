@@ -14,6 +14,8 @@ from typing import Any
 import mujoco
 import numpy as np
 
+from smoothvla_ros.libero import GRIPPER, POSE
+
 _FINGER_DIRECTIONS = np.array([-1.0, 1.0])
 
 
@@ -67,7 +69,7 @@ class ArmControl:
         self._data.ctrl[self._arm_actuators] = np.minimum(
             np.maximum(torques, self._lowest_torques), self._highest_torques
         )
-        self._data.ctrl[self._gripper_actuators] = self._finger_command(action[6:], is_new)
+        self._data.ctrl[self._gripper_actuators] = self._finger_command(action[GRIPPER:], is_new)
 
     def _torques(self, controller: Any, action: np.ndarray, is_new: bool) -> np.ndarray:
         """Return what ``OperationalSpaceController.run_controller`` does, from the state now."""
@@ -112,7 +114,7 @@ class ArmControl:
         return self._gripper_middle + self._gripper_half_range * gripper.current_action
 
     def _set_goal(self, controller: Any, action: np.ndarray) -> None:
-        controller.set_goal(action[:6])
+        controller.set_goal(action[POSE])
         self._goal_position = np.array(controller.goal_pos)
         self._goal_rotation = np.array(controller.goal_ori)
 

@@ -20,12 +20,7 @@ import numpy as np
 import torch
 
 from smoothvla_ros.errors import UserError
-
-POSE = slice(0, 6)
-"""Where an action that is a tool-pose delta, as LIBERO's, holds translation and rotation."""
-
-GRIPPER = 6
-"""Where such an action holds the gripper's command, -1 (open) to 1 (close)."""
+from smoothvla_ros.libero import GRIPPER, POSE
 
 REST = 0.25
 """Share of the batch's RMS displacement below which a chunk counts as rest."""

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-ROTATION = slice(3, 6)
-"""Where an action that is a tool-pose delta, as LIBERO's, turns the tool."""
+from smoothvla_ros.libero import ROTATION
 
 
 def executed_mask(executed: Sequence[int], chunk: int, dimension: int) -> np.ndarray:
@@ -32,10 +31,11 @@ def token_advantages(
 ) -> np.ndarray:
     """Lay a rollout's advantages a step over the tokens of its chunks.
 
-    step_advantages: [T], T the sum of `executed` [B], or [T, 3]: of translation, `ROTATION` and
-    gripper, the last number of an action.  Returns float32 [B, chunk, dimension], zero where
-    `executed_mask` is false.  Raises ValueError if the steps do not add up or
-    there are other parts.
+    step_advantages: [T], T the sum of `executed` [B], or [T, 3]: of translation, rotation and
+    gripper. The gripper's is the last number of an action, of whatever space; the turning of the
+    tool lies where LIBERO has it, so that in another space the first two must be the same.
+    Returns float32 [B, chunk, dimension], zero where `executed_mask` is false.  Raises ValueError
+    if the steps do not add up or there are other parts.
     """
     if sum(executed) != len(step_advantages):
         raise ValueError(f'{len(step_advantages)} steps do not fill chunks of {list(executed)}')

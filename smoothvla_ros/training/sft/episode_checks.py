@@ -8,10 +8,10 @@ import numpy as np
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
+from smoothvla_ros.libero import ACTION_DIMENSION, GRIPPER
 from smoothvla_ros.policies.images import is_rgb
 from smoothvla_ros.training.sft.demonstration_episode import DemonstrationEpisode
 
-ACTION_SIZE = 7
 FINGERS = 2
 
 # An eighth of a bin: what a conversion may round, and the loss puts into the last bin.
@@ -80,7 +80,7 @@ def check_images(episode: DemonstrationEpisode, cameras: Sequence[str]) -> None:
 
 def _check_shapes(episode: DemonstrationEpisode, joints: int) -> None:
     arrays = {
-        'actions': (episode.actions, ACTION_SIZE, 'tool-pose delta and gripper'),
+        'actions': (episode.actions, ACTION_DIMENSION, 'tool-pose delta and gripper'),
         'joint_positions': (episode.joint_positions, joints, 'the joints of --robot, rad'),
         'joint_velocities': (episode.joint_velocities, joints, 'the joints of --robot, rad/s'),
         'gripper_positions': (
@@ -168,7 +168,7 @@ def _check_gripper_commands(episode: DemonstrationEpisode) -> None:
     """
     fingers = episode.gripper_positions[: len(episode.actions)]
     moved = np.diff(fingers[:, 0] - fingers[:, 1])
-    commands = episode.actions[: len(moved), -1]
+    commands = episode.actions[: len(moved), GRIPPER]
     for verb, sign in (('open', -1.0), ('close', 1.0)):
         # Closing makes the opening smaller.
         ways = np.maximum(-sign * moved, 0.0)

@@ -10,12 +10,12 @@ import numpy as np
 
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.kinematics.rotations import rotation_vector
+from smoothvla_ros.libero import GRIPPER
 from smoothvla_ros.training.sft.demonstration_episode import LABEL_NAMES, DemonstrationEpisode
 
 GOAL_SIZE = 3 * len(LABEL_NAMES) + 6
 # Decimetres and radians: all of order one.
 LENGTH_UNIT_M = 0.1
-_GRIPPER = 6
 
 
 def goal_labels(
@@ -53,7 +53,7 @@ def next_gripper_change(actions: np.ndarray) -> np.ndarray:
 
     Steps after the last change point to the last step.
     """
-    closed = actions[:, _GRIPPER] > 0
+    closed = actions[:, GRIPPER] > 0
     changes = np.flatnonzero(closed[1:] != closed[:-1]) + 1
     targets = np.append(changes, len(actions) - 1)
     return targets[np.searchsorted(changes, np.arange(len(actions)), side='right')]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from smoothvla_ros.libero import GRIPPER, POSE, ROTATION, TRANSLATION
 from smoothvla_ros.policies.small_vla.modeling import SmallVLAModel
 from smoothvla_ros.training.sft.demonstration_episode import LABEL_NAMES
 from smoothvla_ros.training.sft.frames import FrameSet
@@ -53,15 +54,15 @@ def validate_model(
         counts.append(int(batch.valid.sum()))
         greedy = centres[output.logits.argmax(-1)]
         error = (greedy - batch.actions)[batch.valid]
-        errors.append(error[:, :6].abs().numpy())
-        grips.append((error[:, 6].abs() < 0.5).numpy())
+        errors.append(error[:, POSE].abs().numpy())
+        grips.append((error[:, GRIPPER].abs() < 0.5).numpy())
         difference = (output.goal - batch.goal) * LENGTH_UNIT_M * 100.0
         goals.append(torch.where(batch.goal_valid, difference, torch.nan).numpy())
     absolute = np.concatenate(errors)
     figures = {
         'held_out/action_loss': float(np.average(losses, weights=counts)),
-        'held_out/translation_error': float(absolute[:, :3].mean()),
-        'held_out/rotation_error': float(absolute[:, 3:].mean()),
+        'held_out/translation_error': float(absolute[:, TRANSLATION].mean()),
+        'held_out/rotation_error': float(absolute[:, ROTATION].mean()),
         'held_out/gripper_accuracy': float(np.concatenate(grips).mean()),
     }
     goal = np.concatenate(goals)

@@ -6,14 +6,14 @@ from importlib.resources import files
 from pathlib import Path
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.policies.hub import cached_snapshot, is_hub_name
-from smoothvla_ros.policies.installed_kinds import (
+from smoothvla_ros.policies.configuration_file import (
     POLICY_SERVER,
     SMALL_VLA,
-    installed_kinds,
     stated_kind,
     unreadable_configuration,
 )
+from smoothvla_ros.policies.hub import cached_snapshot, is_hub_name
+from smoothvla_ros.policies.installed_kinds import installed_kinds
 from smoothvla_ros.policies.weights_folder import HASHES
 from smoothvla_ros.user_path import user_path
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.policies.configuration_file import CONFIGURATION, read_configuration
 from smoothvla_ros.policies.folder import check_small_vla, existing_policy_folder
 from smoothvla_ros.policies.installed_kinds import installed_image_size, installed_kind
 from smoothvla_ros.policies.openvla.settings import CAMERA_SIZE, is_openvla
-
-_CONFIGURATION = 'config.json'
 
 
 def image_size(path_or_name: str | Path) -> int:
@@ -24,11 +22,10 @@ def image_size(path_or_name: str | Path) -> int:
     if is_openvla(folder):
         return CAMERA_SIZE
     check_small_vla(folder)
-    path = folder / _CONFIGURATION
     try:
-        return int(json.loads(path.read_text())['image_size'])
+        return int(read_configuration(folder)['image_size'])
     except (OSError, ValueError, KeyError, TypeError) as error:
         line = ' '.join(str(error).split())
         raise UserError(
-            f'policy {folder}: no image_size in {_CONFIGURATION} ({line}); copy the policy again'
+            f'policy {folder}: no image_size in {CONFIGURATION} ({line}); copy the policy again'
         ) from error

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.policies.configuration_file import (
+    OPENVLA,
+    POLICY_SERVER,
+    SMALL_VLA,
+    stated_kind,
+)
 from smoothvla_ros.user_function import own_code
 
 if TYPE_CHECKING:
@@ -20,11 +25,6 @@ if TYPE_CHECKING:
 GROUP = 'smoothvla_ros.policies'
 """Entry points of this group are kinds; the name of each is what `stated_kind` returns."""
 
-SMALL_VLA = 'smoothvla_small'
-OPENVLA = 'openvla'
-POLICY_SERVER = 'policy_server'
-
-_CONFIGURATION = 'config.json'
 _FUNCTIONS = ('load', 'image_size')
 
 
@@ -40,38 +40,6 @@ class PolicyKind(Protocol):
         ...
 
 
-def read_configuration(folder: Path) -> dict[str, Any]:
-    """Return a folder's `config.json`.  Raises OSError or ValueError where it is none."""
-    values = json.loads((folder / _CONFIGURATION).read_text(encoding='utf-8'))
-    if not isinstance(values, dict):
-        raise ValueError('it is no map')
-    return values
-
-
-def stated_kind(folder: Path) -> str | None:
-    """Return what a folder's `config.json` says it is, or None where it says nothing readable.
-
-    transformers writes `model_type`, LeRobot `type`.
-    """
-    try:
-        values = read_configuration(folder)
-    except (OSError, ValueError):
-        return None
-    kind = values.get('model_type', values.get('type'))
-    return None if kind is None else str(kind)
-
-
-def unreadable_configuration(folder: Path) -> str:
-    """Return why nobody can read a folder's `config.json`, or '' where it is fine or is none."""
-    try:
-        read_configuration(folder)
-    except FileNotFoundError:
-        return ''
-    except (OSError, ValueError) as error:
-        return ' '.join(str(error).split())
-    return ''
-
-
 def installed_kind(folder: Path) -> PolicyKind | None:
     """Return the kind that a folder states, or None: it has weights of this package, or none.
 
@@ -82,7 +50,8 @@ def installed_kind(folder: Path) -> PolicyKind | None:
     if stated is None or stated in (SMALL_VLA, OPENVLA):
         return None
     if stated == POLICY_SERVER:
-        # Of this package, and brought as any other is.
+        # Of this package, and brought as any other is. Imported here: it takes seconds, for torch,
+        # and a launch file asks of other kinds as well.
         from smoothvla_ros.policies.policy_server import policy
 
         return policy

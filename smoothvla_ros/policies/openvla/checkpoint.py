@@ -13,10 +13,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.policies.configuration_file import CONFIGURATION
 from smoothvla_ros.policies.openvla.json_fields import Fields, is_numbers, unreadable
 from smoothvla_ros.policies.openvla.language_settings import language_settings
 from smoothvla_ros.policies.openvla.settings import (
-    CONFIGURATION,
     INDEX,
     PREPROCESSOR,
     STATISTICS,

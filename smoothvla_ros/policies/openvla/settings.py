@@ -11,11 +11,10 @@ from typing import Any
 from smoothvla_ros.configuration import from_mapping, setting, validate
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.libero import AGENTVIEW, CAMERAS
-from smoothvla_ros.policies.installed_kinds import OPENVLA, stated_kind
+from smoothvla_ros.policies.configuration_file import OPENVLA, stated_kind
 from smoothvla_ros.policies.openvla.json_fields import Fields
 
 SETTINGS = 'openvla.json'
-CONFIGURATION = 'config.json'
 TOKENIZER = 'tokenizer.json'
 STATISTICS = 'dataset_statistics.json'
 PREPROCESSOR = 'preprocessor_config.json'

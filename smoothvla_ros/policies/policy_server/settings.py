@@ -7,13 +7,12 @@ from pathlib import Path
 
 from smoothvla_ros.configuration import from_mapping, setting, validate
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.policies.installed_kinds import read_configuration
+from smoothvla_ros.policies.configuration_file import CONFIGURATION, read_configuration
 from smoothvla_ros.policies.libero_frames import ALL_SUITES, ROBOT_BASE
 
 DRAWN_SIZE = 256
 """Height and width of the images before they are resized: those of LIBERO's published data."""
 
-_CONFIGURATION = 'config.json'
 _KIND_FIELDS = ('type', 'model_type')
 _SCHEMES = ('ws://', 'wss://')
 
@@ -51,7 +50,7 @@ class PolicyServerSettings:
 
 def read_settings(folder: Path) -> PolicyServerSettings:
     """Return what a policy folder says.  Raises UserError naming the file and what is wrong."""
-    path = folder / _CONFIGURATION
+    path = folder / CONFIGURATION
     values = read_configuration(folder)
     stated = {name: value for name, value in values.items() if name not in _KIND_FIELDS}
     settings = from_mapping(PolicyServerSettings, stated, str(path))

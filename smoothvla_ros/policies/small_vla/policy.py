@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.policies.action_tokens import ActionBins, choose_tokens, token_log_probs
+from smoothvla_ros.policies.configuration_file import CONFIGURATION
 from smoothvla_ros.policies.images import camera_image, fit_images
 from smoothvla_ros.policies.instructions import Vocabulary
 from smoothvla_ros.policies.policy import ActionChunks, PolicySpec, TokenStatistics
@@ -25,7 +26,6 @@ from smoothvla_ros.policies.weights_folder import check_files, write_atomically
 from smoothvla_ros.records import Observation
 
 _VOCABULARY = 'vocabulary.json'
-_CONFIGURATION = 'config.json'
 _WEIGHTS = 'model.safetensors'
 
 
@@ -71,7 +71,7 @@ class SmallVLAPolicy:
         Raises UserError naming the file that is missing, damaged, does not fit the others or has
         weights that are not finite.
         """
-        check_files(folder, (_CONFIGURATION, _VOCABULARY, _WEIGHTS))
+        check_files(folder, (CONFIGURATION, _VOCABULARY, _WEIGHTS))
         vocabulary = Vocabulary.read(folder / _VOCABULARY)
         try:
             config = SmallVLAConfig.from_pretrained(folder)

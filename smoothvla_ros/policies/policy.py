@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -103,11 +103,49 @@ class Policy(Protocol):
         ...
 
 
-def give_up(policy: Policy) -> None:
-    """Tell a policy, from any thread and for good, that nobody waits for its answer any more.
+# What some policies can besides; whoever profits asks with isinstance.
 
-    One that itself waits for somebody has a method of this name; the others answer soon.
-    """
-    told = getattr(policy, 'give_up', None)
-    if told is not None:
-        told()
+
+@runtime_checkable
+class CountsTokens(Protocol):
+    """A policy whose rows differ in length, and in what they cost."""
+
+    def lengths(self, observations: Sequence[Observation]) -> list[int]:
+        """Return the tokens of each row of `evaluate`."""
+        ...
+
+
+@runtime_checkable
+class ExpectsObservations(Protocol):
+    """A policy that prepares what it will be asked for while it is busy with what it was."""
+
+    def expect(self, observations: Sequence[Observation]) -> None:
+        """Hear what `evaluate` will be called with, in that order."""
+        ...
+
+
+@runtime_checkable
+class Shardable(Protocol):
+    """A policy with a network that is worth splitting."""
+
+    def shard_units(self) -> list[torch.nn.Module]:
+        """Return the modules that hold nearly all frozen weights, each to be split by itself.
+
+        From now on no policy that is loaded later may share them.
+        """
+        ...
+
+
+@runtime_checkable
+class GivesUp(Protocol):
+    """A policy that itself waits for somebody; the others answer soon."""
+
+    def give_up(self) -> None:
+        """Hang up for good, called from any thread: nobody waits for its answer any more."""
+        ...
+
+
+def give_up(policy: Policy) -> None:
+    """Tell a policy, from any thread and for good, that nobody waits for its answer any more."""
+    if isinstance(policy, GivesUp):
+        policy.give_up()

@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields, replace
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.policies.policy import Policy
-from smoothvla_ros.records import Observation
+from smoothvla_ros.policies.policy import CountsTokens, ExpectsObservations, Policy
 from smoothvla_ros.training.config import AUTO, CAMERAS, GrpoConfig
 from smoothvla_ros.training.learning.checked_statistics import (
     checked_expectation,
@@ -57,24 +55,6 @@ class UpdateFigures:
     course_error: float
     pace: float
     gripper_error: float
-
-
-@runtime_checkable
-class CountsTokens(Protocol):
-    """A policy whose rows differ in length, and in what they cost."""
-
-    def lengths(self, observations: Sequence[Observation]) -> list[int]:
-        """Return the tokens of each row of `evaluate`."""
-        ...
-
-
-@runtime_checkable
-class ExpectsObservations(Protocol):
-    """A policy that prepares what it will be asked for while it is busy with what it was."""
-
-    def expect(self, observations: Sequence[Observation]) -> None:
-        """Hear what `evaluate` will be called with, in that order."""
-        ...
 
 
 class GrpoLearner:

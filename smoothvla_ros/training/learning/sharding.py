@@ -2,23 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
-
-from torch import nn
-
+from smoothvla_ros.policies.policy import Shardable
 from smoothvla_ros.training.learning.learner_group import LearnerGroup
-
-
-@runtime_checkable
-class Shardable(Protocol):
-    """A policy with a network that is worth splitting."""
-
-    def shard_units(self) -> list[nn.Module]:
-        """Return the modules that hold nearly all frozen weights, each to be split by itself.
-
-        From now on no policy that is loaded later may share them.
-        """
-        ...
 
 
 def shard_frozen(policy: object, group: LearnerGroup) -> None:

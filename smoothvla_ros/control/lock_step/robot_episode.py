@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -22,15 +22,23 @@ from smoothvla_ros.control.lock_step.protocol import (
     SimulationClock,
 )
 from smoothvla_ros.libero import ACTION_DIMENSION, SETTLE_STEPS
-from smoothvla_ros.records import EpisodeRequest, Observation
+from smoothvla_ros.records import EpisodeName, EpisodeRequest, Observation, Trajectory
+
+if TYPE_CHECKING:
+    # With it comes MuJoCo, which the protocol goes without.
+    from smoothvla_ros.simulation.workers.worker_process import StepResult
 
 
 class EpisodeWorker(Protocol):
     """What this module needs of `simulation.workers`."""
 
-    def reset(self, name: Any, timeout_s: float) -> Observation: ...
-    def execute(self, actions: np.ndarray, timeout_s: float, observe: bool = True) -> Any: ...
-    def trajectory(self) -> Any: ...
+    def reset(self, name: EpisodeName, timeout_s: float) -> Observation: ...
+
+    def execute(
+        self, actions: np.ndarray, timeout_s: float, observe: bool = True
+    ) -> StepResult: ...
+
+    def trajectory(self) -> Trajectory: ...
 
 
 class RobotLink(Protocol):
@@ -127,7 +135,9 @@ class RobotEpisode:
     def _play(
         self, request: EpisodeRequest, state: EpisodeState, horizon: int, deadline: float
     ) -> EpisodeReport:
-        observation = self.worker.reset(request.name, self.settings.reset_timeout_s)
+        observation: Observation | None = self.worker.reset(
+            request.name, self.settings.reset_timeout_s
+        )
         # While the scene settled, time passed too: stamps of two episodes lie apart.
         stamp = self.clock.advance(SETTLE_STEPS)[-1]
         state = replace(state, first_stamp_ns=stamp, instruction=observation.instruction)
@@ -142,6 +152,7 @@ class RobotEpisode:
         chunks: list[ExecutedChunk] = []
         steps, success = 0, False
         while not success and steps < horizon:
+            assert observation is not None  # the worker observes unless the episode has ended
             answer = self._ask(request, len(chunks), stamp, observation, joints, deadline)
             actions = np.asarray(answer.actions)[: horizon - steps]
             result = self.worker.execute(

@@ -8,13 +8,14 @@ from typing import Protocol
 import numpy as np
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.simulation.environment import Environment
 from smoothvla_ros.simulation.expert.close_drawer import CloseDrawer
 from smoothvla_ros.simulation.expert.drawer import drawer_joint
 from smoothvla_ros.simulation.expert.goal import Goal, Problem
 from smoothvla_ros.simulation.expert.motion import ExpertCommand, Servo
 from smoothvla_ros.simulation.expert.open_drawer import OpenDrawer
 from smoothvla_ros.simulation.expert.pick_and_place import PickAndPlace
-from smoothvla_ros.simulation.expert.scene import ExpertScene, Simulated
+from smoothvla_ros.simulation.expert.scene import ExpertScene
 from smoothvla_ros.simulation.expert.turn_knob import TurnKnob
 
 
@@ -99,7 +100,7 @@ class Beforehand:
 class Expert:
     """Solves one episode of one task; make a new one for every episode, after the reset."""
 
-    def __init__(self, environment: Simulated, problem: Problem):
+    def __init__(self, environment: Environment, problem: Problem):
         self._scene = ExpertScene(environment, problem)
         self._servo = Servo()
         self._skills = skills_for(problem, self._scene)

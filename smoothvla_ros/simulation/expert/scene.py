@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Protocol
 
 import mujoco
 import numpy as np
 
+from smoothvla_ros.simulation.environment import Environment
 from smoothvla_ros.simulation.expert.geometry import BodyGeometry, body_subtree, find_body
 from smoothvla_ros.simulation.expert.goal import Goal, Problem
 
@@ -15,27 +15,10 @@ FINGER_BODIES = ('gripper0_leftfinger', 'gripper0_rightfinger')
 FINGER_JOINTS = ('gripper0_finger_joint1', 'gripper0_finger_joint2')
 
 
-class Simulated(Protocol):
-    """The part of `Environment` that the expert needs."""
-
-    @property
-    def model(self) -> mujoco.MjModel: ...
-
-    @property
-    def data(self) -> mujoco.MjData: ...
-
-    def tool_pose(self) -> tuple[np.ndarray, np.ndarray]: ...
-
-    def base_pose(self) -> tuple[np.ndarray, np.ndarray]: ...
-
-    @property
-    def libero(self) -> Any: ...
-
-
 class ExpertScene:
     """Read-only view of one environment; every length in m, every position in the base frame."""
 
-    def __init__(self, environment: Simulated, problem: Problem):
+    def __init__(self, environment: Environment, problem: Problem):
         self.problem = problem
         self._environment = environment
         self._model, self._data = environment.model, environment.data

@@ -8,6 +8,7 @@ from pathlib import Path
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.libero import FAST, RENDER_PROFILES
+from smoothvla_ros.records.reward_names import DECOUPLED
 from smoothvla_ros.simulation.tasks import task, tasks
 from smoothvla_ros.training.rewards.functions import RewardSettings
 from smoothvla_ros.training.rewards.motion import JERK_SOURCES
@@ -133,12 +134,12 @@ class GrpoConfig(RewardSettings):
     @property
     def keeps_course(self) -> bool:
         """Whether the policy is held to the starting policy's course: a part of `decoupled`."""
-        return self.reward == 'decoupled' and self.course_coefficient > 0.0
+        return self.reward == DECOUPLED and self.course_coefficient > 0.0
 
     @property
     def without_effect(self) -> frozenset[str]:
         """Settings that decide nothing in such a run: two that differ in them alone are one."""
-        if self.reward != 'decoupled':
+        if self.reward != DECOUPLED:
             return frozenset({'course_coefficient', 'course_gripper_weight'})
         return frozenset() if self.keeps_course else frozenset({'course_gripper_weight'})
 

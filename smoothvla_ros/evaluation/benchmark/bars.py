@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from smoothvla_ros.evaluation.benchmark.results import DECOUPLED, POOLED_SUITES, REWARDS
+from smoothvla_ros.evaluation.benchmark.results import POOLED_SUITES, REWARDS
+from smoothvla_ros.records.reward_names import DECOUPLED
 
 LEAST_EPISODES = 300
 """Paired episodes a suite, over the seeds, that the bar of success asks for."""

@@ -7,10 +7,12 @@ from typing import Any
 
 from smoothvla_ros.evaluation.benchmark import paper_numbers as paper
 from smoothvla_ros.evaluation.benchmark.bars import with_interval
+from smoothvla_ros.evaluation.benchmark.matrix import SFT
 from smoothvla_ros.evaluation.benchmark.results import GREEDY
+from smoothvla_ros.records.reward_names import BINARY, DECOUPLED, SMOOTH
 
 NOT_YET = 'not yet measured'
-PAPERS_METHODS = ('sft', 'binary', 'smooth', 'decoupled')
+PAPERS_METHODS = (SFT, BINARY, SMOOTH, DECOUPLED)
 SAME_SPEED_PERCENT = 10.0
 _NARROWED_SHARE = 0.5
 

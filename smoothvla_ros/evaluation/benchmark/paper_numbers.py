@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from smoothvla_ros.evaluation.benchmark.matrix import SFT
+from smoothvla_ros.records.reward_names import BINARY, SMOOTH
+
 JERK = {
     # suite: (after SFT, after standard RL), printed as m/s^3; its table 1
     'libero_spatial': (0.337, 0.360),
@@ -12,4 +15,4 @@ JERK = {
 MEAN_JERK = (0.374, 0.402)
 JERK_AGAINST_STANDARD_RL_PERCENT = -13.8
 MEAN_SUCCESS_PERCENT = 80.5
-PERTURBED_SUCCESS_PERCENT = {'sft': 22.0, 'binary': 39.2, 'smooth': 46.2}
+PERTURBED_SUCCESS_PERCENT = {SFT: 22.0, BINARY: 39.2, SMOOTH: 46.2}

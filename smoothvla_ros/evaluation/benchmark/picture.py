@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from smoothvla_ros.evaluation.benchmark.matrix import SFT, Role
-from smoothvla_ros.evaluation.benchmark.results import BINARY, DECOUPLED, GREEDY
+from smoothvla_ros.evaluation.benchmark.results import GREEDY
 from smoothvla_ros.evaluation.pictures.figure_style import (
     AFTER_COLOUR,
     BEFORE_COLOUR,
@@ -17,6 +17,7 @@ from smoothvla_ros.evaluation.pictures.figure_style import (
     figure,
     png,
 )
+from smoothvla_ros.records.reward_names import BINARY, DECOUPLED
 
 _LABELS = {SFT: 'before (SFT)', BINARY: 'binary (standard RL)'}
 _COLOURS = {SFT: INK, BINARY: BEFORE_COLOUR, DECOUPLED: AFTER_COLOUR}

@@ -17,8 +17,8 @@ from smoothvla_ros.evaluation.benchmark.matrix import (
     Role,
 )
 from smoothvla_ros.evaluation.intervals.pairing import common_estimator
+from smoothvla_ros.records.reward_names import BINARY, DECOUPLED, SMOOTH
 
-BINARY, SMOOTH, DECOUPLED = 'binary', 'smooth', 'decoupled'
 REWARDS = (BINARY, SMOOTH, DECOUPLED)
 POOLED_SUITES = ('libero_spatial', 'libero_object', 'libero_goal')
 """What the bars pool; libero_10 has rows of its own."""

@@ -16,6 +16,7 @@ import numpy as np
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.libero import ACTION_SPACE
+from smoothvla_ros.records.reward_names import BINARY, DECOUPLED, SMOOTH
 from smoothvla_ros.training.rewards.advantages import (
     UNIFORM,
     group_normalised,
@@ -32,7 +33,7 @@ CREDIT = ('episode', 'chunk', 'step')
 TOOL_POSE_DELTAS = (ACTION_SPACE,)
 """Action spaces whose actions are translation, rotation and gripper, in this order."""
 
-NEEDS_JERK = frozenset({'smooth', 'decoupled'})
+NEEDS_JERK = frozenset({SMOOTH, DECOUPLED})
 """Rewards that mean nothing without the starting policy's jerk. One's own may do without."""
 
 _STILL = 1e-9  # rad/s^3, of a tool that never turns
@@ -43,7 +44,7 @@ class RewardSettings:
     """What the rewards share."""
 
     reward: str = setting(
-        'decoupled',
+        DECOUPLED,
         "Reward: binary, smooth, decoupled, or 'module:function' of your own on the Python path",
     )
     jerk_penalty: float = setting(
@@ -166,13 +167,13 @@ def credit_from_rewards(group: GroupOutcome, rewards: np.ndarray) -> GroupCredit
     )
 
 
-@reward('binary')
+@reward(BINARY)
 def binary(group: GroupOutcome, settings: RewardSettings) -> GroupCredit:
     """Reward success alone: what the field calls standard RL."""
     return credit_from_rewards(group, group.success.astype(np.float64))
 
 
-@reward('smooth')
+@reward(SMOOTH)
 def smooth(group: GroupOutcome, settings: RewardSettings) -> GroupCredit:
     """Reward eq. 5 of the paper, R = I_success * (1 - lambda * J / J_ref); never clipped.
 
@@ -187,7 +188,7 @@ def smooth(group: GroupOutcome, settings: RewardSettings) -> GroupCredit:
     return GroupCredit(credit.rewards, credit.advantages, bool(informative))
 
 
-@reward('decoupled')
+@reward(DECOUPLED)
 def decoupled(group: GroupOutcome, settings: RewardSettings) -> GroupCredit:
     """Reward success, and apart from it the smoothness of a success within its group.
 

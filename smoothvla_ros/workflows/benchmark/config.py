@@ -12,6 +12,7 @@ from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.benchmark.matrix import SFT
 from smoothvla_ros.libero import FAST, RENDER_PROFILES
+from smoothvla_ros.records.reward_names import BINARY, DECOUPLED, SMOOTH
 from smoothvla_ros.shipped_files import shipped_file
 from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.workers.robot_count import robots_that_fit
@@ -39,7 +40,7 @@ class BenchmarkConfig:
         ('libero_spatial', 'libero_object', 'libero_goal', 'libero_10'), 'Task suites, in order'
     )
     rewards: tuple[str, ...] = setting(
-        ('binary', 'decoupled', 'smooth'), 'Rewards, each trained on every suite with every seed'
+        (BINARY, DECOUPLED, SMOOTH), 'Rewards, each trained on every suite with every seed'
     )
     seeds: tuple[int, ...] = setting(
         (0, 1, 2), 'Training seeds; each has held-out scenes of its own'

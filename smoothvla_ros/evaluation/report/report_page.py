@@ -30,7 +30,7 @@ def page(
 ) -> str:
     """Return the report as HTML.
 
-    figures: name -> PNG, of those that `report.py` draws.  film, still: left out if missing.
+    figures: name -> PNG, of those that `run_report.py` draws.  film, still: left out if missing.
     labels: of the two policies; the first is '' where only one ran.
     """
     environment = jinja2.Environment(

@@ -14,6 +14,7 @@ from smoothvla_ros.evaluation.episodes.measures import MEASURES, EpisodeMeasure
 from smoothvla_ros.evaluation.intervals.rates import (
     Interval,
     PairedCounts,
+    bounds,
     success_difference,
     wider,
     wilson,
@@ -87,13 +88,6 @@ def compared(before: Episodes, after: Episodes) -> dict[str, Any] | None:
         'jerk_change_percent': changes['jerk'],
         'changes': changes,
     }
-
-
-def bounds(interval: Interval | None) -> dict[str, float | None]:
-    """Return an interval as the results hold it; None where there is none."""
-    if interval is None:
-        return {'mean': None, 'low': None, 'high': None}
-    return {'mean': interval.mean, 'low': interval.low, 'high': interval.high}
 
 
 def _success_change(

@@ -32,6 +32,13 @@ class Interval:
         return Interval(self.mean * factor, self.low * factor, self.high * factor)
 
 
+def bounds(interval: Interval | None) -> dict[str, float | None]:
+    """Return an interval as files of figures hold it; every number is None where there is none."""
+    if interval is None:
+        return {'mean': None, 'low': None, 'high': None}
+    return {'mean': interval.mean, 'low': interval.low, 'high': interval.high}
+
+
 def wider(interval: Interval, other: Interval | None) -> Interval:
     """Return both ends that are further out, about the mean of the first.
 

@@ -29,6 +29,7 @@ from smoothvla_ros.evaluation.intervals.pairing import (
 from smoothvla_ros.evaluation.intervals.rates import (
     Interval,
     PairedCounts,
+    bounds,
     mcnemar,
     wider,
     wilson,
@@ -119,7 +120,7 @@ def describe(
     """
     successes = [row for row in rows if row.success and (over is None or row.name in over)]
     described: dict[str, Any] = {
-        'success': {**_bounds(_success_rate(rows, replicates)), 'episodes': len(rows)}
+        'success': {**bounds(_success_rate(rows, replicates)), 'episodes': len(rows)}
     }
     for measure in measures:
         measured = [row for row in successes if np.isfinite(getattr(row, measure.column))]
@@ -135,7 +136,7 @@ def describe(
         elif len(values):
             interval = Interval.unknown(float(values.mean()))
         described[measure.column] = {
-            **_bounds(interval),
+            **bounds(interval),
             'unit': measure.unit,
             'episodes': len(values),
         }
@@ -267,7 +268,7 @@ def _paired(
         method = pairing.change_percent if measure.relative else pairing.difference
         change = method(measure.column, _BOOTSTRAP_SEED, _replicates(measure, replicates))
         changes[measure.column] = {
-            **_bounds(change),
+            **bounds(change),
             'unit': 'percent' if measure.relative else measure.unit,
         }
     counts = PairedCounts.of(*_outcomes(pairing))
@@ -278,7 +279,7 @@ def _paired(
         'pairs': len(pairing.solved),
         'common': len(pairing.pairs),
         'share': pairing.share,
-        'success_change_points': _bounds(None if success is None else success.scaled(100.0)),
+        'success_change_points': bounds(None if success is None else success.scaled(100.0)),
         'outcomes': {
             'both': counts.both,
             'only_before': counts.only_before,
@@ -298,12 +299,6 @@ def _outcomes(pairing: Pairing) -> tuple[list[bool], list[bool]]:
     """Whether each policy succeeded at least once, scene by scene."""
     rates = [pair.success() for pair in pairing.pairs]
     return [before > 0.0 for before, _ in rates], [after > 0.0 for _, after in rates]
-
-
-def _bounds(interval: Interval | None) -> dict[str, float | None]:
-    if interval is None:
-        return {'mean': None, 'low': None, 'high': None}
-    return {'mean': interval.mean, 'low': interval.low, 'high': interval.high}
 
 
 def _plain(value: Any) -> Any:

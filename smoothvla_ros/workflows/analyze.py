@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
@@ -20,6 +18,7 @@ from smoothvla_ros.evaluation.bags.comparison import compare
 from smoothvla_ros.evaluation.bags.page import page
 from smoothvla_ros.evaluation.bags.settings import AnalysedRobot, AnalysisSettings
 from smoothvla_ros.evaluation.bags.table import comparison_lines, lines
+from smoothvla_ros.evaluation.plain_json import plain
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.kinematics.robot import LIMIT_SETS, VENDOR, load_robot_description
 from smoothvla_ros.user_path import user_path
@@ -103,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
             'bags': [analysis.as_json() for analysis in analyses],
             'comparisons': [comparison.as_json() for comparison in comparisons],
         }
-        text = json.dumps(_without_nan(found), indent=2, allow_nan=False)
+        text = json.dumps(plain(found), indent=2, allow_nan=False)
         _write(arguments.json, f'{text}\n')
     if not arguments.no_report:
         _write(arguments.report, page(analyses, comparisons))
@@ -160,14 +159,3 @@ def _write(path: Path, text: str) -> None:
         write_file(path, text)
     except OSError as error:
         raise UserError(f'{path} cannot be written: {error.strerror}') from error
-
-
-def _without_nan(value: Any) -> Any:
-    """Return plain data with null where there is no number: JSON has no NaN."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return value

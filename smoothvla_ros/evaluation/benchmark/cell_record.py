@@ -15,6 +15,7 @@ from typing import Any
 from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.episodes.episode_table import COLUMNS, EpisodeRow, in_order
+from smoothvla_ros.evaluation.plain_json import plain
 
 FORMAT = 1
 SUFFIX = '.json.xz'
@@ -70,9 +71,9 @@ def write_record(folder: Path, record: CellRecord) -> Path:
         'settings': dict(record.settings),
         'policy_sha256': record.policy_sha256,
         'versions': dict(record.versions),
-        'training': {name: _nulls(values) for name, values in record.training.items()},
+        'training': {name: plain(list(values)) for name, values in record.training.items()},
         # A column's numbers are alike, and compress to half of what rows would.
-        'episodes': {column: _nulls(getattr(row, column) for row in rows) for column in COLUMNS},
+        'episodes': {column: plain([getattr(row, column) for row in rows]) for column in COLUMNS},
     }
     text = json.dumps(content, sort_keys=True, separators=(',', ':'), allow_nan=False)
     path = record.name.path(folder)
@@ -142,12 +143,6 @@ def _value(column: str, value: Any) -> Any:
     if not isinstance(value, kind):
         raise ValueError(f'{column}={value!r} is no {kind.__name__}')
     return value
-
-
-def _nulls(values: Iterable[Any]) -> list[Any]:
-    return [
-        None if isinstance(value, float) and not math.isfinite(value) else value for value in values
-    ]
 
 
 def _numbers(values: Iterable[float | None]) -> list[float]:

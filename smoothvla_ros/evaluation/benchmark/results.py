@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from smoothvla_ros.evaluation.benchmark.figures import compared, described
@@ -17,15 +16,18 @@ from smoothvla_ros.evaluation.benchmark.matrix import (
     Role,
 )
 from smoothvla_ros.evaluation.intervals.pairing import common_estimator
+from smoothvla_ros.evaluation.plain_json import plain
 from smoothvla_ros.records.reward_names import BINARY, DECOUPLED, SMOOTH
 
 REWARDS = (BINARY, SMOOTH, DECOUPLED)
 POOLED_SUITES = ('libero_spatial', 'libero_object', 'libero_goal')
 """What the bars pool; libero_10 has rows of its own."""
 
+DIGITS = 6
+"""Of a number in results.json: another processor's last bit is none of it."""
+
 GREEDY, SAMPLED = 'greedy', 'sampled'
 _SURPRISE = 'negative_log_prob'
-_DIGITS = 6
 _BASELINES = (SFT, BINARY)
 
 
@@ -38,7 +40,7 @@ class Results:
         self._temperatures = {GREEDY: 0.0, SAMPLED: sampled_temperature}
 
     def content(self) -> dict[str, Any]:
-        """Return everything, in JSON's own types, numbers to six digits."""
+        """Return everything, in JSON's own types, numbers to `DIGITS` digits."""
         return plain(
             {
                 'sampled_temperature': self._temperatures[SAMPLED],
@@ -52,7 +54,8 @@ class Results:
                 'seeds': self._seeds(),
                 'honesty': [item for suite in self._matrix.suites for item in self._honest(suite)],
                 'rows': self._rows(),
-            }
+            },
+            DIGITS,
         )
 
     def _estimator(self) -> dict[str, Any] | None:
@@ -251,14 +254,3 @@ _COMPARISON = (
     'jerk_change_percent',
     'changes',
 )
-
-
-def plain(value: Any) -> Any:
-    """Return JSON's own types with numbers to six digits: another processor's last bit is none."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, float):
-        return float(f'{value:.{_DIGITS}g}') if math.isfinite(value) else None
-    return value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +33,7 @@ from smoothvla_ros.evaluation.intervals.rates import (
     wider,
     wilson,
 )
+from smoothvla_ros.evaluation.plain_json import plain
 from smoothvla_ros.evaluation.report.versions import versions
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation.splits import split_of
@@ -87,7 +87,7 @@ def summarise_run(rows: Sequence[EpisodeRow], context: RunContext) -> dict[str, 
         'split': None,
         'tasks': [],
     }
-    return _plain(
+    return plain(
         {
             'suite': context.suite,
             'reward': context.reward,
@@ -299,16 +299,3 @@ def _outcomes(pairing: Pairing) -> tuple[list[bool], list[bool]]:
     """Whether each policy succeeded at least once, scene by scene."""
     rates = [pair.success() for pair in pairing.pairs]
     return [before > 0.0 for before, _ in rates], [after > 0.0 for _, after in rates]
-
-
-def _plain(value: Any) -> Any:
-    """Make JSON's own types of NumPy's, and None of numbers that do not exist."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

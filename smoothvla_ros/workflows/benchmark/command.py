@@ -17,7 +17,8 @@ from smoothvla_ros.evaluation.benchmark.cell_record import read_records
 from smoothvla_ros.evaluation.benchmark.matrix import Matrix
 from smoothvla_ros.evaluation.benchmark.page import PICTURE, page
 from smoothvla_ros.evaluation.benchmark.picture import picture
-from smoothvla_ros.evaluation.benchmark.results import Results, plain
+from smoothvla_ros.evaluation.benchmark.results import DIGITS, Results
+from smoothvla_ros.evaluation.plain_json import plain
 from smoothvla_ros.user_path import user_path
 from smoothvla_ros.workflows.benchmark.cells import Cell, benchmark_cells, chosen_cells
 from smoothvla_ros.workflows.benchmark.config import BenchmarkConfig, default_file
@@ -116,7 +117,8 @@ def write_tables(config: BenchmarkConfig, cells: Sequence[Cell]) -> list[Path]:
             for record in records.values()
             for row in record.rows
             if row.policy == FIRST_ITERATION
-        )
+        ),
+        DIGITS,
     )
     notes = config.results / NOTES
     text = page(content, judged, notes.read_text() if notes.exists() else '', _COMMANDS)

@@ -18,6 +18,7 @@ import torch
 
 from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.errors import UserError, disk_errors
+from smoothvla_ros.evaluation.plain_json import plain
 from smoothvla_ros.folder_lock import LOCK, FolderLock
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.libero import ACTION_DIMENSION, CONTROL_PERIOD_S, CONTROL_RATE_HZ
@@ -203,8 +204,7 @@ def _train(
     )
     figures = trainer.iterate()
     learner.policy.save(config.output / POLICY)
-    finite = {name: value if math.isfinite(value) else None for name, value in figures.items()}
-    text = json.dumps(finite | {'instructions': source.instructions}, indent=2)
+    text = json.dumps(plain(figures) | {'instructions': source.instructions}, indent=2)
     write_file(config.output / FIGURES, f'{text}\n')
     return figures
 

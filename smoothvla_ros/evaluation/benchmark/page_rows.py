@@ -9,12 +9,12 @@ from smoothvla_ros.evaluation.benchmark import paper_numbers as paper
 from smoothvla_ros.evaluation.benchmark.bars import with_interval
 from smoothvla_ros.evaluation.benchmark.matrix import SFT
 from smoothvla_ros.evaluation.benchmark.results import GREEDY
+from smoothvla_ros.evaluation.episodes.measures import NARROWED_SHARE
 from smoothvla_ros.records.reward_names import BINARY, DECOUPLED, SMOOTH
 
 NOT_YET = 'not yet measured'
 PAPERS_METHODS = (SFT, BINARY, SMOOTH, DECOUPLED)
 SAME_SPEED_PERCENT = 10.0
-_NARROWED_SHARE = 0.5
 
 KEY = ('suite', 'method', 'seed')
 CHANGES = (
@@ -191,7 +191,7 @@ def _narrowing(surprise: Mapping[str, Any] | None) -> str:
         f'{surprise["sft"]:.2f} to {surprise["method"]:.2f} '
         f'({with_interval(surprise["change"], "", 2)})'
     )
-    collapsed = surprise['method'] < _NARROWED_SHARE * surprise['sft']
+    collapsed = surprise['method'] < NARROWED_SHARE * surprise['sft']
     return f'{text}, **collapsed**' if collapsed else text
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# Of the entropy that the sampled tokens show; with less left a policy hardly explores any more.
+NARROWED_SHARE = 0.5
+
 
 @dataclass(frozen=True)
 class EpisodeMeasure:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from smoothvla_ros.evaluation.episodes.measures import NARROWED_SHARE
 from smoothvla_ros.evaluation.intervals.bootstrap import LEAST_OBSERVATIONS, NARROW_BELOW
 
 # Below this share a motion is not called slower; what it does to jerk is said all the same.
 _SAME_PACE_PERCENT = 3.0
-_NARROWED_SHARE = 0.5
 _ROUGH_SEAM = 1.25
 _NO_INTERVAL = 'too few scenes for an interval'
 
@@ -172,7 +172,7 @@ def _sampled(paired: Mapping[str, Any] | None, sampled: Mapping[str, Any]) -> li
         )
     before, after = (sampled[side]['negative_log_prob']['mean'] for side in ('before', 'after'))
     if before is not None and after is not None and before > 0.0:
-        narrowed = after < _NARROWED_SHARE * before
+        narrowed = after < NARROWED_SHARE * before
         found.append(
             Finding(
                 FindingVerdict.WARNING if narrowed else FindingVerdict.SHOWN,

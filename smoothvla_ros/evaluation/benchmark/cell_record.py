@@ -6,7 +6,6 @@ import dataclasses
 import json
 import lzma
 import math
-import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,12 @@ from typing import Any
 
 from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.evaluation.episodes.episode_table import COLUMNS, EpisodeRow, in_order
+from smoothvla_ros.evaluation.episodes.episode_table import (
+    COLUMN_TYPES,
+    COLUMNS,
+    EpisodeRow,
+    in_order,
+)
 from smoothvla_ros.evaluation.plain_json import plain
 
 FORMAT = 1
@@ -133,11 +137,8 @@ def _ordered(rows: Iterable[EpisodeRow]) -> list[EpisodeRow]:
     return sorted(in_order(rows), key=lambda row: (row.policy, row.suite, row.temperature))
 
 
-_KINDS = typing.get_type_hints(EpisodeRow)
-
-
 def _value(column: str, value: Any) -> Any:
-    kind = _KINDS[column]
+    kind = COLUMN_TYPES[column]
     if kind is float:
         return math.nan if value is None else float(value)
     if not isinstance(value, kind):

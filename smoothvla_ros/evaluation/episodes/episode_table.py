@@ -8,9 +8,10 @@ import io
 import math
 import os
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -91,8 +92,9 @@ class EpisodeRow:
         return EstimatorSettings(rate_hz=self.rate_hz, window_s=self.window_s, order=self.order)
 
 
-_TYPES = typing.get_type_hints(EpisodeRow)
 COLUMNS = tuple(field.name for field in dataclasses.fields(EpisodeRow))
+COLUMN_TYPES: Mapping[str, type[Any]] = typing.get_type_hints(EpisodeRow)
+"""Of each column: str, bool, int or float."""
 
 
 def row_from_stored(
@@ -254,7 +256,7 @@ def _parse(cells: Sequence[str]) -> EpisodeRow:
         raise ValueError(f'{len(cells)} of {len(COLUMNS)} columns')
     values: dict[str, object] = {}
     for column, cell in zip(COLUMNS, cells, strict=True):
-        kind = _TYPES[column]
+        kind = COLUMN_TYPES[column]
         if kind is bool:
             if cell not in ('True', 'False'):
                 raise ValueError(f'{column}={cell!r} is neither True nor False')

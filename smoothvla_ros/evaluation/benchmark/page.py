@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from typing import Any
-
-import jinja2
 
 from smoothvla_ros.evaluation.benchmark import page_rows as rows
 from smoothvla_ros.evaluation.benchmark import paper_numbers as paper
 from smoothvla_ros.evaluation.benchmark.bars import Bar, with_interval
 from smoothvla_ros.evaluation.benchmark.picture import by_suite
 from smoothvla_ros.evaluation.benchmark.results import GREEDY, SAMPLED
+from smoothvla_ros.evaluation.templates import template
 
 PICTURE = 'results.png'
 """The page shows it, from its own folder, as soon as anything is measured."""
@@ -45,15 +43,9 @@ def page(content: Mapping[str, Any], bars: Sequence[Bar], notes: str, commands: 
     content: that of results.json.  notes: written by hand, Markdown, put in as it is.
     commands: how to make this page and a row of it again, Markdown.
     """
-    environment = jinja2.Environment(
-        trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    template = environment.from_string(
-        (files('smoothvla_ros.evaluation.benchmark') / 'page.md.jinja').read_text()
-    )
     cells, erasing = content['cells'], content.get('erasing') or []
     sampled = f'sampled at {content["sampled_temperature"]:g}'
-    text = template.render(
+    text = template('smoothvla_ros.evaluation.benchmark', 'page.md.jinja').render(
         table=_table,
         commands=commands.strip(),
         notes=notes.strip(),

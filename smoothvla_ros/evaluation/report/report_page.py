@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from smoothvla_ros.evaluation.report.comparison_table import caption, comparison_lines, task_lines
 from smoothvla_ros.evaluation.report.findings import findings
+from smoothvla_ros.evaluation.templates import embedded, template
 
 # A longer film is linked instead, to keep the page quick to open and to send.
 _MOST_EMBEDDED_BYTES = 4_000_000
@@ -33,16 +30,12 @@ def page(
     figures: name -> PNG, of those that `run_report.py` draws.  film, still: left out if missing.
     labels: of the two policies; the first is '' where only one ran.
     """
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    environment.filters['unit'] = lambda unit: _UNITS.get(unit, unit)
-    environment.filters['percent'] = lambda share: f'{100.0 * share:.1f}'.removesuffix('.0')
-    environment.filters['minus'] = lambda text: _HYPHEN_AS_MINUS.sub('−', text)
-    template = environment.from_string(
-        (files('smoothvla_ros.evaluation.report') / 'report.html.jinja').read_text()
-    )
-    return template.render(
+    filters = {
+        'unit': lambda unit: _UNITS.get(unit, unit),
+        'percent': lambda share: f'{100.0 * share:.1f}'.removesuffix('.0'),
+        'minus': lambda text: _HYPHEN_AS_MINUS.sub('−', text),
+    }
+    return template('smoothvla_ros.evaluation.report', 'report.html.jinja', filters).render(
         summary=summary,
         labels=labels,
         findings=findings(summary),
@@ -52,9 +45,9 @@ def page(
             if item is not None and (item['before'] or item['after'])
         ],
         task_lines=task_lines(summary['tasks']),
-        figures={name: _embedded('image/png', content) for name, content in figures.items()},
+        figures={name: embedded(content) for name, content in figures.items()},
         film=_film(film),
-        still=_embedded('image/png', still.read_bytes()) if still.exists() else None,
+        still=embedded(still.read_bytes()) if still.exists() else None,
     )
 
 
@@ -62,8 +55,4 @@ def _film(path: Path) -> str | None:
     if not path.exists():
         return None
     content = path.read_bytes()
-    return _embedded('video/mp4', content) if len(content) < _MOST_EMBEDDED_BYTES else path.name
-
-
-def _embedded(kind: str, content: bytes) -> str:
-    return f'data:{kind};base64,{base64.b64encode(content).decode()}'
+    return embedded(content, 'video/mp4') if len(content) < _MOST_EMBEDDED_BYTES else path.name

@@ -13,8 +13,8 @@ from typing import Any
 from torch.utils.tensorboard import SummaryWriter
 
 from smoothvla_ros.atomic_files import new_file
+from smoothvla_ros.records.run_files import METRICS
 
-METRICS = 'metrics.csv'
 TENSORBOARD = 'tensorboard'
 
 

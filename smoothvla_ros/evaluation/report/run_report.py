@@ -30,13 +30,13 @@ from smoothvla_ros.evaluation.pictures.video import (
 )
 from smoothvla_ros.evaluation.report.report_page import page
 from smoothvla_ros.evaluation.report.summary import RunContext, summarise_run, write_summary
+from smoothvla_ros.records.run_files import METRICS
 
 REPORT = 'report.html'
 FIGURES = 'figures'
 FILM = 'before_after.mp4'
 STILL = 'before_after.png'
 ANIMATION = 'before_after.gif'
-METRICS = 'metrics.csv'
 
 _LEARNING_PANELS = (
     ('success', 'success of the sampled rollouts, %', 100.0),

@@ -21,7 +21,7 @@ from smoothvla_ros.evaluation.benchmark.cell_record import (
 from smoothvla_ros.evaluation.benchmark.matrix import WRONG_INSTRUCTION, CellEvaluation
 from smoothvla_ros.evaluation.episodes.archive import TABLE, EpisodeArchive
 from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow, read_rows, write_rows
-from smoothvla_ros.evaluation.report.run_report import METRICS, read_metrics
+from smoothvla_ros.evaluation.report.run_report import read_metrics
 from smoothvla_ros.evaluation.report.versions import versions
 from smoothvla_ros.evaluation.reworded_policy import RewordedPolicy, wrong_instructions
 from smoothvla_ros.folder_lock import FolderInUse, FolderLock
@@ -36,6 +36,7 @@ from smoothvla_ros.policies.folder import policy_folder
 from smoothvla_ros.policies.loading import Loader
 from smoothvla_ros.policies.weights_folder import folder_sha256
 from smoothvla_ros.records.reward_names import SMOOTH
+from smoothvla_ros.records.run_files import METRICS
 from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.rollouts.process import ProcessRolloutSource

@@ -24,6 +24,7 @@ from smoothvla_ros.policies.installed_kinds import require_same_kind
 from smoothvla_ros.policies.loading import Loader
 from smoothvla_ros.policies.weights_folder import folder_sha256
 from smoothvla_ros.records import Episode
+from smoothvla_ros.records.run_files import METRICS
 from smoothvla_ros.simulation.tasks import task
 from smoothvla_ros.smoothness import EstimatorSettings
 from smoothvla_ros.training.checkpoints import (
@@ -35,7 +36,7 @@ from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.grpo_trainer import GrpoTrainer, TrainerState
 from smoothvla_ros.training.learning.learner import GrpoLearner
 from smoothvla_ros.training.learning.learner_group import LearnerGroup
-from smoothvla_ros.training.metrics_log import METRICS, TENSORBOARD, MetricsLog
+from smoothvla_ros.training.metrics_log import TENSORBOARD, MetricsLog
 from smoothvla_ros.training.progress import Phase, Report, TrainStatus
 from smoothvla_ros.training.rewards.checked import try_reward
 from smoothvla_ros.training.rewards.motion import rollout_outcome

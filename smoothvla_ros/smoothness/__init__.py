@@ -13,7 +13,14 @@ from smoothvla_ros.smoothness.estimator import (
     TooFewSamplesError,
 )
 from smoothvla_ros.smoothness.live import JerkEstimate, JerkEstimator
-from smoothvla_ros.smoothness.magnitude import Part, jerk_norms, mean_jerk, peak_jerk, rms_jerk
+from smoothvla_ros.smoothness.magnitude import (
+    Part,
+    jerk_norms,
+    mean_jerk,
+    peak_jerk,
+    rms_jerk,
+    with_filled_ends,
+)
 from smoothvla_ros.smoothness.motion_stream import Motions, MotionStream
 from smoothvla_ros.smoothness.noise import (
     joint_noise_floor,
@@ -74,4 +81,5 @@ __all__ = [
     'tool_twists',
     'total_variation',
     'velocity_weight',
+    'with_filled_ends',
 ]

@@ -29,6 +29,15 @@ def jerk_norms(tool_jerk: np.ndarray, part: Part = Part.TRANSLATION) -> np.ndarr
     return norms
 
 
+def with_filled_ends(norms: np.ndarray) -> np.ndarray:
+    """Give samples without a full window, at both ends, the value of the nearest that has one.
+
+    norms: [T], NaN where there is no jerk.  Raises ValueError where no sample has one.
+    """
+    measured = np.flatnonzero(~np.isnan(norms))
+    return np.interp(np.arange(len(norms)), measured, norms[measured])
+
+
 def mean_jerk(tool_jerk: np.ndarray, part: Part = Part.TRANSLATION) -> float:
     """Return the mean norm of the tool's jerk: m/s^3, or rad/s^3 for the rotation.
 

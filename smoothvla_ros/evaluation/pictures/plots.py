@@ -25,6 +25,7 @@ from smoothvla_ros.evaluation.pictures.figure_style import (
     png,
     quiet_axes,
 )
+from smoothvla_ros.smoothness import with_filled_ends
 
 Labels = tuple[str, str]
 BEFORE_AFTER: Labels = ('before', 'after')
@@ -178,16 +179,10 @@ def _draw_path(
     lines = LineCollection(
         list(segments), cmap=JERK_COLOURS, norm=scale, linewidths=3.0, capstyle='round'
     )
-    lines.set_array(_filled(motion.jerk)[:-1])
+    lines.set_array(with_filled_ends(motion.jerk)[:-1])
     axes.add_collection(lines)
     axes.plot(*points[0], 'o', color='white', mec=INK, ms=6, zorder=4)
     axes.plot(*points[-1], 's', color=INK, ms=5, zorder=4)
-
-
-def _filled(jerk: np.ndarray) -> np.ndarray:
-    """Give the samples without a full window the nearest jerk, so that no path has a gap."""
-    known = np.flatnonzero(np.isfinite(jerk))
-    return np.interp(np.arange(len(jerk)), known, jerk[known])
 
 
 def _policy_handles(labels: Labels) -> list[Line2D]:

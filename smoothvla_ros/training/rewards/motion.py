@@ -14,6 +14,7 @@ from smoothvla_ros.smoothness import (
     commanded_jerk,
     mean_jerk,
     tool_jerk,
+    with_filled_ends,
 )
 from smoothvla_ros.training.rewards.outcomes import RolloutOutcome
 
@@ -64,7 +65,7 @@ def _of_joints(
         jerk = tool_jerk(positions, jacobian, trajectory.control_period_s / readings, estimator)
     except TooFewSamplesError:
         return _unmeasured(trajectory)
-    translation, rotation = (_filled(norms)[::readings] for norms in _norms(jerk))
+    translation, rotation = (with_filled_ends(norms)[::readings] for norms in _norms(jerk))
     return mean_jerk(jerk), translation[1:], rotation[1:]
 
 
@@ -95,9 +96,3 @@ def _unmeasured(trajectory: Trajectory) -> tuple[float, np.ndarray, np.ndarray]:
 def _norms(jerk: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the norms of translation and rotation [N] of jerks [N, 6]."""
     return np.linalg.norm(jerk[:, :3], axis=1), np.linalg.norm(jerk[:, 3:6], axis=1)
-
-
-def _filled(norms: np.ndarray) -> np.ndarray:
-    """Give samples without a full window, at both ends, the value of the nearest that has one."""
-    measured = np.flatnonzero(~np.isnan(norms))
-    return np.interp(np.arange(len(norms)), measured, norms[measured])

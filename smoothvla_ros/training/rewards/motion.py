@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from smoothvla_ros.records import Episode, Trajectory
 from smoothvla_ros.smoothness import (
     EstimatorSettings,
+    Jacobian,
     TooFewSamplesError,
     commanded_jerk,
     mean_jerk,
@@ -21,8 +21,6 @@ from smoothvla_ros.training.rewards.outcomes import RolloutOutcome
 JOINTS, _COMMANDS = JERK_SOURCES = ('joints', 'commands')
 
 _FEWEST_COMMANDS = 3
-
-Jacobian = Callable[[np.ndarray], np.ndarray]
 
 
 def rollout_outcome(

@@ -11,6 +11,7 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
+from smoothvla_ros.evaluation.episodes.policy_labels import EXPERT
 from smoothvla_ros.nodes.launching.arguments import (
     agree,
     check,
@@ -23,7 +24,7 @@ from smoothvla_ros.nodes.launching.arguments import (
 from smoothvla_ros.nodes.launching.recorder import declare_recording, recorder
 from smoothvla_ros.nodes.launching.viewer import NONE, declare_viewer, viewer, wanted
 from smoothvla_ros.simulation.workers.robot_count import AUTOMATIC, robots_that_fit
-from smoothvla_ros.workflows.evaluation.config import EXPERT, EvaluationConfig
+from smoothvla_ros.workflows.evaluation.config import EvaluationConfig
 from smoothvla_ros.writable_folder import check_writable
 
 SHARE = Path(__file__).resolve().parents[1]

@@ -13,6 +13,7 @@ from smoothvla_ros.evaluation.episodes.episode_table import (
     read_rows,
     write_rows,
 )
+from smoothvla_ros.evaluation.episodes.policy_labels import IN_ORDER
 from smoothvla_ros.evaluation.report.comparison_table import print_comparison
 from smoothvla_ros.evaluation.report.run_report import REPORT, write_report
 from smoothvla_ros.evaluation.report.summary import SUMMARY, RunContext, context_of, read_summary
@@ -20,7 +21,6 @@ from smoothvla_ros.folder_lock import FolderLock
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.simulation.tasks import tasks
 from smoothvla_ros.user_path import user_path
-from smoothvla_ros.workflows.evaluation.config import EXPERT
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,8 +74,8 @@ def _context(folder: Path, rows: list[EpisodeRow]) -> RunContext:
     if (folder / SUMMARY).exists():
         return context_of(read_summary(folder))
     found = {row.policy for row in rows}
-    labels = [label for label in _LABEL_ORDER if label in found]
-    labels += sorted(found.difference(_LABEL_ORDER))
+    labels = [label for label in IN_ORDER if label in found]
+    labels += sorted(found.difference(IN_ORDER))
     return RunContext(
         suite=rows[0].suite,
         seed=rows[0].seed,
@@ -83,6 +83,3 @@ def _context(folder: Path, rows: list[EpisodeRow]) -> RunContext:
         after=labels[-1],
         languages={task.index: task.language for task in tasks(rows[0].suite)},
     )
-
-
-_LABEL_ORDER = ('before', 'right_instruction', EXPERT, 'policy', 'after', 'wrong_instruction')

@@ -14,6 +14,7 @@ from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow, in_order
 from smoothvla_ros.evaluation.episodes.measures import JERK, MEASURES, EpisodeMeasure
+from smoothvla_ros.evaluation.episodes.policy_labels import AFTER, BEFORE
 from smoothvla_ros.evaluation.intervals.bootstrap import (
     LEAST_OBSERVATIONS,
     REPLICATES,
@@ -60,8 +61,8 @@ class RunContext:
     reward: str | None = None
     iterations: int | None = None
     wall_seconds: float | None = None
-    before: str | None = 'before'
-    after: str = 'after'
+    before: str | None = BEFORE
+    after: str = AFTER
     languages: Mapping[int, str] | None = None
     versions: Mapping[str, str] | None = None
 
@@ -179,7 +180,7 @@ def read_summary(folder: Path) -> dict[str, Any]:
 
 def context_of(summary: Mapping[str, Any]) -> RunContext:
     """Return the context that a summary was made in, to make it again from the episodes."""
-    policies = summary.get('policies') or {'before': 'before', 'after': 'after'}
+    policies = summary.get('policies') or {'before': BEFORE, 'after': AFTER}
     return RunContext(
         suite=summary['suite'],
         seed=summary['seed'],

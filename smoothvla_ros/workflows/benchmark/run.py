@@ -21,6 +21,7 @@ from smoothvla_ros.evaluation.benchmark.cell_record import (
 from smoothvla_ros.evaluation.benchmark.matrix import WRONG_INSTRUCTION, CellEvaluation
 from smoothvla_ros.evaluation.episodes.archive import TABLE, EpisodeArchive
 from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow, read_rows, write_rows
+from smoothvla_ros.evaluation.episodes.policy_labels import BEFORE
 from smoothvla_ros.evaluation.report.run_report import read_metrics
 from smoothvla_ros.evaluation.report.versions import versions
 from smoothvla_ros.evaluation.reworded_policy import RewordedPolicy, wrong_instructions
@@ -46,7 +47,7 @@ from smoothvla_ros.workflows.benchmark.config import BenchmarkConfig
 from smoothvla_ros.workflows.benchmark.erasing import FIRST_ITERATION
 from smoothvla_ros.workflows.benchmark.progress import MatrixProgress
 from smoothvla_ros.workflows.evaluation.episodes import Scenes, evaluate
-from smoothvla_ros.workflows.training.job import BEFORE, POLICY, train
+from smoothvla_ros.workflows.training.job import POLICY, train
 
 Wrap = Callable[[Policy], Policy]
 OpenSource = Callable[

@@ -7,12 +7,10 @@ from pathlib import Path
 
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.evaluation.episodes.policy_labels import EXPERT
 from smoothvla_ros.libero import FAST, RENDER_PROFILES
 from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.splits import Split
-
-EXPERT = 'expert'
-"""The name under which an evaluation takes the scripted expert for a policy."""
 
 
 @dataclass(frozen=True)

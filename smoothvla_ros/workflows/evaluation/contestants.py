@@ -9,6 +9,14 @@ from functools import partial
 from pathlib import Path
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.evaluation.episodes.policy_labels import (
+    AFTER,
+    BEFORE,
+    EVALUATED,
+    EXPERT,
+    RIGHT_INSTRUCTION,
+    WRONG_INSTRUCTION,
+)
 from smoothvla_ros.evaluation.reworded_policy import (
     RewordedPolicy,
     one_instruction,
@@ -22,7 +30,7 @@ from smoothvla_ros.policies.weights_folder import folder_sha256
 from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.training.rollouts.process import ProcessRolloutSource
 from smoothvla_ros.training.rollouts.source import RolloutSource
-from smoothvla_ros.workflows.evaluation.config import EXPERT, EvaluationConfig
+from smoothvla_ros.workflows.evaluation.config import EvaluationConfig
 from smoothvla_ros.workflows.expert_rollouts import ExpertRolloutSource
 
 OpenSource = Callable[
@@ -98,15 +106,15 @@ def contestants_of(config: EvaluationConfig, device: str) -> list[Contestant]:
     if config.wrong_instruction:
         wrong = wrong_instructions(config.suite)
         plan = [
-            ('right_instruction', config.policy, None),
-            ('wrong_instruction', config.policy, wrong),
+            (RIGHT_INSTRUCTION, config.policy, None),
+            (WRONG_INSTRUCTION, config.policy, wrong),
         ]
     elif config.compare == EXPERT:
-        plan = [(EXPERT, EXPERT, None), ('policy', config.policy, told)]
+        plan = [(EXPERT, EXPERT, None), (EVALUATED, config.policy, told)]
     elif config.compare is not None:
-        plan = [('before', config.compare, told), ('after', config.policy, told)]
+        plan = [(BEFORE, config.compare, told), (AFTER, config.policy, told)]
     else:
-        plan = [('policy', config.policy, told)]
+        plan = [(EVALUATED, config.policy, told)]
     contestants = []
     for label, path, rewording in plan:
         if path == EXPERT:

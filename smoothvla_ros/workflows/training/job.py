@@ -13,6 +13,7 @@ from typing import Any
 from smoothvla_ros.configuration import to_mapping
 from smoothvla_ros.errors import UserError, disk_errors
 from smoothvla_ros.evaluation.episodes.archive import TABLE, TRAJECTORIES, EpisodeArchive
+from smoothvla_ros.evaluation.episodes.policy_labels import AFTER, BEFORE
 from smoothvla_ros.evaluation.episodes.running_figures import RunningFigures
 from smoothvla_ros.evaluation.report.comparison_table import print_comparison
 from smoothvla_ros.evaluation.report.run_report import FIGURES, REPORT, write_report
@@ -55,7 +56,6 @@ from smoothvla_ros.workflows.training.progress import ProgressBar
 
 log = logging.getLogger(__name__)
 
-BEFORE, AFTER = 'before', 'after'
 CHECKPOINTS = 'checkpoints'
 POLICY = 'policy'
 RUN_FILES = (

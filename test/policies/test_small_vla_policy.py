@@ -95,6 +95,14 @@ def test_the_instruction_changes_the_answer(policy, observe):
     assert (log_probs[0] - log_probs[1]).abs().max() > 1e-3
 
 
+@pytest.mark.parametrize('temperature', [-0.1, float('nan'), float('inf')])
+def test_no_token_is_judged_at_a_temperature_that_is_none(policy, observe, temperature):
+    """`evaluate` refuses what `act` refuses; NaN was taken for 1, infinity for no preference."""
+    tokens = np.zeros((1, 8, 7), dtype=np.int64)
+    with pytest.raises(UserError, match='temperature='):
+        policy.evaluate([observe(0)], tokens, temperature=temperature)
+
+
 def test_gradients_reach_every_part(policy, observe):
     """A policy gradient can move vision, language, body, decoder and head; no parameter is dead."""
     statistics = policy.evaluate([observe(0)], np.full((1, 8, 7), 100), temperature=1.0)

@@ -12,7 +12,12 @@ from safetensors.torch import load_file
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
-from smoothvla_ros.policies.action_tokens import ActionBins, choose_tokens, token_log_probs
+from smoothvla_ros.policies.action_tokens import (
+    ActionBins,
+    choose_tokens,
+    sampling_temperature,
+    token_log_probs,
+)
 from smoothvla_ros.policies.configuration_file import CONFIGURATION
 from smoothvla_ros.policies.images import camera_image, fit_images
 from smoothvla_ros.policies.instructions import Vocabulary
@@ -123,10 +128,9 @@ class SmallVLAPolicy:
         self, observations: Sequence[Observation], tokens: np.ndarray, *, temperature: float
     ) -> TokenStatistics:
         """Return log-probabilities and entropy of `tokens`; see `Policy.evaluate`."""
-        if temperature < 0.0:
-            raise UserError(f'temperature={temperature} is not usable; give 0 (greedy) or more')
+        divisor = sampling_temperature(temperature)
         logits = self._logits(observations)
-        distribution = token_log_probs(logits, temperature if temperature > 0.0 else 1.0)
+        distribution = token_log_probs(logits, divisor)
         index = torch.as_tensor(np.asarray(tokens), device=logits.device).unsqueeze(-1)
         probabilities = distribution.exp()
         centres = torch.as_tensor(self._bins.centres, dtype=torch.float32, device=logits.device)

@@ -70,8 +70,8 @@ def grpo_loss(
     log_probs = torch.where(mask, log_probs, zero)
     advantages = torch.where(mask, advantages, zero)
     entropy = torch.where(mask, entropy, zero)
-    log_ratio = log_probs - torch.where(mask, old_log_probs, zero)
-    ratio = torch.exp(log_ratio)
+    old_log_probs = torch.where(mask, old_log_probs, zero)
+    ratio = torch.exp(log_probs - old_log_probs)
     clipped_ratio = torch.clamp(ratio, 1.0 - clip_low, 1.0 + clip_high)
     unclipped, clipped = ratio * advantages, clipped_ratio * advantages
     loss = -torch.minimum(unclipped, clipped).sum()
@@ -84,7 +84,7 @@ def grpo_loss(
         sums.reference_divergence = float(divergence.detach().sum())
     with torch.no_grad():
         sums.entropy = float(entropy.sum())
-        sums.policy_divergence = float((torch.expm1(log_ratio) - log_ratio).sum())
+        sums.policy_divergence = float(k3_divergence(old_log_probs, log_probs).sum())
         sums.ratio_drift = float((ratio - 1.0).abs().sum())
         sums.clipped = int((clipped < unclipped).sum())
     return loss, sums

@@ -1,4 +1,4 @@
-"""Policies behind one seam; knows nothing of ROS or LIBERO."""
+"""Policies behind one seam; knows nothing of ROS, and of LIBERO only what policies need of it."""
 
 from smoothvla_ros.policies.folder import DEFAULT_POLICY, policy_folder
 from smoothvla_ros.policies.loading import load_policy

@@ -24,5 +24,5 @@ def require_temperatures(spec: PolicySpec, policy: str, temperatures: tuple[floa
     if not spec.samples and max(temperatures) > 0.0:
         raise UserError(
             f'policy {policy} has no distribution to sample from at temperature '
-            f'{max(temperatures):g}; give --temperatures 0'
+            f'{max(temperatures):g}; give temperatures=0'
         )

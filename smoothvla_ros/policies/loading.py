@@ -38,7 +38,7 @@ def warn_unused_gpu(device: str) -> None:
     import torch
 
     if device == 'cpu' and torch.cuda.is_available():
-        print('device=cpu, and a GPU is there: --device cuda uses it, in a launch device:=cuda')
+        print('device=cpu, and a GPU is there: device=cuda uses it')
 
 
 def torch_device(name: str) -> torch.device:

@@ -79,7 +79,9 @@ def write_demonstration(demonstration: Demonstration, path: Path) -> None:
         with new_file(path) as temporary, temporary.open('wb') as file:
             np.savez(file, **dataclasses.asdict(demonstration))
     except OSError as error:
-        raise UserError(f'demonstration {path}: {error.strerror}; give a writable --out') from error
+        raise UserError(
+            f'demonstration {path}: {error.strerror}; set out to a writable folder'
+        ) from error
 
 
 def may_be_demonstration(path: Path) -> bool:

@@ -60,7 +60,7 @@ def test_demonstrations_of_a_held_out_scene_are_no_data(tmp_path, state, seed):
     own_file(tmp_path / 'good.npz', demonstration(), STATES[Split.TRAIN], SEEDS[Split.TRAIN])
     assert len(list(read_episodes([tmp_path], LeRobotNames(), 4))) == 1
     bad = own_file(tmp_path / 'bad.npz', demonstration(), STATES[state], SEEDS[seed])
-    with pytest.raises(UserError, match=rf'^--data {bad}: .*held.out.*; take it out$'):
+    with pytest.raises(UserError, match=rf'^data={bad}: .*held.out.*; take it out$'):
         list(read_episodes([tmp_path], LeRobotNames(), 4))
 
 

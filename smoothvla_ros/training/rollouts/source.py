@@ -43,7 +43,8 @@ class RolloutSource(Protocol):
     def update_policy(self, version: int, folder: Path, sha256: str) -> None:
         """Make the policy saved in `folder` answer every request of `version`.
 
-        sha256: `checkpoints.folder_sha256(folder)`. Raises UserError if the folder does not match.
+        sha256: `weights_folder.folder_sha256(folder)`. Raises UserError if the folder does not
+        match.
         """
         ...
 

@@ -57,6 +57,6 @@ class SFTConfig:
         validate(self, 'sft')
         if self.steps == 0 and self.minutes == 0.0:
             raise UserError(
-                'sft: steps=0 and minutes=0 train nothing; give --steps (the shipped policy: 4200) '
-                'or --minutes'
+                'sft: steps=0 and minutes=0 train nothing; raise steps (the shipped policy: 4200) '
+                'or minutes'
             )

@@ -81,8 +81,8 @@ def check_images(episode: DemonstrationEpisode, cameras: Sequence[str]) -> None:
 def _check_shapes(episode: DemonstrationEpisode, joints: int) -> None:
     arrays = {
         'actions': (episode.actions, ACTION_DIMENSION, 'tool-pose delta and gripper'),
-        'joint_positions': (episode.joint_positions, joints, 'the joints of --robot, rad'),
-        'joint_velocities': (episode.joint_velocities, joints, 'the joints of --robot, rad/s'),
+        'joint_positions': (episode.joint_positions, joints, 'the joints of the robot, rad'),
+        'joint_velocities': (episode.joint_velocities, joints, 'the joints of the robot, rad/s'),
         'gripper_positions': (
             episode.gripper_positions,
             FINGERS,
@@ -140,7 +140,7 @@ def _check_joints(episode: DemonstrationEpisode, arm: Arm) -> None:
             f'{episode.source}: joint_positions has {positions[step, joint]:.4g} for '
             f'{arm.joint_names[joint]} at step {step}, outside of its range '
             f'[{lower[joint]:.4g}, {upper[joint]:.4g}]; give rad, in the order of the joints of '
-            '--robot'
+            'the robot, or name another robot'
         )
 
 
@@ -151,7 +151,7 @@ def _check_fingers(episode: DemonstrationEpisode) -> None:
             f'{episode.source}: gripper_positions has [{fingers[step, 0]:.4g}, '
             f'{fingers[step, 1]:.4g}] at step {step}, beyond {_WIDEST_FINGER_M} m: fingers, or one '
             'opening of which each has half, must be in metres; convert them, or name another '
-            'feature of a LeRobot data set with --gripper-feature'
+            'feature of a LeRobot data set: gripper_feature=NAME'
         )
     second = fingers[:, 1]
     for step in np.flatnonzero(second > _BEYOND_MIDDLE_M)[:1]:

@@ -65,7 +65,7 @@ class FrameSet:
             sentence = self.instructions.index(episode.instruction)
             rows.append(_rows(episode, number, sentence, arm, chunk))
         if not rows:
-            raise UserError('no demonstrations to learn from; give --data a folder that holds some')
+            raise UserError('data: no demonstrations to learn from; name a folder that holds some')
         columns = [np.concatenate(column) for column in zip(*rows, strict=True)]
         self.episode, self._row, self.sentence = columns[:3]
         self.body, self.actions, self.valid, self.goal, self.goal_valid = columns[3:]

@@ -84,15 +84,14 @@ def read_lerobot(
         actions = _matrix(path, table, names.action_feature).astype(np.float32)
         if actions.shape[1] != ACTION_DIMENSION:
             raise UserError(
-                f'{folder}: {names.action_feature} has {actions.shape[1]} columns, the policy '
-                f'needs {ACTION_DIMENSION} (tool-pose delta and gripper); name another with '
-                '--action-feature'
+                f'{folder}: action_feature={names.action_feature} has {actions.shape[1]} columns, '
+                f'the policy needs {ACTION_DIMENSION} (tool-pose delta and gripper); name another'
             )
         state = _matrix(path, table, joint_feature)[:, first_joint:]
         if state.shape[1] < joints:
             raise UserError(
-                f'{folder}: {joint_feature} has {state.shape[1]} columns, and the arm {joints} '
-                'joints; name another with --joint-feature, or the arm with --robot'
+                f'{folder}: joint_feature={joint_feature} has {state.shape[1]} columns, and the '
+                f'arm {joints} joints; name another feature or robot'
             )
         positions = state[:, :joints]
         steps = np.arange(0, len(actions), image_stride)
@@ -123,7 +122,7 @@ def _period_s(folder: Path, fps: float, given_s: float | None) -> float:
         raise UserError(
             f'{folder}: meta/info.json says fps={fps:g}, but the policy takes a step every '
             f'{CONTROL_PERIOD_S} s ({1.0 / CONTROL_PERIOD_S:g} a second); resample the data set to '
-            f'that, or say --control-period-s {CONTROL_PERIOD_S} if that is how it was recorded '
+            f'that, or say control_period_s={CONTROL_PERIOD_S} if that is how it was recorded '
             'and fps is wrong, or its true period, to train a policy for that period alone (its '
             'node must run with the same control_period_s; the simulator cannot)'
         )
@@ -142,7 +141,7 @@ def _camera(folder: Path, features: dict[str, Any], camera: str) -> str:
             return sorted(found)[0]
     raise UserError(
         f'{folder}: which image is the {camera} camera? It has {", ".join(images) or "none"}; say '
-        f'--{camera}-feature NAME'
+        f'{camera}_feature=NAME'
     )
 
 
@@ -156,7 +155,7 @@ def _joint_feature(folder: Path, features: dict[str, Any], joints: int) -> str:
         return _STATE
     raise UserError(
         f'{folder}: no joint positions ({_STATE} holds {columns}, by the looks of it a tool pose); '
-        'the policy needs the joints: record them, or say --joint-feature NAME if some columns are'
+        'the policy needs the joints: record them, or say joint_feature=NAME if some columns are'
     )
 
 
@@ -180,7 +179,7 @@ def _fingers(path: Path, table: pa.Table, feature: str, rest: np.ndarray) -> np.
     if fingers.shape[1] == 1:
         return fingers * FINGER_SIGNS / 2.0
     if fingers.shape[1] != 2:
-        raise UserError(f'{path}: no finger positions; say --gripper-feature NAME')
+        raise UserError(f'{path}: no finger positions; say gripper_feature=NAME')
     return fingers
 
 

@@ -84,7 +84,7 @@ def _episode(
     if states is None and image_moment == UNKNOWN:
         raise UserError(
             f"{source}: no array 'states', which tells whether a row's image was taken before or "
-            f'after its action; say --image-moment {BEFORE} or {AFTER}'
+            f'after its action; say image_moment={BEFORE} or {AFTER}'
         )
     rows = {'obs/joint_states': len(joints), 'obs/gripper_states': len(fingers)}
     rows |= {f'obs/{stored}': len(demo[f'obs/{stored}']) for stored in _CAMERAS.values()}
@@ -153,7 +153,7 @@ def _observed_after(source: str, joints: np.ndarray, states: np.ndarray) -> bool
     raise UserError(
         f"{source}: 'obs/joint_states' agree with 'states' neither before nor after the actions, "
         'so that which action follows an image is not known; write the file again with LIBERO, or '
-        "leave 'states' out and say --image-moment"
+        "leave 'states' out and say image_moment"
     )
 
 

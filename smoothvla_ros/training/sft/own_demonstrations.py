@@ -22,7 +22,7 @@ def read_own(paths: Sequence[Path]) -> Iterator[DemonstrationEpisode]:
         try:
             require_train(demonstration.name)
         except UserError as error:
-            raise UserError(f'--data {path}: {error}; take it out') from error
+            raise UserError(f'data={path}: {error}; take it out') from error
         if not demonstration.success:
             continue
         yield DemonstrationEpisode(

@@ -41,7 +41,7 @@ def read_episodes(
     """
     for path in paths:
         if not path.exists():
-            raise UserError(f'--data {path} does not exist; make some with `smoothvla demos`')
+            raise UserError(f'data={path} does not exist; make some with `smoothvla demos`')
     if not any(map(_is_lerobot, paths)):
         _refuse_given(lerobot_names, paths)
     for path in paths:
@@ -61,8 +61,8 @@ def _read_one(
         # Beside data sets of others lie arrays of their own, statistics for example.
         for file in filter(may_be_demonstration, own):
             raise UserError(
-                f'--data {path} holds HDF5 files ({hdf5[0]} is one) and demonstrations of ours, '
-                f'whole or damaged ({file} is one); give each kind a --data of its own'
+                f'data={path} holds HDF5 files ({hdf5[0]} is one) and demonstrations of ours, '
+                f'whole or damaged ({file} is one); give each kind a folder of its own'
             )
         return chain.from_iterable(
             _whole(file, read_libero_hdf5([file], image_stride, image_moment)) for file in hdf5
@@ -70,7 +70,7 @@ def _read_one(
     if own:
         return read_own(own)
     raise UserError(
-        f"--data {path} holds no demonstrations: no .npz of ours, no .hdf5 or .h5 of LIBERO's "
+        f"data={path} holds no demonstrations: no .npz of ours, no .hdf5 or .h5 of LIBERO's "
         'layout, and no LeRobot meta/info.json'
     )
 
@@ -86,8 +86,8 @@ def _refuse_given(names: LeRobotNames, paths: Sequence[Path]) -> None:
         if value != field.default:
             places = ', '.join(map(str, paths))
             raise UserError(
-                f'--{field.name.replace("_", "-")} {value} has no effect: there is no LeRobot data '
-                f'set (meta/info.json) at --data {places}, and the other formats have a step every '
+                f'{field.name}={value} has no effect: there is no LeRobot data set '
+                f'(meta/info.json) at data={places}, and the other formats have a step every '
                 f'{CONTROL_PERIOD_S} s and names of their own; leave it out'
             )
 
@@ -99,6 +99,6 @@ def _whole(path: Path, episodes: Iterator[DemonstrationEpisode]) -> Iterator[Dem
     except (OSError, RuntimeError, ValueError, LookupError, TypeError) as error:
         reason = ' '.join(str(error).split())[:200]
         raise UserError(
-            f'--data {path} is damaged or incomplete ({type(error).__name__}: {reason}); copy it '
+            f'data={path} is damaged or incomplete ({type(error).__name__}: {reason}); copy it '
             'again'
         ) from error

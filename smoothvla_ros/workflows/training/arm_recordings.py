@@ -117,7 +117,7 @@ def read_recordings(
 ) -> ArmRecordings:
     """Return the labelled episodes of all recordings, in order of their names.
 
-    sha256: `checkpoints.folder_sha256` of the weights that learn from them.  joint_states: see
+    sha256: `weights_folder.folder_sha256` of the weights that learn from them.  joint_states: see
     `arm_joint_states.arm_topic`.  widest_s: see `executed_chunks.sampled_motion`.
     Raises UserError for a recording without what is needed, of other weights, of the twin's
     held-out scenes, or greedy: a rollout without exploration teaches nothing; and for an episode

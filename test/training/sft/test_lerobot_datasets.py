@@ -135,7 +135,7 @@ def test_lerobot_with_a_tool_pose_says_what_is_missing(tmp_path: Path):
     """A data set without joints is refused with the remedy, and can be overruled by name."""
     names = ['x', 'y', 'z', 'rx', 'ry', 'rz', 'g', 'h', 'i']
     write_lerobot(tmp_path, 2, False, names)
-    with pytest.raises(UserError, match='--joint-feature'):
+    with pytest.raises(UserError, match='joint_feature='):
         read(tmp_path)
     assert len(read(tmp_path, LeRobotNames(joint_feature='observation.state'))) == 2
 
@@ -144,7 +144,7 @@ def test_lerobot_with_a_tool_pose_says_what_is_missing(tmp_path: Path):
 def test_lerobot_at_another_rate_is_refused(tmp_path: Path, fps: float):
     """Taken for 20 Hz its velocities and its pace would be wrong: fps, period and remedy."""
     lerobot_at(tmp_path, fps)
-    with pytest.raises(UserError, match=rf'fps={fps}.*0\.05 s.*--control-period-s'):
+    with pytest.raises(UserError, match=rf'fps={fps}.*0\.05 s.*control_period_s=0\.05'):
         read(tmp_path)
 
 

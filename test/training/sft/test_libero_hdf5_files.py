@@ -69,7 +69,7 @@ def test_hdf5_of_an_unknown_order_is_refused(tmp_path: Path):
     ('array', 'remedy'),
     [
         ('obs/eye_in_hand_rgb', 'record it with images'),
-        ('states', 'say --image-moment before or after'),
+        ('states', 'say image_moment=before or after'),
     ],
 )
 def test_hdf5_without_an_array_is_named(tmp_path: Path, array: str, remedy: str):

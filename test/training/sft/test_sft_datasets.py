@@ -27,9 +27,7 @@ def test_a_folder_of_two_kinds_is_refused(tmp_path: Path):
     write_hdf5(tmp_path / 'a_demo.hdf5')
     (tmp_path / 'own').mkdir()
     own = own_file(tmp_path / 'own' / 'one.npz', episode(), 0, 0)
-    named = (
-        rf'^--data {tmp_path} holds .*a_demo\.hdf5 .*{own}.*; give each kind a --data of its own'
-    )
+    named = rf'^data={tmp_path} holds .*a_demo\.hdf5 .*{own}.*; give each kind a folder of its own'
     with pytest.raises(UserError, match=named):
         read(tmp_path)
     paths = [tmp_path / 'a_demo.hdf5', tmp_path / 'own']
@@ -51,9 +49,9 @@ def test_arrays_beside_hdf5_are_no_demonstrations(tmp_path: Path):
 @pytest.mark.parametrize(
     ('name', 'value', 'option'),
     [
-        ('control_period_s', 0.1, '--control-period-s 0.1'),
-        ('action_feature', 'actions', '--action-feature actions'),
-        ('gripper_feature', 'grip', '--gripper-feature grip'),
+        ('control_period_s', 0.1, 'control_period_s=0.1'),
+        ('action_feature', 'actions', 'action_feature=actions'),
+        ('gripper_feature', 'grip', 'gripper_feature=grip'),
     ],
 )
 def test_options_of_lerobot_are_refused_without_such_a_data_set(

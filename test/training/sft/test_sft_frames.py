@@ -214,7 +214,7 @@ def test_images_for_some_of_the_steps_are_refused(count: int):
             'gripper_positions',
             lambda a: a / 0.08,
             r'gripper_positions has \[0\.5, -0\.5\] at step 0, .* 0\.1 m: .*metres.*'
-            '--gripper-feature',
+            'gripper_feature=NAME',
         ),
         ('gripper_positions', lambda a: a * 100, r'gripper_positions has \[4, -4\] at step 0, '),
         (

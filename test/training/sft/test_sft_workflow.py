@@ -99,7 +99,7 @@ def test_a_training_of_before_a_setting_goes_on(tmp_path: Path):
     ('arguments', 'named'),
     [
         (['--data', 'nowhere', '--steps', '1'], 'nowhere'),
-        (['--data', '.'], 'give --steps (the shipped policy: 4200) or --minutes'),
+        (['--data', '.'], 'raise steps (the shipped policy: 4200) or minutes'),
         (['--data', '.', '--steps', '0'], 'minutes=0'),
         (['--data', '.', '--steps', '-3'], 'steps=-3'),
         (['--data', '.', '--steps', '1', '--image-moment', 'during'], "image_moment='during'"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smoothvla_ros.smoothness.dimensionless import log_dimensionless_jerk_of
+from smoothvla_ros.smoothness.running_magnitudes import Magnitudes
 
 # Of which a moving span is made up: the oldest is dropped as a whole.
 _PARTS = 20
@@ -40,32 +40,24 @@ class EpisodeJerk:
         return cls(0, *[math.nan] * 8)
 
 
-class _Sums:
-    """Of the norms of translation and rotation; `instants` has those that were passed over."""
+class _Stretch:
+    """The norms of translation and rotation; `instants` has those that were passed over."""
 
     def __init__(self) -> None:
-        self.count = self.instants = 0
-        self.sum = np.zeros(2)
-        self.squares = np.zeros(2)
-        self.peak = np.zeros(2)
+        self.norms = Magnitudes(2)
+        self.instants = 0
         self.peak_speed = 0.0
 
     def add(self, norms: np.ndarray, speed: float) -> None:
-        self.count += 1
+        self.norms.add(norms[None])
         self.instants += 1
-        self.sum += norms
-        self.squares += norms * norms
-        self.peak = np.maximum(self.peak, norms)
         self.peak_speed = max(self.peak_speed, speed)
 
 
-def _together(parts: Iterable[_Sums]) -> _Sums:
-    whole = _Sums()
+def _together(parts: Iterable[_Stretch]) -> _Stretch:
+    whole = _Stretch()
     for part in parts:
-        whole.count += part.count
-        whole.sum += part.sum
-        whole.squares += part.squares
-        whole.peak = np.maximum(whole.peak, part.peak)
+        whole.norms.merge(part.norms)
         whole.peak_speed = max(whole.peak_speed, part.peak_speed)
     return whole
 
@@ -82,8 +74,8 @@ class JerkAccumulator:
         """
         self._period_s = period_s
         self._part = math.ceil(span_s / _PARTS / period_s) if math.isfinite(span_s) else 0
-        self._full: deque[_Sums] = deque(maxlen=_PARTS - 1)
-        self._full_together, self._newest = _Sums(), _Sums()
+        self._full: deque[_Stretch] = deque(maxlen=_PARTS - 1)
+        self._full_together, self._newest = _Stretch(), _Stretch()
 
     def add(self, tool_jerk: np.ndarray, speed: float = 0.0) -> None:
         """Take one jerk [6] and, for LDLJ, the speed of the tool point there, m/s."""
@@ -99,7 +91,7 @@ class JerkAccumulator:
     def _begin_part_when_due(self) -> None:
         if self._part and self._newest.instants == self._part:
             self._full.append(self._newest)
-            self._full_together, self._newest = _together(self._full), _Sums()
+            self._full_together, self._newest = _together(self._full), _Stretch()
 
     def result(self, sparc: float = math.nan) -> EpisodeJerk:
         """Return the numbers over everything added, or over the span.
@@ -107,15 +99,17 @@ class JerkAccumulator:
         sparc: which is not a sum.
         """
         whole = _together((self._full_together, self._newest))
-        if not whole.count:
+        if not whole.norms.count:
             return EpisodeJerk.unknown()
-        (m0, m1) = (whole.sum / whole.count).tolist()
-        (r0, r1) = np.sqrt(whole.squares / whole.count).tolist()
-        (p0, p1) = whole.peak.tolist()
-        ldlj = log_dimensionless_jerk_of(
-            np.sqrt(whole.squares[:1]),
-            self._period_s,
-            whole.peak_speed,
-            whole.count * self._period_s,
+        translation, rotation = whole.norms.every()
+        return EpisodeJerk(
+            estimates=whole.norms.count,
+            mean_jerk=translation['mean'],
+            rms_jerk=translation['rms'],
+            peak_jerk=translation['peak'],
+            mean_angular_jerk=rotation['mean'],
+            rms_angular_jerk=rotation['rms'],
+            peak_angular_jerk=rotation['peak'],
+            ldlj=whole.norms.log_dimensionless_jerk(0, self._period_s, whole.peak_speed),
+            sparc=sparc,
         )
-        return EpisodeJerk(whole.count, m0, r0, p0, m1, r1, p1, ldlj, sparc)

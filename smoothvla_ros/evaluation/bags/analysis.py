@@ -18,7 +18,6 @@ from smoothvla_ros.evaluation.bags.joint_stream import (
     StampedJoints,
     require_joint_topic,
 )
-from smoothvla_ros.evaluation.bags.magnitudes import Magnitudes
 from smoothvla_ros.evaluation.bags.readings import Reader
 from smoothvla_ros.evaluation.bags.segments import Segment, Segmenter
 from smoothvla_ros.evaluation.bags.settings import AnalysedRobot, AnalysisSettings
@@ -33,6 +32,7 @@ from smoothvla_ros.smoothness import (
     joint_noise_floor,
     tool_noise_floor,
 )
+from smoothvla_ros.smoothness.running_magnitudes import Magnitudes
 
 WORST_MOMENTS = 5
 _DRAWN_PLACES_HZ = 20.0

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from smoothvla_ros.evaluation.bags.magnitudes import Magnitudes
 from smoothvla_ros.evaluation.bags.readings import Readings
 from smoothvla_ros.evaluation.bags.settings import AnalysisSettings
-from smoothvla_ros.smoothness import log_dimensionless_jerk_of
+from smoothvla_ros.smoothness.running_magnitudes import Magnitudes
 from smoothvla_ros.smoothness.speed_profile import SpeedProfile
 
 
@@ -147,9 +146,6 @@ class _Movement:
 
     def segment(self) -> Segment:
         tool = None if self._tool is None else (self._tool.of(0), self._tool.of(1))
-        root = np.array([math.sqrt(self._jerk.squares(0))])
-        ldlj = log_dimensionless_jerk_of(
-            root, self._period_s, self._peak_speed, self._jerk.count * self._period_s
-        )
+        ldlj = self._jerk.log_dimensionless_jerk(0, self._period_s, self._peak_speed)
         sparc = self._speeds.spectral_arc_length()
         return Segment(self._start_s, self._end_s, self._joints.every(), tool, ldlj, sparc)

@@ -1,10 +1,12 @@
-"""Mean, RMS and peak of several columns in constant memory."""
+"""Mean, RMS and peak of several columns, and LDLJ of one, in constant memory."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
+
+from smoothvla_ros.smoothness.dimensionless import log_dimensionless_jerk_of
 
 
 class Magnitudes:
@@ -32,10 +34,6 @@ class Magnitudes:
         self._squares += other._squares
         self._peak = np.maximum(self._peak, other._peak)
 
-    def squares(self, column: int) -> float:
-        """Return the sum of squares of one column."""
-        return float(self._squares[column])
-
     def of(self, column: int) -> dict[str, float]:
         """Return mean, rms and peak of one column; NaN where nothing was added."""
         if not self.count:
@@ -45,6 +43,14 @@ class Magnitudes:
             'rms': math.sqrt(self._squares[column] / self.count),
             'peak': float(self._peak[column]),
         }
+
+    def log_dimensionless_jerk(self, column: int, period_s: float, peak_speed: float) -> float:
+        """Return `log_dimensionless_jerk_of` a column of jerks, one every `period_s`.
+
+        peak_speed: m/s, or rad/s where the jerks are in rad/s^3.
+        """
+        root = np.array([math.sqrt(self._squares[column])])
+        return log_dimensionless_jerk_of(root, period_s, peak_speed, self.count * period_s)
 
     def every(self) -> tuple[dict[str, float], ...]:
         """Return `of` every column."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.bags.joint_ranges import JointRanges
 from smoothvla_ros.evaluation.bags.joint_stream import (
     JointStream,
@@ -19,6 +18,14 @@ from smoothvla_ros.evaluation.bags.joint_stream import (
     require_joint_topic,
 )
 from smoothvla_ros.evaluation.bags.readings import Reader
+from smoothvla_ros.evaluation.bags.recording_faults import (
+    encoder_noise,
+    estimator_for,
+    first_samples,
+    nothing_measured,
+    stream_notes,
+    wrap_notes,
+)
 from smoothvla_ros.evaluation.bags.segments import Segment, Segmenter
 from smoothvla_ros.evaluation.bags.settings import AnalysedRobot, AnalysisSettings
 from smoothvla_ros.evaluation.bags.traces import Envelope, PathTrace, WorstMoments
@@ -28,7 +35,6 @@ from smoothvla_ros.recordings import Bag
 from smoothvla_ros.smoothness import (
     EstimatorSettings,
     MotionStream,
-    StreamHealth,
     joint_noise_floor,
     tool_noise_floor,
 )
@@ -36,12 +42,6 @@ from smoothvla_ros.smoothness.running_magnitudes import Magnitudes
 
 WORST_MOMENTS = 5
 _DRAWN_PLACES_HZ = 20.0
-# A step further than this share from the median is a hole or part of a burst.
-_USUAL_STEP = 0.5
-# A rate within this share of whole Hz is meant to be that: clocks drift, and windows are counted.
-_WHOLE_HZ = 0.01
-# So many steps back are no clock that was set back.
-_CLOCK_SET_BACK = 0.1
 
 Progress = Callable[[int, int], None]
 
@@ -137,226 +137,133 @@ def analyse(
     with Bag(path) as bag:
         topic = require_joint_topic(bag, topic_name)
         stream = JointStream(bag, topic, robot.wanted)
-        return _Analysis(path, topic.name, topic.messages, stream, settings, robot, progress).run()
+        reading = _Reading(f'{path}: {topic.name}', stream, settings, robot)
+        for block in reading.blocks():
+            reading.add(block)
+            if progress is not None:
+                progress(stream.messages, topic.messages)
+        return reading.result(path, topic.name)
 
 
-class _Analysis:
+class _Reading:
     """The state of one pass over one recording."""
 
     def __init__(
         self,
-        path: Path,
-        topic: str,
-        messages: int,
+        place: str,
         stream: JointStream,
         settings: AnalysisSettings,
         robot: AnalysedRobot,
-        progress: Progress | None,
     ) -> None:
-        self._path, self._topic, self._messages = path, topic, messages
-        self._stream, self._settings, self._robot = stream, settings, robot
-        self._progress = progress
+        """Judge rate and velocities by the first samples.
+
+        place: recording and topic, for the errors.
+        """
+        self._place, self._stream, self._settings, self._robot = place, stream, settings, robot
+        self._rest = iter(stream)
+        self._head = first_samples(self._rest, place)
+        self._estimator = estimator_for(self._head, settings, place)
+        weight_s, self._velocities = velocity_weight_of(
+            self._head, self._estimator, settings, robot.turning
+        )
+        stride = self._estimator.read_stride
+        self._motions = MotionStream(
+            self._estimator, stride=stride, velocity_weight_s=weight_s, turning=robot.turning
+        )
+        period_s = stride * self._estimator.period_s
+        places = max(1, round(1 / (period_s * _DRAWN_PLACES_HZ)))
+        self._reader = Reader(robot.arm, self._estimator.window_s, period_s, places)
+        columns = len(stream.names) + (2 if robot.arm is not None else 0)
+        self._magnitudes, self._envelope = Magnitudes(columns), Envelope(columns, period_s)
+        self._segmenter = Segmenter(settings, period_s)
+        self._worst, self._drawn = WorstMoments(), PathTrace()
+        self._ranges = None if robot.arm is None else JointRanges(robot.arm)
         self._limits = np.array([robot.limits.get(name, math.nan) for name in stream.names])
         if np.isnan(self._limits).any():
             self._limits = np.ones(len(stream.names))
+        self._first_s, self._last_s = math.inf, -math.inf
+        self._some_positions: np.ndarray | None = None
 
-    def run(self) -> BagAnalysis:
-        blocks = iter(self._stream)
-        head = self._head(blocks)
-        estimator = self._estimator(head)
-        weight_s, velocities = velocity_weight_of(
-            head, estimator, self._settings, self._robot.turning
-        )
-        stride = estimator.read_stride
-        motions = MotionStream(
-            estimator, stride=stride, velocity_weight_s=weight_s, turning=self._robot.turning
-        )
-        period_s = stride * estimator.period_s
-        places = max(1, round(1 / (period_s * _DRAWN_PLACES_HZ)))
-        reader = Reader(self._robot.arm, estimator.window_s, period_s, places)
-        count = len(self._stream.names)
-        columns = count + (2 if self._robot.arm is not None else 0)
-        magnitudes, envelope = Magnitudes(columns), Envelope(columns, period_s)
-        segmenter, worst = Segmenter(self._settings, period_s), WorstMoments()
-        drawn = PathTrace()
-        first_s, last_s = math.inf, -math.inf
-        some_positions = None
-        ranges = None if self._robot.arm is None else JointRanges(self._robot.arm)
-        for block in chain([head], blocks):
-            readings = reader.read(motions.add(block.stamps_s, block.positions, block.velocities))
-            jerk = readings.joint_jerk
-            if readings.tool_jerk is not None:
-                jerk = np.hstack([jerk, readings.tool_jerk])
-            magnitudes.add(jerk)
-            envelope.add(readings.time_s, jerk)
-            segmenter.add(readings)
-            worst.add(readings, self._limits)
-            drawn.add(readings)
-            first_s = min(first_s, float(block.stamps_s.min(initial=math.inf)))
-            last_s = max(last_s, float(block.stamps_s.max(initial=-math.inf)))
-            if ranges is not None:
-                ranges.add(block.positions)
-            if some_positions is None:
-                finite = block.positions[np.isfinite(block.positions).all(axis=1)]
-                some_positions = finite[0] if len(finite) else None
-            if self._progress is not None:
-                self._progress(self._stream.messages, self._messages)
-        segmenter.finish()
-        health = motions.health
-        if not magnitudes.count:
-            raise UserError(self._nothing(health, estimator, last_s - first_s))
-        every = magnitudes.every()
-        arm = self._robot.arm
-        tool_floor = None
-        if arm is not None and some_positions is not None:
-            tool_floor = tool_noise_floor(
-                estimator, self._settings.encoder_step, arm.jacobian(some_positions)
-            )
-        segments = tuple(segmenter.segments)
+    def blocks(self) -> Iterator[StampedJoints]:
+        """Return the samples, block by block; only once."""
+        return chain([self._head], self._rest)
+
+    def add(self, block: StampedJoints) -> None:
+        """Take the next samples."""
+        motions = self._motions.add(block.stamps_s, block.positions, block.velocities)
+        readings = self._reader.read(motions)
+        jerk = readings.joint_jerk
+        if readings.tool_jerk is not None:
+            jerk = np.hstack([jerk, readings.tool_jerk])
+        self._magnitudes.add(jerk)
+        self._envelope.add(readings.time_s, jerk)
+        self._segmenter.add(readings)
+        self._worst.add(readings, self._limits)
+        self._drawn.add(readings)
+        self._first_s = min(self._first_s, float(block.stamps_s.min(initial=math.inf)))
+        self._last_s = max(self._last_s, float(block.stamps_s.max(initial=-math.inf)))
+        if self._ranges is not None:
+            self._ranges.add(block.positions)
+        if self._some_positions is None:
+            finite = block.positions[np.isfinite(block.positions).all(axis=1)]
+            self._some_positions = finite[0] if len(finite) else None
+
+    def result(self, path: Path, topic: str) -> BagAnalysis:
+        """Return the figures of everything taken.  Raises UserError where nothing was measured."""
+        self._segmenter.finish()
+        duration_s = self._last_s - self._first_s
+        health = self._motions.health
+        if not self._magnitudes.count:
+            raise nothing_measured(health, self._estimator, duration_s, self._place)
+        every, count = self._magnitudes.every(), len(self._stream.names)
+        segments = tuple(self._segmenter.segments)
         return BagAnalysis(
-            path_given=self._path,
-            topic=self._topic,
+            path_given=path,
+            topic=topic,
             names=self._stream.names,
-            estimator=estimator,
+            estimator=self._estimator,
             robot=self._robot,
-            duration_s=last_s - first_s,
+            duration_s=duration_s,
             samples=health.samples,
-            velocities=velocities,
+            velocities=self._velocities,
             joints=every[:count],
-            tool=(every[count], every[count + 1]) if arm is not None else None,
-            noise_floor=joint_noise_floor(estimator, self._settings.encoder_step),
-            tool_noise_floor=tool_floor,
+            tool=(every[count], every[count + 1]) if self._robot.arm is not None else None,
+            noise_floor=self._noise_floor(),
+            tool_noise_floor=self._tool_noise_floor(),
             segments=segments,
             ldlj=_mean([segment.ldlj for segment in segments]),
             sparc=_mean([segment.sparc for segment in segments]),
-            worst=tuple(
-                Moment(
-                    time_s,
-                    self._stream.origin_ns + whole_nanoseconds(stamp_s),
-                    jerk,
-                    self._stream.names[joint],
-                )
-                for jerk, time_s, stamp_s, joint in worst.greatest(WORST_MOMENTS)
-            ),
-            curves=envelope.curves(),
-            path=drawn.points(),
-            notes=(
-                *([] if ranges is None else ranges.notes()),
-                *self._notes(health, estimator, every[:count]),
-                *self._wraps(motions),
-            ),
+            worst=self._worst_moments(),
+            curves=self._envelope.curves(),
+            path=self._drawn.points(),
+            notes=self._notes(every[:count]),
         )
 
-    def _head(self, blocks: Any) -> StampedJoints:
-        """Return the first block that has samples: rate and velocities are judged by it."""
-        for block in blocks:
-            if len(block.stamps_s) > 1:
-                return block
-        raise UserError(
-            f'{self._path}: {self._topic} has a single sample; jerk needs a window of them'
+    def _noise_floor(self) -> float:
+        return joint_noise_floor(self._estimator, self._settings.encoder_step)
+
+    def _tool_noise_floor(self) -> tuple[float, float] | None:
+        arm, positions = self._robot.arm, self._some_positions
+        if arm is None or positions is None:
+            return None
+        jacobian = arm.jacobian(positions)
+        return tool_noise_floor(self._estimator, self._settings.encoder_step, jacobian)
+
+    def _worst_moments(self) -> tuple[Moment, ...]:
+        origin_ns, names = self._stream.origin_ns, self._stream.names
+        return tuple(
+            Moment(time_s, origin_ns + whole_nanoseconds(stamp_s), jerk, names[joint])
+            for jerk, time_s, stamp_s, joint in self._worst.greatest(WORST_MOMENTS)
         )
 
-    def _estimator(self, head: StampedJoints) -> EstimatorSettings:
-        steps = np.diff(head.stamps_s)
-        back = np.count_nonzero(steps < 0)
-        if back > _CLOCK_SET_BACK * len(steps):
-            raise UserError(
-                f'{self._path}: {self._topic} is in no order: {back} of {len(steps)} stamps lie '
-                'far before the last one; write the recording again in the order of its stamps'
-            )
-        steps = steps[steps > 0]
-        if not len(steps):
-            raise UserError(
-                f'{self._path}: {self._topic} has one and the same stamp throughout; '
-                'stamp the messages where the encoders are read'
-            )
-        # Holes and bursts left out, the mean of the others: jitter cancels in it, in a median not.
-        usual = np.abs(steps / np.median(steps) - 1.0) < _USUAL_STEP
-        rate_hz = float(1 / steps[usual].mean())
-        if abs(round(rate_hz) - rate_hz) <= _WHOLE_HZ * rate_hz:
-            rate_hz = float(round(rate_hz))
-        try:
-            return EstimatorSettings(
-                rate_hz=rate_hz, window_s=self._settings.window_s, order=self._settings.order
-            )
-        except UserError as error:
-            raise UserError(f'{self._path}: {self._topic}: {error}') from error
-
-    def _nothing(
-        self, health: StreamHealth, estimator: EstimatorSettings, duration_s: float
-    ) -> str:
-        window = f'a window of {estimator.window_s:g} s ({estimator.window_samples} samples)'
+    def _notes(self, joints: tuple[dict[str, float], ...]) -> tuple[str, ...]:
+        stream, motions = self._stream, self._motions
         return (
-            f'{self._path}: {self._topic} has no stretch as long as {window}: {health.samples} '
-            f'samples over {max(0.0, duration_s):.3g} s with {health.gaps} gaps and '
-            f'{health.rejected} values that are not finite; record longer or shorten --window'
+            *([] if self._ranges is None else self._ranges.notes()),
+            *stream_notes(stream, motions.health, self._estimator),
+            *encoder_noise(stream.names, joints, self._noise_floor(), self._robot),
+            *wrap_notes(stream.names, motions.wraps),
         )
-
-    def _notes(
-        self,
-        health: StreamHealth,
-        estimator: EstimatorSettings,
-        joints: tuple[dict[str, float], ...],
-    ) -> list[str]:
-        """Say what was wrong with the recording and what was done about it."""
-        stream, floor = self._stream, joint_noise_floor(estimator, self._settings.encoder_step)
-        said: list[tuple[object, str]] = [
-            (stream.reception_times, 'the headers have no stamps: times of reception were used'),
-            (stream.unstamped, f'{stream.unstamped} samples have no stamp: dropped'),
-            (stream.sorted, f'{stream.sorted} samples came out of order: sorted by their stamps'),
-            (
-                health.backwards,
-                f'the stamps jump back {health.backwards} times: the estimate starts anew there',
-            ),
-            (health.duplicates, f'{health.duplicates} samples came twice: dropped'),
-            (health.rejected, f'{health.rejected} samples are not finite: dropped'),
-            (
-                stream.silent,
-                f'{", ".join(stream.silent)}: no position was a number at first: left out '
-                '(--joints chooses)',
-            ),
-            (
-                health.gaps,
-                f'{health.gaps} gaps longer than {estimator.longest_step_s:.3g} s: no estimate '
-                'reaches over one',
-            ),
-            (health.missing, f'{health.missing} samples that should have come did not'),
-            (
-                health.off_rate,
-                f'{health.off_rate} windows are not at {estimator.rate_hz:g} Hz: left out',
-            ),
-            (
-                stream.others,
-                f'{stream.others} messages have other joints than {", ".join(stream.names)}: '
-                'ignored',
-            ),
-            (
-                stream.of_another,
-                f'{stream.of_another} messages are of another publisher of the same joints, at '
-                'times of its own: ignored',
-            ),
-        ]
-        quiet = [
-            name
-            for name, figures in zip(stream.names, joints, strict=True)
-            if figures['rms'] < 2 * floor
-        ]
-        said.append(
-            (
-                bool(quiet),
-                f'hardly more than encoder noise ({floor:.2g} {self._robot.units(quiet)}): '
-                f'{", ".join(quiet)}',
-            )
-        )
-        return [text for happened, text in said if happened]
-
-    def _wraps(self, motions: MotionStream) -> list[str]:
-        assert motions.wraps is not None
-        return [
-            f'joint {name} wraps at 2 pi {count} times; unwrapped'
-            for name, count in zip(self._stream.names, motions.wraps.tolist(), strict=True)
-            if count
-        ]
 
 
 def _mean(values: list[float]) -> float:

@@ -9,8 +9,8 @@ import numpy as np
 
 from smoothvla_ros.recordings import JointSamples
 
-# A layout's step further than this share from its own median is a hole or part of a burst.
-_USUAL_STEP = 0.5
+# A step further than this share from the median is a hole or part of a burst.
+USUAL_STEP = 0.5
 # Of a layout's own steps: with so many usual ones it is a publisher's by itself.
 _REGULAR = 0.9
 # Fewer steps may be alike by chance.
@@ -106,5 +106,5 @@ def _longest_usual(steps: np.ndarray) -> float | None:
     if len(steps) < _FEWEST_STEPS:
         return None
     usual = float(np.median(steps))
-    regular = np.abs(steps - usual) < _USUAL_STEP * usual
-    return (1 + _USUAL_STEP) * usual if regular.mean() >= _REGULAR else None
+    regular = np.abs(steps - usual) < USUAL_STEP * usual
+    return (1 + USUAL_STEP) * usual if regular.mean() >= _REGULAR else None

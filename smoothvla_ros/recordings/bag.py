@@ -104,7 +104,7 @@ class Bag:
             names = ', '.join(topic.name for topic in found)
             raise UserError(
                 f'{self.path} has {message_type} on {len(found)} topics: {names}; '
-                'choose with --topic'
+                f'choose one, as with topic={found[0].name}'
             )
         return found[0]
 

@@ -130,9 +130,10 @@ def test_two_topics_must_be_chosen_from(tmp_path):
         for name in ('/left/joint_states', '/right/joint_states'):
             connection = writer.add_connection(name, JOINT_STATE, typestore=STORE)
             writer.write(connection, 1, b'\0\1\0\0' + bytes(28))
-    with Bag(tmp_path / 'two') as opened, pytest.raises(UserError, match='--topic') as caught:
+    with Bag(tmp_path / 'two') as opened, pytest.raises(UserError) as caught:
         opened.require(JOINT_STATE)
-    assert '/left/joint_states, /right/joint_states' in str(caught.value)
+    assert '/left/joint_states, /right/joint_states; choose one' in str(caught.value)
+    assert str(caught.value).endswith('as with topic=/left/joint_states')
 
 
 @pytest.mark.parametrize(
@@ -153,7 +154,7 @@ def test_what_was_measured_is_analysed_unless_told_otherwise(tmp_path, measured,
     with Bag(tmp_path / 'run') as opened:
         assert require_joint_topic(opened, commanded).name == commanded
         if chosen is None:
-            with pytest.raises(UserError, match='--topic'):
+            with pytest.raises(UserError, match='choose one, as with topic='):
                 require_joint_topic(opened, None)
         else:
             assert require_joint_topic(opened, None).name == chosen

@@ -126,7 +126,7 @@ def test_a_joint_without_numbers_takes_no_other_with_it(tmp_path):
     found = analysed(tmp_path, str(alone), str(wheel))['bags']
     assert found[1]['joints'] == found[0]['joints']
     assert found[1]['notes'] == [
-        'wheel: no position was a number at first: left out (--joints chooses)'
+        'wheel: no position was a number at first: left out (the setting joints chooses)'
     ]
 
 

@@ -126,7 +126,7 @@ class JointStream:
                 raise UserError(
                     f'{self._place} has joint {name!r} {recorded.count(name)} times in a message, '
                     'and which one is meant is not known; give each joint a name of its own, or '
-                    'choose others with --joints'
+                    'choose others, as with joints=a,b'
                 )
 
     @property

@@ -75,7 +75,7 @@ def nothing_measured(
     return UserError(
         f'{place} has no stretch as long as {window}: {health.samples} samples over '
         f'{max(0.0, duration_s):.3g} s with {health.gaps} gaps and {health.rejected} values that '
-        'are not finite; record longer or shorten --window'
+        'are not finite; record longer, or shorten the window'
     )
 
 
@@ -96,7 +96,7 @@ def stream_notes(
         (
             stream.silent,
             f'{", ".join(stream.silent)}: no position was a number at first: left out '
-            '(--joints chooses)',
+            '(the setting joints chooses)',
         ),
         (
             health.gaps,

@@ -68,7 +68,7 @@ class EvaluationConfig:
         if len(sampled) > 1 or len(set(self.temperatures)) != len(self.temperatures):
             raise UserError(
                 f'evaluation: temperatures={list(self.temperatures)}; a run holds greedy episodes '
-                'and one sampling temperature, so evaluate the others into another --out'
+                'and one sampling temperature, so evaluate the others into another out'
             )
         if self.wrong_instruction and (self.compare is not None or self.instruction is not None):
             raise UserError(

@@ -34,16 +34,16 @@ def check_output_folder(config: EvaluationConfig, contestants: Sequence[Contesta
         try:
             found = json.loads(path.read_text())
         except (OSError, ValueError) as error:
-            raise UserError(f'{path} cannot be read ({error}); choose another --out') from error
+            raise UserError(f'{path} cannot be read ({error}); choose another out') from error
         settings = _settings(config, contestants)
         different = sorted(name for name in settings if found.get(name) != settings[name])
         if different:
             raise UserError(
-                f'{config.out} holds an evaluation with another {different[0]}; '
-                'choose another --out'
+                f'out={config.out} holds an evaluation with another {different[0]}; '
+                'choose another out'
             )
     elif config.out.is_dir() and any(file.name != LOCK for file in config.out.iterdir()):
-        raise UserError(f'output {config.out} is not empty; choose another --out')
+        raise UserError(f'out={config.out} is not empty; choose another out')
 
 
 def claim(config: EvaluationConfig, contestants: Sequence[Contestant]) -> float:

@@ -65,9 +65,10 @@ def run(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         raise UserError(f'--gpus {arguments.gpus}: give numbers such as 24,80') from error
     parallel = arguments.decoding == PARALLEL
-    if arguments.decisions is None:
-        arguments.decisions = 64 * 120 // max(1, arguments.chunk if parallel else 1)
-    counts = (arguments.images, arguments.chunk, arguments.rank, arguments.decisions)
+    decisions = arguments.decisions
+    if decisions is None:
+        decisions = 64 * 120 // max(1, arguments.chunk if parallel else 1)
+    counts = (arguments.images, arguments.chunk, arguments.rank, decisions)
     if not all(0 < number < math.inf for number in (*gpus, *counts)):
         raise UserError(
             'memory: --gpus, --images, --chunk, --rank and --decisions are numbers above 0'
@@ -80,24 +81,41 @@ def run(arguments: argparse.Namespace) -> int:
     training = GrpoConfig(
         course_coefficient=arguments.course_coefficient, kl_coefficient=arguments.kl_coefficient
     )
-    footprint = Footprint.published(arguments.rank, parallel=parallel)
-    print('\n'.join(table(footprint, gpus, arguments, training)))
+    lines = table(
+        gpus,
+        training,
+        rank=arguments.rank,
+        images=arguments.images,
+        chunk=arguments.chunk if parallel else None,
+        decisions=decisions,
+        utilisation=arguments.utilisation,
+    )
+    print('\n'.join(lines))
     return 0
 
 
 def table(
-    footprint: Footprint,
     gpus: Sequence[float],
-    arguments: argparse.Namespace,
     training: GrpoConfig,
+    *,
+    rank: int,
+    images: int,
+    chunk: int | None,
+    decisions: int,
+    utilisation: float,
 ) -> list[str]:
-    """Return the lines of a Markdown table, a GPU a row."""
-    images, passes = arguments.images, int(training.needs_reference)
+    """Return the lines of a Markdown table, a GPU a row, of the published OpenVLA.
+
+    gpus: memory of each, GiB.  rank: of the adapter.  images: a decision.  decisions: an update.
+    chunk: steps of a decision that is said in parallel; None where one is said token by token.
+    utilisation: share of a GPU's peak that passes run at.
+    """
+    footprint = Footprint.published(rank, parallel=chunk is not None)
+    passes = int(training.needs_reference)
     # Beside the adapter that learns: the sampler's, and the reference's as it is after a resume.
     others = 2 if training.needs_reference else 1
     # Said in parallel, an end token follows; one after the other, the last goes in nowhere.
-    parallel = arguments.decoding == PARALLEL
-    answer = arguments.chunk * ACTION_DIMENSION + 1 if parallel else ACTION_DIMENSION - 1
+    answer = ACTION_DIMENSION - 1 if chunk is None else chunk * ACTION_DIMENSION + 1
     tokens = footprint.tokens(images, _PROMPT, answer)
     weights = footprint.weights_bytes()
 
@@ -107,10 +125,10 @@ def table(
     lines = [
         'Computed from shapes; in GiB, with 10 % for fragments and 1 for the driver.',
         f'A row has {tokens} tokens; the adapter {footprint.adapter / 1e6:.0f} M weights, rank '
-        f'{arguments.rank}. Every row {"also passes" if passes else "does not pass"} forward '
+        f'{rank}. Every row {"also passes" if passes else "does not pass"} forward '
         'through the starting policy, to compare.',
-        f'Updates: most rows a pass, their `micro_tokens`, and seconds for {arguments.decisions} '
-        f'decisions at {arguments.utilisation:.0%} of the peak.',
+        f'Updates: most rows a pass, their `micro_tokens`, and seconds for {decisions} '
+        f'decisions at {utilisation:.0%} of the peak.',
         '',
         '| GPU, GiB | inference, 1 row | 16 rows | update, activations computed again '
         '(`gradient_checkpointing`) | update, activations kept |',
@@ -127,11 +145,7 @@ def table(
             taken = ''
             if peak is not None:
                 seconds = footprint.update_seconds(
-                    tokens * arguments.decisions,
-                    passes,
-                    arguments.utilisation,
-                    peak,
-                    checkpointed=checkpointed,
+                    tokens * decisions, passes, utilisation, peak, checkpointed=checkpointed
                 )
                 taken = f', {seconds:.0f} s'
             rows = 'row' if most == 1 else 'rows'

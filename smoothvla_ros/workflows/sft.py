@@ -13,6 +13,7 @@ from smoothvla_ros.atomic_files import write_file
 from smoothvla_ros.configuration import default_mapping, load, to_mapping
 from smoothvla_ros.errors import UserError, disk_errors
 from smoothvla_ros.folder_lock import FolderLock
+from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.kinematics.robot import RobotDescription, load_robot_description
 from smoothvla_ros.policies.folder import policy_folder
 from smoothvla_ros.policies.instructions import Vocabulary
@@ -100,19 +101,7 @@ def train_sft(
     origin = policy_folder(init) if init is not None else None
     start = SmallVLAPolicy.load(origin, arm=arm) if origin is not None else None
     shape = start.module.config if start is not None else model_config or SmallVLAConfig()
-    frames = FrameSet(
-        read_episodes(
-            data,
-            lerobot_names or LeRobotNames(),
-            config.image_stride,
-            len(arm.joint_names),
-            config.image_moment,
-        ),
-        arm=arm,
-        cameras=tuple(shape.cameras),
-        image_size=shape.image_size,
-        chunk=shape.chunk,
-    )
+    frames = _frames(data, lerobot_names or LeRobotNames(), config, arm, shape)
     tasks = len(frames.instructions)
     print(f'{frames.episodes} demonstrations, {len(frames)} images, {tasks} tasks', flush=True)
     torch.manual_seed(config.seed)
@@ -139,6 +128,21 @@ def train_sft(
     folder = out / 'policy'
     SmallVLAPolicy(trainer.averaged_model(), vocabulary, arm).save(folder)
     return folder
+
+
+def _frames(
+    data: list[Path], names: LeRobotNames, config: SFTConfig, arm: Arm, shape: SmallVLAConfig
+) -> FrameSet:
+    episodes = read_episodes(
+        data, names, config.image_stride, len(arm.joint_names), config.image_moment
+    )
+    return FrameSet(
+        episodes,
+        arm=arm,
+        cameras=tuple(shape.cameras),
+        image_size=shape.image_size,
+        chunk=shape.chunk,
+    )
 
 
 def _model(

@@ -57,20 +57,7 @@ def evaluate(
     An episode that stays lost after `ATTEMPTS` is logged and has no row. Raises UserError if none
     came, or if the archive holds them from another scene.
     """
-    requests = [
-        EpisodeRequest(
-            episode_id=f'{policy_label}-t{temperature:g}-task{task:02d}-{index:04d}',
-            name=name,
-            group=index,
-            temperature=temperature,
-            seed=scenes.seed,
-            policy_version=policy_version,
-        )
-        for task in scenes.tasks
-        for index, name in enumerate(
-            episode_names(scenes.suite, task, scenes.split, scenes.per_task, scenes.seed)
-        )
-    ]
+    requests = _requests(policy_label, scenes, temperature, policy_version)
     missing = [request for request in requests if not _finished(archive, policy_label, request)]
     figures = RunningFigures()
     for request in requests:
@@ -93,14 +80,26 @@ def evaluate(
                 on_episode(figures)
 
         collect_episodes(source, missing, ATTEMPTS, keep)
-    found = {request: archive.row(policy_label, request.episode_id) for request in requests}
-    lost = [request.episode_id for request, row in found.items() if row is None]
-    if lost:
-        log.warning('%d of %d episodes are lost: %s', len(lost), len(found), ', '.join(lost))
-    rows = [row for row in found.values() if row is not None]
-    if not rows:
-        raise UserError(f'{policy_label}: all {len(requests)} episodes are lost; see the log above')
-    return rows
+    return _rows(archive, policy_label, requests)
+
+
+def _requests(
+    label: str, scenes: Scenes, temperature: float, policy_version: int
+) -> list[EpisodeRequest]:
+    return [
+        EpisodeRequest(
+            episode_id=f'{label}-t{temperature:g}-task{task:02d}-{index:04d}',
+            name=name,
+            group=index,
+            temperature=temperature,
+            seed=scenes.seed,
+            policy_version=policy_version,
+        )
+        for task in scenes.tasks
+        for index, name in enumerate(
+            episode_names(scenes.suite, task, scenes.split, scenes.per_task, scenes.seed)
+        )
+    ]
 
 
 def _finished(archive: EpisodeArchive, label: str, request: EpisodeRequest) -> bool:
@@ -113,6 +112,20 @@ def _finished(archive: EpisodeArchive, label: str, request: EpisodeRequest) -> b
             f'{archive.folder} holds {request.episode_id} of other settings; choose another output'
         )
     return True
+
+
+def _rows(
+    archive: EpisodeArchive, label: str, requests: Sequence[EpisodeRequest]
+) -> list[EpisodeRow]:
+    """Return the rows of what came; logs what is lost, and raises UserError if all is."""
+    found = {request: archive.row(label, request.episode_id) for request in requests}
+    lost = [request.episode_id for request, row in found.items() if row is None]
+    if lost:
+        log.warning('%d of %d episodes are lost: %s', len(lost), len(found), ', '.join(lost))
+    rows = [row for row in found.values() if row is not None]
+    if not rows:
+        raise UserError(f'{label}: all {len(requests)} episodes are lost; see the log above')
+    return rows
 
 
 def _sampling(temperature: float) -> str:

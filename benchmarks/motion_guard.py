@@ -28,7 +28,7 @@ from smoothvla_ros.control.motion_guard.joint_positions import JointPositions
 from smoothvla_ros.control.motion_guard.osc_reference import OscParameters, OscReference
 from smoothvla_ros.control.motion_guard.refusals import Chunk, ChunkLimits
 from smoothvla_ros.control.motion_guard.watchdogs import WatchdogLimits
-from smoothvla_ros.kinematics.robot import COMFORT, RobotDescription
+from smoothvla_ros.kinematics.robot import COMFORT, RobotDescription, panda_description
 from smoothvla_ros.libero import CONTROL_PERIOD_S
 from smoothvla_ros.nanoseconds import NANOSECONDS
 from smoothvla_ros.ros_domain import free_domain
@@ -222,14 +222,13 @@ def _published() -> Iterator[Callable[[GuardCommand], None]]:
         from smoothvla_ros.nodes.motion_guard.commands import ArmCommands
         from smoothvla_ros.nodes.motion_guard.config import MotionGuardConfig
         from smoothvla_ros.nodes.topics.quality_of_service import profiles
-        from smoothvla_ros.nodes.topics.robot_names import PANDA_JOINTS
 
         rclpy.init()
         node = Node('guard_benchmark')
         config, quality = MotionGuardConfig(command_topic='commands'), profiles('real_arm').command
         node.create_subscription(JointTrajectory, 'commands', lambda _: None, quality)
         try:
-            yield ArmCommands(node, config, PANDA_JOINTS, quality).send
+            yield ArmCommands(node, config, panda_description().joints, quality).send
         finally:
             node.destroy_node()
             rclpy.try_shutdown()

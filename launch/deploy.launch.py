@@ -17,7 +17,8 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch import LaunchContext, LaunchDescription
 from smoothvla_ros.cameras.settings import SOURCE_KINDS
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.kinematics.example_urdf import example_urdf, with_mesh_files
+from smoothvla_ros.kinematics.example_urdf import with_mesh_files
+from smoothvla_ros.kinematics.robot import panda_description
 from smoothvla_ros.libero import CAMERAS
 from smoothvla_ros.nodes.launching.arguments import (
     check,
@@ -39,7 +40,6 @@ from smoothvla_ros.nodes.launching.ros2_control import (
 )
 from smoothvla_ros.nodes.launching.security import enclave
 from smoothvla_ros.nodes.launching.viewer import NONE, RVIZ, declare_viewer, viewer, wanted
-from smoothvla_ros.nodes.launching.xacro_description import PANDA_URDF
 from smoothvla_ros.nodes.motion_guard.config import MotionGuardConfig
 from smoothvla_ros.nodes.policy.config import PolicyConfig
 from smoothvla_ros.nodes.topics.controllers import (
@@ -283,7 +283,7 @@ def view(arguments: dict[str, str]) -> list[Node]:
     if wanted(arguments) != RVIZ or arguments['hardware'] != 'twin':
         return shown
     # RViz hears where the links are; the twin, unlike ros2_control, has nobody who says so.
-    urdf_text = with_mesh_files(example_urdf(PANDA_URDF).read_text())
+    urdf_text = with_mesh_files(panda_description().urdf_path.read_text())
     description = {'robot_description': ParameterValue(urdf_text, value_type=str)}
     return [
         *shown,

@@ -12,11 +12,6 @@ import numpy as np
 import pinocchio as pin
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.kinematics.example_urdf import example_urdf
-
-# robosuite's grip site, which LIBERO's actions move. The URDF's own panda_hand_tcp lies 6.9 mm
-# further out.
-PANDA_GRIP_SITE_OFFSET = (0.0, 0.0, 0.0965)
 
 # Pinocchio's models of a joint that slides.
 _SLIDING = {f'JointModel{kind}' for kind in ('PX', 'PY', 'PZ', 'PrismaticUnaligned')}
@@ -77,18 +72,16 @@ class Arm:
 
     @classmethod
     def panda(cls) -> Arm:
-        """Return the Franka Panda as LIBERO has it: base panda_link0, tool at the grip site.
+        """Return the Franka Panda as LIBERO has it and config/robots/panda.yaml describes it.
 
         The tool has the axes of panda_hand: its pose is robosuite's robot0_eef_pos and
-        robot0_eef_quat, seen from the base.
+        robot0_eef_quat, seen from the base, panda_link0.
+        Raises UserError where that file or its URDF is not installed or cannot be used.
         """
-        return cls.from_urdf(
-            example_urdf('panda_description/urdf/panda.urdf'),
-            'panda_hand',
-            tool_offset=PANDA_GRIP_SITE_OFFSET,
-            base_frame='panda_link0',
-            joint_names=[f'panda_joint{i}' for i in range(1, 8)],
-        )
+        # Imported here: a robot's description is built of this class.
+        from smoothvla_ros.kinematics.robot import panda_description
+
+        return panda_description().arm()
 
     @classmethod
     def from_urdf(

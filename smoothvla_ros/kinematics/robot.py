@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.kinematics.example_urdf import example_urdf
 from smoothvla_ros.kinematics.joint_limits import EndVelocities, JointLimits
-from smoothvla_ros.shipped_files import file_or_shipped
+from smoothvla_ros.shipped_files import file_or_shipped, shipped_file
 from smoothvla_ros.user_path import user_path
 
 VENDOR = 'vendor'
@@ -188,3 +189,12 @@ def load_robot_description(name: str, urdf: str = '') -> RobotDescription:
     something is wrong with it.
     """
     return RobotDescription.from_file(file_or_shipped(name, 'robots', 'robot'), urdf)
+
+
+@functools.cache
+def panda_description() -> RobotDescription:
+    """Return the arm of LIBERO, so of simulation and training: config/robots/panda.yaml.
+
+    Raises UserError where that is not installed, or something is wrong with it.
+    """
+    return RobotDescription.from_file(shipped_file('robots/panda.yaml'))

@@ -13,9 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from smoothvla_ros import shipped_files
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.kinematics.example_urdf import example_urdf
+from smoothvla_ros.kinematics.robot import panda_description
+from smoothvla_ros.shipped_files import shipped_file
 
 # A mast that slides, a turntable without limits, and a swinging link with a gripper finger.
 URDF = """<?xml version="1.0"?>
@@ -245,6 +248,22 @@ def test_joint_origins_are_those_of_the_urdf():
     np.testing.assert_allclose(origins[0], [0.0, 0.0, 0.333], atol=1e-12)
     np.testing.assert_allclose(origins[1], [0.0, 0.0, 0.333], atol=1e-12)
     np.testing.assert_allclose(origins[3], [0.0825, 0.0, 0.649], atol=1e-12)
+
+
+def test_the_panda_is_the_one_that_its_robot_file_describes(tmp_path, monkeypatch):
+    """An edit of config/robots/panda.yaml reaches simulation and training, not the guard alone."""
+    text = shipped_file('robots/panda.yaml').read_text()
+    (tmp_path / 'robots').mkdir()
+    longer = text.replace('0.0, 0.0, 0.0965', '0.0, 0.0, 0.1965')
+    (tmp_path / 'robots' / 'panda.yaml').write_text(longer)
+    before, rotation = Arm.panda().tool_pose(PANDA_JOINTS)
+    monkeypatch.setattr(shipped_files, '_config_folders', lambda: [tmp_path])
+    panda_description.cache_clear()
+    try:
+        after, _ = Arm.panda().tool_pose(PANDA_JOINTS)
+    finally:
+        panda_description.cache_clear()
+    np.testing.assert_allclose(after - before, 0.1 * rotation[:, 2], atol=1e-12)
 
 
 def test_pinocchio_is_found_from_a_folder_on_pythonpath():

@@ -16,17 +16,18 @@ import yaml
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics import Arm
-from smoothvla_ros.kinematics.example_urdf import example_urdf
-from smoothvla_ros.nodes.launching.xacro_description import PANDA_URDF, xacro_description
+from smoothvla_ros.kinematics.robot import panda_description
+from smoothvla_ros.nodes.launching import xacro_description as xacro_module
+from smoothvla_ros.nodes.launching.xacro_description import xacro_description
 from smoothvla_ros.nodes.motion_guard.config import MotionGuardConfig
 
 ROOT = Path(__file__).parents[2]
 XACRO = ROOT / 'urdf' / 'panda.urdf.xacro'
-ARM = [f'panda_joint{number}' for number in range(1, 8)]
+ARM = list(panda_description().joints)
 
 
 def process(**mappings):
-    links = str(example_urdf('panda_description/urdf/panda.urdf'))
+    links = str(panda_description().urdf_path)
     document = xacro.process_file(str(XACRO), mappings={'description': links} | mappings)
     return document.toxml()
 
@@ -77,6 +78,13 @@ def test_real_arm_has_what_the_driver_insists_on():
         assert states == ['position', 'velocity', 'effort']
 
 
+def test_links_are_those_that_the_robot_file_names():
+    """xacro cannot read config/robots/panda.yaml, so its file has the URDF's name once more."""
+    links = panda_description().urdf.replace(':', ')/robots/')
+    assert f'default="$(find {links}"' in XACRO.read_text()
+    assert f'$(find {links}' == xacro_module._PANDA_LINKS
+
+
 def test_links_are_those_of_the_other_package():
     """Nothing is copied and nothing changed: the tool is where the policy's kinematics have it."""
     built = pin.buildModelFromXML(process())
@@ -108,7 +116,7 @@ def test_wrong_arguments_are_said(mappings, words):
 def test_a_copy_makes_what_the_shipped_file_makes(links, tmp_path):
     """docs/deploy.md says to copy it for another driver; pip's robot data are no ROS package."""
     copy = shutil.copy(XACRO, tmp_path / 'copy.urdf.xacro')
-    links = links and shutil.copy(example_urdf(PANDA_URDF), tmp_path / 'links.urdf')
+    links = links and shutil.copy(panda_description().urdf_path, tmp_path / 'links.urdf')
     made = interfaces(xacro_description(str(copy), 'mock', '', str(links)))
     assert made == interfaces(xacro_description(str(XACRO), 'mock', '', ''))
 
@@ -166,7 +174,7 @@ def test_controllers_move_the_joints_of_the_description():
     nodes = yaml.safe_load((ROOT / 'config' / 'controllers.yaml').read_text())
     manager = nodes['/**/controller_manager']['ros__parameters']
     assert manager['update_rate'] == MotionGuardConfig().controller_rate_hz
-    model = pin.buildModelFromUrdf(str(example_urdf('panda_description/urdf/panda.urdf')))
+    model = pin.buildModelFromUrdf(str(panda_description().urdf_path))
     for name in ('joint_trajectory_controller', 'forward_position_controller'):
         assert nodes[f'/**/{name}']['ros__parameters']['joints'] == ARM
         assert name in manager

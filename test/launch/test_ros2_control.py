@@ -17,8 +17,8 @@ from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
 from smoothvla_ros import msg
+from smoothvla_ros.kinematics.robot import panda_description
 from smoothvla_ros.nodes.topics.quality_of_service import Graph, profiles
-from smoothvla_ros.nodes.topics.robot_names import PANDA_JOINTS
 from smoothvla_ros.ros_domain import free_domain
 
 LAUNCH = Path(__file__).parents[2] / 'launch' / 'deploy.launch.py'
@@ -67,7 +67,7 @@ def test_the_guard_takes_the_mocked_arm_over():
                 executor.spin_once(timeout_sec=0.1)
 
         try:
-            until(lambda: joints and set(PANDA_JOINTS) <= set(joints[-1].name))
+            until(lambda: joints and set(panda_description().joints) <= set(joints[-1].name))
             until(arm.service_is_ready)
             answer = arm.call_async(Trigger.Request())
             until(answer.done)

@@ -12,9 +12,9 @@ from rclpy.serialization import serialize_message
 
 from smoothvla_ros import msg
 from smoothvla_ros.control.lock_step.protocol import Answer, Decision, Question
+from smoothvla_ros.kinematics.robot import panda_description
 from smoothvla_ros.nodes.topics.message_definitions import message_definition
 from smoothvla_ros.nodes.topics.messages import to_action_chunk, to_joint_state, to_rollout_step
-from smoothvla_ros.nodes.topics.robot_names import PANDA_JOINTS
 from smoothvla_ros.nodes.topics.stamps import to_stamp
 from smoothvla_ros.policies.policy import Policy
 from smoothvla_ros.recordings.writer import BagWriter
@@ -73,7 +73,7 @@ class ArmBag:
         )
         self.add(end_ns + 1, '/robot_0/episode_label', label)
         seconds = np.arange(-MARGIN_S, (end_ns - begin_ns) * 1e-9 + MARGIN_S, 1.0 / RATE_HZ)
-        for topic, names in (joints or {JOINTS: PANDA_JOINTS}).items():
+        for topic, names in (joints or {JOINTS: panda_description().joints}).items():
             for second in seconds:
                 now_ns = begin_ns + round(second * 1e9)
                 positions = REST + played.sway * np.sin(5.0 * second + np.arange(7))
@@ -115,7 +115,7 @@ class ArmBag:
         decision = Decision(
             'robot_0', question, EPOCH, observation, tokens, log_probs, temperature=0.5
         )
-        self.add(sent_ns, '/rollout_step', to_rollout_step(decision, PANDA_JOINTS))
+        self.add(sent_ns, '/rollout_step', to_rollout_step(decision, panda_description().joints))
         said = Answer(question, EPOCH, self._seq, actions, tokens, log_probs)
         chunk = to_action_chunk(said, sent_ns, played.period_s, 'libero_osc_pose', 'panda_link0')
         self.add(sent_ns, '/robot_0/action_chunk', chunk)

@@ -19,12 +19,12 @@ from waiting import wait_until
 from smoothvla_ros import msg
 from smoothvla_ros.control.motion_guard.controller_model import TrajectoryController
 from smoothvla_ros.control.motion_guard.motion import CommandedMotion
-from smoothvla_ros.kinematics.robot import RobotDescription
+from smoothvla_ros.kinematics.robot import RobotDescription, panda_description
 from smoothvla_ros.nanoseconds import NANOSECONDS, to_nanoseconds
 from smoothvla_ros.nodes.motion_guard.node import MotionGuardNode
 from smoothvla_ros.nodes.topics.drained_subscription import DrainedSubscription
 from smoothvla_ros.nodes.topics.quality_of_service import Graph, profiles, with_depth
-from smoothvla_ros.nodes.topics.robot_names import PANDA_GRIPPER_JOINTS, PANDA_JOINTS
+from smoothvla_ros.nodes.topics.robot_names import PANDA_GRIPPER_JOINTS
 from smoothvla_ros.nodes.topics.stamps import to_stamp
 
 READY = np.array([0.0, -0.161, 0.0, -2.445, 0.0, 2.227, 0.785])
@@ -138,7 +138,7 @@ class GuardGraph:
             self.signal.append(self.controller.update(self._simulated_ns).copy())
         if self.hears_joints and self.signal:
             position = self.signal[-1][0] + self.offset
-            message = JointState(name=[*PANDA_GRIPPER_JOINTS, *PANDA_JOINTS])
+            message = JointState(name=[*PANDA_GRIPPER_JOINTS, *panda_description().joints])
             message.position = [0.04, 0.04, *position.tolist()]
             message.velocity = self.velocity
             message.header.stamp = to_stamp(now)
@@ -226,7 +226,7 @@ class GuardGraph:
     def _on_command(self, message):
         self.commands.append(message)
         if message.joint_names != [SENTINEL]:
-            assert message.joint_names == list(PANDA_JOINTS)
+            assert message.joint_names == list(panda_description().joints)
             start_ns = to_nanoseconds(message.header.stamp)
             period_ns = self.period_ns
             ticks, states = [], []

@@ -8,8 +8,8 @@ from arm_bags import JOINTS, REST, START_NS, ArmBag, Played, arm_bag
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics import Arm
+from smoothvla_ros.kinematics.robot import panda_description
 from smoothvla_ros.nodes.topics.messages import to_joint_state
-from smoothvla_ros.nodes.topics.robot_names import PANDA_JOINTS
 from smoothvla_ros.recordings import Bag
 from smoothvla_ros.workflows.training.arm_joint_states import motions
 from smoothvla_ros.workflows.training.arm_recordings import read_recordings
@@ -23,7 +23,7 @@ FINGERS = '/robot_0/franka_gripper/joint_states'
 
 def found(tmp_path, *topics, joint_states=None):
     """The episodes of a recording whose arm is on these topics, beside its commands and fingers."""
-    joints = dict.fromkeys((*topics, COMMANDS), PANDA_JOINTS)
+    joints = dict.fromkeys((*topics, COMMANDS), panda_description().joints)
     joints[FINGERS] = ['panda_finger_joint1', 'panda_finger_joint2']
     bag = arm_bag(tmp_path / 'bag', SHA256, EPISODES, joints)
     return read_recordings([bag], SHA256, Arm.panda(), joint_states)
@@ -78,7 +78,7 @@ def test_a_joint_that_wraps_moves_on(tmp_path, orders):
         positions[6] = (angle + np.pi) % (2 * np.pi) - np.pi
         now_ns = START_NS + sample * 10_000_000
         order = np.roll(np.arange(7), 2 * (sample % orders))
-        names = [PANDA_JOINTS[joint] for joint in order]
+        names = [panda_description().joints[joint] for joint in order]
         joints = to_joint_state(now_ns, names, positions[order], np.zeros(7), np.empty(0))
         bag.add(now_ns, JOINTS, joints)
     with Bag(bag.write(tmp_path / 'bag')) as written:

@@ -21,13 +21,14 @@ from waiting import wait_until
 from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics import Arm
+from smoothvla_ros.kinematics.robot import panda_description
 from smoothvla_ros.nodes.episodes import Episodes
 from smoothvla_ros.nodes.policy.node import PolicyNode
 from smoothvla_ros.nodes.recorder import BagRecorder
 from smoothvla_ros.nodes.topics.image_conversion import to_image_message
 from smoothvla_ros.nodes.topics.messages import to_joint_state
 from smoothvla_ros.nodes.topics.quality_of_service import profiles, with_depth
-from smoothvla_ros.nodes.topics.robot_names import PANDA_GRIPPER_JOINTS, PANDA_JOINTS
+from smoothvla_ros.nodes.topics.robot_names import PANDA_GRIPPER_JOINTS
 from smoothvla_ros.nodes.topics.stamps import to_stamp
 from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.folder import policy_folder
@@ -153,7 +154,7 @@ class ArmWorld:
     def _move(self, now_ns: int, sway: float) -> None:
         moment = (now_ns % 10**12) * 1e-9
         positions = REST + sway * np.sin(5.0 * moment + np.arange(7))
-        names = (*PANDA_JOINTS, *PANDA_GRIPPER_JOINTS)
+        names = (*panda_description().joints, *PANDA_GRIPPER_JOINTS)
         fingers = np.array([0.04, 0.04])
         self.joints.publish(to_joint_state(now_ns, names, positions, 0 * positions, fingers))
 

@@ -18,10 +18,9 @@ from waiting import wait_until
 from smoothvla_ros import msg
 from smoothvla_ros.control.motion_guard.controller_model import sampled_jerk
 from smoothvla_ros.control.motion_guard.watchdogs import Trip, WatchdogLimits
-from smoothvla_ros.kinematics.robot import RobotDescription
+from smoothvla_ros.kinematics.robot import RobotDescription, panda_description
 from smoothvla_ros.nanoseconds import to_nanoseconds
 from smoothvla_ros.nodes.topics.quality_of_service import profiles
-from smoothvla_ros.nodes.topics.robot_names import PANDA_JOINTS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -84,7 +83,7 @@ class Cell:
         self.node.destroy_node()
 
     def _on_joints(self, message: JointState) -> None:
-        index = [message.name.index(joint) for joint in PANDA_JOINTS]
+        index = [message.name.index(joint) for joint in panda_description().joints]
         self.velocities = np.array(message.velocity)[index]
         self.stamp_ns = to_nanoseconds(message.header.stamp)
 

@@ -13,10 +13,10 @@ from sensor_msgs.msg import JointState
 from smoothvla_ros import msg
 from smoothvla_ros.control.motion_guard.phases import GuardPhase
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.kinematics.robot import panda_description
 from smoothvla_ros.nanoseconds import to_nanoseconds
 from smoothvla_ros.nodes.motion_guard.node import MotionGuardNode
 from smoothvla_ros.nodes.topics.quality_of_service import Graph, profiles
-from smoothvla_ros.nodes.topics.robot_names import PANDA_JOINTS
 from smoothvla_ros.nodes.topics.stamps import to_stamp
 
 
@@ -44,9 +44,9 @@ def test_newest_usable_joint_state_is_heard(make_guard, monkeypatch):
     """One without a position for each joint that comes last does not hide the one before it."""
     guard = make_guard()
     guard.node._timer.cancel()
-    whole = JointState(name=list(PANDA_JOINTS), position=READY.tolist())
-    broken = JointState(name=list(PANDA_JOINTS), position=[0.3])
-    older = JointState(name=list(PANDA_JOINTS), position=(READY + 0.1).tolist())
+    whole = JointState(name=list(panda_description().joints), position=READY.tolist())
+    broken = JointState(name=list(panda_description().joints), position=[0.3])
+    older = JointState(name=list(panda_description().joints), position=(READY + 0.1).tolist())
     now_ns = guard.now_ns()
     for message in (older, whole, broken):
         message.header.stamp = to_stamp(now_ns)
@@ -115,7 +115,7 @@ def test_what_is_commanded_is_said_at_every_tick_to_whoever_listens(make_guard, 
     guard.send(swing())
     guard.until(lambda: said and np.abs(said[-1].velocity).max() > 0.1)
     guard.until(lambda: np.abs(said[-1].velocity).max() == 0.0)
-    assert list(said[-1].name) == list(PANDA_JOINTS)
+    assert list(said[-1].name) == list(panda_description().joints)
     np.testing.assert_allclose(said[0].position, READY, atol=1e-3)
     steps = np.diff([to_nanoseconds(message.header.stamp) for message in said])
     assert 9e6 < np.median(steps) < 11e6

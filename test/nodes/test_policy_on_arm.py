@@ -19,6 +19,7 @@ from waiting import spin_until
 
 from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.kinematics.robot import panda_description
 from smoothvla_ros.nanoseconds import to_nanoseconds
 from smoothvla_ros.nodes.base.diagnostics import WARNING
 from smoothvla_ros.nodes.policy import node as policy_module
@@ -27,7 +28,7 @@ from smoothvla_ros.nodes.policy.node import PolicyNode
 from smoothvla_ros.nodes.topics.image_conversion import to_image_message
 from smoothvla_ros.nodes.topics.messages import to_joint_state
 from smoothvla_ros.nodes.topics.quality_of_service import profiles
-from smoothvla_ros.nodes.topics.robot_names import PANDA_GRIPPER_JOINTS, PANDA_JOINTS
+from smoothvla_ros.nodes.topics.robot_names import PANDA_GRIPPER_JOINTS
 from smoothvla_ros.nodes.topics.stamps import to_stamp
 
 ROBOTS = Path(__file__).parents[2] / 'config' / 'robots'
@@ -88,7 +89,7 @@ class ArmWorld:
         spin_until(self.executor, condition, timeout_s)
 
     def send_joints(self, stamp, positions=JOINTS):
-        names = (*PANDA_JOINTS, *PANDA_GRIPPER_JOINTS)
+        names = (*panda_description().joints, *PANDA_GRIPPER_JOINTS)
         fingers = np.array([0.03, 0.02])
         self.joint_states.publish(to_joint_state(stamp, names, positions, 0 * JOINTS, fingers))
 
@@ -198,7 +199,8 @@ def test_arm_and_gripper_that_share_a_topic_are_told_apart(world):
 
     def observe():
         stamp = time.time_ns()
-        joints = JointState(name=list(PANDA_JOINTS), position=JOINTS.tolist(), velocity=[0.0] * 7)
+        names = panda_description().joints
+        joints = JointState(name=names, position=JOINTS.tolist(), velocity=[0.0] * 7)
         joints.header.stamp = to_stamp(stamp)
         arm.joint_states.publish(joints)
         hand = JointState(name=list(PANDA_GRIPPER_JOINTS), position=[0.01, 0.02])

@@ -21,9 +21,10 @@ from waiting import spin_until
 
 from smoothvla_ros import msg
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.kinematics.robot import panda_description
 from smoothvla_ros.nanoseconds import to_nanoseconds
 from smoothvla_ros.nodes.topics.quality_of_service import profiles
-from smoothvla_ros.nodes.topics.robot_names import PANDA_GRIPPER_JOINTS, PANDA_JOINTS
+from smoothvla_ros.nodes.topics.robot_names import PANDA_GRIPPER_JOINTS
 from smoothvla_ros.nodes.twin import node as twin_module
 from smoothvla_ros.nodes.twin.node import Twin
 from smoothvla_ros.simulation.splits import Split, episode_names
@@ -180,7 +181,7 @@ def test_joint_states_are_those_of_the_description(world):
     arm = world()
     arm.until(lambda: len(arm.joint_states) > 5)
     message = arm.joint_states[0]
-    assert tuple(message.name) == (*PANDA_JOINTS, *PANDA_GRIPPER_JOINTS)
+    assert tuple(message.name) == (*panda_description().joints, *PANDA_GRIPPER_JOINTS)
     assert list(message.position) == [*range(7), 0.03, 0.02]
     stamps = [to_nanoseconds(m.header.stamp) for m in arm.joint_states]
     assert stamps == sorted(set(stamps))
@@ -191,7 +192,8 @@ def test_joint_states_are_those_of_the_description(world):
 def test_commands_reach_the_arm_in_its_order_of_joints(world):
     """A trajectory named backwards; positions as they are; a gripper trajectory's last point."""
     arm = world()
-    arm.arm_trajectory.publish(trajectory(PANDA_JOINTS[::-1], (0.1, range(7)), (0.2, range(7))))
+    backwards = panda_description().joints[::-1]
+    arm.arm_trajectory.publish(trajectory(backwards, (0.1, range(7)), (0.2, range(7))))
     arm.arm_positions.publish(Float64MultiArray(data=[0.1] * 7))
     arm.gripper.publish(trajectory(PANDA_GRIPPER_JOINTS[:1], (0.5, [0.02])))
     arm.until(lambda: arm.arm.trajectories and arm.arm.positions and arm.arm.openings)
@@ -208,7 +210,7 @@ def test_trajectory_of_other_joints_is_refused(world):
     """What follows is a sentinel: it arrives, the refused one never did."""
     arm = world()
     arm.arm_trajectory.publish(trajectory(['elbow'], (0.1, [0.0])))
-    arm.arm_trajectory.publish(trajectory(PANDA_JOINTS, (0.1, [3.0] * 7)))
+    arm.arm_trajectory.publish(trajectory(panda_description().joints, (0.1, [3.0] * 7)))
     arm.until(lambda: arm.arm.trajectories)
     assert arm.arm.trajectories[0][0][0].positions.tolist() == [3.0] * 7
 

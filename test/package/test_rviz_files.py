@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from smoothvla_ros.kinematics.robot import panda_description
+
 ROOT = Path(__file__).parents[2]
 # Read from RViz 2's property constructors and plugin descriptions; `source` says which commit.
 KNOWN = json.loads((Path(__file__).parent / 'data' / 'rviz_names.json').read_text())
@@ -62,7 +64,7 @@ def test_the_monitors_markers_are_shown():
     """Topic and frame of the file are those that the monitor publishes for the Panda."""
     text = (ROOT / 'rviz' / 'jerk_monitor.rviz').read_text()
     assert 'Value: robot_0/jerk_markers' in text
-    assert 'Fixed Frame: panda_link0' in text
+    assert f'Fixed Frame: {panda_description().base_frame}' in text
 
 
 @pytest.mark.parametrize('path', sorted(ROOT.glob('rviz/*.rviz')), ids=lambda path: path.name)

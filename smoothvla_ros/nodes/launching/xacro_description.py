@@ -6,11 +6,11 @@ from pathlib import Path
 from xml.parsers.expat import ExpatError
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.kinematics.example_urdf import example_urdf, with_mesh_files
+from smoothvla_ros.kinematics.example_urdf import with_mesh_files
+from smoothvla_ros.kinematics.robot import panda_description
 
-PANDA_URDF = 'panda_description/urdf/panda.urdf'
 # As urdf/panda.urdf.xacro and copies of it say where the links are.
-_PANDA_LINKS = f'$(find example-robot-data)/robots/{PANDA_URDF}'
+_PANDA_LINKS = '$(find example-robot-data)/robots/panda_description/urdf/panda.urdf'
 
 
 def xacro_description(file: str, hardware: str, robot_ip: str, links: str) -> str:
@@ -30,7 +30,7 @@ def xacro_description(file: str, hardware: str, robot_ip: str, links: str) -> st
     mappings = {'hardware_type': hardware, 'robot_ip': robot_ip}
     if links or _has_panda_links(file):
         # Where pip installed example-robot-data, ROS and therefore xacro do not find it.
-        mappings['description'] = links or str(example_urdf(PANDA_URDF))
+        mappings['description'] = links or str(panda_description().urdf_path)
     try:
         return with_mesh_files(xacro.process_file(file, mappings=mappings).toxml())
     except (xacro.XacroException, ExpatError) as error:

@@ -11,6 +11,7 @@ from smoothvla_ros import msg
 from smoothvla_ros.configuration import setting
 from smoothvla_ros.control.lock_step.protocol import EpisodeReport, SimulationClock
 from smoothvla_ros.control.lock_step.robot_episode import LockStepSettings, RobotEpisode
+from smoothvla_ros.kinematics.robot import panda_description
 from smoothvla_ros.libero import CAMERAS, CONTROL_PERIOD_S, FAST, RENDER_PROFILES
 from smoothvla_ros.nodes.base.diagnostics import Diagnostics
 from smoothvla_ros.nodes.base.lifecycle import AutostartNode
@@ -20,7 +21,7 @@ from smoothvla_ros.nodes.libero_bridge.robot_driver import RobotDriver
 from smoothvla_ros.nodes.libero_bridge.robot_link import TopicRobotLink
 from smoothvla_ros.nodes.topics.messages import to_episode_result
 from smoothvla_ros.nodes.topics.quality_of_service import Graph, profiles
-from smoothvla_ros.nodes.topics.robot_names import PANDA_GRIPPER_JOINTS, PANDA_JOINTS, robot_names
+from smoothvla_ros.nodes.topics.robot_names import PANDA_GRIPPER_JOINTS, robot_names
 from smoothvla_ros.simulation.rendering.settings import RenderSettings
 from smoothvla_ros.simulation.workers.worker_pool import WorkerPool
 
@@ -59,7 +60,7 @@ class LiberoBridge(AutostartNode):
         )
         start_ns = time.time_ns()
         for robot, worker in zip(robot_names(config.robots), self._pool.workers, strict=True):
-            joints = (*PANDA_JOINTS, *PANDA_GRIPPER_JOINTS)
+            joints = (*panda_description().joints, *PANDA_GRIPPER_JOINTS)
             link = TopicRobotLink(self, robot, config.cameras, joints, quality)
             clock = SimulationClock(start_ns, CONTROL_PERIOD_S)
             episode = RobotEpisode(robot, worker, link, clock, config)

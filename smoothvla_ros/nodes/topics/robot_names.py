@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from smoothvla_ros.errors import UserError
 
-PANDA_JOINTS = tuple(f'panda_joint{number}' for number in range(1, 8))
 PANDA_GRIPPER_JOINTS = ('panda_finger_joint1', 'panda_finger_joint2')
 
 

@@ -16,6 +16,7 @@ from trajectory_msgs.msg import JointTrajectory
 from smoothvla_ros import msg
 from smoothvla_ros.control.lock_step.protocol import EpisodePhase, EpisodeState
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.kinematics.robot import panda_description
 from smoothvla_ros.nanoseconds import NANOSECOND_S, to_nanoseconds
 from smoothvla_ros.nodes.base.diagnostics import OK, WARNING, Diagnostics
 from smoothvla_ros.nodes.topics.controllers import (
@@ -29,7 +30,7 @@ from smoothvla_ros.nodes.topics.controllers import (
 from smoothvla_ros.nodes.topics.image_conversion import to_image_message
 from smoothvla_ros.nodes.topics.messages import to_episode_state, to_joint_state
 from smoothvla_ros.nodes.topics.quality_of_service import Graph, profiles, with_depth
-from smoothvla_ros.nodes.topics.robot_names import PANDA_GRIPPER_JOINTS, PANDA_JOINTS
+from smoothvla_ros.nodes.topics.robot_names import PANDA_GRIPPER_JOINTS
 from smoothvla_ros.nodes.topics.stamps import to_stamp
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation.twin.arm_twin import FINGER_RANGE_M, TwinState
@@ -58,6 +59,7 @@ class TwinLink:
         self._instruction = instruction
         self._diagnostics = diagnostics
         self._episode = EpisodeState(robot)
+        self._joints = panda_description().joints
         self._quality = quality = profiles(Graph.REAL_ARM)
         self._clock = node.create_publisher(
             Clock, '/clock', QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -94,7 +96,7 @@ class TwinLink:
         self._clock.publish(Clock(clock=to_stamp(stamp_ns)))
 
     def state(self, stamp_ns: int, state: TwinState) -> None:
-        names = (*PANDA_JOINTS, *PANDA_GRIPPER_JOINTS)
+        names = (*self._joints, *PANDA_GRIPPER_JOINTS)
         self._joint_states.publish(
             to_joint_state(
                 stamp_ns,
@@ -154,7 +156,7 @@ class TwinLink:
     def _on_trajectory(self, message: JointTrajectory) -> None:
         start = to_nanoseconds(message.header.stamp)
         try:
-            points = ordered_points(message.joint_names, _points(message), PANDA_JOINTS)
+            points = ordered_points(message.joint_names, _points(message), self._joints)
         except UserError as error:
             self.refused(str(error))
             return

@@ -29,6 +29,7 @@ def test_liberos_own_scenes_are_in_order(suite):
         ('(define', '(design', r'does not begin with \(define'),
         ('plate_1)))', 'plate_1))', '1 of its brackets are never closed'),
         ('(:domain robosuite)', '', r'no \(:domain robosuite\)'),
+        ('(:domain robosuite)', '; (:domain robosuite)\n', r'no \(:domain robosuite\)'),
         ('LIBERO_Tabletop', 'LIBERO_Moon', "'libero_moon_manipulation' is no scene of LIBERO"),
         ('(:language Put the Cookies on the Plate)', '', r'no \(:language'),
         ('- cookies plate_1', '- biscuits plate_1', "cookies_1 of .:objects. is a 'biscuits'"),

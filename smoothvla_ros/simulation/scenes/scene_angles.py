@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.simulation.suites.bddl_text import bddl_text
 
 _ANGLE = re.compile(r'(?!.*\*\*)(?:[-+*/.\d]|e[-+]?\d|(?:np\.)?pi)+')
 
@@ -15,12 +16,8 @@ def require_plain_angles(path: Path) -> None:
 
     Raises UserError naming the file and the angle, or for a file that cannot be read.
     """
-    try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f'{path} cannot be read ({error}); give a BDDL file') from error
     depth = 0
-    for token in tokens(without_comments(text).lower()):
+    for token in tokens(bddl_text(path).lower()):
         if token == ':yaw_rotation':
             depth = 1
         elif depth:
@@ -29,11 +26,6 @@ def require_plain_angles(path: Path) -> None:
                 raise UserError(
                     f'{path}: angle {token!r} of a :yaw_rotation is no number; give radians'
                 )
-
-
-def without_comments(text: str) -> str:
-    """Return a BDDL file's text as LIBERO reads it on."""
-    return re.sub(r';[^\n]*', '', text)
 
 
 def tokens(text: str) -> list[str]:

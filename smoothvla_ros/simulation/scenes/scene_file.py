@@ -17,11 +17,8 @@ from typing import Any
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.simulation.scenes import libero_scene
-from smoothvla_ros.simulation.scenes.scene_angles import (
-    require_plain_angles,
-    tokens,
-    without_comments,
-)
+from smoothvla_ros.simulation.scenes.scene_angles import require_plain_angles, tokens
+from smoothvla_ros.simulation.suites.bddl_text import bddl_text
 
 # What LIBERO's reader and its scenes raise for files that it cannot use.
 LIBERO_ERRORS = (
@@ -50,10 +47,7 @@ def check_scene_file(path: Path) -> str:
     Raises UserError naming the file and the first thing that is wrong with it.
     """
     libero_scene.silence()
-    try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f'{path} cannot be read ({error}); give a BDDL file') from error
+    text = bddl_text(path)
     with user_errors(path):
         _check_brackets(text)
         require_plain_angles(path)
@@ -217,7 +211,7 @@ def _check_brackets(text: str) -> None:
     if text.startswith(_BYTE_ORDER_MARK):
         raise _Wrong('it begins with a byte order mark; save it as UTF-8 without one')
     depth, closed = 0, False
-    for number, line in enumerate(without_comments(text).splitlines(), 1):
+    for number, line in enumerate(text.splitlines(), 1):
         for token in tokens(line):
             depth += (token == '(') - (token == ')')
             if depth < 0 or closed:
@@ -225,7 +219,7 @@ def _check_brackets(text: str) -> None:
             closed = depth == 0
     if depth:
         raise _Wrong(f'{depth} of its brackets are never closed; close them')
-    if tokens(without_comments(text).lower())[:2] != ['(', 'define']:
+    if tokens(text.lower())[:2] != ['(', 'define']:
         raise _Wrong('it does not begin with (define; give a BDDL file')
     if not re.search(r'\(\s*:domain\s+robosuite\s*\)', text, re.IGNORECASE):
         raise _Wrong('there is no (:domain robosuite); add it')

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from smoothvla_ros.errors import UserError
+from smoothvla_ros.simulation.suites.bddl_text import bddl_text
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,6 @@ def told_instruction(bddl_file: Path) -> str:
 
     Raises UserError for a file that cannot be read.
     """
-    try:
-        text = re.sub(r';[^\n]*', '', bddl_file.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f'{bddl_file} cannot be read ({error}); give a BDDL file') from error
-    match = re.search(r'\(\s*:language\s+([^)]*)\)', text, re.IGNORECASE)
+    pattern = r'\(\s*:language\s+([^)]*)\)'
+    match = re.search(pattern, bddl_text(bddl_file), re.IGNORECASE)
     return ' '.join(match.group(1).split()).lower().replace('’', "'") if match else ''

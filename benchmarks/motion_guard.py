@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from smoothvla_ros.control.motion_guard.controller_model import (
+from benchmarks.controller_model import (
     CONTROLLER_RATE_HZ,
-    TrajectoryController,
+    ControllerModel,
     sampled_jerk,
 )
 from smoothvla_ros.control.motion_guard.guard import GuardCommand, MotionGuard
@@ -74,7 +74,7 @@ class _Rig:
             rate_hz = self.settings.rate_hz
             self.space = OscReference.for_robot(parameters, self.robot, COMFORT, rate_hz)
         self.guard = MotionGuard(self.settings, self.limits, self.space, **arguments)
-        self.controller = TrajectoryController(self.joints)
+        self.controller = ControllerModel(self.joints)
         self.seq = 0
 
     def listen(self, now_ns: int) -> None:

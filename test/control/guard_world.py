@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from smoothvla_ros.control.motion_guard.controller_model import TrajectoryController, sampled_jerk
+from benchmarks.controller_model import ControllerModel, sampled_jerk
 from smoothvla_ros.control.motion_guard.guard import MotionGuard
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.joint_positions import JointPositions
@@ -45,7 +45,7 @@ class World:
             self.settings, limits, space or JointPositions(limits), **arguments
         )
         self.space = self.guard._space
-        self.controller = TrajectoryController(start)
+        self.controller = ControllerModel(start)
         self.period_ms = round(1000 / self.settings.rate_hz)
         self.now = START_NS
         self.states = []

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from guard_world import LIMITS, MS, READY, World, swing
 
-from smoothvla_ros.control.motion_guard.controller_model import sampled_jerk
+from benchmarks.controller_model import sampled_jerk
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 
 STREAM_S = 0.002

@@ -16,7 +16,7 @@ from guard_world import (
     to_joints,
 )
 
-from smoothvla_ros.control.motion_guard.controller_model import sampled_jerk
+from benchmarks.controller_model import sampled_jerk
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.phases import GuardPhase
 from smoothvla_ros.control.motion_guard.refusals import ChunkLimits

@@ -16,7 +16,7 @@ from guard_world import (
     swing_back,
 )
 
-from smoothvla_ros.control.motion_guard.controller_model import sampled_jerk
+from benchmarks.controller_model import sampled_jerk
 from smoothvla_ros.control.motion_guard.guard import E_STOP
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.phases import GuardPhase

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from guard_world import LIMITS, MS, READY, SECOND_NS, World, swing, to_joints
 
-from smoothvla_ros.control.motion_guard.controller_model import sampled_jerk
+from benchmarks.controller_model import sampled_jerk
 from smoothvla_ros.control.motion_guard.guard import MotionGuard
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.joint_positions import JointPositions

@@ -16,8 +16,8 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 from waiting import wait_until
 
+from benchmarks.controller_model import ControllerModel
 from smoothvla_ros import msg
-from smoothvla_ros.control.motion_guard.controller_model import TrajectoryController
 from smoothvla_ros.control.motion_guard.motion import CommandedMotion
 from smoothvla_ros.kinematics.robot import RobotDescription, panda_description
 from smoothvla_ros.nanoseconds import NANOSECONDS, to_nanoseconds
@@ -101,7 +101,7 @@ class GuardGraph:
         self.executor = SingleThreadedExecutor()
         self.executor.add_node(self.node)
         self.executor.add_node(self.world)
-        self.controller = TrajectoryController(READY)
+        self.controller = ControllerModel(READY)
         self.hears_joints = self.hears_heartbeat = True
         self.offset = np.zeros(7)
         self.velocity: list[float] = []

@@ -15,8 +15,8 @@ from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 from waiting import wait_until
 
+from benchmarks.controller_model import sampled_jerk
 from smoothvla_ros import msg
-from smoothvla_ros.control.motion_guard.controller_model import sampled_jerk
 from smoothvla_ros.control.motion_guard.watchdogs import Trip, WatchdogLimits
 from smoothvla_ros.kinematics.robot import RobotDescription, panda_description
 from smoothvla_ros.nanoseconds import to_nanoseconds

@@ -25,7 +25,7 @@ class _Delivery:
     motion: CommandedMotion
 
 
-class TrajectoryController:
+class ControllerModel:
     """Follows motions as they arrive; ask it in the order of time."""
 
     def __init__(self, joints: np.ndarray) -> None:

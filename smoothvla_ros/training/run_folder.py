@@ -18,8 +18,19 @@ from smoothvla_ros.writable_folder import check_writable
 
 _RECORD = 'run.json'
 
-# What may differ when a run goes on: it changes where and how fast, not what comes out.
-_FREE = ('output', 'resume', 'robots', 'keep_checkpoints')
+# What may differ when a run goes on: it changes where, how fast, in how much memory and what is
+# kept, not what is learnt; of the weights the last bits, by how an update's sums are taken apart.
+_FREE = (
+    'output',
+    'resume',
+    'robots',
+    'keep_checkpoints',
+    'attempts',
+    'micro_batch',
+    'micro_tokens',
+    'threads',
+    'video',
+)
 
 
 class RunFolder:
@@ -53,16 +64,19 @@ class RunFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether the run was completed."""
-        return self._record.exists() and bool(_read(self._record)['finished'])
+        """Whether the run was completed, with as many iterations as are asked for now."""
+        if not self._record.exists():
+            return False
+        found = _read(self._record)
+        before, now = (values['iterations'] for values in (found['config'], self._claim['config']))
+        return bool(found['finished']) and before == now
 
     def claim(self) -> None:
         """Say whose folder this is, before the first result is written into it.
 
         Not earlier: a run that cannot begin, its policy misspelt, must not keep others out.
         """
-        if not self._record.exists():
-            self._write(self._claim | {'finished': False})
+        self._write(self._claim | {'finished': False})
 
     def finish(self) -> None:
         """Remember that the run is complete."""
@@ -94,11 +108,18 @@ def check_folder(config: TrainConfig, files: Iterable[str]) -> None:
     wanted = to_mapping(config)
     free = {*_FREE, *config.without_effect}
     for name in wanted:
-        if name not in free and stored[name] != wanted[name]:
+        if name in free or stored[name] == wanted[name]:
+            continue
+        here = f'output={folder} holds a run with {name}={stored[name]}, not {wanted[name]}'
+        if name == 'iterations' and wanted[name] > stored[name]:
+            if not stored['cool_down_iterations']:
+                continue
             raise UserError(
-                f'output={folder} holds a run with {name}={stored[name]}, not {wanted[name]}; '
-                'choose another folder, or the same settings to go on with it'
+                f'{here}, and cool_down_iterations={stored["cool_down_iterations"]}: with more '
+                'iterations its learning rate would have begun to fall later; choose another '
+                'folder; only a run begun with cool_down_iterations=0 can be made longer'
             )
+        raise UserError(f'{here}; choose another folder, or the same settings to go on with it')
     now = recorded_state(config.suite, config.task_indices)
     if found[RECORDED_STATE] != now.get(RECORDED_STATE):
         raise UserError(

@@ -218,6 +218,63 @@ def test_a_policy_without_the_part_that_the_default_freezes_is_trained(finished,
         train(given, ToySource(), load=load_toy)
 
 
+def test_a_run_goes_on_in_less_memory(finished, tmp_path):
+    """What decides only memory, speed and what is kept may be another one; weights differ in their
+    last bits alone."""
+    settings = {'policy': finished[0].policy}
+    with pytest.raises(Lost):
+        train(config_of(tmp_path, **settings, video=True), LosesItsWay(), load=load_toy)
+    less = {'micro_batch': 3, 'micro_tokens': 400, 'attempts': 5, 'threads': 2}
+    config = config_of(tmp_path, **settings, **less)
+    train(config, ToySource(), load=load_toy)
+    record = json.loads((config.output / 'run.json').read_text())
+    assert record == {'config': to_mapping(config), 'finished': True}
+    found, expected = (
+        load_file(folder / 'policy' / 'model.safetensors')
+        for folder in (config.output, finished[0].output)
+    )
+    for name, value in expected.items():
+        assert abs(found[name] - value).max() < 1e-4
+
+
+def test_a_run_that_goes_on_for_longer_is_one_that_was_begun_so(tmp_path):
+    """Without a cool-down, bit for bit; asked for fewer iterations it is refused from then on."""
+    settings = {'cool_down_iterations': 0, 'policy': str(tmp_path / 'start')}
+    long = config_of(tmp_path, **settings, iterations=4, output=tmp_path / 'long')
+    train(long, ToySource(), load=load_toy)
+    with pytest.raises(Lost):
+        train(config_of(tmp_path, **settings), LosesItsWay(), load=load_toy)
+    longer = config_of(tmp_path, **settings, iterations=4)
+    with pytest.raises(Lost):
+        train(longer, LosesItsWay(), load=load_toy)
+    with pytest.raises(UserError, match='iterations=4, not 3; choose'):
+        train(config_of(tmp_path, **settings), ToySource(), load=load_toy)
+    train(longer, ToySource(), load=load_toy)
+    assert outcome(longer.output) == outcome(long.output)
+
+
+def test_a_finished_run_goes_on_for_longer(tmp_path):
+    """Its former end is no part of the report any more, whatever was kept of it."""
+    settings = {'cool_down_iterations': 0, 'iterations': 2}
+    train(config_of(tmp_path, **settings), ToySource(), load=load_toy)
+    config = config_of(tmp_path, **{**settings, 'iterations': 3})
+    source = ToySource()
+    summary = train(config, source, load=load_toy)
+    assert summary['iterations'] == 3
+    ends = [r.episode_id for r in source.collected if r.policy_version in (2, 3)]
+    kept = [path.stem for path in (config.output / 'trajectories' / 'after').iterdir()]
+    assert sorted(kept) == sorted(ends)
+    assert (config.output / 'episodes.csv').read_text().count('\nafter,') == len(ends)
+
+
+def test_a_run_that_cools_down_cannot_become_longer(finished):
+    """Its rate would have been another one: the line says which setting makes it so."""
+    with pytest.raises(
+        UserError, match=r'iterations=3, not 4, and cool_down_iterations=-1: .* to fall later'
+    ):
+        train(config_of(finished[0].output.parent, iterations=4), ToySource(), load=load_toy)
+
+
 class Lost(Exception):
     """Ends a run in the middle."""
 

@@ -76,6 +76,12 @@ class EpisodeArchive:
         self._rows[key] = row
         return row
 
+    def forget(self, row: EpisodeRow) -> None:
+        """Remove an episode, the row first, so that a kill leaves none without its trajectory."""
+        del self._rows[row.policy, row.episode_id]
+        write_rows(self._table, self._rows.values())
+        self.path(row.policy, row.episode_id).unlink(missing_ok=True)
+
     def trajectory(self, row: EpisodeRow) -> StoredEpisode:
         """Read the stored episode behind a row."""
         return stored_episode.load(self.path(row.policy, row.episode_id))

@@ -106,20 +106,34 @@ class GrpoLearner:
         Every minibatch is divided by the same number, its share of the whole batch's valid tokens,
         so that a token weighs the same wherever it falls, in whichever process.
         Called by rank 0 of a group; the others `follow`.
-        Raises UserError if a gradient is not finite, before the weights take that step, or if the
-        weights are not afterwards.
+        Raises UserError if a gradient is not finite, before the weights take that step, if the
+        weights are not afterwards, or if the device has too little memory.
         """
         self.group.broadcast((batch, seed, iterations_left))
-        return self._update(batch, seed, iterations_left)
+        return self._update_in_memory(batch, seed, iterations_left)
 
     def follow(self) -> None:
         """Take part in every update until rank 0 ends them; for the other ranks."""
         while (order := self.group.broadcast()) is not None:
-            self._update(*order)
+            self._update_in_memory(*order)
 
     def end(self) -> None:
         """Let those who follow go; called by rank 0."""
         self.group.broadcast(None)
+
+    def _update_in_memory(
+        self, batch: ChunkBatch, seed: int, iterations_left: float
+    ) -> UpdateFigures:
+        try:
+            return self._update(batch, seed, iterations_left)
+        except torch.OutOfMemoryError as error:
+            config = self._config
+            raise UserError(
+                'training: the memory of the device is too small for '
+                f'micro_batch={config.micro_batch} with micro_tokens={config.micro_tokens}; give '
+                'less (of OpenVLA `smoothvla memory` computes what fits) and start again: a run '
+                'goes on after its last iteration'
+            ) from error
 
     def _update(self, batch: ChunkBatch, seed: int, iterations_left: float) -> UpdateFigures:
         config = self._config

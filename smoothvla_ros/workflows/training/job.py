@@ -139,6 +139,7 @@ class _Job:
     def run(self) -> dict[str, Any]:
         """Evaluate, train, evaluate, report."""
         self._archive = EpisodeArchive(self._config.output, self._arm, self._estimator)
+        self._forget_former_end()
         # The starting policy is the first checkpoint.
         self._checkpoint = self._latest or self._save(self._state, self._learner)
         require_same_kind(self._checkpoint.policy_folder, policy_folder(self._config.policy))
@@ -210,6 +211,15 @@ class _Job:
                 figures = trainer.iterate()
                 self._checkpoint = self._save(state, self._learner)
                 log.add(figures)
+
+    def _forget_former_end(self) -> None:
+        """Drop what was kept as the end of a run that is longer now."""
+        last = self._config.iterations
+        if self._state.iteration == last:
+            return
+        for row in self._archive.rows:
+            if row.policy == AFTER and not row.episode_id.startswith(f'i{last:04d}-'):
+                self._archive.forget(row)
 
     def _evaluate(self, label: str, phase: Phase, version: int) -> None:
         """Run the greedy held-out episodes that are not on disk yet."""

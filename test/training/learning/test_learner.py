@@ -359,6 +359,20 @@ def test_weights_that_a_last_step_made_infinite_are_not_handed_on():
         learner.update(batch_of(policy), seed=0)
 
 
+def test_too_little_memory_is_one_line_that_says_what_to_lower():
+    """A run goes on with a smaller micro-batch."""
+
+    class Large(ToyPolicy):
+        def evaluate(self, observations, tokens, *, temperature):
+            raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 GiB.')
+
+    policy = Large()
+    learner = GrpoLearner(policy, GrpoConfig(course_coefficient=0.0, micro_batch=8))
+    with pytest.raises(UserError, match='micro_batch=8 with micro_tokens=0; give less') as raised:
+        learner.update(batch_of(policy), seed=0)
+    assert '\n' not in str(raised.value)
+
+
 def test_a_reference_holds_the_policy_back():
     """With a KL coefficient the divergence from the reference is logged and stays smaller."""
     divergence = {}

@@ -64,10 +64,12 @@ def open_rollouts(
     """Return a source to be entered.
 
     device: of the inference in this process.  robots: of this process, or of every rollout actor.
-    load_policy: folder and device to a policy.
+    load_policy: folder and device to a policy.  deterministic: one request an inference; else all
+    robots that wait for the same policy are answered together.
     """
     if arguments.rollouts == PROCESS:
-        return ProcessRolloutSource(partial(_on, load_policy, device), robots, render)
+        rows = 1 if deterministic else robots
+        return ProcessRolloutSource(partial(_on, load_policy, device), robots, render, rows=rows)
     settings = ray_settings(arguments)
     return RayRolloutSource(load_policy, robots, render, settings, deterministic=deterministic)
 

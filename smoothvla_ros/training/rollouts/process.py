@@ -25,10 +25,10 @@ _Outcome = Episode | LostEpisode | Future[None]
 
 
 class ProcessRolloutSource:
-    """A pool of workers, one thread each; inference one request at a time, under a lock.
+    """A pool of workers, one thread each, that ask one policy.
 
-    A batch of one gives the same bits whatever the number of workers. A worker that dies or hangs
-    is named, started again, and its episode repeated, `attempts` times at most.
+    A worker that dies or hangs is named, started again, and its episode repeated, `attempts` times
+    at most.
     """
 
     def __init__(
@@ -38,13 +38,15 @@ class ProcessRolloutSource:
         render: RenderSettings,
         attempts: int = 3,
         chunk_filter: ChunkFilterFactory | None = None,
+        rows: int = 1,
     ) -> None:
         """Start the workers; `update_policy` must be called before the first `collect`.
 
         chunk_filter: makes the filter that every episode's chunks go through; for evaluation alone,
         because a gradient needs the actions that were decided.
+        rows: most requests an inference; 1 gives the same bits whatever the number of workers.
         """
-        self._policy = ServedPolicy(policy_loader)
+        self._policy = ServedPolicy(policy_loader, rows)
         self._lost: list[LostEpisode] = []
         self._crew = RobotCrew(WorkerPool(workers, render), attempts, chunk_filter)
 

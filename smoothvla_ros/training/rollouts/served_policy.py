@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +42,8 @@ class ServedPolicy:
         self._name = ''
         self._version = -1
         self._given_up = False
-        self._inference = threading.Lock()
+        self._changed = threading.Condition()
+        self._busy = False
         self._waiting: list[_Question] = []
 
     def update(self, version: int, folder: Path, sha256: str) -> None:
@@ -60,7 +61,9 @@ class ServedPolicy:
 
     def give_up(self) -> None:
         """Answer nobody until the next `update`: whoever waits gets a UserError, at once."""
-        self._given_up = True
+        with self._changed:
+            self._given_up = True
+            self._changed.notify_all()
         if self._policy is not None:
             give_up(self._policy)
 
@@ -68,31 +71,46 @@ class ServedPolicy:
         """Return a batch of one chunk; whatever the policy raises is raised."""
         assert self._policy is not None
         question = _Question(observation, temperature, seed)
-        self._waiting.append(question)
-        with self._inference:
+        with self._changed:
+            self._waiting.append(question)
+            self._changed.wait_for(lambda: self._may_go_on(question))
+            if question.answer is not None:
+                return question.answer
+            self._waiting.remove(question)
             if self._given_up:
-                self._waiting.remove(question)
                 raise UserError(f'{self._name} is not asked any more: the run has ended')
-            if question.answer is None:
-                self._infer(self._policy, question)
-        assert question.answer is not None
-        return question.answer
+            alike = [q for q in self._waiting if q.temperature == temperature]
+            batch = [question, *alike[: self._rows - 1]]
+            self._busy = True
+        answers: list[ActionChunks] = []
+        try:
+            answers = self._infer(self._policy, batch)
+        finally:
+            with self._changed:
+                self._busy = False
+                # Of an inference that failed there are none, and the others infer in their turn.
+                for asked, answer in zip(batch, answers, strict=False):
+                    asked.answer = answer
+                self._waiting = [q for q in self._waiting if q.answer is None]
+                self._changed.notify_all()
+        return answers[0]
 
-    def _infer(self, policy: Policy, first: _Question) -> None:
-        """Answer one question and, where there is room, those of its temperature that wait."""
-        self._waiting.remove(first)
-        alike = [q for q in tuple(self._waiting) if q.temperature == first.temperature]
-        batch = [first, *alike[: self._rows - 1]]
+    def _may_go_on(self, question: _Question) -> bool:
+        """Whether a question has its answer, for which it need not wait its turn, or it is that."""
+        if question.answer is not None or self._given_up:
+            return True
+        return not self._busy and question is self._waiting[0]
+
+    def _infer(self, policy: Policy, batch: Sequence[_Question]) -> list[ActionChunks]:
+        """Answer questions of one temperature together."""
         chunks = policy.act(
             [question.observation for question in batch],
-            temperature=first.temperature,
+            temperature=batch[0].temperature,
             seeds=[question.seed for question in batch],
         )
         checked_answer(chunks, policy.spec, len(batch), self._name)
-        for row, question in enumerate(batch):
-            one = np.s_[row : row + 1]
-            question.answer = ActionChunks(
-                chunks.actions[one], chunks.tokens[one], chunks.log_probs[one]
-            )
-            if question is not first:
-                self._waiting.remove(question)
+        rows = [np.s_[row : row + 1] for row in range(len(batch))]
+        return [
+            ActionChunks(chunks.actions[one], chunks.tokens[one], chunks.log_probs[one])
+            for one in rows
+        ]

@@ -80,6 +80,68 @@ def test_those_who_wait_are_answered_together(serve, rows, sizes):
         assert np.array_equal(future.result().tokens, alone.tokens)
 
 
+class Gated(ToyPolicy):
+    """Decides as the toy policy does, each time when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+        self.gate = threading.Semaphore(0)
+
+    def act(self, observations, *, temperature, seeds):
+        """Note the batch, wait, decide."""
+        self.sizes.append(len(observations))
+        assert self.gate.acquire(timeout=10.0)
+        return super().act(observations, temperature=temperature, seeds=seeds)
+
+
+def soon(condition) -> bool:
+    """Whether something comes true within some seconds."""
+    for _ in range(5000):
+        if condition():
+            return True
+        threading.Event().wait(0.001)
+    return False
+
+
+def test_who_is_answered_leaves_while_the_next_are_thought_about(tmp_path):
+    """Not only behind another inference, for which a robot would stand still."""
+    ToyPolicy().save(tmp_path)
+    policy = Gated()
+    served = ServedPolicy(lambda folder: policy, rows=2)
+    served.update(0, tmp_path, folder_sha256(tmp_path))
+    with ThreadPoolExecutor(5) as executor:
+        futures = [executor.submit(served.act, observation(0), 1.0, 0)]
+        assert soon(lambda: policy.sizes == [1])
+        futures += [executor.submit(served.act, observation(i), 1.0, i) for i in range(1, 5)]
+        assert soon(lambda: len(served._waiting) == 4)
+        policy.gate.release(2)
+        assert soon(lambda: policy.sizes == [1, 2, 2])
+        left = soon(lambda: sum(future.done() for future in futures) == 3)
+        policy.gate.release()
+    assert left
+
+
+def test_who_waits_hears_at_once_that_nobody_is_answered_any_more(tmp_path):
+    """Before the inference that is under way has ended; its own answer is thrown away by others."""
+    ToyPolicy().save(tmp_path)
+    policy = Gated()
+    served = ServedPolicy(lambda folder: policy, rows=2)
+    served.update(0, tmp_path, folder_sha256(tmp_path))
+    with ThreadPoolExecutor(2) as executor:
+        first = executor.submit(served.act, observation(0), 1.0, 0)
+        assert soon(lambda: policy.sizes == [1])
+        second = executor.submit(served.act, observation(1), 1.0, 1)
+        assert soon(lambda: len(served._waiting) == 1)
+        served.give_up()
+        told = soon(second.done)
+        policy.gate.release()
+    assert told
+    assert first.result().tokens.shape == (1, 4, 7)
+    with pytest.raises(UserError, match='is not asked any more'):
+        second.result()
+
+
 def test_temperatures_are_not_mixed(serve):
     """A greedy question waits for its own inference."""
     served, policy = serve(16)

@@ -169,6 +169,15 @@ class TrainConfig(GrpoConfig):
     evaluation_seed: int = setting(
         1000, 'Seed that draws the held-out episodes', minimum=0, maximum=2**63 - 1
     )
+    evaluate_every: int = setting(
+        0,
+        'Iterations from one greedy evaluation on scenes of the train split to the next; 0: never',
+        minimum=0,
+        maximum=100_000,
+    )
+    train_episodes: int = setting(
+        2, 'Train scenes a task of each of these, always the same', minimum=1, maximum=10_000
+    )
     robots: int = setting(2, 'Simulated robots, one process each', minimum=1, maximum=64)
     render_profile: str = setting(
         FAST, 'Rendering: stock is what LIBERO draws', choices=RENDER_PROFILES

@@ -26,7 +26,7 @@ from smoothvla_ros.training.rewards.jerk_reference import (
     Rollouts,
     measure_jerk_reference,
 )
-from smoothvla_ros.training.rewards.outcomes import GroupOutcome
+from smoothvla_ros.training.rewards.outcomes import GroupOutcome, RolloutOutcome
 from smoothvla_ros.training.rollout_progress import (
     MeasureEpisode,
     RolloutProgress,
@@ -48,12 +48,14 @@ OnRollouts = Callable[[int, Sequence[Episode]], None]
 class TrainerState:
     """What a run is, besides its weights: everything that a checkpoint must bring back.
 
-    iteration: how many are finished.  history: the figures of each, in order.
+    iteration: how many are finished.  history: the figures of each, in order.  task_history: those
+    of each task in each iteration that played it.
     """
 
     iteration: int = 0
     reference: JerkReference | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
+    task_history: list[dict[str, Any]] = field(default_factory=list)
 
     def to_plain(self) -> dict[str, Any]:
         """Return values that JSON can hold."""
@@ -61,6 +63,7 @@ class TrainerState:
             'iteration': self.iteration,
             'jerk_reference': self.reference.to_plain() if self.reference else None,
             'history': self.history,
+            'task_history': self.task_history,
         }
 
     @classmethod
@@ -71,6 +74,7 @@ class TrainerState:
             iteration=values['iteration'],
             reference=JerkReference.from_plain(reference) if reference else None,
             history=list(values['history']),
+            task_history=list(values.get('task_history', [])),
         )
 
 
@@ -119,6 +123,7 @@ class GrpoTrainer:
     def iterate(self) -> dict[str, Any]:
         """Do one iteration and return its figures, which are also added to the state's history.
 
+        As are those of each task.
         Raises UserError if no group came back whole: the iteration can be done again.
         """
         config, iteration = self._config, self._state.iteration + 1
@@ -140,6 +145,7 @@ class GrpoTrainer:
         }
         self._state.iteration = iteration
         self._state.history.append(figures)
+        self._state.task_history += _task_figures(iteration, judged)
         self._status = progress.finish(figures)
         return figures
 
@@ -255,7 +261,7 @@ def _threads(count: int) -> Iterator[None]:
 
 def _rollout_figures(judged: Sequence[JudgedGroup]) -> dict[str, Any]:
     """Sum up every complete group of an iteration, kept or not."""
-    outcomes = [rollout for item in judged for rollout in item.outcome.rollouts]
+    outcomes = _outcomes(judged)
     rewards = np.concatenate([item.credit.rewards for item in judged]) if judged else np.zeros(0)
     succeeded = np.array([rollout.success for rollout in outcomes], dtype=bool)
     solved = [rollout for rollout in outcomes if rollout.success]
@@ -269,3 +275,24 @@ def _rollout_figures(judged: Sequence[JudgedGroup]) -> dict[str, Any]:
         if solved
         else float('nan'),
     }
+
+
+def _task_figures(iteration: int, judged: Sequence[JudgedGroup]) -> list[dict[str, Any]]:
+    """Sum up the complete groups of each task that was played."""
+    figures = []
+    for number in sorted({item.group.plan.name.task for item in judged}):
+        outcomes = _outcomes([item for item in judged if item.group.plan.name.task == number])
+        figures.append(
+            {
+                'iteration': iteration,
+                'task': number,
+                'episodes': len(outcomes),
+                'success': success_share(outcomes),
+                'jerk': jerk_of_successes(outcomes),
+            }
+        )
+    return figures
+
+
+def _outcomes(judged: Sequence[JudgedGroup]) -> list[RolloutOutcome]:
+    return [rollout for item in judged for rollout in item.outcome.rollouts]

@@ -1,4 +1,4 @@
-"""The figures of every iteration as metrics.csv and for TensorBoard."""
+"""The figures of every iteration, and of its tasks, as tables and for TensorBoard."""
 
 from __future__ import annotations
 
@@ -15,21 +15,27 @@ from torch.utils.tensorboard import SummaryWriter
 from smoothvla_ros.atomic_files import new_file
 from smoothvla_ros.records.run_files import METRICS
 
+TASK_METRICS = 'task_metrics.csv'
 TENSORBOARD = 'tensorboard'
+
+Figures = Mapping[str, Any]
 
 
 class MetricsLog:
     """Written again from the history when a run is resumed, so that no figure stands twice."""
 
-    def __init__(self, folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
-        """Open `folder` with the iterations that are already in `history`."""
-        self._path = folder / METRICS
-        self._history = list(history)
+    def __init__(
+        self, folder: Path, history: Sequence[Figures], task_history: Sequence[Figures] = ()
+    ) -> None:
+        """Open `folder` with what there is.
+
+        history, task_history: figures of iterations, and of their tasks; they grow, and whoever
+        lets them grow calls `add`.
+        """
+        self._tables = {folder / METRICS: history, folder / TASK_METRICS: task_history}
         shutil.rmtree(folder / TENSORBOARD, ignore_errors=True)
         self._board = SummaryWriter(str(folder / TENSORBOARD))
-        for figures in self._history:
-            self._add_to_board(figures)
-        self._write_table()
+        self.add(history, task_history)
 
     def __enter__(self) -> MetricsLog:
         return self
@@ -42,21 +48,25 @@ class MetricsLog:
     ) -> None:
         self._board.close()
 
-    def add(self, figures: Mapping[str, Any]) -> None:
-        """Write one more iteration; `figures['iteration']` is its number."""
-        self._history.append(figures)
-        self._add_to_board(figures)
+    def add(self, figures: Sequence[Figures], task_figures: Sequence[Figures]) -> None:
+        """Write what the history has more: of iterations, and of their tasks."""
+        for row in figures:
+            self._add_to_board(row, '')
+        for row in task_figures:
+            self._add_to_board(row, f'/task_{row["task"]}')
         self._board.flush()
-        self._write_table()
+        for path, rows in self._tables.items():
+            _write_table(path, rows)
 
-    def _add_to_board(self, figures: Mapping[str, Any]) -> None:
+    def _add_to_board(self, figures: Figures, of_what: str) -> None:
         for name, value in figures.items():
-            if name != 'iteration' and math.isfinite(value):
-                self._board.add_scalar(name, value, figures['iteration'])
+            if name not in ('iteration', 'task') and math.isfinite(value):
+                self._board.add_scalar(name + of_what, value, figures['iteration'])
 
-    def _write_table(self) -> None:
-        columns = list(dict.fromkeys(name for figures in self._history for name in figures))
-        with new_file(self._path) as temporary, temporary.open('w', newline='') as file:
-            writer = csv.DictWriter(file, columns, restval='', lineterminator='\n')
-            writer.writeheader()
-            writer.writerows(self._history)
+
+def _write_table(path: Path, rows: Sequence[Figures]) -> None:
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with new_file(path) as temporary, temporary.open('w', newline='') as file:
+        writer = csv.DictWriter(file, columns, restval='', lineterminator='\n')
+        writer.writeheader()
+        writer.writerows(rows)

@@ -13,6 +13,7 @@ class Phase(StrEnum):
     EVALUATE_BEFORE = 'evaluate_before'
     ROLLOUTS = 'rollouts'
     UPDATE = 'update'
+    EVALUATE = 'evaluate'
     EVALUATE_AFTER = 'evaluate_after'
     REPORT = 'report'
     FINISHED = 'finished'
@@ -22,7 +23,8 @@ class Phase(StrEnum):
 class TrainStatus:
     """A snapshot of a training job.
 
-    iteration: of `iterations`, counted from 1; 0 before the first.  episodes_done of
+    iteration: of `iterations`, counted from 1; 0 before the first; of EVALUATE
+    the last one that is finished.  episodes_done of
     `episodes_planned` belong to the present phase.  success: share, jerk: mean tool jerk of the
     successes in m/s^3, entropy: nat a token; NaN while not yet known.
     """

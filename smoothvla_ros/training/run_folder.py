@@ -26,6 +26,8 @@ _FREE = (
     'robots',
     'keep_checkpoints',
     'attempts',
+    'evaluate_every',
+    'train_episodes',
     'micro_batch',
     'micro_tokens',
     'threads',

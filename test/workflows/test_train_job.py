@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import os
 import resource
@@ -87,10 +88,10 @@ def test_a_job_leaves_everything_the_issue_names(finished, capsys):
     assert 'before' in capsys.readouterr().out
 
 
-@pytest.mark.parametrize('name', ['metrics.csv', 'episodes.csv'])
-def test_every_column_is_explained(finished, name):
+@pytest.mark.parametrize('name', ['metrics.csv', 'task_metrics.csv', 'episodes.csv'])
+def test_every_column_is_explained(measured, name):
     """docs/outputs.md says of each what it is."""
-    config, _, _ = finished
+    config, _ = measured
     columns = (config.output / name).read_text().splitlines()[0].split(',')
     page = (ROOT / 'docs' / 'outputs.md').read_text()
     assert [column for column in columns if f'`{column}`' not in page] == []
@@ -116,6 +117,78 @@ def test_a_job_without_evaluation_learns_the_same_weights(finished, tmp_path):
     assert summary['paired'] is None
     assert summary['sampled']['paired'] is not None
     assert (here.output / 'report.html').exists()
+
+
+@pytest.fixture(scope='module')
+def measured(finished, tmp_path_factory):
+    """The same run with greedy episodes after every iteration."""
+    settings = {'policy': finished[0].policy, 'evaluate_every': 1, 'train_episodes': 3}
+    config = config_of(tmp_path_factory.mktemp('measured'), **settings)
+    source = ToySource()
+    train(config, source, load=load_toy)
+    return config, source
+
+
+def test_a_measured_training_learns_the_same_weights(finished, measured):
+    """Bit for bit, and plays the same rollouts and the same evaluations before and after."""
+    config, source = measured
+    plain, here = outcome(finished[0].output), outcome(config.output)
+    assert here['weights'] == plain['weights']
+    assert here['episodes'] == plain['episodes']
+    others = [r for r in source.collected if not r.episode_id.startswith('greedy-')]
+    assert others == finished[2].collected
+
+
+def test_between_iterations_no_held_out_scene_is_played(measured):
+    """Greedy episodes of the policy of each iteration, on scenes that may be learned from; those
+    before and after have the held-out ones to themselves."""
+    from smoothvla_ros.simulation.splits import Split, split_of
+
+    config, source = measured
+    greedy = [r for r in source.collected if r.temperature == 0.0]
+    between = [r for r in greedy if r.episode_id.startswith('greedy-')]
+    assert [r.policy_version for r in between] == [1, 1, 1, 2, 2, 2, 3, 3, 3]
+    assert {split_of(r.name) for r in between} == {Split.TRAIN}
+    assert len({r.name for r in between}) == config.train_episodes
+    assert {split_of(r.name) for r in greedy if r not in between} == {Split.HELD_OUT}
+
+
+def table(folder: Path, name: str) -> list[dict[str, str]]:
+    """Rows of a table of metrics, without what is time."""
+    with (folder / name).open() as file:
+        return [{k: v for k, v in row.items() if k not in TIMING} for row in csv.DictReader(file)]
+
+
+def test_each_task_of_each_iteration_has_a_row_and_curves(measured):
+    """Of one task they are the iteration's; TensorBoard shows them side by side."""
+    config, _ = measured
+    rows, of_tasks = (table(config.output, name) for name in ('metrics.csv', 'task_metrics.csv'))
+    assert [row['task'] for row in of_tasks] == ['0', '0', '0']
+    for name in ('iteration', 'episodes', 'success', 'jerk', 'greedy_success', 'greedy_jerk'):
+        assert [row[name] for row in of_tasks] == [row[name] for row in rows]
+    assert all(0.0 <= float(row['greedy_success']) <= 1.0 for row in rows)
+    (events,) = (config.output / 'tensorboard').iterdir()
+    assert b'greedy_success/task_0' in events.read_bytes()
+
+
+@pytest.mark.parametrize('sampled', [False, True])
+def test_a_measured_run_goes_on_to_the_same_figures(finished, measured, tmp_path, sampled):
+    """Stopped while it was measured, and in the rollouts that followed."""
+
+    class Stops(ToySource):
+        def collect(self, requests):
+            if self.version == 2 and (requests[0].temperature > 0.0) is sampled:
+                raise Lost
+            yield from super().collect(requests)
+
+    settings = {'policy': finished[0].policy, 'evaluate_every': 1, 'train_episodes': 3}
+    config = config_of(tmp_path, **settings)
+    with pytest.raises(Lost):
+        train(config, Stops(), load=load_toy)
+    train(config, ToySource(), load=load_toy)
+    assert outcome(config.output) == outcome(measured[0].output)
+    for name in ('metrics.csv', 'task_metrics.csv'):
+        assert table(config.output, name) == table(measured[0].output, name)
 
 
 def test_a_finished_job_is_not_run_again(finished, caplog):

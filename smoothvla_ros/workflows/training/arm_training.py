@@ -48,6 +48,7 @@ WITHOUT_EFFECT = (
     'averaged_updates',
     'cool_down_iterations',
     'deterministic',
+    'evaluate_every',
     'evaluation_episodes',
     'evaluation_seed',
     'group_size',
@@ -62,6 +63,7 @@ WITHOUT_EFFECT = (
     'suite',
     'tasks',
     'temperature',
+    'train_episodes',
     'video',
 )
 """Settings of the rollouts, of a run of several iterations and of its evaluation."""

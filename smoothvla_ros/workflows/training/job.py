@@ -37,10 +37,11 @@ from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.grpo_trainer import GrpoTrainer, TrainerState
 from smoothvla_ros.training.learning.learner import GrpoLearner
 from smoothvla_ros.training.learning.learner_group import LearnerGroup
-from smoothvla_ros.training.metrics_log import TENSORBOARD, MetricsLog
+from smoothvla_ros.training.metrics_log import TASK_METRICS, TENSORBOARD, MetricsLog
 from smoothvla_ros.training.progress import Phase, Report, TrainStatus
 from smoothvla_ros.training.rewards.checked import try_reward
 from smoothvla_ros.training.rewards.motion import rollout_outcome
+from smoothvla_ros.training.rollout_progress import MeasureEpisode
 from smoothvla_ros.training.rollouts.schedule import RolloutSchedule
 from smoothvla_ros.training.rollouts.source import RolloutSource
 from smoothvla_ros.training.run_folder import RunFolder
@@ -53,6 +54,7 @@ from smoothvla_ros.workflows.training.learner_processes import (
     start_learner,
 )
 from smoothvla_ros.workflows.training.progress import ProgressBar
+from smoothvla_ros.workflows.training.train_scenes import SUCCESS, measure_on_train_scenes
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +65,7 @@ RUN_FILES = (
     TABLE,
     TRAJECTORIES,
     METRICS,
+    TASK_METRICS,
     TENSORBOARD,
     CHECKPOINTS,
     POLICY,
@@ -188,29 +191,69 @@ class _Job:
 
     def _train(self) -> None:
         config, state = self._config, self._state
+        measure = partial(
+            rollout_outcome,
+            jacobian=self._arm.jacobian,
+            estimator=self._estimator,
+            source=config.jerk_source,
+        )
         trainer = GrpoTrainer(
             config,
             self._tasks,
             RolloutSchedule(config, self._tasks),
             self._source,
             self._learner,
-            partial(
-                rollout_outcome,
-                jacobian=self._arm.jacobian,
-                estimator=self._estimator,
-                source=config.jerk_source,
-            ),
+            measure,
             state,
             self._estimator,
             self._report,
             self._keep_sampled,
         )
-        with MetricsLog(config.output, state.history) as log:
+        with MetricsLog(config.output, state.history, state.task_history) as metrics:
             while state.iteration < config.iterations:
                 self._serve()
+                self._measure_between(measure, metrics)
                 figures = trainer.iterate()
                 self._checkpoint = self._save(state, self._learner)
-                log.add(figures)
+                metrics.add([figures], self._task_rows())
+            if self._is_to_measure:
+                self._serve()
+                self._measure_between(measure, metrics)
+
+    @property
+    def _is_to_measure(self) -> bool:
+        """Whether greedy episodes are due now that have not been played before a restart."""
+        every, done = self._config.evaluate_every, self._state.iteration
+        return every > 0 and done > 0 and done % every == 0 and SUCCESS not in self._last_row
+
+    @property
+    def _last_row(self) -> dict[str, Any]:
+        return self._state.history[-1]
+
+    def _task_rows(self) -> list[dict[str, Any]]:
+        """Return the rows of the tasks of the last iteration."""
+        return [r for r in self._state.task_history if r['iteration'] == self._state.iteration]
+
+    def _measure_between(self, measure: MeasureEpisode, metrics: MetricsLog) -> None:
+        """Add the greedy figures of the policy that is served to the iteration it came out of.
+
+        They are in the next checkpoint: an iteration that is cut short begins with them again.
+        """
+        if not self._is_to_measure:
+            return
+        done = self._state.iteration
+        whole, of_tasks = measure_on_train_scenes(
+            self._config, done, self._source, measure, self._report
+        )
+        self._last_row.update(whole)
+        rows = {row['task']: row for row in self._task_rows()}
+        for task_index, figures in of_tasks.items():
+            if task_index not in rows:
+                rows[task_index] = {'iteration': done, 'task': task_index}
+                self._state.task_history.append(rows[task_index])
+            rows[task_index].update(figures)
+        at = {'iteration': done}
+        metrics.add([at | whole], [at | {'task': t} | f for t, f in of_tasks.items()])
 
     def _forget_former_end(self) -> None:
         """Drop what was kept as the end of a run that is longer now."""

@@ -17,18 +17,19 @@ class ProgressBar:
     def __init__(self) -> None:
         """Show nothing yet."""
         self._bar: tqdm | None = None
-        self._iteration = 0
+        self._title = ''
 
     def __call__(self, status: TrainStatus) -> None:
         """Show where the job stands."""
-        if status.phase not in _ITERATING or status.iteration != self._iteration:
+        title = _title(status)
+        if title != self._title:
             self._close()
-        if status.phase not in _ITERATING:
+            self._title = title
+        if not title:
             return
         if self._bar is None:
-            self._iteration = status.iteration
             self._bar = tqdm(
-                desc=f'iteration {status.iteration}/{status.iterations}',
+                desc=title,
                 unit='episode',
                 disable=None,
             )
@@ -41,6 +42,14 @@ class ProgressBar:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def _title(status: TrainStatus) -> str:
+    """Return what the bar of a status is called; nothing where it has none."""
+    where = f'iteration {status.iteration}/{status.iterations}'
+    if status.phase in _ITERATING:
+        return where
+    return f'greedy, after {where}' if status.phase is Phase.EVALUATE else ''
 
 
 def _figures(status: TrainStatus) -> str:

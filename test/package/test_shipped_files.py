@@ -13,6 +13,7 @@ import smoothvla_ros
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.robot import load_robot_description
 from smoothvla_ros.nodes.motion_guard.config import MotionGuardConfig, make_guard
+from smoothvla_ros.shipped_files import shipped_file
 from smoothvla_ros.workflows.benchmark.config import default_file
 
 CONFIG = Path(__file__).parents[2] / 'config'
@@ -40,6 +41,7 @@ def test_a_workspace_ships_its_robots_action_spaces_and_matrix(prefix) -> None:
     """Commands and nodes find what lies in the share of a prefix that is not Python's."""
     shipped = prefix / 'share' / 'smoothvla_ros' / 'config'
     assert default_file() == shipped / 'benchmark.yaml'
+    assert shipped_file('openvla.yaml') == shipped / 'openvla.yaml'
     # Only there: the checkout's cannot be what was read.
     (shipped / 'robots' / 'panda.yaml').rename(shipped / 'robots' / 'mine.yaml')
     space = shipped / 'action_spaces' / 'libero_osc_pose.yaml'

@@ -11,7 +11,8 @@ from smoothvla_ros.configuration import load
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.training.config import TrainConfig
 
-FILE = Path(__file__).parents[2] / 'config' / 'train.yaml'
+CONFIG = Path(__file__).parents[2] / 'config'
+FILE = CONFIG / 'train.yaml'
 
 
 def test_the_parameter_file_agrees_with_the_defaults():
@@ -23,6 +24,19 @@ def test_the_parameter_file_agrees_with_the_defaults():
         for name, value in sections[node]['ros__parameters'].items()
     }
     assert load(TrainConfig, None, trainer) == TrainConfig()
+
+
+def test_the_file_for_openvla_says_what_was_published():
+    """By the names and values that its comments give the sources of; nothing holds a policy that
+    fails often to where it began."""
+    config = load(TrainConfig, CONFIG / 'openvla.yaml', {'policy': 'NAME'})
+    assert (config.groups, config.group_size, config.minibatches) == (64, 8, 4)
+    assert (config.temperature, config.learning_rate) == (1.6, 2e-5)
+    assert (config.clip_low, config.clip_high, config.max_gradient_norm) == (0.2, 0.28, 1.0)
+    assert config.task_indices == tuple(range(10))
+    assert config.render_profile == 'stock'
+    assert not config.needs_reference
+    assert config.cooled_iterations == 0
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,9 @@ ROTATION_SCALE_RAD = 0.5
 ACTION_SPACE = 'libero_osc_pose'
 """What such actions are called, in a policy's `PolicySpec` and in config/action_spaces."""
 
+JOINT_SPACE = 'joint_positions'
+"""Another meaning of actions, of policies for real arms: n joints, rad, then the gripper."""
+
 FINGER_SIGNS = (1.0, -1.0)
 """Its finger positions for each unit of opening; a driver counts both fingers positive."""
 

@@ -12,11 +12,14 @@ import numpy as np
 import torch
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.libero import ACTION_DIMENSION, ACTION_SPACE
+from smoothvla_ros.libero import ACTION_DIMENSION, ACTION_SPACE, JOINT_SPACE
 from smoothvla_ros.policies.action_tokens import ActionBins, sampling_temperature
 from smoothvla_ros.policies.images import camera_image, fit_images
 from smoothvla_ros.policies.policy import ActionChunks, PolicySpec, TokenStatistics
 from smoothvla_ros.records import Observation
+
+# Networks overshoot the range a little; an answer of twice as much is in other units.
+_MOST = 2.0
 
 
 class ActionPolicy(ABC):
@@ -26,14 +29,24 @@ class ActionPolicy(ABC):
     `Policy` instead.
     """
 
-    def __init__(self, chunk: int, cameras: Sequence[str], image_size: int) -> None:
-        """chunk: steps an answer has.  cameras, image_size: as `PolicySpec` has them."""
+    def __init__(
+        self,
+        chunk: int,
+        cameras: Sequence[str],
+        image_size: int,
+        action_space: str = ACTION_SPACE,
+        action_dimension: int = ACTION_DIMENSION,
+    ) -> None:
+        """chunk: steps an answer has.  The others as `PolicySpec` has them.
+
+        Any other action space than LIBERO's is for a real arm: LIBERO does not play it.
+        """
         self._bins = ActionBins()
         self.spec = PolicySpec(
             chunk,
-            ACTION_DIMENSION,
+            action_dimension,
             self._bins.count,
-            ACTION_SPACE,
+            action_space,
             tuple(cameras),
             image_size,
             samples=False,
@@ -42,13 +55,15 @@ class ActionPolicy(ABC):
 
     @abstractmethod
     def actions(self, observations: Sequence[Observation], seeds: Sequence[int]) -> np.ndarray:
-        """Return actions [B, chunk, 7] for B observations.
+        """Return actions [B, chunk, dimension] for B observations.
 
         Their images are uint8 [image_size, image_size, 3], whatever a camera gives.
-        Tool translation in axes of the base (1 is 0.05 m), rotation vector in the same axes (1 is
-        0.5 rad), gripper (-1 opens, 1 closes). What lies beyond [-1, 1] is clipped, as LIBERO's
-        controller does. A policy that draws noise draws row i from seeds[i] alone, so that an
-        episode can be played again.
+        In `libero_osc_pose` 7 numbers: tool translation in axes of the base (1 is 0.05 m), rotation
+        vector in the same axes (1 is 0.5 rad), gripper (-1 opens, 1 closes). What lies a little
+        beyond [-1, 1] is clipped, as LIBERO's controller does; beyond twice that it is refused. In
+        `joint_positions` the arm's joints, rad, and the gripper as above.
+        A policy that draws noise draws row i from seeds[i] alone, so that an episode can be played
+        again.
         """
 
     def act(
@@ -57,7 +72,7 @@ class ActionPolicy(ABC):
         """Answer with `actions`, the tokens nearest to them and log-probabilities of 0.
 
         Raises UserError for a temperature other than 0: there is no distribution to sample from,
-        and for an answer that is not finite.
+        and for an answer that is not finite or in other units than its action space.
         """
         sampling_temperature(temperature)
         if temperature > 0.0:
@@ -71,9 +86,21 @@ class ActionPolicy(ABC):
         answer = given.astype(np.float64)
         if not np.isfinite(answer).all():
             raise UserError(f'policy {type(self).__name__} answered a number that is not finite')
-        clipped = np.clip(answer, -1.0, 1.0)
-        tokens = self._bins.encode(clipped)
-        return ActionChunks(clipped, tokens, np.zeros(tokens.shape, np.float32))
+        if self.spec.action_space == ACTION_SPACE:
+            answer = self._clipped(answer)
+        # Of joints they mean nothing; nothing reads them then, for such a policy is not trained.
+        tokens = self._bins.encode(answer)
+        return ActionChunks(answer, tokens, np.zeros(tokens.shape, np.float32))
+
+    def _clipped(self, answer: np.ndarray) -> np.ndarray:
+        furthest = np.abs(answer).max(initial=0.0)
+        if furthest > _MOST:
+            raise UserError(
+                f'policy {type(self).__name__} answered {furthest:g} in action space '
+                f'{ACTION_SPACE}, which is from -1 to 1; bring it to those units, or name its own '
+                f'action space ({JOINT_SPACE} for joints in rad)'
+            )
+        return np.clip(answer, -1.0, 1.0)
 
     def evaluate(
         self, observations: Sequence[Observation], tokens: np.ndarray, *, temperature: float

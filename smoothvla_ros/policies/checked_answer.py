@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.libero import ACTION_SPACE
 from smoothvla_ros.policies.policy import ActionChunks, PolicySpec
 
 # Of numbers that were rounded to float32.
@@ -18,11 +19,13 @@ def checked_answer(
 
     policy: whose it is, for the error.
     Raises UserError for an array of another shape than [rows, chunk, dimension] or another kind of
-    number, and for a number that is not finite or out of its range.
+    number, and for a number that is not finite or out of its range. What joints may reach is for
+    the guard to say, which knows them.
     """
     expected = (rows, spec.chunk, spec.action_dimension)
+    most = 1.0 if spec.action_space == ACTION_SPACE else np.inf
     ranges = {
-        'actions': ('f', -1.0, 1.0),
+        'actions': ('f', -most, most),
         'tokens': ('i', 0, spec.bins - 1),
         'log_probs': ('f', -np.inf, 0.0),
     }

@@ -20,7 +20,8 @@ class PolicySpec:
     """What a policy answers with and what it needs to see.
 
     chunk: steps decided at once.  action_dimension: numbers a step.  bins: tokens a number.
-    action_space: the meaning of the numbers, for example ``libero_osc_pose``.
+    action_space: the meaning of the numbers: ``libero_osc_pose``, whose range is [-1, 1], or
+    another that the guard knows, such as ``joint_positions``.
     cameras: names of the images, in order.  image_size: height and width, pixels, of what the
     simulator draws for it; a real camera's images come as they are.
     samples: whether it can answer at a temperature above 0.
@@ -39,8 +40,8 @@ class PolicySpec:
 class ActionChunks:
     """A decision for each of B observations, all arrays [B, chunk, dimension].
 
-    actions: float64 in [-1, 1].  tokens: int64.  log_probs: float32, of the tokens, at the
-    temperature that sampled them (at 1 when greedy).
+    actions: float64, in the range of their space.  tokens: int64.  log_probs: float32, of the
+    tokens, at the temperature that sampled them (at 1 when greedy).
     """
 
     actions: np.ndarray

@@ -25,20 +25,29 @@ def proprioception(arm: Arm, observation: Observation) -> np.ndarray:
 
     Raises UserError for NaN or infinity, naming the field, and for a wrong number of joints.
     """
-    joints = (('joint_positions', len(arm.joint_names)), ('joint_velocities', len(arm.joint_names)))
-    for name, count in (*joints, ('gripper_positions', _FINGERS)):
-        values = np.asarray(getattr(observation, name), dtype=np.float64)
-        if values.shape != (count,):
-            raise UserError(
-                f'observation: {name} has shape {list(values.shape)}, the policy needs [{count}]; '
-                'check the joint names of this robot'
-            )
-        if not np.isfinite(values).all():
-            raise UserError(
-                f"observation: {name}={values.tolist()} is not finite; check this joint's driver"
-            )
+    joints = len(arm.joint_names)
+    checked_values(observation, 'joint_positions', joints)
+    checked_values(observation, 'joint_velocities', joints)
+    fingers = checked_values(observation, 'gripper_positions', _FINGERS)
     position, rotation = arm.tool_pose(observation.joint_positions)
     twist = arm.tool_twist(observation.joint_positions, observation.joint_velocities)
     columns = rotation[:, :2].T.reshape(-1)
-    fingers = np.asarray(observation.gripper_positions)
     return np.concatenate([position, columns, fingers, twist]).astype(np.float32)
+
+
+def checked_values(observation: Observation, name: str, count: int) -> np.ndarray:
+    """Return a field of an observation as float64 [count].
+
+    Raises UserError for NaN or infinity, and for another number of values.
+    """
+    values = np.asarray(getattr(observation, name), dtype=np.float64)
+    if values.shape != (count,):
+        raise UserError(
+            f'observation: {name} has shape {list(values.shape)}, the policy needs [{count}]; '
+            'check the joint names of this robot'
+        )
+    if not np.isfinite(values).all():
+        raise UserError(
+            f"observation: {name}={values.tolist()} is not finite; check this joint's driver"
+        )
+    return values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +156,20 @@ def test_images_are_answered_with_the_joints_of_their_moment(world):
     assert (chunk.episode_id, chunk.horizon, chunk.dimension) == ('', 4, 7)
     assert chunk.epoch > 0
     assert chunk.seq == 1
+
+
+def test_a_policy_of_joints_answers_in_rad(world):
+    """Pins that the range of LIBERO's deltas holds for these alone: an elbow stands at -2.2 rad."""
+    arm = world()
+    arm.policy.spec = replace(arm.policy.spec, action_space='joint_positions')
+    inferred = arm.policy.act
+    arm.policy.act = lambda *seen, **how: replace(
+        inferred(*seen, **how), actions=np.full((1, 4, 7), -2.2)
+    )
+    chunk = arm.answer()
+    assert chunk.action_space == 'joint_positions'
+    assert not chunk.refusal
+    assert set(chunk.actions) == {-2.2}
 
 
 def test_chunks_are_stamped_with_the_frame_of_the_robot_file(world, tmp_path):

@@ -142,8 +142,8 @@ def test_two_packages_that_bring_one_kind_are_named(documented_kind, install, la
 class Given(ActionPolicy):
     """Answers what it was given."""
 
-    def __init__(self, answer: np.ndarray) -> None:
-        super().__init__(chunk=2, cameras=('agentview',), image_size=64)
+    def __init__(self, answer: np.ndarray, *space) -> None:
+        super().__init__(2, ('agentview',), 64, *space)
         self._answer = answer
 
     def actions(self, observations, seeds):
@@ -159,6 +159,20 @@ def test_actions_beyond_the_range_are_clipped_and_a_number_that_is_none_is_refus
     answer[0, 1, 3] = np.nan
     with pytest.raises(UserError, match='Given answered a number that is not finite'):
         Given(answer).act([observation()], temperature=0.0, seeds=[0])
+
+
+def test_an_answer_in_other_units_is_refused_and_not_clipped():
+    """Joints in rad, clipped to [-1, 1], would be tool motion at full command."""
+    with pytest.raises(UserError, match=r'answered 2\.445 in .*; bring it .* \(joint_positions for'):
+        Given(np.full((1, 2, 7), -2.445)).act([observation()], temperature=0.0, seeds=[0])
+
+
+def test_joints_are_answered_as_they_are():
+    """A policy of a real arm has the range of its joints, which the guard knows."""
+    answer = np.tile([0.0, -0.161, 0.0, -2.445, 0.0, 2.227, 0.785, 1.0], (1, 2, 1))
+    policy = Given(answer, 'joint_positions', 8)
+    chunks = policy.act([observation()], temperature=0.0, seeds=[0])
+    assert checked_answer(chunks, policy.spec, 1).actions.tolist() == answer.tolist()
 
 
 def test_what_has_no_log_probabilities_is_neither_sampled_nor_trained(tmp_path):

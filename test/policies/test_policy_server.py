@@ -17,6 +17,7 @@ from smoothvla_ros.evaluation.reworded_policy import RewordedPolicy
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.policies import load_policy
 from smoothvla_ros.policies.image_size import image_size
+from smoothvla_ros.policies.libero_actions import require_libero_actions
 from smoothvla_ros.policies.libero_frames import TABLE
 from smoothvla_ros.policies.policy import give_up
 from smoothvla_ros.policies.policy_server.connection import API_KEY
@@ -137,6 +138,40 @@ def test_real_arm_is_seen_as_it_is_and_told_in_its_own_base(serve):
     assert np.allclose(question['observation/state'][:3], Arm.panda().tool_pose(JOINTS)[0])
 
 
+def test_a_policy_of_a_real_arm_is_asked_and_answers_in_joints(serve):
+    """Names, state and gripper as openpi's UR5 example has them: joints and one finger apart."""
+    answer = np.tile(np.append(JOINTS + 0.01, 0.75), (10, 1)).astype(np.float32)
+    server, policy = serve(
+        lambda _: {'actions': answer},
+        state='joints',
+        image_name='base_rgb',
+        wrist_image_name='wrist_rgb',
+        state_name='joints',
+        gripper_name='gripper',
+        action_space='joint_positions',
+        gripper_open=0.0,
+        gripper_closed=1.0,
+        mirrored=False,
+    )
+    given = act(policy, observation(gripper_positions=np.array([0.4])))
+    (question,) = server.questions
+    assert set(question) == {'base_rgb', 'wrist_rgb', 'joints', 'gripper', 'prompt'}
+    assert np.array_equal(question['joints'], JOINTS)
+    assert question['gripper'].tolist() == [0.4]
+    assert policy.spec.action_space == 'joint_positions'
+    assert given.shape == (1, 5, 8)
+    assert np.allclose(given[0, 0], np.append(JOINTS + 0.01, 0.5))
+    with pytest.raises(UserError, match=r"'joint_positions'; LIBERO takes 7"):
+        require_libero_actions(policy.spec, 'my arm')
+
+
+def test_joints_and_fingers_may_be_one_state(serve):
+    """Many servers take one vector; the fingers come last, as LIBERO's do."""
+    server, policy = serve(lambda _: actions(), state='joints')
+    act(policy, observation())
+    assert server.questions[0]['observation/state'].tolist() == [*JOINTS, 0.03, -0.03]
+
+
 def test_chunk_is_the_first_of_the_answer_and_one_question_an_observation(serve):
     """Five of ten by default, as openpi plays LIBERO; a batch is asked one after another."""
     server, policy = serve(lambda question: actions(value=len(question['prompt']) / 100))
@@ -197,7 +232,7 @@ def test_key_that_none_can_be_is_named_and_not_shown(serve, monkeypatch, key):
         (pack({}), 'without an array "actions"'),
         (b'\x93\x01\x02\x03', 'sent list'),
         (pack({'actions': [[0.0] * 7] * 5}), 'without an array "actions"'),
-        (pack(actions(4)), r'shape \[4, 7\], needed are \[5 or more, 7\]; set chunk'),
+        (pack(actions(4)), r'shape \[4, 7\], needed are \[5 or more, 7\] in action space lib'),
         (pack({'actions': np.zeros((10, 8))}), r'shape \[10, 8\]'),
         (pack({'actions': np.full((10, 7), np.nan)}), 'not finite'),
         (ANSWER.replace(b'<f4', b'|O8'), "dtype '|O8' is not one of numbers"),
@@ -249,6 +284,7 @@ def test_late_answer_is_not_taken_for_that_of_the_next_question(serve):
         ({'address': 'ws://127.0.0.1:9', 'timeout_s': 1e300}, r'timeout_s=1e\+300 is too large'),
         ({'address': 'ws://127.0.0.1:9', 'chunk': 0}, 'chunk=0 is too small'),
         ({'address': 'ws://127.0.0.1:9', 'frame': 'kitchen'}, "frame='kitchen'"),
+        ({'address': 'ws://127.0.0.1:9', 'gripper_open': 1.0}, 'gripper_closed are both 1'),
         ({'address': 'ws://127.0.0.1', 'port': 8000}, "unknown setting 'port'"),
         ({}, "'address' is missing"),
     ],

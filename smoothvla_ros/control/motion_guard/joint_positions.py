@@ -8,12 +8,13 @@ import numpy as np
 
 from smoothvla_ros.control.motion_guard.action_space import Knot, Unreachable, hermite
 from smoothvla_ros.kinematics.joint_limits import JointLimits
+from smoothvla_ros.libero import JOINT_SPACE
 
 
 class JointPositions:
     """The action space `joint_positions`: n joints in rad and a gripper in [-1, 1]."""
 
-    name = 'joint_positions'
+    name = JOINT_SPACE
 
     def __init__(self, limits: JointLimits) -> None:
         """limits: targets outside of the position range are out of reach."""

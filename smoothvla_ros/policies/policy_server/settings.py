@@ -7,12 +7,14 @@ from pathlib import Path
 
 from smoothvla_ros.configuration import from_mapping, setting, validate
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.libero import ACTION_SPACE, JOINT_SPACE
 from smoothvla_ros.policies.configuration_file import CONFIGURATION, read_configuration
 from smoothvla_ros.policies.libero_frames import ALL_SUITES, ROBOT_BASE
 
 DRAWN_SIZE = 256
 """Height and width of the images before they are resized: those of LIBERO's published data."""
 
+TOOL, JOINTS = 'tool', 'joints'
 _KIND_FIELDS = ('type', 'model_type')
 _SCHEMES = ('ws://', 'wss://')
 
@@ -40,6 +42,26 @@ class PolicyServerSettings:
             ROBOT_BASE,
         ),
     )
+    state: str = setting(
+        TOOL,
+        "What is told of the arm: LIBERO's state of the tool and the fingers, or the positions of "
+        'the joints, rad, and the fingers',
+        choices=(TOOL, JOINTS),
+    )
+    image_name: str = setting('observation/image', 'What the image of the scene is called')
+    wrist_image_name: str = setting('observation/wrist_image', 'What that of the wrist is called')
+    state_name: str = setting('observation/state', 'What the state is called')
+    gripper_name: str = setting(
+        '', "What the fingers are called where they are not the state's last numbers"
+    )
+    action_space: str = setting(
+        ACTION_SPACE,
+        "What an answer means: LIBERO's deltas of the tool's pose and the gripper, or where the "
+        'joints are to be, rad, and the gripper',
+        choices=(ACTION_SPACE, JOINT_SPACE),
+    )
+    gripper_open: float = setting(-1.0, "An answer's last number that opens the gripper")
+    gripper_closed: float = setting(1.0, "An answer's last number that closes the gripper")
     timeout_s: float = setting(
         120.0,
         'Longest wait for an answer, s; a first one may compile the network',
@@ -57,4 +79,9 @@ def read_settings(folder: Path) -> PolicyServerSettings:
     validate(settings, str(path))
     if not settings.address.startswith(_SCHEMES):
         raise UserError(f'{path}: address={settings.address!r} is no ws://HOST:PORT; give one')
+    if settings.gripper_open == settings.gripper_closed:
+        raise UserError(
+            f'{path}: gripper_open and gripper_closed are both {settings.gripper_open:g}; give '
+            'what the server answers for each'
+        )
     return settings

@@ -29,7 +29,7 @@ from smoothvla_ros.nodes.launching.arguments import (
     given,
     stay_on_this_machine,
 )
-from smoothvla_ros.nodes.launching.parameter_files import ROBOT, effective, parameters_of
+from smoothvla_ros.nodes.launching.parameter_files import effective, parameters_of
 from smoothvla_ros.nodes.launching.recorder import declare_recording, recorder
 from smoothvla_ros.nodes.launching.ros2_control import (
     controllers_rate,
@@ -48,6 +48,7 @@ from smoothvla_ros.nodes.topics.controllers import (
     POSITION_CONTROLLER,
 )
 from smoothvla_ros.nodes.twin_operator import TwinOperatorConfig
+from smoothvla_ros.robot_name import ROBOT
 from smoothvla_ros.simulation.twin.config import TwinConfig
 from smoothvla_ros.smoothness import EstimatorSettings
 
@@ -232,8 +233,7 @@ def twin(arguments: dict[str, str]) -> Node:
     """Return the node that stands for ros2_control, the arm and its cameras."""
     policy = arguments['policy'] or parameters_of('policy', arguments).get('policy')
     drawn = drawn_for([policy] if policy else [], 'twin', arguments)
-    # Of the parameter file `robot` is the arm's model; of these nodes it is the namespace.
-    values = {'robot': ROBOT} | drawn | given(arguments, TWIN)
+    values = {'robot_name': ROBOT} | drawn | given(arguments, TWIN)
     played = operated(arguments)
     # As many different scenes as are played, unless it is said how many there are.
     said = values | parameters_of('twin', arguments)
@@ -257,7 +257,7 @@ def operator(arguments: dict[str, str]) -> list[Node]:
     # Whoever opens a viewer has not seen anything yet when a short scene ends.
     stays = wanted(arguments) != NONE and 'stay' not in parameters_of('operator', arguments)
     watched = {'stay': True} if stays else {}
-    values = {'robot': ROBOT} | watched | given(arguments, OPERATOR)
+    values = {'robot_name': ROBOT} | watched | given(arguments, OPERATOR)
     return [own_node(arguments, 'twin_operator', 'operator', values)]
 
 
@@ -269,7 +269,7 @@ def cameras(arguments: dict[str, str]) -> list[Node]:
             arguments,
             'camera',
             f'camera_{camera}',
-            {'robot': ROBOT, 'camera': camera} | source,
+            {'robot_name': ROBOT, 'camera': camera} | source,
         )
         for camera in CAMERAS
         if arguments['cameras'] == 'true'

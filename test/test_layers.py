@@ -28,6 +28,7 @@ FOUNDATIONS = (
     'nanoseconds',
     'user_function',
     'parent_death',
+    'robot_name',
     'ros_domain',
     'shipped_files',
     'user_path',

@@ -23,6 +23,7 @@ from smoothvla_ros.nodes.topics.image_conversion import ENCODINGS, to_image_mess
 from smoothvla_ros.nodes.topics.messages import to_camera_info
 from smoothvla_ros.nodes.topics.quality_of_service import Graph, profiles
 from smoothvla_ros.nodes.topics.stamps import to_stamp
+from smoothvla_ros.robot_name import ROBOT, require_robot_name
 
 REPORT_PERIOD_S = 1.0
 _LEVELS = {Condition.GOOD: OK, Condition.SLOW: WARNING, Condition.SILENT: ERROR}
@@ -32,10 +33,16 @@ _LEVELS = {Condition.GOOD: OK, Condition.SLOW: WARNING, Condition.SILENT: ERROR}
 class CameraConfig(CameraSettings):
     """The camera, and what it is called."""
 
-    robot: str = setting('robot_0', 'Namespace of the robot that the camera belongs to')
+    robot_name: str = setting(ROBOT, 'Namespace of the robot that the camera belongs to')
     camera: str = setting(AGENTVIEW, 'Name of the camera, as the policy knows it')
-    frame_id: str = setting('', "Optical frame of the images; '': <robot>/<camera>_optical_frame")
+    frame_id: str = setting(
+        '', "Optical frame of the images; '': <robot_name>/<camera>_optical_frame"
+    )
     encoding: str = setting('rgb8', 'Encoding of the images', choices=ENCODINGS)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_robot_name(self.robot_name, 'camera')
 
 
 class Camera(AutostartNode):
@@ -47,11 +54,11 @@ class Camera(AutostartNode):
 
     def configure(self) -> None:
         self._config = config = declare(self, CameraConfig)
-        self._frame_id = config.frame_id or f'{config.robot}/{config.camera}_optical_frame'
+        self._frame_id = config.frame_id or f'{config.robot_name}/{config.camera}_optical_frame'
         self._calibration = read_calibration(config.calibration) if config.calibration else None
         self._diagnostics = Diagnostics(self)
         quality = profiles(Graph.REAL_ARM).image
-        topic = f'{config.robot}/camera/{config.camera}'
+        topic = f'{config.robot_name}/camera/{config.camera}'
         self._images = self.create_publisher(Image, f'{topic}/image_raw', quality)
         self._infos = self.create_publisher(CameraInfo, f'{topic}/camera_info', quality)
         self._capture = Capture(config, self._publish)

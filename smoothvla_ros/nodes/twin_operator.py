@@ -33,6 +33,7 @@ from smoothvla_ros.nodes.base.running import run_node
 from smoothvla_ros.nodes.base.service_calls import Answer, ServiceCalls
 from smoothvla_ros.nodes.topics.drained_subscription import DrainedSubscription
 from smoothvla_ros.nodes.topics.quality_of_service import SHARED_DEPTH, Graph, profiles, with_depth
+from smoothvla_ros.robot_name import ROBOT, require_robot_name
 from smoothvla_ros.srv import LabelEpisode
 
 LOOK_PERIOD_S = 0.1
@@ -45,7 +46,7 @@ LABEL_PATIENCE_S = 10.0
 class TwinOperatorConfig:
     """What is played."""
 
-    robot: str = setting('robot_0', "Namespace of the twin's robot")
+    robot_name: str = setting(ROBOT, "Namespace of the twin's robot")
     scenes: int = setting(1, 'Scenes that are played one after another', minimum=1, maximum=10_000)
     stay: bool = setting(
         False,
@@ -55,6 +56,7 @@ class TwinOperatorConfig:
 
     def __post_init__(self) -> None:
         validate(self, 'operator')
+        require_robot_name(self.robot_name, 'operator')
 
 
 class TwinOperator(AutostartNode):
@@ -82,7 +84,7 @@ class TwinOperator(AutostartNode):
 
     def configure(self) -> None:
         config = declare(self, TwinOperatorConfig)
-        self._robot, self._scenes, self._stays = config.robot, config.scenes, config.stay
+        self._robot, self._scenes, self._stays = config.robot_name, config.scenes, config.stay
         self._operator = SceneOperator(config.scenes)
         self._episode: msg.EpisodeState | None = None
         self._guard: msg.GuardState | None = None
@@ -106,13 +108,13 @@ class TwinOperator(AutostartNode):
                 with_depth(quality.state, SHARED_DEPTH),
             ),
         ):
-            self.create_subscription(kind, f'{config.robot}/{topic}', heard, profile)
+            self.create_subscription(kind, f'{self._robot}/{topic}', heard, profile)
         newest = with_depth(quality.joint_states, 1)
-        self._joints = DrainedSubscription(self, JointState, f'{config.robot}/joint_states', newest)
+        self._joints = DrainedSubscription(self, JointState, f'{self._robot}/joint_states', newest)
         self._calls = ServiceCalls(
-            self, Trigger, {wish: f'{config.robot}/{wish}' for wish in OperatorRequest}
+            self, Trigger, {wish: f'{self._robot}/{wish}' for wish in OperatorRequest}
         )
-        self._labels = ServiceCalls(self, LabelEpisode, {LABEL: f'{config.robot}/episodes/label'})
+        self._labels = ServiceCalls(self, LabelEpisode, {LABEL: f'{self._robot}/episodes/label'})
         # A system clock that is set back would stop a timer of its own kind.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._looks = self.create_timer(LOOK_PERIOD_S, self._look, clock=steady, autostart=False)

@@ -14,9 +14,11 @@ from waiting import spin_until
 
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nanoseconds import to_nanoseconds
-from smoothvla_ros.nodes.camera import Camera
+from smoothvla_ros.nodes.camera import Camera, CameraConfig
 from smoothvla_ros.nodes.topics.image_conversion import to_image_array
 from smoothvla_ros.nodes.topics.quality_of_service import profiles
+from smoothvla_ros.nodes.twin_operator import TwinOperatorConfig
+from smoothvla_ros.simulation.twin.config import TwinConfig
 
 CALIBRATION = """
 image_width: 640
@@ -95,3 +97,22 @@ def test_camera_that_is_not_there_is_one_line(watch):
     """The node does not start, and says what to look at."""
     with pytest.raises(UserError, match='camera /dev/video_none does not exist; is it plugged in'):
         watch(lambda heard: True, source='v4l2', path='/dev/video_none')
+
+
+def test_arm_of_a_file_for_all_nodes_is_no_namespace(watch):
+    """`/**: robot: fr3` is the arm's model; the policy listens on robot_0 all the same."""
+    heard = watch(lambda heard: heard['images'], source='pattern', camera='wrist', robot='fr3')
+    assert heard['images'][0].header.frame_id == 'robot_0/wrist_optical_frame'
+
+
+@pytest.mark.parametrize('name', ['', '/', 'my arm', '1st', 'lab//left', '/home/me/fr3.yaml'])
+@pytest.mark.parametrize(
+    ('kind', 'place'),
+    [(CameraConfig, 'camera'), (TwinConfig, 'twin'), (TwinOperatorConfig, 'operator')],
+)
+def test_robot_name_that_is_no_ros_name_is_one_line(kind, place, name):
+    """Of every node that has one: a topic of that name would be a traceback."""
+    with pytest.raises(UserError) as refusal:
+        kind(robot_name=name)
+    assert str(refusal.value).startswith(f'{place}: robot_name={name!r} is no ROS name; use lett')
+    assert kind(robot_name='lab/left_arm').robot_name == 'lab/left_arm'

@@ -44,7 +44,7 @@ class World:
 
     def __init__(self, **parameters):
         self.robot = f'operated_{next(NUMBERS)}'
-        values = {'robot': self.robot, **parameters}
+        values = {'robot_name': self.robot, **parameters}
         self.operator = TwinOperator(
             parameter_overrides=[Parameter(name, value=value) for name, value in values.items()]
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,13 +20,13 @@ from smoothvla_ros.nodes.launching.parameter_files import (
     sections_of,
 )
 from smoothvla_ros.policies.image_size import image_size
+from smoothvla_ros.robot_name import RULE, is_namespace
 from smoothvla_ros.ros_domain import DISCOVERY_RANGE
 from smoothvla_ros.user_path import user_path
 
 Config = TypeVar('Config')
 
 _FILES = ('config', 'controllers', 'description', 'links')
-_NAMESPACE = re.compile(r'/?|/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*', re.ASCII)
 
 
 def declare_arguments(
@@ -156,8 +155,5 @@ def stay_on_this_machine() -> None:
 def check_namespace(configurations: Mapping[str, str]) -> None:
     """Raise UserError for a namespace that ROS does not allow: every node would end in it."""
     namespace = configurations.get('namespace', '')
-    if _NAMESPACE.fullmatch(namespace) is None:
-        raise UserError(
-            f'namespace:={namespace} is no ROS namespace; use letters, digits and underscores, no '
-            'digit first, with / between the parts'
-        )
+    if namespace not in ('', '/') and not is_namespace(namespace):
+        raise UserError(f'namespace:={namespace} is no ROS namespace; {RULE}')

@@ -20,10 +20,10 @@ from smoothvla_ros.nodes.base.node_settings import (
     names_of_all,
     unknown_parameter,
 )
+from smoothvla_ros.robot_name import ROBOT
 from smoothvla_ros.user_path import user_path
 
-# The arm's own namespace, where these run.
-ROBOT = 'robot_0'
+# They run in the arm's own namespace.
 _OF_ROBOT = ('motion_guard', 'episodes', 'controller_manager')
 # So begins the name of every camera's node.
 _CAMERA = 'camera_'

@@ -49,7 +49,7 @@ class Twin(AutostartNode):
             config.time_limit_s,
         )
         self._link = TwinLink(
-            self, config.robot, config.cameras, config.instruction, self._diagnostics
+            self, config.robot_name, config.cameras, config.instruction, self._diagnostics
         )
         render = RenderSettings(config.render_profile, config.image_size, config.cameras)
         self._runner = TwinRunner(
@@ -61,7 +61,7 @@ class Twin(AutostartNode):
             time.time_ns(),
         )
         self._link.listen(self._runner)
-        self._reset = self.create_service(Trigger, f'{config.robot}/reset', self._on_reset)
+        self._reset = self.create_service(Trigger, f'{config.robot_name}/reset', self._on_reset)
         self._requests = self.create_subscription(
             msg.EpisodeRequest,
             'episode_request',
@@ -98,12 +98,13 @@ class Twin(AutostartNode):
             return response
         runner.reset()
         response.success = True
-        response.message = f'episode_state of {self._config.robot} says when the next scene begins'
+        robot = self._config.robot_name
+        response.message = f'episode_state of {robot} says when the next scene begins'
         return response
 
     def _on_request(self, message: msg.EpisodeRequest) -> None:
         runner = self._runner
-        if runner is not None and message.robot == self._config.robot:
+        if runner is not None and message.robot == self._config.robot_name:
             runner.reset(
                 EpisodeName(message.suite, message.task, message.init_state, message.scene_seed)
             )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.libero import CAMERAS, FAST, RENDER_PROFILES
+from smoothvla_ros.robot_name import ROBOT, require_robot_name
 from smoothvla_ros.simulation import splits, tasks
 
 
@@ -14,7 +15,7 @@ from smoothvla_ros.simulation import splits, tasks
 class TwinConfig:
     """What is simulated, and how it is paced."""
 
-    robot: str = setting('robot_0', 'Namespace of the robot that the twin stands for')
+    robot_name: str = setting(ROBOT, 'Namespace of the robot that the twin stands for')
     suite: str = setting('libero_spatial', 'LIBERO suite')
     task: int = setting(0, 'Index of the task within the suite', minimum=0)
     split: str = setting(
@@ -46,6 +47,7 @@ class TwinConfig:
 
     def __post_init__(self) -> None:
         validate(self, 'twin')
+        require_robot_name(self.robot_name, 'twin')
         tasks.task(self.suite, self.task)
 
     @property

@@ -1,7 +1,9 @@
 """Run the policy on an arm: a real one, ros2_control's mock, or the MuJoCo twin.
 
-Policy, motion guard and jerk monitor are the same in all three, with the same parameter files. When
-any node ends, everything ends: first the guard, which brings the arm to rest, then ros2_control.
+Policy, motion guard and jerk monitor are the same in all, with the same parameter files. A real arm
+is moved by this launch's own ros2_control, or by a driver that runs already. When any node ends,
+everything that was started here ends: first the guard, which brings the arm to rest, then
+ros2_control.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from smoothvla_ros.kinematics.example_urdf import with_mesh_files
 from smoothvla_ros.kinematics.robot import panda_description
 from smoothvla_ros.libero import CAMERAS
 from smoothvla_ros.nodes.launching.arguments import (
+    agree,
     check,
     check_namespace,
     declare_arguments,
@@ -32,9 +35,11 @@ from smoothvla_ros.nodes.launching.arguments import (
 from smoothvla_ros.nodes.launching.parameter_files import effective, parameters_of
 from smoothvla_ros.nodes.launching.recorder import declare_recording, recorder
 from smoothvla_ros.nodes.launching.ros2_control import (
+    DRIVER,
     controllers_rate,
     declare_ros2_control,
     has_hand,
+    is_real,
     ros2_control,
     stopped_after_guard,
 )
@@ -69,8 +74,11 @@ TWIN = (
     'joint_rate_hz',
 )
 OPERATOR = ('scenes', 'stay')
-POLICY = ('policy', 'instruction', 'temperature', 'device')
-GUARD = ('controller', 'auto_arm')
+# Where the arm is heard, and by whom.
+JOINTS = ('joint_states',)
+HEAR_JOINTS = ('policy', 'motion_guard', 'jerk_monitor', 'rerun_viewer')
+POLICY = ('policy', 'instruction', 'temperature', 'device', *JOINTS)
+GUARD = ('controller', 'command_topic', 'auto_arm', *JOINTS)
 # For `smoothvla launch`: whose setting an argument may be that this file does not have.
 SETTINGS = {
     'policy': PolicyConfig,
@@ -89,13 +97,31 @@ def graph(context: LaunchContext) -> list[Node]:
     expand_files(arguments)
     check_namespace(arguments)
     stay_on_this_machine()
+    if arguments['hardware'] == DRIVER:
+        require_joint_states(arguments)
     beside = ours(arguments)
     if arguments['hardware'] == 'twin':
         arm = [twin(arguments), *operator(arguments)]
+    elif arguments['hardware'] == DRIVER:
+        arm = cameras(arguments)
     else:
         driver = ros2_control(arguments, robot_namespace(arguments), guard_config(arguments))
         arm = [*driver, *cameras(arguments)]
     return [*recorder(arguments), *arm, *beside, *view(arguments)]
+
+
+def require_joint_states(arguments: dict[str, str]) -> None:
+    """Raise UserError where nobody says on which topic a driver that runs already has the joints.
+
+    A relay of them goes on when the arm is silent, and no watchdog would notice.
+    """
+    agree(arguments, *JOINTS, HEAR_JOINTS)
+    if not arguments['joint_states']:
+        raise UserError(
+            f'hardware:={DRIVER}: name the topic on which the driver itself says the joints, no '
+            'relay of it: joint_states:=franka/joint_states (franka_ros2 in the namespace '
+            f'{ROBOT}) or joint_states:=/joint_states (ur_robot_driver)'
+        )
 
 
 def own_node(
@@ -153,7 +179,7 @@ def guard_parameters(arguments: dict[str, str]) -> dict[str, Any]:
     """Return what the guard is told beside its files; raises UserError as `guard_config` does."""
     guard_config(arguments)
     values = clock(arguments) | given(arguments, GUARD) | decided_for_guard(arguments)
-    if arguments['hardware'] == 'real':
+    if is_real(arguments):
         # Whatever pattern of names a parameter file has.
         values['auto_arm'] = False
     return values
@@ -167,10 +193,10 @@ def guard_config(arguments: dict[str, str]) -> MotionGuardConfig:
     """
     decided = decided_for_guard(arguments)
     config = check(MotionGuardConfig, arguments, GUARD, 'motion_guard', GUARD_FILE, decided)
-    if arguments['hardware'] == 'real' and config.auto_arm:
+    if is_real(arguments) and config.auto_arm:
         raise UserError(
-            'auto_arm=true is for simulated arms; with hardware:=real leave it out, of '
-            f'{arguments["config"]} too, and call motion_guard/arm when nobody is in reach'
+            f'auto_arm=true is for simulated arms; with hardware:={arguments["hardware"]} leave it '
+            f'out, of {arguments["config"]} too, and call motion_guard/arm when nobody is in reach'
         )
     return config
 
@@ -198,6 +224,7 @@ def monitors(arguments: dict[str, str]) -> list[Node]:
     check(EstimatorSettings, arguments | {'rate_hz': rate}, ('rate_hz',), 'jerk_monitor')
     common = {'graph': 'real_arm'} | clock(arguments)
     measured = common | {'rate_hz': ParameterValue(rate, value_type=str)}
+    measured |= given(arguments, JOINTS)
     nodes = [own_node(arguments, 'jerk_monitor', 'jerk_monitor', measured, files=[str(file)])]
     if arguments['monitor_commands'] == 'true':
         rate = str(guard_config(arguments).rate_hz)
@@ -279,7 +306,7 @@ def cameras(arguments: dict[str, str]) -> list[Node]:
 def view(arguments: dict[str, str]) -> list[Node]:
     """Return what shows arm, cameras and jerk, on request."""
     values = {'graph': 'real_arm'} | clock(arguments)
-    shown = viewer(arguments, SHARE / 'rviz' / 'deploy.rviz', values)
+    shown = viewer(arguments, SHARE / 'rviz' / 'deploy.rviz', values, JOINTS)
     if wanted(arguments) != RVIZ or arguments['hardware'] != 'twin':
         return shown
     # RViz hears where the links are; the twin, unlike ros2_control, has nobody who says so.
@@ -323,8 +350,9 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 'hardware',
                 default_value='twin',
-                choices=['real', 'mock', 'twin'],
-                description='What moves: the arm, a mock that follows at once, or the MuJoCo twin',
+                choices=['real', DRIVER, 'mock', 'twin'],
+                description='What moves: the arm by ros2_control, an arm whose own driver runs '
+                'already, a mock that follows at once, or the MuJoCo twin',
             ),
             DeclareLaunchArgument(
                 'config',
@@ -351,6 +379,8 @@ def generate_launch_description() -> LaunchDescription:
                 description='Controller that the guard commands (empty: as in the file `config`, '
                 f'else {CONTROLLERS[0]})',
             ),
+            *declare_arguments(MotionGuardConfig, ('command_topic',), 'the file `config`'),
+            *declare_arguments(PolicyConfig, JOINTS, 'the file `config`'),
             DeclareLaunchArgument(
                 'auto_arm',
                 default_value='',
@@ -371,12 +401,13 @@ def generate_launch_description() -> LaunchDescription:
             *declare_viewer(),
             *declare_recording(),
             switch('security', 'false', 'Whether every node runs in its SROS 2 enclave'),
-            switch('cameras', 'true', 'Real, mock: whether to run the camera nodes'),
+            switch('cameras', 'true', 'Real, driver, mock: whether to run the camera nodes'),
             DeclareLaunchArgument(
                 'camera_source',
                 default_value='',
                 choices=['', *SOURCE_KINDS],
-                description='Real, mock: source of both cameras (empty: as in the file `config`)',
+                description='Real, driver, mock: source of both cameras (empty: as in the file '
+                '`config`)',
             ),
             *declare_ros2_control(SHARE),
             *declare_arguments(TwinConfig, TWIN, 'the file `config`'),

@@ -12,6 +12,9 @@ from smoothvla_ros.nodes.launch_runner.plan import make_plan
 pytestmark = pytest.mark.usefixtures('elsewhere')
 
 
+FR3 = {'hardware': 'driver', 'joint_states': 'franka/joint_states', 'joint_rate_hz': '1000'}
+
+
 @pytest.mark.usefixtures('fake_xacro')
 @pytest.mark.parametrize(
     'pattern', ['/**', '/**/motion_guard', '/robot_0/*', 'robot_0/motion_guard']
@@ -19,14 +22,17 @@ pytestmark = pytest.mark.usefixtures('elsewhere')
 def test_a_real_arm_is_never_armed_by_itself(pattern, tmp_path):
     """Neither by an argument nor by a file: whoever stands beside it calls the service."""
     real = {'hardware': 'real', 'robot_ip': '1.2.3.4'}
-    with pytest.raises(UserError, match='auto_arm=true is for simulated arms'):
-        make_plan(LAUNCH / 'deploy.launch.py', real | {'auto_arm': 'true'})
+    for arm in (real, FR3):
+        words = f'auto_arm=true is for simulated arms; with hardware:={arm["hardware"]} leave it'
+        with pytest.raises(UserError, match=words):
+            make_plan(LAUNCH / 'deploy.launch.py', arm | {'auto_arm': 'true'})
     (file := tmp_path / 'mine.yaml').write_text(
         yaml.dump({pattern: {'ros__parameters': {'auto_arm': True}}})
     )
     armed = {'config': str(file)}
-    with pytest.raises(UserError, match=rf'auto_arm=true .* leave it out, of {file} too'):
-        make_plan(LAUNCH / 'deploy.launch.py', real | armed)
+    for arm in (real, FR3):
+        with pytest.raises(UserError, match=rf'auto_arm=true .* leave it out, of {file} too'):
+            make_plan(LAUNCH / 'deploy.launch.py', arm | armed)
     assert make_plan(LAUNCH / 'deploy.launch.py', armed).nodes
     assert make_plan(LAUNCH / 'deploy.launch.py', real | armed | {'auto_arm': 'false'}).nodes
 
@@ -34,8 +40,50 @@ def test_a_real_arm_is_never_armed_by_itself(pattern, tmp_path):
 @pytest.mark.usefixtures('fake_xacro')
 def test_no_pattern_of_names_arms_a_real_arm(tmp_path):
     """The launch's own word comes last, whatever a file says in a way that it does not read."""
-    real = {'hardware': 'real', 'robot_ip': '1.2.3.4'}
-    assert told(real, 'motion_guard', tmp_path)['auto_arm'] is False
+    for arm in ({'hardware': 'real', 'robot_ip': '1.2.3.4'}, FR3):
+        assert told(arm, 'motion_guard', tmp_path)['auto_arm'] is False
+
+
+def test_a_driver_that_runs_already_gets_our_nodes_beside_it(tmp_path):
+    """Nothing of ros2_control, whose controllers it has; all hear the arm on its own topic."""
+    command = {'command_topic': '/joint_trajectory_controller/joint_trajectory'}
+    given = FR3 | command | {'viewer': 'rerun', 'record': 'true'}
+    plan = make_plan(LAUNCH / 'deploy.launch.py', given)
+    assert sorted(node.name for node in plan.nodes) == [
+        'camera_agentview',
+        'camera_wrist',
+        'episodes',
+        'jerk_monitor',
+        'motion_guard',
+        'policy',
+        'recorder',
+        'rerun_viewer',
+    ]
+    assert {node.package for node in plan.nodes} == {'smoothvla_ros'}
+    for executable in ('policy', 'motion_guard', 'jerk_monitor', 'rerun_viewer'):
+        values = told(given, executable, tmp_path)
+        assert values['joint_states'] == 'franka/joint_states'
+        assert not values.get('use_sim_time')
+    assert told(given, 'jerk_monitor', tmp_path)['rate_hz'] == '1000'
+    guard = told(given, 'motion_guard', tmp_path)
+    assert guard['command_topic'] == command['command_topic']
+    assert guard['gripper_topic'] == 'franka_gripper/gripper_action'
+    assert told(given, 'policy', tmp_path)['gripper_states'] == 'franka_gripper/joint_states'
+    bare = given | {'hand': 'none', 'cameras': 'false', 'viewer': 'none', 'record': 'false'}
+    assert len(make_plan(LAUNCH / 'deploy.launch.py', bare).nodes) == 3
+    assert 'gripper' not in told(bare, 'motion_guard', tmp_path)
+
+
+@pytest.mark.parametrize('node', ['policy', 'motion_guard', 'jerk_monitor'])
+def test_one_node_that_the_file_tells_the_topic_of_the_joints_tells_the_others(node, tmp_path):
+    """A guard on the arm and a policy on its relay would speak of two arms."""
+    in_file = config_file(tmp_path, **{node: {'joint_states': '/joint_states'}})
+    given = {'hardware': 'driver', 'joint_rate_hz': '500'} | in_file
+    for executable in ('policy', 'motion_guard', 'jerk_monitor'):
+        assert told(given, executable, tmp_path)['joint_states'] == '/joint_states'
+    two = {'policy': {'joint_states': 'joint_states'}, 'motion_guard': {'joint_states': '/joints'}}
+    with pytest.raises(UserError, match=r'joint_states=/joints and joint_states to nodes that mus'):
+        make_plan(LAUNCH / 'deploy.launch.py', given | config_file(tmp_path, **two))
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,24 @@ def test_arguments_are_checked_together_with_the_parameter_file(tmp_path):
         make_plan(LAUNCH / 'train.launch.py', given | {'tasks': '90'})
 
 
+@pytest.mark.parametrize(
+    ('left_out', 'words'),
+    [
+        ('joint_states', r'says the joints, no relay of it: joint_states:=franka/joint_states \('),
+        ('joint_rate_hz', r'give joint_rate_hz, as in joint_rate_hz:=1000 .* or monitor:=false'),
+    ],
+)
+def test_what_only_the_user_knows_of_a_driver_is_asked_for(left_out, words):
+    """Its relay is no arm, and a wrong rate measures nothing."""
+    given = {'hardware': 'driver', 'joint_states': '/joint_states', 'joint_rate_hz': '500'}
+    assert make_plan(LAUNCH / 'deploy.launch.py', given).nodes
+    with pytest.raises(UserError, match=f'hardware:=driver: .*{words}'):
+        make_plan(LAUNCH / 'deploy.launch.py', given | {left_out: ''})
+    if left_out == 'joint_rate_hz':
+        unmeasured = given | {left_out: '', 'monitor': 'false'}
+        assert make_plan(LAUNCH / 'deploy.launch.py', unmeasured).nodes
+
+
 @pytest.mark.parametrize('hardware', ['real', 'mock'])
 def test_positions_are_not_streamed_to_a_faster_controller(hardware):
     """As shipped the controllers run at 1 kHz: said before any node starts, with what to change."""

@@ -64,7 +64,8 @@ class GuardGraph:
         self.world = Node('world', **namespace)
         quality = profiles(Graph.REAL_ARM)
         self.clock = self.world.create_publisher(Clock, '/clock', 10)
-        self.joints = self.world.create_publisher(JointState, 'joint_states', quality.joint_states)
+        joints = values.get('joint_states', 'joint_states')
+        self.joints = self.world.create_publisher(JointState, joints, quality.joint_states)
         self.chunks = self.world.create_publisher(msg.ActionChunk, 'action_chunk', quality.command)
         self.beats = self.world.create_publisher(Header, 'heartbeat', quality.command)
         self.commands, self.states, self.gripper = [], [], []

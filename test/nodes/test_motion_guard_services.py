@@ -131,9 +131,13 @@ def test_deactivation_by_a_simulated_clock_waits_for_no_clock(make_guard, monkey
     guard.until(lambda: guard.call('arm').success)
 
 
-def test_auto_arm_takes_a_simulated_arm_over(make_guard):
-    """Without a call, as soon as its joints are heard; after a fault it waits to be asked."""
+def test_auto_arm_takes_a_simulated_arm_over(make_guard, capfd):
+    """Without a call, as soon as its joints are heard; after a fault it waits to be asked.
+
+    It is said first: a guard cannot know whether somebody stands beside the arm.
+    """
     guard = make_guard(auto_arm=True)
+    assert 'auto_arm: the arm is taken over, without a call' in capfd.readouterr().err
     guard.phase(State.PHASE_ARMED)
     assert guard.call('e_stop').success
     assert guard.call('clear_fault').success

@@ -55,6 +55,15 @@ def test_newest_usable_joint_state_is_heard(make_guard, monkeypatch):
     np.testing.assert_array_equal(guard.node._guard._heard.measured.joints, READY)
 
 
+@pytest.mark.parametrize('topic', ['franka/joint_states', '/elsewhere/joint_states'])
+def test_the_joints_may_be_on_another_topic(make_guard, topic):
+    """A driver of its own; what its relay goes on saying on joint_states is not heard."""
+    guard = make_guard(joint_states=topic)
+    assert not guard.node.count_subscribers('joint_states')
+    guard.armed()
+    assert guard.call('disarm').success
+
+
 def test_another_publisher_on_joint_states_does_not_blind_the_guard(make_guard):
     """A gripper whose messages come after each of the arm's: the arm's are heard as before."""
     guard = make_guard()

@@ -25,11 +25,12 @@ from smoothvla_ros.nanoseconds import to_nanoseconds
 from smoothvla_ros.nodes.base.diagnostics import WARNING
 from smoothvla_ros.nodes.policy import node as policy_module
 from smoothvla_ros.nodes.policy import weights as policy_weights
+from smoothvla_ros.nodes.policy.config import PolicyConfig
 from smoothvla_ros.nodes.policy.node import PolicyNode
 from smoothvla_ros.nodes.topics.image_conversion import to_image_message
 from smoothvla_ros.nodes.topics.messages import to_joint_state
 from smoothvla_ros.nodes.topics.quality_of_service import profiles
-from smoothvla_ros.nodes.topics.robot_names import PANDA_GRIPPER_JOINTS
+from smoothvla_ros.nodes.topics.robot_names import PANDA_GRIPPER_JOINTS, robot_topic
 from smoothvla_ros.nodes.topics.stamps import to_stamp
 
 ROBOTS = Path(__file__).parents[2] / 'config' / 'robots'
@@ -68,9 +69,8 @@ class ArmWorld:
             )
             for camera in ('agentview', 'wrist')
         }
-        self.joint_states = driver.create_publisher(
-            JointState, 'robot_0/joint_states', quality.joint_states
-        )
+        joints = robot_topic('robot_0', parameters.get('joint_states', 'joint_states'))
+        self.joint_states = driver.create_publisher(JointState, joints, quality.joint_states)
         self.task = driver.create_publisher(String, 'robot_0/task', quality.state)
         self.chunks: list[msg.ActionChunk] = []
         driver.create_subscription(
@@ -202,6 +202,23 @@ def test_hand_with_a_driver_of_its_own(world):
     arm.until(lambda: arm.chunks or send_hand() or not arm.observe())
     assert arm.policy.seen[0].gripper_positions.tolist() == [0.01, -0.02]
     assert np.allclose(arm.policy.seen[0].joint_positions, JOINTS)
+
+
+@pytest.mark.parametrize('topic', ['franka/joint_states', '/joint_states'])
+def test_arm_whose_driver_has_a_topic_of_its_own(world, topic):
+    """In the robot's namespace, or with a / anywhere; the gripper's is named in the same way."""
+    arm = world(joint_states=topic, gripper_states=topic)
+    assert not arm.node.count_subscribers('robot_0/joint_states')
+    assert arm.answer().horizon
+    assert np.allclose(arm.policy.seen[0].joint_positions, JOINTS)
+    assert arm.policy.seen[0].gripper_positions.tolist() == [0.03, -0.02]
+
+
+@pytest.mark.parametrize('name', ['joint_states', 'gripper_states'])
+def test_one_topic_is_not_read_for_several_robots(name):
+    """Each would be taken to stand where one of them stands."""
+    with pytest.raises(UserError, match=f'policy node: {name}=/joints is the topic of one robot'):
+        PolicyConfig(robots=2, **{name: '/joints'})
 
 
 def test_arm_and_gripper_that_share_a_topic_are_told_apart(world):

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from smoothvla_ros.configuration import setting, validate
 from smoothvla_ros.kinematics.robot import COMFORT, LIMIT_SETS
 from smoothvla_ros.nodes.topics.quality_of_service import GRAPHS
-from smoothvla_ros.nodes.topics.robot_names import require_one_robot
+from smoothvla_ros.nodes.topics.robot_names import MEASURED, require_one_robot
 from smoothvla_ros.smoothness import EstimatorSettings
 
 NONE = 'none'
-MEASURED = 'joint_states'
 
 
 @dataclass(frozen=True)

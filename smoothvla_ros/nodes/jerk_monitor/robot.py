@@ -22,7 +22,7 @@ from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.kinematics.robot import RobotDescription
 from smoothvla_ros.nanoseconds import to_nanoseconds
 from smoothvla_ros.nodes.base.diagnostics import Diagnostics
-from smoothvla_ros.nodes.jerk_monitor.config import MEASURED, JerkMonitorConfig
+from smoothvla_ros.nodes.jerk_monitor.config import JerkMonitorConfig
 from smoothvla_ros.nodes.jerk_monitor.marker_view import JerkView
 from smoothvla_ros.nodes.jerk_monitor.messages import JerkMessages
 from smoothvla_ros.nodes.jerk_monitor.reports import JerkReports
@@ -36,7 +36,7 @@ from smoothvla_ros.nodes.topics.quality_of_service import (
     Profiles,
     with_depth,
 )
-from smoothvla_ros.nodes.topics.robot_names import robot_topic
+from smoothvla_ros.nodes.topics.robot_names import MEASURED, robot_topic
 from smoothvla_ros.smoothness import AlarmSettings, JerkWatch, WatchedJerk
 from smoothvla_ros.smoothness.stream_trouble import StreamTrouble
 

@@ -20,6 +20,8 @@ from smoothvla_ros.nodes.topics.controllers import CONTROLLERS, GRIPPER_TOPICS
 
 GRIPPER_CONTROLLER = 'gripper_controller'
 NO_HAND = 'none'
+# The arm's own driver, with its controllers, runs already: nothing of ros2_control is started.
+DRIVER = 'driver'
 # The guard has to leave the graph as well once the arm rests.
 STOPPED_AFTER_S = STOP_TIMEOUT_S + 1.0
 
@@ -31,7 +33,7 @@ def declare_ros2_control(share: Path) -> list[DeclareLaunchArgument]:
         DeclareLaunchArgument(
             'hand',
             default_value='franka_gripper',
-            description="Real: node of the hand's driver, in the namespace of the robot; "
+            description="Real, driver: node of the hand's driver, in the namespace of the robot; "
             f'{NO_HAND}: a gripper as in the file `config`',
         ),
         DeclareLaunchArgument(
@@ -53,11 +55,22 @@ def declare_ros2_control(share: Path) -> list[DeclareLaunchArgument]:
     ]
 
 
+def is_real(arguments: Mapping[str, str]) -> bool:
+    """Return whether somebody could be hurt, whoever starts the arm's driver."""
+    return arguments['hardware'] in ('real', DRIVER)
+
+
 def controllers_rate(arguments: Mapping[str, str]) -> str:
     """Return at which rate the controllers run and joint states come, Hz, by their own file.
 
-    Raises UserError for a file that does not say it.
+    Raises UserError for a file that does not say it, and for a driver that has its own.
     """
+    if arguments['hardware'] == DRIVER:
+        raise UserError(
+            f'hardware:={DRIVER}: only you know at which rate its driver says the joints; give '
+            'joint_rate_hz, as in joint_rate_hz:=1000 (franka_ros2) or 500 (a UR e-series), or '
+            'monitor:=false'
+        )
     rate = parameters_of('controller_manager', arguments, 'controllers').get('update_rate')
     if rate is None:
         raise UserError(
@@ -69,7 +82,7 @@ def controllers_rate(arguments: Mapping[str, str]) -> str:
 
 def has_hand(arguments: Mapping[str, str]) -> bool:
     """Return whether the gripper has a driver of its own beside ros2_control."""
-    return arguments['hardware'] == 'real' and arguments['hand'] not in ('', NO_HAND)
+    return is_real(arguments) and arguments['hand'] not in ('', NO_HAND)
 
 
 def ros2_control(

@@ -25,7 +25,7 @@ from smoothvla_ros.nodes.topics.controllers import (
     POSITION_CONTROLLER,
     TRAJECTORY_CONTROLLER,
 )
-from smoothvla_ros.nodes.topics.robot_names import PANDA_GRIPPER_JOINTS
+from smoothvla_ros.nodes.topics.robot_names import MEASURED, PANDA_GRIPPER_JOINTS
 from smoothvla_ros.shipped_files import file_or_shipped
 
 # No stop takes longer; a simulated clock that stands still would let one last for ever.
@@ -48,6 +48,9 @@ class MotionGuardConfig(GuardSettings, ChunkLimits, WatchdogLimits, GripperSetti
     )
     controller_rate_hz: float = setting(
         1000.0, 'Rate of that controller, Hz', minimum=1.0, maximum=10000.0
+    )
+    joint_states: str = setting(
+        MEASURED, "Topic with the joints, in the guard's namespace, or with a / before it, as it is"
     )
     command_topic: str = setting('', "Commands of the arm; empty is the controller's usual one")
     gripper: str = setting(GRIPPER_TRAJECTORY, 'How the gripper is commanded', choices=GRIPPERS)

@@ -72,7 +72,7 @@ class MotionGuardNode(AutostartNode):
         self._gripper = gripper_commands(self, config, quality.command, self._diagnostics)
         self._states = self.create_publisher(msg.GuardState, '~/state', quality.status)
         self._joint_states = NamedJointStates(
-            self, 'joint_states', quality.joint_states, robot.joints, 'joint_states'
+            self, config.joint_states, quality.joint_states, robot.joints, config.joint_states
         )
         self._heartbeats = DrainedSubscription(self, Header, 'heartbeat', quality.joint_states)
         self.create_subscription(msg.ActionChunk, 'action_chunk', self._on_chunk, quality.command)
@@ -84,6 +84,11 @@ class MotionGuardNode(AutostartNode):
             ('e_stop', guard.e_stop),
         ):
             self._serve(name, request)
+        if config.auto_arm:
+            self.get_logger().warning(
+                'auto_arm: the arm is taken over, without a call, as soon as it is heard of on '
+                f'{config.joint_states}; for simulated arms only'
+            )
         self._said: tuple[Any, ...] = ()
         self._said_ns = self._said_chunks = 0
         # A system clock that is set back would stop a timer of its own kind.

@@ -9,7 +9,11 @@ from smoothvla_ros.control.live.live_observation_slot import TRIGGERS, Trigger
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.libero import CAMERAS, CONTROL_PERIOD_S, FINGER_SIGNS
 from smoothvla_ros.nodes.topics.quality_of_service import GRAPHS
-from smoothvla_ros.nodes.topics.robot_names import PANDA_GRIPPER_JOINTS
+from smoothvla_ros.nodes.topics.robot_names import (
+    MEASURED,
+    PANDA_GRIPPER_JOINTS,
+    require_one_robot,
+)
 
 
 @dataclass(frozen=True)
@@ -21,11 +25,18 @@ class PolicyConfig:
     cameras: tuple[str, ...] = setting(CAMERAS, 'Cameras of an observation')
     robot: str = setting('panda', 'Arm: a name in config/robots, or a file')
     urdf: str = setting('', "URDF of the arm; empty takes the robot file's")
+    joint_states: str = setting(
+        MEASURED,
+        "Real arm: topic with the joints, in the robot's namespace, or with a / before it, of one "
+        'robot, as it is',
+    )
     gripper_joints: tuple[str, ...] = setting(
         PANDA_GRIPPER_JOINTS, "The gripper's joints in joint_states"
     )
     gripper_states: str = setting(
-        '', "Real arm: topic of the gripper's joints where joint_states has the arm's only"
+        '',
+        "Real arm: topic of the gripper's joints where joint_states has the arm's only; named as "
+        'joint_states is',
     )
     gripper_scale: tuple[float, ...] = setting(
         FINGER_SIGNS, "The policy's finger position for each unit of the gripper's joint"
@@ -93,6 +104,8 @@ class PolicyConfig:
 
     def __post_init__(self) -> None:
         validate(self, 'policy node')
+        for name in ('joint_states', 'gripper_states'):
+            require_one_robot('policy node', getattr(self, name), self.robots, name)
         for name in ('gripper_scale', 'gripper_offset'):
             count, wanted = len(getattr(self, name)), len(self.gripper_joints)
             if count != wanted:

@@ -21,6 +21,7 @@ from smoothvla_ros.nodes.policy.config import PolicyConfig
 from smoothvla_ros.nodes.policy.robot import PolicyRobot
 from smoothvla_ros.nodes.topics.named_joint_states import NamedJointStates
 from smoothvla_ros.nodes.topics.quality_of_service import Profiles
+from smoothvla_ros.nodes.topics.robot_names import robot_topic
 
 
 class LiveRobot(PolicyRobot):
@@ -38,13 +39,13 @@ class LiveRobot(PolicyRobot):
         diagnostics: Diagnostics,
     ) -> None:
         """Take what `PolicyRobot` does but the slot."""
-        topics = {JOINTS: ('joint_states', joints)}
+        topics = {JOINTS: (config.joint_states, joints)}
         if config.gripper_states:
             topics[GRIPPER] = config.gripper_states, config.gripper_joints
         # A 1 kHz arm must not wake the executor: its samples wait for the next image.
         self._states = {
             part: NamedJointStates(
-                node, f'{name}/{topic}', quality.joint_states, part_joints, topic
+                node, robot_topic(name, topic), quality.joint_states, part_joints, topic
             )
             for part, (topic, part_joints) in topics.items()
         }

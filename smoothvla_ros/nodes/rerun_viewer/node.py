@@ -12,9 +12,8 @@ from smoothvla_ros.libero import CAMERAS
 from smoothvla_ros.nodes.base.lifecycle import AutostartNode
 from smoothvla_ros.nodes.base.parameters import declare
 from smoothvla_ros.nodes.base.running import run_node
-from smoothvla_ros.nodes.jerk_monitor.config import MEASURED
 from smoothvla_ros.nodes.topics.quality_of_service import GRAPHS, profiles
-from smoothvla_ros.nodes.topics.robot_names import require_one_robot, robot_names
+from smoothvla_ros.nodes.topics.robot_names import MEASURED, require_one_robot, robot_names
 from smoothvla_ros.viewer.installed import rerun_program
 
 if TYPE_CHECKING:

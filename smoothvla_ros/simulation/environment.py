@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import mujoco
 import numpy as np
 
@@ -57,7 +59,7 @@ class Environment:
         return self._control.data
 
     @property
-    def libero(self) -> object:
+    def libero(self) -> Any:
         """LIBERO's own environment object, for privileged questions such as goal predicates."""
         return self._env
 

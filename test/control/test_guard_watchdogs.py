@@ -22,7 +22,7 @@ from guard_world import (
     swing_back,
 )
 
-from smoothvla_ros.control.motion_guard.controller_model import TrajectoryController
+from benchmarks.controller_model import ControllerModel
 from smoothvla_ros.control.motion_guard.guard import E_STOP
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.phases import GuardPhase
@@ -262,7 +262,7 @@ def test_an_arm_that_is_moved_at_rest_is_a_fault(asks):
     assert world.guard.reason.startswith(Trip.MOVED)
     assert world.guard.fault_latched
     # The controller is started and holds the arm where it is.
-    world.controller = TrajectoryController(READY + world.offset)
+    world.controller = ControllerModel(READY + world.offset)
     world.offset = np.zeros(7)
     world.cleared_and_armed()
     world.states.clear()

@@ -163,7 +163,9 @@ def test_actions_beyond_the_range_are_clipped_and_a_number_that_is_none_is_refus
 
 def test_an_answer_in_other_units_is_refused_and_not_clipped():
     """Joints in rad, clipped to [-1, 1], would be tool motion at full command."""
-    with pytest.raises(UserError, match=r'answered 2\.445 in .*; bring it .* \(joint_positions for'):
+    with pytest.raises(
+        UserError, match=r'answered 2\.445 in .*; bring it .* \(joint_positions for'
+    ):
         Given(np.full((1, 2, 7), -2.445)).act([observation()], temperature=0.0, seeds=[0])
 
 

@@ -135,21 +135,20 @@ class RobotEpisode:
     def _play(
         self, request: EpisodeRequest, state: EpisodeState, horizon: int, deadline: float
     ) -> EpisodeReport:
-        observation: Observation | None = self.worker.reset(
-            request.name, self.settings.reset_timeout_s
-        )
+        first = self.worker.reset(request.name, self.settings.reset_timeout_s)
         # While the scene settled, time passed too: stamps of two episodes lie apart.
         stamp = self.clock.advance(SETTLE_STEPS)[-1]
-        state = replace(state, first_stamp_ns=stamp, instruction=observation.instruction)
+        state = replace(state, first_stamp_ns=stamp, instruction=first.instruction)
         self.link.announce(state)
         joints = (
-            observation.joint_positions[None],
-            observation.joint_velocities[None],
-            observation.gripper_positions[None],
+            first.joint_positions[None],
+            first.joint_velocities[None],
+            first.gripper_positions[None],
         )
         self.link.send_joints([stamp], *joints)
 
         chunks: list[ExecutedChunk] = []
+        observation: Observation | None = first
         steps, success = 0, False
         while not success and steps < horizon:
             assert observation is not None  # the worker observes unless the episode has ended

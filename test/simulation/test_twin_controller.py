@@ -23,6 +23,19 @@ def point(time_s, function, derivatives=2):
     return TrajectoryPoint(time_s, *values[: 1 + derivatives])
 
 
+def resting(points):
+    """The same points and one more, at rest, as the controller demands."""
+    last = points[-1]
+    still = np.zeros_like(last.positions)
+    end = TrajectoryPoint(
+        last.time_from_start_s + 1.0,
+        last.positions,
+        None if last.velocities is None else still,
+        None if last.accelerations is None else still,
+    )
+    return [*points, end]
+
+
 def quintic(t):
     """A motion that a quintic, but no lower spline, gives again between any two of its points."""
     powers, speeds = [0.3, -0.1, 0.4, 0.5, -0.6, 0.2], np.array([1.0, -2.0])
@@ -38,7 +51,7 @@ def _derivatives(powers):
 def test_quintic_between_points_with_accelerations():
     """Positions, velocities and accelerations of the segment are those of the one quintic."""
     controller = TrajectoryController(START)
-    controller.command([point(t, quintic) for t in (0.0, 0.3, 1.0)])
+    controller.command(resting([point(t, quintic) for t in (0.0, 0.3, 1.0)]))
     controller.sample(5.0)
     for t in (0.1, 0.3, 0.45, 0.9999):
         got = controller.sample(5.0 + t)
@@ -56,7 +69,7 @@ def test_cubic_and_line_where_points_have_less():
         return (np.array([cubic(t)] * 2), np.array([cubic.deriv()(t)] * 2))
 
     controller = TrajectoryController(np.zeros(2))
-    controller.command([point(t, motion, 1) for t in (0.0, 1.0)])
+    controller.command(resting([point(t, motion, 1) for t in (0.0, 1.0)]))
     controller.sample(0.0)
     assert controller.sample(0.6).positions == pytest.approx([cubic(0.6)] * 2)
     controller.command([point(t, motion, 0) for t in (0.0, 1.0)])
@@ -67,11 +80,11 @@ def test_cubic_and_line_where_points_have_less():
 def test_new_trajectory_begins_at_the_state_that_was_commanded():
     """Replaced in flight: position, velocity and acceleration go on without a step."""
     controller = TrajectoryController(START)
-    controller.command([point(t, quintic) for t in (0.0, 1.0)])
+    controller.command(resting([point(t, quintic) for t in (0.0, 1.0)]))
     times = np.arange(0.0, 0.5, 0.002)
     states = [controller.sample(t) for t in times]
     ahead = [point(0.1 + t, lambda s: quintic(s + times[-1])) for t in (0.0, 0.4)]
-    controller.command(ahead, start_s=times[-1])
+    controller.command(resting(ahead), start_s=times[-1])
     states += [controller.sample(t) for t in times[-1] + times[1:]]
     at = np.append(times, times[-1] + times[1:])
     exact = np.array([quintic(t)[0] for t in at])
@@ -92,7 +105,7 @@ def test_stamped_trajectory_begins_at_its_time():
     """One that began 0.2 s ago is entered where it is now."""
     controller = TrajectoryController(START)
     controller.sample(9.998)
-    controller.command([point(t, quintic) for t in (0.0, 1.0)], start_s=9.8)
+    controller.command(resting([point(t, quintic) for t in (0.0, 1.0)]), start_s=9.8)
     assert controller.sample(10.0).positions == pytest.approx(quintic(0.2)[0])
 
 
@@ -103,6 +116,7 @@ def test_stamped_trajectory_begins_at_its_time():
         ([TrajectoryPoint(0.1, START), TrajectoryPoint(0.1, START)], 'point 1: time_from_start'),
         ([TrajectoryPoint(0.1, np.zeros(3))], 'positions for 2 joints'),
         ([TrajectoryPoint(0.1, START * np.nan)], 'not finite'),
+        ([TrajectoryPoint(0.1, START, np.array([0.0, 1e-6]))], 'ends with a velocity'),
     ],
 )
 def test_what_the_controller_refuses_changes_nothing(points, words):

@@ -3,8 +3,8 @@
 Behaviour of version 4 (Jazzy) with the parameters of config/controllers.yaml: a message replaces
 the trajectory at once; its first segment begins at the state that was commanded last
 (`interpolate_from_desired_state: true`); a segment is a line, a cubic or a quintic, by what both
-its ends have; the last point may move (`allow_nonzero_velocity_at_trajectory_end: true`); the end
-is held.
+its ends have; the end is held, and a message that does not end at rest is refused, which is the
+default of `allow_nonzero_velocity_at_trajectory_end`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from smoothvla_ros.errors import UserError
+
+# What the controller takes for no velocity: the precision of a float.
+_AT_REST_RAD_S = float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class TrajectoryController:
         return TrajectoryPoint(
             0.0,
             begin.positions,
-            still if begin.velocities is None else begin.velocities,
+            still,
             still if begin.accelerations is None else begin.accelerations,
         )
 
@@ -100,6 +103,9 @@ class TrajectoryController:
                     raise UserError(f'{place}: {np.shape(values)} {name} for {joints} joints')
                 if not np.isfinite(values).all():
                     raise UserError(f'{place}: {name} are not finite')
+        end = points[-1].velocities
+        if end is not None and np.any(np.abs(end) > _AT_REST_RAD_S):
+            raise UserError('joint trajectory ends with a velocity; end it at rest')
 
 
 def _interpolated(

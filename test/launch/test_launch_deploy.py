@@ -151,6 +151,7 @@ def test_the_controller_of_the_parameter_file_is_the_one_that_is_activated(tmp_p
         ({'hardware': 'real', 'hand': 'none'}, {'gripper': 'positions'}, True),
         ({'hardware': 'real', 'hand': 'none'}, {'gripper': 'joint_trajectory'}, True),
         ({'hardware': 'real', 'hand': 'none'}, {'gripper': 'gripper_command'}, True),
+        ({'hardware': 'real', 'hand': 'none'}, {'gripper': 'parallel_gripper_command'}, True),
         ({'hardware': 'real', 'hand': 'none'}, {'gripper_topic': 'fingers/go'}, False),
         ({'hardware': 'real', 'hand': 'none'}, {'gripper': 'none'}, False),
     ],

@@ -1,15 +1,19 @@
-"""The gripper's action, with a stand-in for its client: control_msgs is not installed here."""
+"""The gripper's actions, with a stand-in for their client: control_msgs is not installed here."""
 
 from __future__ import annotations
 
+import importlib.util
 import math
-from types import SimpleNamespace
+import sys
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from guard_graph import GuardGraph, swing
 from rclpy.action.client import GoalStatus
 from rclpy.task import Future
+from sensor_msgs.msg import JointState
 
+from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.base.diagnostics import OK, WARNING
 from smoothvla_ros.nodes.motion_guard import gripper_action
 from smoothvla_ros.nodes.motion_guard.config import MotionGuardConfig
@@ -24,6 +28,17 @@ class Action:
             self.command = SimpleNamespace(position=0.0, max_effort=0.0)
 
 
+class ParallelAction:
+    """What of control_msgs.action.ParallelGripperCommand is used: its command is a JointState."""
+
+    class Goal:
+        def __init__(self):
+            self.command = JointState()
+
+
+ACTIONS = {'GripperCommand': Action, 'ParallelGripperCommand': ParallelAction}
+
+
 class Client:
     """A server's side, at hand: what was asked for, and what is answered when."""
 
@@ -34,43 +49,52 @@ class Client:
         return self.ready
 
     def send_goal_async(self, goal):
-        self.sent.append((goal.command.position, goal.command.max_effort, Future()))
-        return self.sent[-1][2]
+        self.sent.append((goal.command, Future()))
+        return self.sent[-1][1]
 
     def answer(self, *, accepted=True, index=-1):
         """Answer a goal; return the future of its result."""
         result = Future()
         handle = SimpleNamespace(accepted=accepted, get_result_async=lambda: result)
-        self.sent[index][2].set_result(handle)
+        self.sent[index][1].set_result(handle)
         return result
 
 
 def outcome(status, stalled=False, position=0.0):
     return SimpleNamespace(
-        status=status, result=SimpleNamespace(stalled=stalled, position=position)
+        status=status,
+        result=SimpleNamespace(
+            stalled=stalled, position=position, state=JointState(position=[position])
+        ),
     )
 
 
 @pytest.fixture
 def played(monkeypatch):
     """The stand-in takes the place of the type that is missing, and of its client."""
-    monkeypatch.setattr(gripper_action, '_gripper_command_action', lambda: Action)
+    monkeypatch.setattr(gripper_action, '_action_type', lambda gripper, name: ACTIONS[name])
     monkeypatch.setattr(gripper_action, 'ActionClient', Client)
     monkeypatch.setattr(gripper_action, 'RETRY_S', 0.0)
 
 
-@pytest.fixture
-def gripper(played):
+def adapter(kind):
     """An adapter whose lines on /diagnostics are in `said`."""
     said = []
     diagnostics = SimpleNamespace(report=lambda part, level, text: said.append((level, text)))
-    made = ActionGripper(None, 'gripper_cmd', MotionGuardConfig(), diagnostics)
+    config = MotionGuardConfig(gripper=kind)
+    made = ActionGripper(None, 'gripper_cmd', config, diagnostics)
     made.said, made.server = said, made._client
     return made
 
 
+@pytest.fixture(params=['gripper_command', 'parallel_gripper_command'])
+def gripper(played, request):
+    """An adapter of either action."""
+    return adapter(request.param)
+
+
 def test_goal_that_is_reached_is_sent_once(gripper):
-    """Position and effort as told; a gripper that stalls on what it holds has done its work."""
+    """A gripper that stalls on what it holds has done its work."""
     for status, stalled in (
         (GoalStatus.STATUS_SUCCEEDED, False),
         (GoalStatus.STATUS_ABORTED, True),
@@ -78,8 +102,49 @@ def test_goal_that_is_reached_is_sent_once(gripper):
         gripper.send(opens=True)
         gripper.server.answer().set_result(outcome(status, stalled))
         assert not gripper.is_lost()
-    assert [goal[:2] for goal in gripper.server.sent] == [(0.04, 20.0)] * 2
+    assert len(gripper.server.sent) == 2
     assert {level for level, _ in gripper.said} == {OK}
+
+
+def test_what_each_action_is_asked_for(played):
+    """Position and effort of the first joint; the one with a JointState names it."""
+    for kind in ('gripper_command', 'parallel_gripper_command'):
+        gripper = adapter(kind)
+        gripper.send(opens=True)
+        ((command, _),) = gripper.server.sent
+        if kind == 'gripper_command':
+            assert (command.position, command.max_effort) == (0.04, 20.0)
+        else:
+            assert command == JointState(
+                name=['panda_finger_joint1'], position=[0.04], effort=[20.0]
+            )
+    gripper._config = MotionGuardConfig(gripper=kind, gripper_effort=0.0)
+    gripper.send(opens=False)
+    assert gripper.server.sent[-1][0] == JointState(name=['panda_finger_joint1'], position=[0.0])
+
+
+def test_result_of_a_replaced_goal_says_no_position(played):
+    """The controller cancels it with an empty state; one that is aborted so holds nothing."""
+    gripper = adapter('parallel_gripper_command')
+    gripper.send(opens=False)
+    result = SimpleNamespace(stalled=False, state=JointState())
+    aborted = SimpleNamespace(status=GoalStatus.STATUS_ABORTED, result=result)
+    gripper.server.answer().set_result(aborted)
+    assert gripper.is_lost()
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec('control_msgs') is not None, reason='control_msgs is here'
+)
+@pytest.mark.parametrize('old', [False, True])
+def test_action_that_is_not_installed_is_named(monkeypatch, old):
+    """Without control_msgs, and with one from before the action."""
+    if old:
+        monkeypatch.setitem(sys.modules, 'control_msgs', ModuleType('control_msgs'))
+        monkeypatch.setitem(sys.modules, 'control_msgs.action', ModuleType('control_msgs.action'))
+    words = 'gripper=parallel_gripper_command needs ParallelGripperCommand of control_msgs'
+    with pytest.raises(UserError, match=words):
+        adapter('parallel_gripper_command')
 
 
 def test_nothing_is_sent_to_a_server_that_is_not_there(gripper):
@@ -87,7 +152,10 @@ def test_nothing_is_sent_to_a_server_that_is_not_there(gripper):
     gripper.server.ready = False
     gripper.send(opens=False)
     assert gripper.server.sent == []
-    assert gripper.said[-1] == (WARNING, 'gripper_cmd: no server; sent again while asked for')
+    ((level, text),) = gripper.said
+    assert level == WARNING
+    action = f'control_msgs/action/{gripper._kind.name}'
+    assert text == f'gripper_cmd: no server of {action}; sent again while asked for'
     assert [gripper.is_lost(), gripper.is_lost()] == [True, False]
 
 

@@ -19,11 +19,10 @@ from smoothvla_ros.control.motion_guard.motion import POSITION, VELOCITY
 from smoothvla_ros.nanoseconds import seconds_and_rest, whole_nanoseconds
 from smoothvla_ros.nodes.base.diagnostics import Diagnostics
 from smoothvla_ros.nodes.motion_guard.config import MotionGuardConfig
-from smoothvla_ros.nodes.motion_guard.gripper_action import ActionGripper
+from smoothvla_ros.nodes.motion_guard.gripper_action import ACTIONS, ActionGripper
 from smoothvla_ros.nodes.motion_guard.messages import TrajectoryMessages
 from smoothvla_ros.nodes.topics.controllers import (
     COMMAND_TOPICS,
-    GRIPPER_ACTION,
     GRIPPER_POSITIONS,
     GRIPPER_TOPICS,
     GRIPPER_TRAJECTORY,
@@ -111,7 +110,7 @@ def gripper_commands(
         return _TrajectoryGripper(node, topic, config, quality)
     if config.gripper == GRIPPER_POSITIONS:
         return _PositionsGripper(node, topic, config, quality)
-    if config.gripper == GRIPPER_ACTION:
+    if config.gripper in ACTIONS:
         return ActionGripper(node, topic, config, diagnostics)
     return None
 

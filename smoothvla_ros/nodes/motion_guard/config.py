@@ -67,7 +67,8 @@ class MotionGuardConfig(GuardSettings, ChunkLimits, WatchdogLimits, GripperSetti
     )
     gripper_effort: float = setting(
         20.0,
-        'Largest force that gripper_command asks for, N, or torque of a joint that turns, N m',
+        'Largest force that gripper_command and parallel_gripper_command ask for, N, or torque of '
+        'a joint that turns, N m; with the latter 0 leaves it to the controller',
         minimum=0.0,
     )
     auto_arm: bool = setting(False, 'Arm by itself when joint states come: simulated arms only')

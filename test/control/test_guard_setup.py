@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 from guard_world import CONFIG, PANDA
 
-from smoothvla_ros.control.motion_guard.timeline import require_streamable
+from smoothvla_ros.control.motion_guard.timeline import FASTEST_HZ, require_streamable
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.example_urdf import example_urdf
 from smoothvla_ros.kinematics.robot import RobotDescription
@@ -19,6 +19,20 @@ def test_slow_guard_does_not_stream_to_a_fast_controller():
     with pytest.raises(UserError, match='below the controller rate'):
         require_streamable(250.0, 1000.0)
     require_streamable(500.0, 500.0)
+
+
+def test_remedy_for_a_fast_controller_is_one_that_there_is():
+    """Where raising the guard's rate suffices, and where not; nobody slows a Franka down."""
+    with pytest.raises(UserError, match='motion; raise rate_hz to it, or use joint_trajectory_c'):
+        require_streamable(250.0, 500.0)
+    with pytest.raises(UserError) as refusal:
+        require_streamable(500.0, 1000.0)
+    assert str(refusal.value).endswith(
+        'motion; use joint_trajectory_controller, for the guard streams 500 positions a second at '
+        'most, and a Franka takes 1000'
+    )
+    (rate,) = (f for f in dataclasses.fields(MotionGuardConfig) if f.name == 'rate_hz')
+    assert rate.metadata['maximum'] == FASTEST_HZ
 
 
 @pytest.mark.parametrize('missing', ['comfort_jerk', 'vendor_velocity', 'position_upper'])

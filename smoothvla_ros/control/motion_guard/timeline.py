@@ -7,6 +7,10 @@ import math
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nanoseconds import NANOSECONDS, period_ns
 
+# The most that the guard's setting rate_hz allows.
+FASTEST_HZ = 500.0
+_OTHER = 'joint_trajectory_controller'
+
 
 class Timeline:
     """Ticks of one motion, counted from when the arm was taken over.
@@ -82,8 +86,14 @@ def require_streamable(rate_hz: float, controller_rate_hz: float) -> None:
     It would hold each position for several of its periods: steps, which no profile can smooth.
     """
     if rate_hz < controller_rate_hz:
+        # An arm's own rate is not for anybody to change: a Franka's controllers have to run at it.
+        remedy = (
+            f'raise rate_hz to it, or use {_OTHER}'
+            if controller_rate_hz <= FASTEST_HZ
+            else f'use {_OTHER}, for the guard streams {FASTEST_HZ:g} positions a second at '
+            'most, and a Franka takes 1000'
+        )
         raise UserError(
             f'rate_hz={rate_hz:g} is below the controller rate of {controller_rate_hz:g} Hz: a '
-            'forward_position_controller would make steps of the motion; raise rate_hz, lower the '
-            "controller manager's update_rate, or use joint_trajectory_controller"
+            f'forward_position_controller would make steps of the motion; {remedy}'
         )

@@ -44,7 +44,14 @@ from smoothvla_ros.nodes.launching.ros2_control import (
     stopped_after_guard,
 )
 from smoothvla_ros.nodes.launching.security import enclave
-from smoothvla_ros.nodes.launching.viewer import NONE, RVIZ, declare_viewer, viewer, wanted
+from smoothvla_ros.nodes.launching.viewer import (
+    NONE,
+    RVIZ,
+    declare_description,
+    declare_viewer,
+    viewer,
+    wanted,
+)
 from smoothvla_ros.nodes.motion_guard.config import MotionGuardConfig
 from smoothvla_ros.nodes.policy.config import PolicyConfig
 from smoothvla_ros.nodes.topics.controllers import (
@@ -399,6 +406,7 @@ def generate_launch_description() -> LaunchDescription:
                 'monitor_commands', 'false', "Whether to measure the guard's commands beside it"
             ),
             *declare_viewer(),
+            declare_description(),
             *declare_recording(),
             switch('security', 'false', 'Whether every node runs in its SROS 2 enclave'),
             switch('cameras', 'true', 'Real, driver, mock: whether to run the camera nodes'),

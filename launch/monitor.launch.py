@@ -20,7 +20,7 @@ from smoothvla_ros.nodes.launching.arguments import (
     given,
 )
 from smoothvla_ros.nodes.launching.recorder import declare_recording, recorder
-from smoothvla_ros.nodes.launching.viewer import declare_viewer, viewer
+from smoothvla_ros.nodes.launching.viewer import declare_description, declare_viewer, viewer
 
 SHARE = Path(__file__).resolve().parents[1]
 CONFIG = SHARE / 'config'
@@ -73,6 +73,7 @@ def generate_launch_description() -> LaunchDescription:
                 'namespace', default_value='', description='Namespace of every node and topic'
             ),
             *declare_viewer(),
+            declare_description(),
             *declare_recording(),
             *declare_arguments(JerkMonitorConfig, MONITOR, 'the file `config`'),
             OpaqueFunction(function=graph),

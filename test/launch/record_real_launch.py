@@ -69,7 +69,8 @@ def started(node: Node, context: LaunchContext) -> dict[str, Any]:
     words = node.process_description.final_cmd
     at = words.index(EXECUTABLE)
     own, *given, ros = split(words[at + 1 :], '--ros-args')
-    files = [path for option, path in zip(ros[::2], ros[1::2], strict=True) if '-file' in option]
+    options = list(zip(ros[::2], ros[1::2], strict=True))
+    files = [path for option, path in options if '-file' in option]
     on_exit = node._ExecuteLocal__on_exit
     found = {
         'package': node.node_package,
@@ -84,6 +85,7 @@ def started(node: Node, context: LaunchContext) -> dict[str, Any]:
     extra = {
         'arguments': [word.replace(str(PACKAGE), 'PACKAGE') for word in own],
         'ros_arguments': [word for words in given for word in words],
+        'remappings': [rule for option, rule in options if option == '-r' and '__' not in rule],
         'prefix': [word.replace(sys.executable, 'PYTHON') for word in words[:at]],
     }
     return found | {name: value for name, value in extra.items() if value}

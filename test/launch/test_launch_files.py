@@ -25,7 +25,7 @@ REAL = json.loads((Path(__file__).parent / 'data' / 'real_launch.json').read_tex
 
 @pytest.mark.parametrize('case', REAL, ids=lambda case: f'{case["file"]}-{len(case["arguments"])}')
 def test_runner_starts_what_ros_launch_starts(case, tmp_path, monkeypatch):
-    """The same nodes, names, namespaces, parameters with their types, arguments and ends."""
+    """The same nodes, names, namespaces, parameters, arguments, remappings and ends."""
     monkeypatch.setenv('ROS_SECURITY_ENABLE', 'true')
     monkeypatch.setenv('ROS_SECURITY_STRATEGY', 'Enforce')
     monkeypatch.setattr(robot_count, 'robots_that_fit', lambda: 2)
@@ -43,6 +43,8 @@ def test_runner_starts_what_ros_launch_starts(case, tmp_path, monkeypatch):
         words = [word.replace(str(ROOT), 'PACKAGE') for word in node.arguments]
         assert words == real.get('arguments', [])
         assert list(node.ros_arguments) == real.get('ros_arguments', [])
+        rules = [f'{source}:={target}' for source, target in node.remappings]
+        assert rules == real.get('remappings', [])
         words = [word.replace(sys.executable, 'PYTHON') for word in node.prefix]
         assert words == real.get('prefix', [])
 

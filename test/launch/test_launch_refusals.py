@@ -111,6 +111,11 @@ def test_what_an_unknown_argument_was_meant_for(file, name, words):
             'joint_states=/joint_states is the topic of one robot, but robots=2',
         ),
         ('deploy', {'scenes': '0'}, 'operator: scenes=0 is too small'),
+        (
+            'monitor',
+            {'viewer': 'rviz', 'robot_description': '/my arm'},
+            'robot_description:=/my arm is no ROS topic; use letters',
+        ),
         ('deploy', {'publish_clock': 'perhaps'}, "publish_clock='perhaps' is not a valid bool"),
         ('deploy', {'joint_rate_hz': 'fast'}, "joint_rate_hz='fast' is not a valid float"),
         ('deploy', {'config': '/nowhere'}, 'config:=/nowhere: No such file or directory; give a'),

@@ -12,8 +12,11 @@ from launch_ros.actions import Node
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nodes.launching.arguments import given
 from smoothvla_ros.nodes.launching.parameter_files import parameters_of
+from smoothvla_ros.robot_name import ROBOT, RULE, is_namespace
 
 NONE, RERUN, RVIZ = 'none', 'rerun', 'rviz'
+# Where RViz's files look for the arm.
+DESCRIPTION = f'{ROBOT}/robot_description'
 
 
 def declare_viewer() -> list[DeclareLaunchArgument]:
@@ -32,6 +35,16 @@ def declare_viewer() -> list[DeclareLaunchArgument]:
             description='The same as viewer:=rviz',
         ),
     ]
+
+
+def declare_description() -> DeclareLaunchArgument:
+    """Return the argument that says where RViz finds an arm that somebody else describes."""
+    return DeclareLaunchArgument(
+        'robot_description',
+        default_value='',
+        description='RViz: topic with the URDF of the arm, of its driver as a rule '
+        f'(empty: {DESCRIPTION})',
+    )
 
 
 def wanted(configurations: Mapping[str, str]) -> str:
@@ -66,6 +79,7 @@ def viewer(
                 parameters=[clock] if clock else [],
                 # The files name the Panda's base; their topics are in the namespace of RViz.
                 arguments=['-d', str(file), '-f', base_frame(configurations)],
+                remappings=_description(configurations),
                 **common,
             )
         ]
@@ -80,6 +94,13 @@ def viewer(
             )
         ]
     return []
+
+
+def _description(configurations: Mapping[str, str]) -> list[tuple[str, str]]:
+    topic = configurations.get('robot_description', '')
+    if topic and not is_namespace(topic):
+        raise UserError(f'robot_description:={topic} is no ROS topic; {RULE}')
+    return [(DESCRIPTION, topic)] if topic else []
 
 
 def base_frame(configurations: Mapping[str, str]) -> str:

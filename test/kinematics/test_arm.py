@@ -257,7 +257,7 @@ def test_the_panda_is_the_one_that_its_robot_file_describes(tmp_path, monkeypatc
     longer = text.replace('0.0, 0.0, 0.0965', '0.0, 0.0, 0.1965')
     (tmp_path / 'robots' / 'panda.yaml').write_text(longer)
     before, rotation = Arm.panda().tool_pose(PANDA_JOINTS)
-    monkeypatch.setattr(shipped_files, '_config_folders', lambda: [tmp_path])
+    monkeypatch.setattr(shipped_files, 'shipped_folders', lambda name: [tmp_path])
     panda_description.cache_clear()
     try:
         after, _ = Arm.panda().tool_pose(PANDA_JOINTS)

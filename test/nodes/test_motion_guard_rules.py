@@ -47,6 +47,7 @@ APART = {
     Trip.NO_HEARTBEAT: 'test_watchdog_stops_the_arm_and_latches',
     Trip.TRACKING: 'test_watchdog_stops_the_arm_and_latches',
     Trip.NO_CHUNK: 'test_policy_that_falls_silent_lets_the_arm_rest',
+    Trip.MOVED: 'test_arm_that_is_moved_at_rest_is_a_fault',
     Trip.LAG: 'test_motion_that_cannot_follow_the_policy_is_a_fault',
     Trip.OVERRUN: 'test_late_loop_is_a_fault',
     Trip.CLOCK_WENT_BACK: 'test_clock_that_jumps_back_is_a_fault',
@@ -145,6 +146,17 @@ def test_policy_that_falls_silent_lets_the_arm_rest(make_guard):
     assert_came_to_rest(guard, State.PHASE_ARMED)
     assert guard.states[-1].reason.startswith(Trip.NO_CHUNK)
     guard.says(Trip.NO_CHUNK)
+
+
+def test_arm_that_is_moved_at_rest_is_a_fault(make_guard):
+    """A hand leads it, or its controller no longer holds it; nothing is commanded for that."""
+    guard = make_guard().armed()
+    guard.run(1.0)
+    guard.offset = 0.03 * np.eye(7)[0]
+    guard.until(lambda: guard.states[-1].phase == State.PHASE_FAULTED)
+    assert guard.states[-1].reason.startswith(Trip.MOVED)
+    assert guard.commands_before_sentinel() == []
+    guard.says(Trip.MOVED)
 
 
 def test_motion_that_cannot_follow_the_policy_is_a_fault(make_guard):

@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[2]
 SHIPPED = [
     file
     for file in sorted((ROOT / 'config').glob('*.yaml'))
-    # The matrix of a benchmark, and the parameters of other packages' nodes.
-    if file.stem not in ('benchmark', 'controllers')
+    # The matrix of a benchmark, settings of a training, and parameters of other packages' nodes.
+    if file.stem not in ('benchmark', 'openvla', 'controllers')
 ]
 
 

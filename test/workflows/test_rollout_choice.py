@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from toy_world import HORIZON, ToyPolicy, ToyRobot
 
+from smoothvla_ros import cli
 from smoothvla_ros.configuration import load
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.policies.weights_folder import folder_sha256
@@ -18,6 +19,7 @@ from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.training.rollouts import process as process_rollouts
 from smoothvla_ros.training.rollouts.ray_settings import RaySettings
 from smoothvla_ros.workflows import rollout_choice
+from smoothvla_ros.workflows.evaluation import command
 from smoothvla_ros.workflows.rollout_choice import (
     add_rollout_arguments,
     open_rollouts,
@@ -106,6 +108,17 @@ def played(tmp_path, monkeypatch, robots: int, deterministic: bool):
         episodes = list(source.collect(requests))
     tokens = {e.request.episode_id: np.stack([c.tokens for c in e.chunks]) for e in episodes}
     return policy.sizes, tokens
+
+
+@pytest.mark.parametrize('words', [[], ['--no-deterministic']])
+def test_an_evaluation_says_how_its_robots_are_answered(monkeypatch, words):
+    """In this process and on a cluster, as a training does."""
+    opened = []
+    monkeypatch.setattr(command, 'open_rollouts', lambda *_, **told: opened.append(told))
+    monkeypatch.setattr(command, 'run_evaluation', lambda _, open_source: open_source('', ''))
+    monkeypatch.setattr(command, 'print_comparison', lambda summary: None)
+    assert cli.main(['eval', *words]) == 0
+    assert opened == [{'deterministic': not words}]
 
 
 def test_robots_of_this_process_are_answered_one_by_one_bit_for_bit(tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ from toy_world import ToyPolicy, ToySource, load_toy
 from smoothvla_ros import cli
 from smoothvla_ros.configuration import to_mapping
 from smoothvla_ros.errors import UserError
+from smoothvla_ros.evaluation.report.run_report import FILM
 from smoothvla_ros.training.checkpoints import CheckpointStore
 from smoothvla_ros.training.config import TrainConfig
 from smoothvla_ros.workflows.training.job import print_result, train
@@ -331,9 +332,11 @@ def test_a_finished_run_goes_on_for_longer(tmp_path):
     settings = {'cool_down_iterations': 0, 'iterations': 2}
     train(config_of(tmp_path, **settings), ToySource(), load=load_toy)
     config = config_of(tmp_path, **{**settings, 'iterations': 3})
+    (config.output / FILM).write_text('of the former end')
     source = ToySource()
     summary = train(config, source, load=load_toy)
     assert summary['iterations'] == 3
+    assert not (config.output / FILM).exists()
     ends = [r.episode_id for r in source.collected if r.policy_version in (2, 3)]
     kept = [path.stem for path in (config.output / 'trajectories' / 'after').iterdir()]
     assert sorted(kept) == sorted(ends)

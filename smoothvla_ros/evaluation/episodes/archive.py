@@ -77,10 +77,10 @@ class EpisodeArchive:
         return row
 
     def forget(self, row: EpisodeRow) -> None:
-        """Remove an episode, the row first, so that a kill leaves none without its trajectory."""
+        """Remove an episode, its row last: where this is cut short, it can be done again."""
+        self.path(row.policy, row.episode_id).unlink(missing_ok=True)
         del self._rows[row.policy, row.episode_id]
         write_rows(self._table, self._rows.values())
-        self.path(row.policy, row.episode_id).unlink(missing_ok=True)
 
     def trajectory(self, row: EpisodeRow) -> StoredEpisode:
         """Read the stored episode behind a row."""

@@ -35,7 +35,13 @@ def run(arguments: argparse.Namespace) -> int:
     config = load(EvaluationConfig, arguments.config, given, robots_unless_given(arguments))
     if arguments.rollouts == PROCESS:
         warn_unused_gpu(config.device)
-    opener = partial(open_rollouts, arguments, config.device, config.robots)
+    opener = partial(
+        open_rollouts,
+        arguments,
+        config.device,
+        config.robots,
+        deterministic=config.deterministic,
+    )
     summary = run_evaluation(config, open_source=opener)
     print_comparison(summary)
     print(f'\nreport: {config.out / REPORT}')

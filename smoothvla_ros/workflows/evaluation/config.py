@@ -51,6 +51,11 @@ class EvaluationConfig:
     device: str = setting(
         'cpu', 'Torch device of the inference: cpu, cuda, or auto for a GPU where there is one'
     )
+    deterministic: bool = setting(
+        True,
+        'One request an inference, so that bits do not depend on who asks beside whom; over topics '
+        'the policy node decides',
+    )
     video: bool = setting(True, 'Replay one compared episode into a video')
     out: Path = setting(Path('runs/eval'), 'Folder for everything the evaluation leaves behind')
 

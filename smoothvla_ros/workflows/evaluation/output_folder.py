@@ -19,8 +19,8 @@ from smoothvla_ros.writable_folder import check_writable
 
 SETTINGS = 'evaluation.json'
 
-# Settings that change no figure: a run may go on with others.
-_FREE_SETTINGS = ('robots', 'video', 'out', 'device')
+# Settings that change no figure, but for the last bits: a run may go on with others.
+_FREE_SETTINGS = ('robots', 'video', 'out', 'device', 'deterministic')
 
 
 def check_output_folder(config: EvaluationConfig, contestants: Sequence[Contestant]) -> None:

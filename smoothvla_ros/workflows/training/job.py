@@ -16,7 +16,14 @@ from smoothvla_ros.evaluation.episodes.archive import TABLE, TRAJECTORIES, Episo
 from smoothvla_ros.evaluation.episodes.policy_labels import AFTER, BEFORE
 from smoothvla_ros.evaluation.episodes.running_figures import RunningFigures
 from smoothvla_ros.evaluation.report.comparison_table import print_comparison
-from smoothvla_ros.evaluation.report.run_report import FIGURES, REPORT, write_report
+from smoothvla_ros.evaluation.report.run_report import (
+    ANIMATION,
+    FIGURES,
+    FILM,
+    REPORT,
+    STILL,
+    write_report,
+)
 from smoothvla_ros.evaluation.report.summary import SUMMARY, RunContext, read_summary
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.policies import load_policy
@@ -260,9 +267,16 @@ class _Job:
         last = self._config.iterations
         if self._state.iteration == last:
             return
-        for row in self._archive.rows:
-            if row.policy == AFTER and not row.episode_id.startswith(f'i{last:04d}-'):
-                self._archive.forget(row)
+        former = [
+            row
+            for row in self._archive.rows
+            if row.policy == AFTER and not row.episode_id.startswith(f'i{last:04d}-')
+        ]
+        if former:
+            for name in (FILM, STILL, ANIMATION):
+                (self._config.output / name).unlink(missing_ok=True)
+        for row in former:
+            self._archive.forget(row)
 
     def _evaluate(self, label: str, phase: Phase, version: int) -> None:
         """Run the greedy held-out episodes that are not on disk yet."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 from rclpy.node import Node
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import String
@@ -16,30 +14,20 @@ from smoothvla_ros.control.live.live_observation_slot import (
 from smoothvla_ros.control.lock_step.observation_slot import GRIPPER, JOINTS
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.nanoseconds import to_seconds, whole_nanoseconds
-from smoothvla_ros.nodes.base.diagnostics import OK, WARNING, Diagnostics
+from smoothvla_ros.nodes.base.diagnostics import OK, WARNING
 from smoothvla_ros.nodes.policy.config import PolicyConfig
-from smoothvla_ros.nodes.policy.robot import PolicyRobot
+from smoothvla_ros.nodes.policy.robot import PolicyRobot, Shared
 from smoothvla_ros.nodes.topics.named_joint_states import NamedJointStates
-from smoothvla_ros.nodes.topics.quality_of_service import Profiles
 from smoothvla_ros.nodes.topics.robot_names import robot_topic
 
 
 class LiveRobot(PolicyRobot):
     """Parts of about one time become an observation; the task is what was told last."""
 
-    def __init__(
-        self,
-        node: Node,
-        name: str,
-        config: PolicyConfig,
-        joints: tuple[str, ...],
-        base_frame: str,
-        quality: Profiles,
-        changed: threading.Condition,
-        diagnostics: Diagnostics,
-    ) -> None:
+    def __init__(self, shared: Shared, name: str) -> None:
         """Take what `PolicyRobot` does but the slot."""
-        topics = {JOINTS: (config.joint_states, joints)}
+        node, config, quality = shared.node, shared.config, shared.quality
+        topics = {JOINTS: (config.joint_states, shared.joints)}
         if config.gripper_states:
             topics[GRIPPER] = config.gripper_states, config.gripper_joints
         # A 1 kHz arm must not wake the executor: its samples wait for the next image.
@@ -49,10 +37,8 @@ class LiveRobot(PolicyRobot):
             )
             for part, (topic, part_joints) in topics.items()
         }
-        self._live = live = _live_slot(node, name, config, tuple(self._states))
-        super().__init__(
-            node, name, live, config, joints, base_frame, quality, changed, diagnostics
-        )
+        self._live = _live_slot(node, name, config, tuple(self._states))
+        super().__init__(shared, name, self._live)
         node.create_subscription(String, f'{name}/task', self._on_task, quality.state)
 
     def expect_chunks(self, chunk_period_ns: int, version: int) -> None:

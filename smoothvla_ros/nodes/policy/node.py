@@ -26,7 +26,7 @@ from smoothvla_ros.nodes.base.running import run_node
 from smoothvla_ros.nodes.policy.config import PolicyConfig
 from smoothvla_ros.nodes.policy.live_robot import LiveRobot
 from smoothvla_ros.nodes.policy.lock_step_robot import LockStepRobot
-from smoothvla_ros.nodes.policy.robot import PolicyRobot
+from smoothvla_ros.nodes.policy.robot import PolicyRobot, Shared
 from smoothvla_ros.nodes.policy.weights import PolicyWeights, to_policy_update
 from smoothvla_ros.nodes.topics.messages import to_rollout_step
 from smoothvla_ros.nodes.topics.quality_of_service import Graph, profiles
@@ -67,20 +67,17 @@ class PolicyNode(AutostartNode):
         robot = load_robot_description(config.robot, config.urdf)
         self._joints = robot.joints
         self._weights = PolicyWeights(config.device, config.cameras, robot.arm())
+        shared = Shared(
+            self,
+            config,
+            robot.joints,
+            robot.base_frame,
+            quality,
+            self._changed,
+            self._diagnostics,
+        )
         robot_kind = LiveRobot if config.graph == Graph.REAL_ARM else LockStepRobot
-        self._robots = {
-            name: robot_kind(
-                self,
-                name,
-                config,
-                robot.joints,
-                robot.base_frame,
-                quality,
-                self._changed,
-                self._diagnostics,
-            )
-            for name in robot_names(config.robots)
-        }
+        self._robots = {name: robot_kind(shared, name) for name in robot_names(config.robots)}
         slots = {name: robot.slot for name, robot in self._robots.items()}
         self._desk = PolicyDesk(slots, config.deterministic)
         self._rollout_steps = self.create_publisher(

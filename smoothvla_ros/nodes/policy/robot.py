@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+from dataclasses import dataclass
 
 import numpy as np
 from rclpy.node import Node
@@ -29,44 +30,41 @@ from smoothvla_ros.nodes.topics.quality_of_service import Profiles
 from smoothvla_ros.records import Observation
 
 
-class PolicyRobot:
-    """Fills a slot from the topics of one robot and sends it its chunks.
+@dataclass(frozen=True)
+class Shared:
+    """What all robots of a policy node have in common.
 
-    changed: guards the slot, and is notified of everything that arrives.
+    joints: of the arm, in the order in which a policy gets them.  base_frame: what actions are
+    expressed in.  changed: guards the slots, and is notified of everything that arrives.
     """
 
-    def __init__(
-        self,
-        node: Node,
-        name: str,
-        slot: Slot,
-        config: PolicyConfig,
-        joints: tuple[str, ...],
-        base_frame: str,
-        quality: Profiles,
-        changed: threading.Condition,
-        diagnostics: Diagnostics,
-    ) -> None:
-        """joints: of the arm, in the order in which a policy gets them.
+    node: Node
+    config: PolicyConfig
+    joints: tuple[str, ...]
+    base_frame: str
+    quality: Profiles
+    changed: threading.Condition
+    diagnostics: Diagnostics
 
-        base_frame: what actions are expressed in.
-        """
+
+class PolicyRobot:
+    """Fills a slot from the topics of one robot and sends it its chunks."""
+
+    def __init__(self, shared: Shared, name: str, slot: Slot) -> None:
+        """name: of the robot, the namespace of its topics."""
         self.slot = slot
-        self._joints = joints
-        self._base_frame = base_frame
-        self._node = node
         self._name = name
-        self._diagnostics = diagnostics
-        self._config = config
-        self._changed = changed
+        self._node, self._config = shared.node, shared.config
+        self._joints, self._base_frame = shared.joints, shared.base_frame
+        self._changed, self._diagnostics = shared.changed, shared.diagnostics
         self._epoch = 0
         self._seq = 0
-        self._chunks = node.create_publisher(
-            msg.ActionChunk, f'{name}/action_chunk', quality.command
+        self._chunks = self._node.create_publisher(
+            msg.ActionChunk, f'{name}/action_chunk', shared.quality.command
         )
-        for camera in config.cameras:
+        for camera in self._config.cameras:
             topic = f'{name}/camera/{camera}/image_raw'
-            self._subscribe(Image, topic, camera, quality.image)
+            self._subscribe(Image, topic, camera, shared.quality.image)
 
     def expect_chunks(self, chunk_period_ns: int, version: int) -> None:
         """Take what the loaded policy answers with; the caller holds the lock."""

@@ -25,12 +25,15 @@ _POSITION_TOLERANCE_RAD = 1e-3
 _VELOCITY_TOLERANCE = 0.01
 
 _FROM_PACKAGE = 'example-robot-data:'
+_BOUNDED = ('velocity', 'acceleration', 'jerk')
 _PER_JOINT = (
     'position_lower',
     'position_upper',
     'posture',
-    *(f'{name}_{what}' for name in LIMIT_SETS for what in ('velocity', 'acceleration', 'jerk')),
+    'vendor_velocity',
+    *(f'{COMFORT}_{what}' for what in _BOUNDED),
 )
+_UNSAID = ('vendor_acceleration', 'vendor_jerk')
 _NEAR_ENDS = ('end_lower', 'end_upper', 'end_velocity_offset', 'end_deceleration')
 # An arm that rests at the end of its range must be reached in a time that has an end.
 _LEAST_END_VELOCITY = 0.1
@@ -38,7 +41,10 @@ _LEAST_END_VELOCITY = 0.1
 
 @dataclass(frozen=True)
 class RobotDescription:
-    """One arm. Every limit must be given: a missing one is an error, never infinity."""
+    """One arm. Every limit must be given: a missing one is an error, never infinity.
+
+    But what a vendor does not say: then nothing is held against its limits.
+    """
 
     name: str = setting(description='Name of the arm')
     urdf: str = setting(
@@ -52,11 +58,11 @@ class RobotDescription:
     position_lower: tuple[float, ...] = setting(description='Lower ends of the ranges, rad')
     position_upper: tuple[float, ...] = setting(description='Upper ends of the ranges, rad')
     vendor_velocity: tuple[float, ...] = setting(description="The vendor's limits, rad/s")
-    vendor_acceleration: tuple[float, ...] = setting(description="The vendor's limits, rad/s^2")
-    vendor_jerk: tuple[float, ...] = setting(description="The vendor's limits, rad/s^3")
     comfort_velocity: tuple[float, ...] = setting(description='Limits for every day, rad/s')
     comfort_acceleration: tuple[float, ...] = setting(description='Limits for every day, rad/s^2')
     comfort_jerk: tuple[float, ...] = setting(description='Limits for every day, rad/s^3')
+    vendor_acceleration: tuple[float, ...] = setting((), "The vendor's limits, rad/s^2, if it says")
+    vendor_jerk: tuple[float, ...] = setting((), "The vendor's limits, rad/s^3, if it says")
     # Where the vendor bounds the velocity by sqrt(2 end_deceleration way) - end_velocity_offset.
     end_lower: tuple[float, ...] = setting((), 'Where the way to the lower ends is 0, rad')
     end_upper: tuple[float, ...] = setting((), 'Where the way to the upper ends is 0, rad')
@@ -69,7 +75,8 @@ class RobotDescription:
         if not self.joints or len(self.tool_offset) != 3:
             raise UserError(f'{place}: give at least one joint and three numbers of tool_offset')
         near_ends = _NEAR_ENDS if any(getattr(self, name) for name in _NEAR_ENDS) else ()
-        for name in (*_PER_JOINT, *near_ends):
+        said = tuple(name for name in _UNSAID if getattr(self, name))
+        for name in (*_PER_JOINT, *said, *near_ends):
             values = getattr(self, name)
             if len(values) != len(self.joints) or not np.isfinite(values).all():
                 raise UserError(
@@ -78,11 +85,13 @@ class RobotDescription:
                 )
         if not np.all(np.less(self.position_lower, self.position_upper)):
             raise UserError(f'{place}: position_lower must be below position_upper for each joint')
-        for what in ('velocity', 'acceleration', 'jerk'):
+        for what in _BOUNDED:
             vendor, comfort = getattr(self, f'vendor_{what}'), getattr(self, f'comfort_{what}')
-            if not (np.all(np.greater(comfort, 0.0)) and np.all(np.less_equal(comfort, vendor))):
+            if not np.all(np.greater(comfort, 0.0)):
+                raise UserError(f'{place}: comfort_{what}={list(comfort)} must be above 0')
+            if vendor and not np.all(np.less_equal(comfort, vendor)):
                 raise UserError(
-                    f'{place}: comfort_{what}={list(comfort)} must be above 0 and at most '
+                    f'{place}: comfort_{what}={list(comfort)} must be at most '
                     f'vendor_{what}={list(vendor)}'
                 )
         self._check_ends(place)
@@ -121,8 +130,22 @@ class RobotDescription:
         """
         return load(cls, path, {'urdf': urdf} if urdf else None)
 
+    @property
+    def widest_limits(self) -> str:
+        """The vendor's set where the vendor says all of it, else `COMFORT`."""
+        return VENDOR if all(getattr(self, name) for name in _UNSAID) else COMFORT
+
     def limits(self, which: str) -> JointLimits:
-        """Return the limits of one set, `COMFORT` or `VENDOR`."""
+        """Return the limits of one set, `COMFORT` or `VENDOR`.
+
+        Raises UserError for those of a vendor that does not say them.
+        """
+        unsaid = [name for name in _UNSAID if not getattr(self, name)]
+        if which == VENDOR and unsaid:
+            raise UserError(
+                f'robot {self.name!r} has no {" and no ".join(unsaid)}, its vendor may not say '
+                f'them; choose limits={COMFORT}'
+            )
 
         def values(name: str) -> np.ndarray:
             return np.array(getattr(self, name), dtype=np.float64)

@@ -20,7 +20,7 @@ from smoothvla_ros.evaluation.bags.settings import AnalysedRobot, AnalysisSettin
 from smoothvla_ros.evaluation.bags.table import comparison_lines, lines
 from smoothvla_ros.evaluation.plain_json import plain
 from smoothvla_ros.kinematics import Arm
-from smoothvla_ros.kinematics.robot import LIMIT_SETS, VENDOR, load_robot_description
+from smoothvla_ros.kinematics.robot import LIMIT_SETS, load_robot_description
 from smoothvla_ros.user_path import user_path
 
 REPORT = Path('jerk_report.html')
@@ -35,13 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--topic', help='JointState topic, where a bag has more than one')
     parser.add_argument(
         '--robot',
-        help='panda, fr3 (with --urdf), or a file like config/robots/panda.yaml: tool and limits',
+        help='panda, fr3 or ur5e (with --urdf), or a file like config/robots/panda.yaml: tool and '
+        'limits',
     )
     parser.add_argument(
         '--limits',
         choices=LIMIT_SETS,
-        default=VENDOR,
-        help='which limits of --robot the peaks are held against (default: %(default)s)',
+        help="which limits of --robot the peaks are held against (default: the vendor's, where the "
+        'file of the robot has them)',
     )
     parser.add_argument(
         '--urdf',
@@ -118,11 +119,12 @@ def _robot(arguments: argparse.Namespace) -> AnalysedRobot:
         if arguments.tool is not None or arguments.base is not None:
             raise UserError('--tool and --base are named by the file of --robot; leave them out')
         described = load_robot_description(arguments.robot, str(arguments.urdf or ''))
-        jerk = described.limits(arguments.limits).jerk.tolist()
+        limits = arguments.limits or described.widest_limits
+        jerk = described.limits(limits).jerk.tolist()
         return AnalysedRobot(
             described.arm(),
             dict(zip(described.joints, jerk, strict=True)),
-            f'{arguments.limits} limits of {described.name}',
+            f'{limits} limits of {described.name}',
         )
     if arguments.urdf is None:
         if arguments.tool is not None or arguments.base is not None:

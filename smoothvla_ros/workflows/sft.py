@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--robot',
         default=_PANDA,
-        help='arm of the demonstrations: panda, fr3 (with --urdf), or a file',
+        help='arm of the demonstrations: panda, fr3 or ur5e (with --urdf), or a file',
     )
     parser.add_argument('--urdf', default='', help="its URDF, in place of the file's")
     parser.add_argument('--config', type=user_path, help='YAML file of the settings below')

@@ -46,13 +46,23 @@ def test_robot_without_a_limit_is_refused(tmp_path, missing):
 
 
 def test_comfort_limits_never_exceed_the_vendors(tmp_path):
-    """Both files that are shipped hold, and a slip in one of them is found."""
-    for name in ('panda', 'fr3'):
-        RobotDescription.from_file(CONFIG / 'robots' / f'{name}.yaml')
+    """All files that are shipped hold, and a slip in one of them is found."""
+    for file in (CONFIG / 'robots').glob('*.yaml'):
+        RobotDescription.from_file(file)
     text = (CONFIG / 'robots' / 'panda.yaml').read_text().replace('[1500.0,', '[9000.0,')
     (tmp_path / 'arm.yaml').write_text(text)
     with pytest.raises(UserError, match='comfort_jerk'):
         RobotDescription.from_file(tmp_path / 'arm.yaml')
+
+
+def test_limits_that_a_vendor_does_not_say_are_no_limits():
+    """Universal Robots publishes no acceleration and no jerk: its set cannot be chosen."""
+    robot = RobotDescription.from_file(CONFIG / 'robots' / 'ur5e.yaml')
+    assert robot.limits('comfort').jerk.min() > 0.0
+    assert robot.widest_limits == 'comfort'
+    with pytest.raises(UserError, match=r'no vendor_jerk.*limits=comfort'):
+        robot.limits('vendor')
+    assert PANDA.widest_limits == 'vendor'
 
 
 def _changed(name, joint, value):

@@ -70,7 +70,7 @@ def test_a_file_of_ones_own_may_be_called_anything(prefix, tmp_path, name) -> No
 @pytest.mark.parametrize('name', ['nowhere.yaml', 'nowhere', '', '.'])
 def test_a_file_that_is_not_there_is_named_with_those_that_are(prefix, name) -> None:
     """One line says what was asked for, by which setting, and what there is instead."""
-    line = rf"^robot: '{name}' is no file and not in config/robots \(fr3, panda\); give "
+    line = rf"^robot: '{name}' is no file and not in config/robots \(fr3, panda, ur5e\); give "
     with pytest.raises(UserError, match=line):
         load_robot_description(name)
     space = MotionGuardConfig(action_space=name or 'nowhere')

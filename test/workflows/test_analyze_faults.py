@@ -94,7 +94,7 @@ def test_a_recording_written_backwards_is_that_motion(tmp_path):
         (
             np.arange(400) * 0.01,
             ['--robot', 'ur99'],
-            "'ur99' is no file and not in config/robots (fr3, panda)",
+            "'ur99' is no file and not in config/robots (fr3, panda, ur5e)",
         ),
         (np.arange(400) * 0.01, ['--topic', 'arm'], "JointState on 'arm'"),
         (np.arange(400) * 0.01, ['--urdf', 'none.urdf', '--tool', 'x'], 'does not exist'),

@@ -62,6 +62,7 @@ def archive(arm: Arm, make_episode: Make, tmp_path: Path) -> EpisodeArchive:
             episode = make_episode(
                 episode_id=f'{policy}-{index}',
                 task=index % 2,
+                init_state=5 * (index // 2) + 4,
                 scene_seed=100_000 + index,
                 roughness=roughness,
                 success=index != failed,
@@ -141,6 +142,7 @@ def comparison(**changes: tuple[float, float, float]) -> dict[str, Any]:
             'low': jerk['low'],
             'high': jerk['high'],
             'pairs': 40,
+            'init_states': 40,
             'common': 45,
             'success_change_points': bounds('success', (0.0, -8.0, 8.0)),
             'changes': {
@@ -194,7 +196,13 @@ def test_findings_warn_of_jerk_hidden_in_sampling_and_collapse() -> None:
     summary['sampled'] = {
         'before': side,
         'after': {'negative_log_prob': {'mean': 0.5}},
-        'paired': {'jerk_change_percent': 6.0, 'low': 1.0, 'high': 9.0, 'pairs': 40},
+        'paired': {
+            'jerk_change_percent': 6.0,
+            'low': 1.0,
+            'high': 9.0,
+            'pairs': 40,
+            'init_states': 40,
+        },
     }
     warnings = [item.text for item in findings(summary) if item.verdict is FindingVerdict.WARNING]
     assert len(warnings) == 2
@@ -205,7 +213,7 @@ def test_findings_warn_of_jerk_hidden_in_sampling_and_collapse() -> None:
 def test_jerk_over_few_scenes_is_not_called_shown() -> None:
     """Of one scene the interval is a point, and shows nothing."""
     summary = comparison()
-    summary['paired']['pairs'] = 1
+    summary['paired'].update(pairs=1, init_states=1)
     found = findings(summary)
     assert not [
         item for item in found if item.verdict is FindingVerdict.SHOWN and 'erk' in item.text
@@ -217,11 +225,19 @@ def test_nothing_of_four_scenes_is_a_verdict() -> None:
     """Without an interval a rise is no warning and a fall is not shown; it is said why."""
     none = (-20.0, None, None)
     summary = comparison(jerk=(30.0, None, None), mean_speed=none, ldlj=none, pace_free_jerk=none)
-    summary['paired']['pairs'] = 4
+    summary['paired'].update(pairs=4, init_states=4)
     side = {'negative_log_prob': {'mean': 2.0}}
-    sampled = {'jerk_change_percent': -17.0, 'low': None, 'high': None, 'pairs': 4}
+    sampled = {
+        'jerk_change_percent': -17.0,
+        'low': None,
+        'high': None,
+        'pairs': 4,
+        'init_states': 4,
+    }
     summary['sampled'] = {'before': side, 'after': side, 'paired': sampled}
-    found = [item for item in findings(summary) if 'too few scenes for an interval' in item.text]
+    found = [
+        item for item in findings(summary) if 'too few init states for an interval' in item.text
+    ]
     assert len(found) == 4
     assert {item.verdict for item in found} == {FindingVerdict.OPEN}
     assert any('jerk changed by +30.0 %' in item.text for item in found)
@@ -231,15 +247,29 @@ def test_intervals_over_five_to_nineteen_scenes_are_called_narrow() -> None:
     """From five scenes on there are intervals, and up to twenty a word on how far they hold."""
     summary = comparison()
     for pairs, narrow in ((4, False), (5, True), (19, True), (20, False)):
-        summary['paired']['pairs'] = pairs
+        summary['paired'].update(pairs=pairs, init_states=pairs)
         assert any('somewhat narrow' in item.text for item in findings(summary)) is narrow
+
+
+def test_many_scenes_of_few_init_states_are_few() -> None:
+    """Thirty scenes of ten init states are called narrow, and named as what they are."""
+    summary = comparison()
+    summary['paired'].update(pairs=30, init_states=10)
+    texts = [item.text for item in findings(summary)]
+    assert any('30 scenes of 10 init states are solved by both' in text for text in texts)
 
 
 def test_sampled_jerk_over_few_scenes_is_not_called_shown() -> None:
     """An interval over five scenes is too narrow to lean on, however far from zero."""
     summary = comparison()
     side = {'negative_log_prob': {'mean': 2.0}}
-    paired = {'jerk_change_percent': -17.0, 'low': -18.0, 'high': -16.0, 'pairs': 5}
+    paired = {
+        'jerk_change_percent': -17.0,
+        'low': -18.0,
+        'high': -16.0,
+        'pairs': 5,
+        'init_states': 5,
+    }
     summary['sampled'] = {'before': side, 'after': side, 'paired': paired}
     sampled = [item for item in findings(summary) if 'Sampled jerk' in item.text]
     assert sampled[0].verdict is FindingVerdict.OPEN

@@ -52,6 +52,7 @@ def rows_of(
             policy=policy,
             episode_id=f'{policy}-{index:03d}',
             task=index % 4,
+            init_state=5 * (index // 4) + 4,
             scene_seed=100_000 + index,
             jerk=jerk,
             success=index not in failures,
@@ -141,8 +142,8 @@ def test_success_of_repeated_scenes_is_no_surer_than_newcombe(row: EpisodeRow, f
     newcombe = success_difference(PairedCounts(40 - failed, 0, failed, 0))
     assert change is not None
     assert change.mean == pytest.approx(failed / 40)
-    assert change.low == newcombe.low < -0.05
-    assert change.high == pytest.approx(max(newcombe.high, 0.1 * failed))
+    assert change.low < newcombe.low < -0.05
+    assert change.high > max(newcombe.high, 0.1 * failed)
 
 
 def test_rollouts_of_a_scene_are_paired_by_their_ids(row: EpisodeRow) -> None:
@@ -281,4 +282,4 @@ def test_four_scenes_have_means_and_no_intervals(row: EpisodeRow, tmp_path: Path
     table = format_comparison('libero_spatial', summary)
     (line,) = [line for line in table.splitlines() if line.startswith('mean jerk, m/s^3')]
     assert line.split()[3:] == ['2.88', '1.44', '-50.0', '%']
-    assert 'that both solve: too few scenes for intervals of these' in table
+    assert 'that both solve: too few init states for intervals of these' in table

@@ -42,7 +42,11 @@ from smoothvla_ros.training.rollouts.source import LostEpisode
 from smoothvla_ros.workflows import report as report_command
 from smoothvla_ros.workflows.evaluation import command, contestants
 from smoothvla_ros.workflows.evaluation.config import EvaluationConfig
-from smoothvla_ros.workflows.evaluation.episodes import Scenes, evaluate
+from smoothvla_ros.workflows.evaluation.episodes import (
+    Scenes,
+    evaluate,
+    tell_of_repeated_init_states,
+)
 from smoothvla_ros.workflows.evaluation.run import run_evaluation
 from smoothvla_ros.workflows.options import given_settings
 
@@ -171,6 +175,19 @@ def test_progress_counts_what_was_there_and_is_not_lost_to_one_short_success(
     for row in (*rows, dataclasses.replace(rows[0], success=True, jerk=math.nan)):
         short.add(row)
     assert short.jerk == pytest.approx(np.mean(solved))
+
+
+@pytest.mark.parametrize(
+    ('split', 'episodes', 'told'),
+    [(Split.HELD_OUT, 10, False), (Split.HELD_OUT, 11, True), (Split.TRAIN, 40, False)],
+)
+def test_more_episodes_than_init_states_are_told_of(
+    caplog: pytest.LogCaptureFixture, split: Split, episodes: int, told: bool
+) -> None:
+    """One line, where several episodes share an init state."""
+    tell_of_repeated_init_states(Scenes('libero_goal', (1,), episodes, 0, split))
+    lines = [f'{episodes} episodes a task, but 10 init states (held_out)'] if told else []
+    assert [text.split(':')[0] for text in caplog.messages] == lines
 
 
 def test_lost_episodes_are_named_and_not_invented(

@@ -16,9 +16,18 @@ from smoothvla_ros.evaluation.intervals.bootstrap import (
     paired_change_percent,
     paired_difference,
 )
+from smoothvla_ros.evaluation.intervals.init_states import (
+    InitState,
+    count_init_states,
+    design_effect,
+    drawn_levels,
+    init_state_of,
+)
 from smoothvla_ros.evaluation.intervals.rates import (
     Interval,
     PairedCounts,
+    mcnemar,
+    mcnemar_of_groups,
     success_difference,
     wider,
 )
@@ -69,36 +78,62 @@ class Pairing:
 
     def measured(self, column: str) -> tuple[np.ndarray, np.ndarray]:
         """Return a column before and after, [n] each, over the solved pairs where it exists."""
-        values = np.array([pair.measure(column) for pair in self.solved]).reshape(-1, 2)
-        values = values[np.isfinite(values).all(axis=1)]
+        values = np.array([pair.measure(column) for pair in self._measured(column)]).reshape(-1, 2)
         return values[:, 0], values[:, 1]
+
+    @property
+    def init_states(self) -> int:
+        """How many init states the solved pairs have: what the intervals of measures draw."""
+        return count_init_states([pair.name for pair in self.solved])
+
+    def mcnemar(self) -> float:
+        """Exact p-value that both policies solve equally many scenes, at least once each."""
+        counts, changes = self.outcomes(), dict[InitState, int]()
+        for pair in self.pairs:
+            before, after = (rate > 0.0 for rate in pair.success())
+            state = init_state_of(pair.name)
+            changes[state] = changes.get(state, 0) + after - before
+        if len(changes) == len(self.pairs):
+            return mcnemar(counts)
+        return mcnemar_of_groups(list(changes.values()))
+
+    def outcomes(self) -> PairedCounts:
+        """Count the scenes by who solved them at least once."""
+        rates = np.array([pair.success() for pair in self.pairs]).reshape(-1, 2)
+        return PairedCounts.of(rates[:, 0] > 0.0, rates[:, 1] > 0.0)
 
     def change_percent(
         self, column: str, seed: int, replicates: int = REPLICATES
     ) -> Interval | None:
         """Paired change of a column's mean, in percent; None without solved pairs.
 
-        Ends of NaN where the pairs are too few for an interval.
+        Ends of NaN where the init states are too few for an interval.
         """
         before, after = self.measured(column)
+        names = [pair.name for pair in self._measured(column)]
         if len(before) == 0 or before.mean() == 0.0:
             return None
-        if len(before) < LEAST_OBSERVATIONS:
+        if count_init_states(names) < LEAST_OBSERVATIONS:
             return Interval.unknown(100.0 * float(after.mean() / before.mean() - 1.0))
-        return paired_change_percent(before, after, seed=seed, replicates=replicates)
+        return paired_change_percent(
+            before, after, seed=seed, levels=drawn_levels(names), replicates=replicates
+        )
 
     def difference(self, column: str, seed: int, replicates: int = REPLICATES) -> Interval | None:
         """Paired change of a column's mean, in its unit; None and NaN as in `change_percent`."""
         before, after = self.measured(column)
+        names = [pair.name for pair in self._measured(column)]
         if len(before) == 0:
             return None
-        if len(before) < LEAST_OBSERVATIONS:
+        if count_init_states(names) < LEAST_OBSERVATIONS:
             return Interval.unknown(float((after - before).mean()))
-        return paired_difference(before, after, seed=seed, replicates=replicates)
+        return paired_difference(
+            before, after, seed=seed, levels=drawn_levels(names), replicates=replicates
+        )
 
     def representative(self, column: str) -> Pair | None:
         """Return the solved pair whose change of a column is the median one: no cherry-picking."""
-        pairs = [pair for pair in self.solved if np.isfinite(pair.measure(column)).all()]
+        pairs = self._measured(column)
         if not pairs:
             return None
         ranked = sorted(pairs, key=lambda pair: (_ratio(*pair.measure(column)), pair.name))
@@ -111,26 +146,39 @@ class Pairing:
     def success_change(self, seed: int, replicates: int = REPLICATES) -> Interval | None:
         """Success after minus before on the same scenes, in [-1, 1]; None without pairs.
 
-        Newcombe's paired interval where each policy ran a scene once. With repeats the wider
-        of two: the bootstrap over scenes has no width where nearly all succeed, and Newcombe's, of
-        the rollouts of a scene in their order, takes these for independent.
+        Newcombe's paired interval where each policy ran an init state once. With repeats the wider
+        of two: the bootstrap over init states has no width where nearly all succeed, and of
+        Newcombe's, of the rollouts of a scene in their order, how alike those of an init state are
+        can only be estimated.
         """
         if not self.pairs:
             return None
-        rates = np.array([pair.success() for pair in self.pairs])
-        if all(len(pair.before) == len(pair.after) == 1 for pair in self.pairs):
-            return success_difference(PairedCounts.of(rates[:, 0] > 0.5, rates[:, 1] > 0.5))
-        drawn = paired_difference(rates[:, 0], rates[:, 1], seed=seed, replicates=replicates)
         # Where one policy has more rollouts of a scene, the rest is left to the bootstrap.
-        outcomes = np.array(
-            [
-                (before.success, after.success)
-                for pair in self.pairs
-                for before, after in zip(pair.before, pair.after, strict=False)
-            ]
+        rollouts = [
+            (pair.name, before.success, after.success)
+            for pair in self.pairs
+            for before, after in zip(pair.before, pair.after, strict=False)
+        ]
+        names = [name for name, _, _ in rollouts]
+        outcomes = np.array([success for _, *success in rollouts], np.int64)
+        effect = design_effect(outcomes[:, 1] - outcomes[:, 0], names, (-1.0, 1.0))
+        newcombe = success_difference(PairedCounts.of(outcomes[:, 0], outcomes[:, 1]), effect)
+        scenes = [pair.name for pair in self.pairs]
+        once = all(len(pair.before) == len(pair.after) == 1 for pair in self.pairs)
+        if once and count_init_states(scenes) == len(scenes):
+            return newcombe
+        rates = np.array([pair.success() for pair in self.pairs])
+        drawn = paired_difference(
+            rates[:, 0],
+            rates[:, 1],
+            seed=seed,
+            levels=drawn_levels(scenes),
+            replicates=replicates,
         )
-        newcombe = success_difference(PairedCounts.of(outcomes[:, 0], outcomes[:, 1]))
         return wider(drawn, newcombe)
+
+    def _measured(self, column: str) -> list[Pair]:
+        return [pair for pair in self.solved if np.isfinite(pair.measure(column)).all()]
 
 
 def pair_rows(before: Sequence[EpisodeRow], after: Sequence[EpisodeRow]) -> Pairing:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -49,15 +51,26 @@ def wider(interval: Interval, other: Interval | None) -> Interval:
     return Interval(interval.mean, min(interval.low, other.low), max(interval.high, other.high))
 
 
-def wilson(successes: int, trials: int, confidence: float = CONFIDENCE) -> Interval:
+def wilson(
+    successes: int, trials: int, confidence: float = CONFIDENCE, design_effect: float = 1.0
+) -> Interval:
     """Score interval of a success rate, in [0, 1] (Wilson 1927).
 
+    design_effect: of trials that are alike in groups; they count as trials / design_effect (Rao
+    and Scott 1992; Franco, Little, Louis and Slud 2019 compare intervals of this kind).
     Raises UserError for no trials, or for more successes than trials.
     """
     if trials < 1 or not 0 <= successes <= trials:
         raise UserError(f'{successes} successes of {trials} episodes is no rate; run some episodes')
-    found = binomtest(successes, trials).proportion_ci(confidence, method='wilson')
-    return Interval(successes / trials, float(found.low), float(found.high))
+    rate = successes / trials
+    if design_effect == 1.0:
+        found = binomtest(successes, trials).proportion_ci(confidence, method='wilson')
+        return Interval(rate, float(found.low), float(found.high))
+    worth, squared = trials / design_effect, NormalDist().inv_cdf(0.5 + confidence / 2.0) ** 2
+    centre = (rate + squared / (2.0 * worth)) / (1.0 + squared / worth)
+    half = math.sqrt(squared * (rate * (1.0 - rate) + squared / (4.0 * worth)) / worth)
+    half /= 1.0 + squared / worth
+    return Interval(rate, min(rate, centre - half), max(rate, centre + half))
 
 
 @dataclass(frozen=True)
@@ -88,15 +101,17 @@ class PairedCounts:
         return self.both + self.only_before + self.only_after + self.neither
 
 
-def success_difference(counts: PairedCounts) -> Interval:
+def success_difference(counts: PairedCounts, design_effect: float = 1.0) -> Interval:
     """Interval of the success rate after minus before, paired, in [-1, 1].
 
     Newcombe, Statistics in Medicine 17 (1998) 2635, method 10: the Wilson intervals of both rates
     joined with their correlation, which is continuity-corrected where it is positive.
+    design_effect: of the differences of pairs that are alike in groups, by which all counts are
+    divided (Rao and Scott 1992).
     """
-    before = wilson(counts.both + counts.only_before, counts.pairs)
-    after = wilson(counts.both + counts.only_after, counts.pairs)
-    correlation = _phi(counts)
+    before = wilson(counts.both + counts.only_before, counts.pairs, design_effect=design_effect)
+    after = wilson(counts.both + counts.only_after, counts.pairs, design_effect=design_effect)
+    correlation = _phi(counts, design_effect)
     lower = (after.mean - after.low, before.high - before.mean)
     upper = (after.high - after.mean, before.mean - before.low)
     difference = after.mean - before.mean
@@ -113,12 +128,32 @@ def mcnemar(counts: PairedCounts) -> float:
     return float(binomtest(counts.only_before, discordant).pvalue) if discordant else 1.0
 
 
+def mcnemar_of_groups(changes: Sequence[int]) -> float:
+    """Return McNemar's exact p-value for pairs that are alike in groups.
+
+    changes: of each group, scenes that only the second policy solved minus those that only the
+    first did.  If both succeed equally often, each group's change is as likely the other way
+    round (Fisher's sign flips, of which McNemar's test is the case of one scene a group): the
+    share of all flips whose sum is at least as far from zero as the one that was found.
+    """
+    sizes = [abs(change) for change in changes if change]
+    # How likely each sum of flipped changes is, from -sum(sizes) to sum(sizes).
+    chances = np.ones(1)
+    for size in sizes:
+        flipped = np.zeros(len(chances) + 2 * size)
+        flipped[: len(chances)] += 0.5 * chances
+        flipped[2 * size :] += 0.5 * chances
+        chances = flipped
+    sums = np.arange(len(chances)) - sum(sizes)
+    return min(1.0, float(chances[np.abs(sums) >= abs(sum(changes))].sum()))
+
+
 def _joined(first: float, second: float, correlation: float) -> float:
     """Half-width of a difference whose sides have half-widths `first` and `second`."""
     return math.sqrt(max(0.0, first**2 - 2.0 * correlation * first * second + second**2))
 
 
-def _phi(counts: PairedCounts) -> float:
+def _phi(counts: PairedCounts, design_effect: float) -> float:
     """Correlation of the two outcomes; 0 where one policy always or never succeeds."""
     margins = (
         (counts.both + counts.only_before)
@@ -130,5 +165,5 @@ def _phi(counts: PairedCounts) -> float:
         return 0.0
     product = float(counts.both * counts.neither - counts.only_before * counts.only_after)
     if product > 0:
-        product = max(product - counts.pairs / 2.0, 0.0)
+        product = max(product - design_effect * counts.pairs / 2.0, 0.0)
     return product / math.sqrt(margins)

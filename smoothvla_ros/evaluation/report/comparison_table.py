@@ -96,18 +96,22 @@ def caption(figures: Mapping[str, Any]) -> str:
     kind = 'greedy' if temperature == 0.0 else f'sampled at temperature {temperature:g}'
     if figures.get('split'):
         kind = f'{figures["split"].replace("_", "-")} scenes, {kind}'
-    counts = [side['success']['episodes'] for side in (figures['before'], figures['after']) if side]
+    successes = [side['success'] for side in (figures['before'], figures['after']) if side]
+    counts = [side['episodes'] for side in successes]
     text = f'{kind}, {" and ".join(map(str, counts))} episodes'
+    states = max(side['init_states'] for side in successes)
+    if states < max(counts):
+        text += f' of {states} init state{"s" if states > 1 else ""}'
     paired = figures['paired']
     if paired is None:
         return f'{text}; everything but success is over the successes'
     if paired['common'] == 0:
         return f'{text}; no scene in common, so nothing is paired'
-    few = paired['pairs'] < LEAST_OBSERVATIONS
+    few = paired['init_states'] < LEAST_OBSERVATIONS
     return (
         f'{text}; everything but success is over the {paired["pairs"]} of {paired["common"]} '
         f'scenes ({100.0 * paired["share"]:.0f} %) that both solve'
-        + (': too few scenes for intervals of these' if few else '')
+        + (': too few init states for intervals of these' if few else '')
     )
 
 

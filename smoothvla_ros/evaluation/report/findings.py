@@ -14,7 +14,7 @@ from smoothvla_ros.evaluation.intervals.bootstrap import LEAST_OBSERVATIONS, NAR
 # Below this share a motion is not called slower; what it does to jerk is said all the same.
 _SAME_PACE_PERCENT = 3.0
 _ROUGH_SEAM = 1.25
-_NO_INTERVAL = 'too few scenes for an interval'
+_NO_INTERVAL = 'too few init states for an interval'
 
 
 class FindingVerdict(StrEnum):
@@ -38,13 +38,13 @@ def findings(summary: Mapping[str, Any]) -> list[Finding]:
     found = []
     paired = summary['paired']
     if paired is not None:
-        few = paired['pairs'] < NARROW_BELOW
+        few = paired['init_states'] < NARROW_BELOW
         about_jerk = [_jerk(paired), *_pace(paired), *_shape(paired)]
         found += [_success(summary), *(_unproven(about_jerk) if few else about_jerk)]
         if few:
-            scenes = 'scene is' if paired['pairs'] == 1 else 'scenes are'
-            text = f'Only {paired["pairs"]} {scenes} solved by both: too few to lean on'
-            if paired['pairs'] >= LEAST_OBSERVATIONS:
+            verb = 'is' if paired['pairs'] == 1 else 'are'
+            text = f'Only {_scenes(paired)} {verb} solved by both: too few to lean on'
+            if paired['init_states'] >= LEAST_OBSERVATIONS:
                 text += ', and the intervals of jerk are somewhat narrow'
             found.append(Finding(FindingVerdict.WARNING, f'{text}.'))
     sampled = summary['sampled']
@@ -53,6 +53,16 @@ def findings(summary: Mapping[str, Any]) -> list[Finding]:
     if summary['after'] is not None:
         found += _seams(summary['after'])
     return found
+
+
+def _scenes(paired: Mapping[str, Any]) -> str:
+    """Say how many scenes are compared, and of how many init states where these are fewer."""
+    text, states = f'{paired["pairs"]} scenes', paired['init_states']
+    if paired['pairs'] == 1:
+        return text.removesuffix('s')
+    if states == paired['pairs']:
+        return text
+    return f'{text} of {states} init state{"s" if states > 1 else ""}'
 
 
 def _unproven(findings: Sequence[Finding]) -> list[Finding]:
@@ -155,7 +165,7 @@ def _sampled(paired: Mapping[str, Any] | None, sampled: Mapping[str, Any]) -> li
         low, high = sampled['paired']['low'], sampled['paired']['high']
         known = low is not None
         opposite = known and greedy is not None and (change > 0.0) != (greedy > 0.0)
-        few = sampled['paired']['pairs'] < NARROW_BELOW
+        few = sampled['paired']['init_states'] < NARROW_BELOW
         shown = known and high < 0.0 and not few
         bounds = f'{low:+.1f} to {high:+.1f}' if known else _NO_INTERVAL
         found.append(
@@ -166,7 +176,7 @@ def _sampled(paired: Mapping[str, Any] | None, sampled: Mapping[str, Any]) -> li
                 if shown
                 else FindingVerdict.OPEN,
                 f'Sampled jerk: {change:+.1f} % ({bounds})'
-                + (f' over only {sampled["paired"]["pairs"]} scenes' if few else '')
+                + (f' over only {_scenes(sampled["paired"])}' if few else '')
                 + (', against the greedy jerk.' if opposite else '.'),
             )
         )

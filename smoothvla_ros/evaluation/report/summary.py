@@ -20,6 +20,11 @@ from smoothvla_ros.evaluation.intervals.bootstrap import (
     REPLICATES,
     mean_interval,
 )
+from smoothvla_ros.evaluation.intervals.init_states import (
+    count_init_states,
+    design_effect,
+    drawn_levels,
+)
 from smoothvla_ros.evaluation.intervals.pairing import (
     Pairing,
     common_estimator,
@@ -28,9 +33,7 @@ from smoothvla_ros.evaluation.intervals.pairing import (
 )
 from smoothvla_ros.evaluation.intervals.rates import (
     Interval,
-    PairedCounts,
     bounds,
-    mcnemar,
     wider,
     wilson,
 )
@@ -116,22 +119,26 @@ def describe(
 ) -> dict[str, Any]:
     """Success over all rows, and every measure over the successes.
 
-    A measure over too few scenes for an interval has ends of NaN.
+    A measure over too few init states for an interval has ends of NaN.
     over: only the successes from these scenes (those that another policy solves too).
     """
     successes = [row for row in rows if row.success and (over is None or row.name in over)]
     described: dict[str, Any] = {
-        'success': {**bounds(_success_rate(rows, replicates)), 'episodes': len(rows)}
+        'success': {
+            **bounds(_success_rate(rows, replicates)),
+            'episodes': len(rows),
+            'init_states': count_init_states([row.name for row in rows]),
+        }
     }
     for measure in measures:
         measured = [row for row in successes if np.isfinite(getattr(row, measure.column))]
         values = np.array([getattr(row, measure.column) for row in measured], np.float64)
-        interval = None
-        if len({row.name for row in measured}) >= LEAST_OBSERVATIONS:
+        names, interval = [row.name for row in measured], None
+        if count_init_states(names) >= LEAST_OBSERVATIONS:
             interval = mean_interval(
                 values,
                 seed=_BOOTSTRAP_SEED,
-                levels=_scenes(measured),
+                levels=drawn_levels(names),
                 replicates=_replicates(measure, replicates),
             )
         elif len(values):
@@ -146,22 +153,19 @@ def describe(
 
 
 def _success_rate(rows: Sequence[EpisodeRow], replicates: int) -> Interval:
-    """Return success with Wilson's interval; with repeated scenes the wider of his and theirs."""
-    levels, his = _scenes(rows), wilson(sum(row.success for row in rows), len(rows))
+    """Return success with Wilson's interval; of repeated init states the wider of his and theirs.
+
+    His counts as many episodes as those are worth, theirs is a bootstrap over init states.
+    """
+    names, successes = [row.name for row in rows], [row.success for row in rows]
+    his = wilson(sum(successes), len(rows), design_effect=design_effect(successes, names))
+    levels = drawn_levels(names)
     if levels is None:
         return his
-    values = np.array([row.success for row in rows], np.float64)
-    theirs = mean_interval(values, seed=_BOOTSTRAP_SEED, levels=levels, replicates=replicates)
+    theirs = mean_interval(
+        np.array(successes, np.float64), seed=_BOOTSTRAP_SEED, levels=levels, replicates=replicates
+    )
     return wider(his, theirs)
-
-
-def _scenes(rows: Sequence[EpisodeRow]) -> list[tuple[EpisodeName]] | None:
-    """Return the scene of each row, what a bootstrap draws; None where each came once.
-
-    Several rollouts of a scene are more alike than those of several.
-    """
-    names = [row.name for row in rows]
-    return [(name,) for name in names] if len(set(names)) < len(names) else None
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
@@ -272,7 +276,7 @@ def _paired(
             **bounds(change),
             'unit': 'percent' if measure.relative else measure.unit,
         }
-    counts = PairedCounts.of(*_outcomes(pairing))
+    counts = pairing.outcomes()
     return {
         'jerk_change_percent': None if jerk is None else jerk.mean,
         'low': None if jerk is None else jerk.low,
@@ -280,13 +284,14 @@ def _paired(
         'pairs': len(pairing.solved),
         'common': len(pairing.pairs),
         'share': pairing.share,
+        'init_states': pairing.init_states,
         'success_change_points': bounds(None if success is None else success.scaled(100.0)),
         'outcomes': {
             'both': counts.both,
             'only_before': counts.only_before,
             'only_after': counts.only_after,
             'neither': counts.neither,
-            'mcnemar_p': mcnemar(counts),
+            'mcnemar_p': pairing.mcnemar(),
         },
         'changes': changes,
     }
@@ -294,9 +299,3 @@ def _paired(
 
 def _replicates(measure: EpisodeMeasure, most: int) -> int:
     return most if measure is JERK else min(most, _MINOR_REPLICATES)
-
-
-def _outcomes(pairing: Pairing) -> tuple[list[bool], list[bool]]:
-    """Whether each policy succeeded at least once, scene by scene."""
-    rates = [pair.success() for pair in pairing.pairs]
-    return [before > 0.0 for before, _ in rates], [after > 0.0 for _, after in rates]

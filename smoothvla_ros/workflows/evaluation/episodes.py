@@ -13,7 +13,7 @@ from smoothvla_ros.evaluation.episodes.archive import EpisodeArchive
 from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow
 from smoothvla_ros.evaluation.episodes.running_figures import RunningFigures
 from smoothvla_ros.records import Episode, EpisodeRequest
-from smoothvla_ros.simulation.splits import Split, episode_names
+from smoothvla_ros.simulation.splits import Split, episode_names, init_state_indices
 from smoothvla_ros.training.rollouts.group_sampling import collect_episodes
 from smoothvla_ros.training.rollouts.source import RolloutSource
 
@@ -35,6 +35,19 @@ class Scenes:
     per_task: int
     seed: int
     split: Split = Split.HELD_OUT
+
+
+def tell_of_repeated_init_states(scenes: Scenes) -> None:
+    """Say in one line where init states come several times, which narrows intervals little."""
+    states = len(init_state_indices(scenes.suite, scenes.split))
+    if scenes.per_task > states:
+        log.warning(
+            '%d episodes a task, but %d init states (%s): several share one and are alike, '
+            'so intervals count init states',
+            scenes.per_task,
+            states,
+            scenes.split,
+        )
 
 
 def evaluate(

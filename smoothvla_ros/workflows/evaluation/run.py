@@ -22,7 +22,11 @@ from smoothvla_ros.workflows.evaluation.contestants import (
     contestants_of,
     serving,
 )
-from smoothvla_ros.workflows.evaluation.episodes import Scenes, evaluate
+from smoothvla_ros.workflows.evaluation.episodes import (
+    Scenes,
+    evaluate,
+    tell_of_repeated_init_states,
+)
 from smoothvla_ros.workflows.evaluation.output_folder import check_output_folder, claim
 
 
@@ -58,6 +62,7 @@ def _evaluation(
     scenes = Scenes(
         config.suite, config.task_indices, config.episodes, config.seed, Split(config.split)
     )
+    tell_of_repeated_init_states(scenes)
     for version, contestant in enumerate(contestants):
         with serving(config, version, contestant, source, open_source) as episodes:
             for temperature in config.temperatures:

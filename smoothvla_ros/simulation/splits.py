@@ -31,6 +31,19 @@ class Split(StrEnum):
     HELD_OUT = 'held_out'
 
 
+class EvaluationSplit(StrEnum):
+    """What an evaluation alone may choose: a split, or both of them together."""
+
+    TRAIN = Split.TRAIN.value
+    HELD_OUT = Split.HELD_OUT.value
+    ALL = 'all'
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """The splits that its episodes belong to, each to one."""
+        return tuple(Split) if self is EvaluationSplit.ALL else (Split(self.value),)
+
+
 def init_state_indices(suite: str, split: Split) -> tuple[int, ...]:
     """Return the init states of a split: 40 of each task's 50 for training, every fifth held out.
 
@@ -98,6 +111,35 @@ def episode_names(suite: str, task: int, split: Split, count: int, seed: int) ->
         EpisodeName(suite, task, int(states[i % len(states)]), scene_seed)
         for i, scene_seed in enumerate(drawn)
     ]
+
+
+def evaluation_names(
+    suite: str, task: int, split: EvaluationSplit, count: int, seed: int
+) -> list[EpisodeName]:
+    """Return `count` distinct episodes of a task to be measured on, never to be learned from.
+
+    Those of one split are `episode_names`.  Of all, each of the 50 init states is used once before
+    one is used again, with scene seeds of the split that the init state belongs to: so each episode
+    is of one split, and whoever trains refuses the held-out ones as ever.  Raises UserError as
+    `episode_names` does.
+    """
+    if split is not EvaluationSplit.ALL:
+        return episode_names(suite, task, Split(split.value), count, seed)
+    tasks.task(suite, task)
+    most = min(len(scene_seeds(part)) for part in Split)
+    if not 1 <= count <= most:
+        raise UserError(f'{count} episodes of {suite} task {task}: choose from 1 to {most}')
+    if seed < 0:
+        raise UserError(f'episode seed {seed} is negative; give 0 or more')
+    generator = np.random.default_rng([seed, tasks.seed_number(suite), task])
+    states = [int(state) for state in generator.permutation(INIT_STATES)]
+    seeds = {part: iter(_distinct(generator, scene_seeds(part), count)) for part in Split}
+    names = []
+    for index in range(count):
+        state = states[index % INIT_STATES]
+        part = Split.HELD_OUT if _is_held_out(state) else Split.TRAIN
+        names.append(EpisodeName(suite, task, state, next(seeds[part])))
+    return names
 
 
 def _is_held_out(init_state: int) -> bool:

@@ -59,5 +59,5 @@ def _start() -> None:
 def _play(request: EpisodeRequest) -> Episode:
     assert _cache is not None
     environment = _cache.get(request.name.suite, request.name.task)
-    success = play(environment, request.name)
+    success = play(environment, request.name, request.horizon)
     return Episode(request, success, environment.trajectory(), [])

@@ -1,11 +1,16 @@
+from pathlib import Path
+
 import pytest
 
+import smoothvla_ros
 from smoothvla_ros.errors import UserError
 from smoothvla_ros.records import EpisodeName
 from smoothvla_ros.simulation import tasks
 from smoothvla_ros.simulation.splits import (
+    EvaluationSplit,
     Split,
     episode_names,
+    evaluation_names,
     init_state_indices,
     require_train,
     scene_seeds,
@@ -59,6 +64,45 @@ def test_training_refuses_held_out_episodes_and_half_held_out_ones():
     ):
         with pytest.raises(UserError, match=r'held.out'):
             require_train(EpisodeName('libero_goal', 0, state, seed))
+
+
+def test_an_evaluation_on_all_init_states_has_each_once_and_trains_on_no_held_out_one():
+    """Pins the field's 50 trials: all init states, each name of one split and guarded by it."""
+    names = evaluation_names('libero_goal', 3, EvaluationSplit.ALL, 120, seed=7)
+    assert sorted(name.init_state for name in names[:50]) == list(range(50))
+    assert sorted(name.init_state for name in names[50:100]) == list(range(50))
+    assert len({name.scene_seed for name in names}) == 120
+    assert names[:50] == evaluation_names('libero_goal', 3, EvaluationSplit.ALL, 50, seed=7)
+    held_out = init_state_indices('libero_goal', Split.HELD_OUT)
+    for name in names:
+        assert (split_of(name) is Split.HELD_OUT) == (name.init_state in held_out)
+        if name.init_state in held_out:
+            with pytest.raises(UserError, match=r'held out'):
+                require_train(name)
+    for count, seed in ((0, 0), (10_001, 0), (3, -1)):
+        with pytest.raises(UserError):
+            evaluation_names('libero_goal', 3, EvaluationSplit.ALL, count, seed)
+
+
+@pytest.mark.parametrize('split', list(Split))
+def test_an_evaluation_on_one_split_has_its_episodes(split):
+    """Pins that evaluations of one split meet the scenes that they met before."""
+    found = evaluation_names('libero_goal', 3, EvaluationSplit(split.value), 12, seed=7)
+    assert found == episode_names('libero_goal', 3, split, 12, seed=7)
+
+
+def test_all_is_no_split_that_can_be_learned_from():
+    """Pins that `all` is known to evaluation alone: no name of a split, so no path to training."""
+    assert [split.value for split in Split] == ['train', 'held_out']
+    with pytest.raises(ValueError, match='all'):
+        episode_names('libero_goal', 3, EvaluationSplit.ALL, 12, seed=7)
+    package = Path(smoothvla_ros.__file__).parent
+    users = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob('*.py')
+        if 'evaluation_names' in path.read_text()
+    }
+    assert users == {'simulation/splits.py', 'workflows/evaluation/episodes.py'}
 
 
 @pytest.mark.parametrize(('state', 'seed'), [(50, 0), (-1, 0), (0, -1), (0, 10**9)])

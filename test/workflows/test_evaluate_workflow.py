@@ -19,6 +19,7 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.episodes.archive import TABLE, EpisodeArchive
 from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow
 from smoothvla_ros.evaluation.episodes.running_figures import RunningFigures
+from smoothvla_ros.evaluation.report.comparison_table import caption
 from smoothvla_ros.evaluation.report.run_report import REPORT, write_report
 from smoothvla_ros.evaluation.report.summary import SUMMARY, RunContext
 from smoothvla_ros.evaluation.reworded_policy import (
@@ -36,7 +37,7 @@ from smoothvla_ros.records import (
     Observation,
     Trajectory,
 )
-from smoothvla_ros.simulation.splits import Split, split_of
+from smoothvla_ros.simulation.splits import EvaluationSplit, Split, split_of
 from smoothvla_ros.simulation.tasks import tasks
 from smoothvla_ros.training.rollouts.source import LostEpisode
 from smoothvla_ros.workflows import report as report_command
@@ -179,13 +180,13 @@ def test_progress_counts_what_was_there_and_is_not_lost_to_one_short_success(
 
 @pytest.mark.parametrize(
     ('split', 'episodes', 'told'),
-    [(Split.HELD_OUT, 10, False), (Split.HELD_OUT, 11, True), (Split.TRAIN, 40, False)],
+    [('held_out', 10, False), ('held_out', 11, True), ('train', 40, False), ('all', 50, False)],
 )
 def test_more_episodes_than_init_states_are_told_of(
-    caplog: pytest.LogCaptureFixture, split: Split, episodes: int, told: bool
+    caplog: pytest.LogCaptureFixture, split: str, episodes: int, told: bool
 ) -> None:
     """One line, where several episodes share an init state."""
-    tell_of_repeated_init_states(Scenes('libero_goal', (1,), episodes, 0, split))
+    tell_of_repeated_init_states(Scenes('libero_goal', (1,), episodes, 0, EvaluationSplit(split)))
     lines = [f'{episodes} episodes a task, but 10 init states (held_out)'] if told else []
     assert [text.split(':')[0] for text in caplog.messages] == lines
 
@@ -312,6 +313,43 @@ def test_evaluation_compares_greedy_and_sampled(faked: list[FakeSource], tmp_pat
     again = run_evaluation(configured(tmp_path))
     assert [len(source.requests) for source in faked[2:]] == [0, 0]
     assert again['paired'] == summary['paired']
+
+
+def test_the_protocol_of_the_field_can_be_asked_for(
+    faked: list[FakeSource], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All 50 init states once, with a horizon of one's own; record, caption and page say so."""
+    protocol = {'split': 'all', 'episodes': 50, 'horizon': 512, 'temperatures': (0.0,)}
+    summary = run_evaluation(configured(tmp_path, **protocol))
+    requests = faked[0].requests
+    assert sorted(request.name.init_state for request in requests) == list(range(50))
+    assert {request.horizon for request in requests} == {512}
+    assert 'share one' not in caplog.text
+    record = json.loads((tmp_path / 'out' / 'evaluation.json').read_text())
+    assert (record['split'], record['horizon']) == ('all', 512)
+    assert (summary['split'], summary['horizon']) == ('all', 512)
+    assert caption(summary).startswith(
+        'all scenes, those of training included, greedy, at most 512 steps, 50 and 50 episodes'
+    )
+    assert 'include what was trained on' in (tmp_path / 'out' / REPORT).read_text()
+    for name, other in (('split', 'train'), ('horizon', 0)):
+        with pytest.raises(UserError, match=f'another {name}'):
+            run_evaluation(configured(tmp_path, **protocol | {name: other}))
+
+
+def test_an_evaluation_of_before_there_was_a_horizon_goes_on(
+    faked: list[FakeSource], tmp_path: Path
+) -> None:
+    """Its record names none, which was the suite's own: gone on with by that alone."""
+    run_evaluation(configured(tmp_path))
+    assert {request.horizon for source in faked for request in source.requests} == {None}
+    path = tmp_path / 'out' / 'evaluation.json'
+    record = json.loads(path.read_text())
+    assert record.pop('horizon') == 0
+    path.write_text(json.dumps(record))
+    run_evaluation(configured(tmp_path))
+    with pytest.raises(UserError, match='another horizon'):
+        run_evaluation(configured(tmp_path, horizon=512))
 
 
 def test_a_second_process_is_kept_out(faked: list[FakeSource], tmp_path: Path) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
 
 from smoothvla_ros.errors import UserError
-from smoothvla_ros.records import EpisodeRequest
+from smoothvla_ros.records import EpisodeName, EpisodeRequest
+from smoothvla_ros.simulation.expert import playing
 from smoothvla_ros.simulation.splits import Split, episode_names
 from smoothvla_ros.workflows.evaluation.config import EvaluationConfig
 from smoothvla_ros.workflows.evaluation.run import run_evaluation
@@ -29,3 +33,24 @@ def test_over_the_topics_the_expert_is_refused(tmp_path):
     config = EvaluationConfig(compare='expert', out=tmp_path / 'out')
     with pytest.raises(UserError, match='smoothvla eval'):
         run_evaluation(config, source=object())
+
+
+@pytest.mark.parametrize(('asked', 'steps'), [(None, 6), (9, 9)])
+def test_the_expert_keeps_to_the_horizon_that_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch, asked: int | None, steps: int
+) -> None:
+    """An evaluation with a horizon of its own measures the expert over the same steps."""
+    played: list[int] = []
+    environment = SimpleNamespace(
+        horizon=6,
+        reset=lambda _: None,
+        step=played.append,
+        task=SimpleNamespace(bddl_file=None),
+    )
+    monkeypatch.setattr(playing, 'read_problem', lambda _: None)
+    monkeypatch.setattr(
+        playing, 'Expert', lambda *_: SimpleNamespace(step=lambda: SimpleNamespace(action=0))
+    )
+    name = EpisodeName('libero_goal', 0, 4, 100_000)
+    assert not playing.play(cast(Any, environment), name, asked)
+    assert len(played) == steps

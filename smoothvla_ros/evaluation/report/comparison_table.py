@@ -8,6 +8,7 @@ from typing import Any
 
 from smoothvla_ros.evaluation.episodes.measures import MEASURES
 from smoothvla_ros.evaluation.intervals.bootstrap import LEAST_OBSERVATIONS
+from smoothvla_ros.simulation.splits import EvaluationSplit
 
 NOTHING = '–'
 
@@ -94,8 +95,12 @@ def caption(figures: Mapping[str, Any]) -> str:
     """Say what the figures are of: sampling, number of episodes, and of pairs."""
     temperature = figures.get('temperature') or 0.0
     kind = 'greedy' if temperature == 0.0 else f'sampled at temperature {temperature:g}'
-    if figures.get('split'):
+    if figures.get('split') == EvaluationSplit.ALL:
+        kind = f'all scenes, those of training included, {kind}'
+    elif figures.get('split'):
         kind = f'{figures["split"].replace("_", "-")} scenes, {kind}'
+    if figures.get('horizon'):
+        kind += f', at most {figures["horizon"]} steps'
     successes = [side['success'] for side in (figures['before'], figures['after']) if side]
     counts = [side['episodes'] for side in successes]
     text = f'{kind}, {" and ".join(map(str, counts))} episodes'

@@ -40,7 +40,7 @@ from smoothvla_ros.evaluation.intervals.rates import (
 from smoothvla_ros.evaluation.plain_json import plain
 from smoothvla_ros.evaluation.report.versions import versions
 from smoothvla_ros.records import EpisodeName
-from smoothvla_ros.simulation.splits import split_of
+from smoothvla_ros.simulation.splits import EvaluationSplit, split_of
 
 SUMMARY = 'summary.json'
 
@@ -56,6 +56,7 @@ class RunContext:
     reward: None for an evaluation without training.  wall_seconds: of the whole job, s.
     before, after: labels of the two policies in the table; `before` is None where only one ran.
     languages: task index -> instruction.
+    horizon: most control steps that an episode had; None is the suite's own.
     versions: of the software that ran the episodes; what is installed now where None is given.
     """
 
@@ -68,6 +69,7 @@ class RunContext:
     after: str = AFTER
     languages: Mapping[int, str] | None = None
     versions: Mapping[str, str] | None = None
+    horizon: int | None = None
 
 
 def summarise_run(rows: Sequence[EpisodeRow], context: RunContext) -> dict[str, Any]:
@@ -97,6 +99,7 @@ def summarise_run(rows: Sequence[EpisodeRow], context: RunContext) -> dict[str, 
             'reward': context.reward,
             'seed': context.seed,
             'iterations': context.iterations,
+            'horizon': context.horizon,
             **(greedy or nothing),
             'sampled': sampled,
             'estimator': {
@@ -195,6 +198,8 @@ def context_of(summary: Mapping[str, Any]) -> RunContext:
         after=policies['after'],
         languages={task['task']: task['language'] for task in _all_tasks(summary)},
         versions=summary['versions'],
+        # A summary of before there was a horizon to set is of the suite's own.
+        horizon=summary.get('horizon'),
     )
 
 
@@ -219,6 +224,7 @@ def _compare(rows: Sequence[EpisodeRow], context: RunContext) -> dict[str, Any] 
     result = _describe_both(before, after, REPLICATES, MEASURES)
     result['temperature'] = common_temperature(before + after)
     result['split'] = _split(before + after)
+    result['horizon'] = context.horizon
     result['tasks'] = []
     headline = [
         measure for measure in MEASURES if measure.column in ('jerk', 'steps', 'mean_speed')
@@ -236,9 +242,9 @@ def _compare(rows: Sequence[EpisodeRow], context: RunContext) -> dict[str, Any] 
 
 
 def _split(rows: Sequence[EpisodeRow]) -> str:
-    """Name the split that the scenes of all rows belong to."""
-    splits = sorted({split_of(row.name).value for row in rows})
-    return ' and '.join(splits)
+    """Name the split that the scenes of all rows belong to, 'all' where there are of both."""
+    splits = {split_of(row.name).value for row in rows}
+    return splits.pop() if len(splits) == 1 else EvaluationSplit.ALL.value
 
 
 def _describe_both(

@@ -10,7 +10,7 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.evaluation.episodes.policy_labels import EXPERT
 from smoothvla_ros.libero import FAST, RENDER_PROFILES
 from smoothvla_ros.simulation import tasks
-from smoothvla_ros.simulation.splits import Split
+from smoothvla_ros.simulation.splits import EvaluationSplit
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,13 @@ class EvaluationConfig:
         10, 'Episodes a task, each from a scene of its own', minimum=1, maximum=10_000
     )
     split: str = setting(
-        'held_out', 'Init states and scene seeds', choices=tuple(split.value for split in Split)
+        'held_out',
+        'Init states and scene seeds; all: the 50 init states of both splits, which include what '
+        'was trained on',
+        choices=tuple(split.value for split in EvaluationSplit),
+    )
+    horizon: int = setting(
+        0, "Most control steps of an episode; 0: the suite's own", minimum=0, maximum=10_000
     )
     seed: int = setting(
         1000, 'Seed that draws the scenes and the samples', minimum=0, maximum=2**63 - 1

@@ -13,7 +13,11 @@ from smoothvla_ros.evaluation.episodes.archive import EpisodeArchive
 from smoothvla_ros.evaluation.episodes.episode_table import EpisodeRow
 from smoothvla_ros.evaluation.episodes.running_figures import RunningFigures
 from smoothvla_ros.records import Episode, EpisodeRequest
-from smoothvla_ros.simulation.splits import Split, episode_names, init_state_indices
+from smoothvla_ros.simulation.splits import (
+    EvaluationSplit,
+    evaluation_names,
+    init_state_indices,
+)
 from smoothvla_ros.training.rollouts.group_sampling import collect_episodes
 from smoothvla_ros.training.rollouts.source import RolloutSource
 
@@ -28,18 +32,20 @@ class Scenes:
     """Where policies are measured: what is equal here is the same scenes for each of them.
 
     per_task: scenes of each of the tasks.  seed: which ones of the split, and of the sampling.
+    horizon: most control steps; None is the suite's own.
     """
 
     suite: str
     tasks: Sequence[int]
     per_task: int
     seed: int
-    split: Split = Split.HELD_OUT
+    split: EvaluationSplit = EvaluationSplit.HELD_OUT
+    horizon: int | None = None
 
 
 def tell_of_repeated_init_states(scenes: Scenes) -> None:
     """Say in one line where init states come several times, which narrows intervals little."""
-    states = len(init_state_indices(scenes.suite, scenes.split))
+    states = sum(len(init_state_indices(scenes.suite, part)) for part in scenes.split.splits)
     if scenes.per_task > states:
         log.warning(
             '%d episodes a task, but %d init states (%s): several share one and are alike, '
@@ -107,10 +113,11 @@ def _requests(
             temperature=temperature,
             seed=scenes.seed,
             policy_version=policy_version,
+            horizon=scenes.horizon,
         )
         for task in scenes.tasks
         for index, name in enumerate(
-            episode_names(scenes.suite, task, scenes.split, scenes.per_task, scenes.seed)
+            evaluation_names(scenes.suite, task, scenes.split, scenes.per_task, scenes.seed)
         )
     ]
 

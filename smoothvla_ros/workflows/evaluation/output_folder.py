@@ -36,6 +36,8 @@ def check_output_folder(config: EvaluationConfig, contestants: Sequence[Contesta
         except (OSError, ValueError) as error:
             raise UserError(f'{path} cannot be read ({error}); choose another out') from error
         settings = _settings(config, contestants)
+        # An evaluation of before there was a horizon to set ran the suite's own.
+        found.setdefault('horizon', 0)
         different = sorted(name for name in settings if found.get(name) != settings[name])
         if different:
             raise UserError(

@@ -12,7 +12,7 @@ from smoothvla_ros.evaluation.report.run_report import write_report
 from smoothvla_ros.evaluation.report.summary import RunContext
 from smoothvla_ros.folder_lock import FolderLock
 from smoothvla_ros.kinematics import Arm
-from smoothvla_ros.simulation.splits import Split
+from smoothvla_ros.simulation.splits import EvaluationSplit
 from smoothvla_ros.simulation.tasks import tasks as tasks_of
 from smoothvla_ros.training.rollouts.source import RolloutSource
 from smoothvla_ros.workflows.evaluation.config import EvaluationConfig
@@ -60,7 +60,12 @@ def _evaluation(
     earlier_seconds = claim(config, contestants)
     archive = EpisodeArchive(config.out, Arm.panda())
     scenes = Scenes(
-        config.suite, config.task_indices, config.episodes, config.seed, Split(config.split)
+        config.suite,
+        config.task_indices,
+        config.episodes,
+        config.seed,
+        EvaluationSplit(config.split),
+        config.horizon or None,
     )
     tell_of_repeated_init_states(scenes)
     for version, contestant in enumerate(contestants):
@@ -77,6 +82,7 @@ def _evaluation(
     context = RunContext(
         suite=config.suite,
         seed=config.seed,
+        horizon=config.horizon or None,
         wall_seconds=earlier_seconds + time.monotonic() - started,
         before=contestants[0].label if len(contestants) == 2 else None,
         after=contestants[-1].label,

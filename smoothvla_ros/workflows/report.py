@@ -21,12 +21,20 @@ from smoothvla_ros.folder_lock import FolderLock
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.simulation.tasks import tasks
 from smoothvla_ros.user_path import user_path
+from smoothvla_ros.workflows.evaluation.finished import compare_evaluations
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
         'run', type=user_path, help='output folder of a training run or an evaluation'
+    )
+    parser.add_argument(
+        'other',
+        type=user_path,
+        nargs='?',
+        help='another evaluation of the same scenes: compare the two, the first as before, and '
+        'write nothing',
     )
     parser.add_argument(
         '--video',
@@ -39,6 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Recompute, say whether the figures were the same, print the table."""
     folder = arguments.run
+    if arguments.other is not None:
+        print_comparison(compare_evaluations(folder, arguments.other))
+        return 0
     if not folder.is_dir():
         raise UserError(f'{folder} holds no episodes; give the output folder of a run')
     arm = Arm.panda()

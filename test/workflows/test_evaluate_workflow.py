@@ -48,6 +48,7 @@ from smoothvla_ros.workflows.evaluation.episodes import (
     evaluate,
     tell_of_repeated_init_states,
 )
+from smoothvla_ros.workflows.evaluation.finished import compare_evaluations
 from smoothvla_ros.workflows.evaluation.run import run_evaluation
 from smoothvla_ros.workflows.options import given_settings
 
@@ -350,6 +351,44 @@ def test_an_evaluation_of_before_there_was_a_horizon_goes_on(
     run_evaluation(configured(tmp_path))
     with pytest.raises(UserError, match='another horizon'):
         run_evaluation(configured(tmp_path, horizon=512))
+
+
+def test_two_finished_evaluations_are_compared_without_running_anything(
+    faked: list[FakeSource], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The pairs that one evaluation of both gives; what cannot be paired is refused by name."""
+    both = run_evaluation(configured(tmp_path))
+    single: dict[str, object] = {'compare': None}
+    for name in ('first', 'second'):
+        policy = {'policy': str(tmp_path / name), 'out': tmp_path / f'of_{name}'}
+        run_evaluation(configured(tmp_path, **single | policy))
+    ran = len(faked)
+    files = {path: path.read_bytes() for path in tmp_path.glob('of_*/*.*')}
+    found = compare_evaluations(tmp_path / 'of_first', tmp_path / 'of_second')
+    assert (found['paired'], found['sampled']['paired']) == (
+        both['paired'],
+        both['sampled']['paired'],
+    )
+    parser = argparse.ArgumentParser()
+    report_command.add_arguments(parser)
+    folders = [str(tmp_path / 'of_first'), str(tmp_path / 'of_second')]
+    assert report_command.run(parser.parse_args(folders)) == 0
+    assert 'that both solve' in capsys.readouterr().out
+    assert len(faked) == ran
+    assert {path: path.read_bytes() for path in tmp_path.glob('of_*/*.*')} == files
+    others = {'suite': 'libero_object', 'split': 'train', 'horizon': 9, 'seed': 3}
+    for name, value in others.items():
+        out = tmp_path / f'other_{name}'
+        run_evaluation(configured(tmp_path, **single | {name: value, 'out': out}))
+        said = 'no scene in common' if name == 'seed' else f'do not compare: {name} is'
+        with pytest.raises(UserError, match=said):
+            compare_evaluations(tmp_path / 'of_first', out)
+    table = tmp_path / 'of_first' / TABLE
+    table.write_text(table.read_text().replace(',0.3,4', ',0.4,4'))
+    with pytest.raises(UserError, match='different estimators'):
+        compare_evaluations(tmp_path / 'of_first', tmp_path / 'of_second')
+    with pytest.raises(UserError, match='finished evaluation'):
+        compare_evaluations(tmp_path / 'first', tmp_path / 'of_second')
 
 
 def test_a_second_process_is_kept_out(faked: list[FakeSource], tmp_path: Path) -> None:

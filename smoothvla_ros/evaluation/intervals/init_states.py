@@ -52,7 +52,8 @@ def design_effect(
     exactly 1 where no init state comes twice.  A failure alone among successes says little about
     how alike the episodes are, none says nothing: so one init state of average size full of each
     end is added before the effect is estimated, as Agresti and Coull (1998) add successes and
-    failures.  Where all are alike it is then the size of the init states, and init states count.
+    failures.  At most what it is where the episodes of an init state are all the same: its size,
+    and init states count.
     """
     if count_init_states(names) == len(names):
         return 1.0
@@ -60,11 +61,13 @@ def design_effect(
     found: dict[InitState, int] = {}
     of = np.array([found.setdefault(init_state_of(name), len(found)) for name in names])
     size, extremes = len(sample) / len(found), np.asarray(ends)
-    sizes = np.append(np.bincount(of), [size, size])
+    own = np.bincount(of)
+    sizes = np.append(own, [size, size])
     totals = np.append(np.bincount(of, weights=sample), size * extremes)
     count, clusters = sizes.sum(), len(sizes)
     mean = totals.sum() / count
     spread = float((sample**2).sum() + size * (extremes**2).sum() - count * mean**2)
     alone = spread / (count - 1.0) / count
     together = clusters / (clusters - 1.0) * float(((totals - sizes * mean) ** 2).sum()) / count**2
-    return max(1.0, together / alone)
+    most = float((own**2).sum()) / len(sample)
+    return min(max(1.0, together / alone), most)

@@ -61,7 +61,7 @@ class ActionPolicy(ABC):
         In `libero_osc_pose` 7 numbers: tool translation in axes of the base (1 is 0.05 m), rotation
         vector in the same axes (1 is 0.5 rad), gripper (-1 opens, 1 closes). What lies a little
         beyond [-1, 1] is clipped, as LIBERO's controller does; beyond twice that it is refused. In
-        `joint_positions` the arm's joints, rad, and the gripper as above.
+        `joint_positions` the arm's joints, rad, as they are, and the gripper as above.
         A policy that draws noise draws row i from seeds[i] alone, so that an episode can be played
         again.
         """
@@ -87,18 +87,22 @@ class ActionPolicy(ABC):
         if not np.isfinite(answer).all():
             raise UserError(f'policy {type(self).__name__} answered a number that is not finite')
         if self.spec.action_space == ACTION_SPACE:
-            answer = self._clipped(answer)
+            units = f'name its own action space ({JOINT_SPACE} for joints in rad)'
+            answer = self._clipped(answer, f'bring it to those units, or {units}')
+        else:
+            # Whatever the others are, the last number is a gripper.
+            gripper = 'bring its last number, the gripper, to those units'
+            answer[..., -1:] = self._clipped(answer[..., -1:], gripper)
         # Of joints they mean nothing; nothing reads them then, for such a policy is not trained.
         tokens = self._bins.encode(answer)
         return ActionChunks(answer, tokens, np.zeros(tokens.shape, np.float32))
 
-    def _clipped(self, answer: np.ndarray) -> np.ndarray:
+    def _clipped(self, answer: np.ndarray, remedy: str) -> np.ndarray:
         furthest = np.abs(answer).max(initial=0.0)
         if furthest > _MOST:
             raise UserError(
                 f'policy {type(self).__name__} answered {furthest:g} in action space '
-                f'{ACTION_SPACE}, which is from -1 to 1; bring it to those units, or name its own '
-                f'action space ({JOINT_SPACE} for joints in rad)'
+                f'{self.spec.action_space} in place of a number from -1 to 1; {remedy}'
             )
         return np.clip(answer, -1.0, 1.0)
 

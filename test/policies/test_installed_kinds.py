@@ -177,6 +177,17 @@ def test_joints_are_answered_as_they_are():
     assert checked_answer(chunks, policy.spec, 1).actions.tolist() == answer.tolist()
 
 
+def test_the_gripper_beside_joints_has_its_range():
+    """What overshoots it is clipped; in other units each number but 0 would close or open."""
+    answer = np.full((1, 2, 8), 1.2)
+    chunks = Given(answer, 'joint_positions', 8).act([observation()], temperature=0.0, seeds=[0])
+    assert chunks.actions[0, 0].tolist() == [1.2] * 7 + [1.0]
+    with pytest.raises(UserError, match=r'answered 255 in .* joint_positions .* the gripper, to'):
+        Given(255 * answer / 1.2, 'joint_positions', 8).act(
+            [observation()], temperature=0.0, seeds=[0]
+        )
+
+
 def test_what_has_no_log_probabilities_is_neither_sampled_nor_trained(tmp_path):
     """Four ways to ask for them, each refused with the reason."""
     policy = Given(np.zeros((1, 2, 7)))

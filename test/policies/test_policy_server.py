@@ -165,6 +165,18 @@ def test_a_policy_of_a_real_arm_is_asked_and_answers_in_joints(serve):
         require_libero_actions(policy.spec, 'my arm')
 
 
+@pytest.mark.parametrize('space', ['libero_osc_pose', 'joint_positions'])
+@pytest.mark.parametrize(('number', 'said'), [(np.inf, 'not finite'), (255.0, 'answered 509')])
+def test_a_gripper_that_is_no_number_of_its_range_is_refused(serve, space, number, said):
+    """Clipped, a network that broke down would close the gripper for good."""
+    answer = np.zeros((5, 7 + (space == 'joint_positions')))
+    answer[:, -1] = number
+    ends = {'gripper_open': 0.0, 'gripper_closed': 1.0}
+    _, policy = serve(lambda _: {'actions': answer}, action_space=space, **ends)
+    with pytest.raises(UserError, match=said):
+        act(policy, observation())
+
+
 def test_joints_and_fingers_may_be_one_state(serve):
     """Many servers take one vector; the fingers come last, as LIBERO's do."""
     server, policy = serve(lambda _: actions(), state='joints')

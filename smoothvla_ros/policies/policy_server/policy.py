@@ -106,10 +106,10 @@ class PolicyServerPolicy(ActionPolicy):
         return state[:_TOOL], state[_TOOL:]
 
     def _gripper(self, answered: np.ndarray) -> np.ndarray:
-        """Return what the server answered for the gripper as -1 (open) to 1 (closed)."""
+        """Return what the server answered for the gripper, brought to -1 (open) and 1 (closed)."""
         settings = self._settings
         way = settings.gripper_closed - settings.gripper_open
-        return np.clip(2.0 * (answered - settings.gripper_open) / way - 1.0, -1.0, 1.0)
+        return 2.0 * (answered - settings.gripper_open) / way - 1.0
 
 
 def load(folder: Path, device: torch.device, arm: Arm) -> PolicyServerPolicy:

@@ -377,6 +377,7 @@ def test_two_finished_evaluations_are_compared_without_running_anything(
     assert len(faked) == ran
     assert {path: path.read_bytes() for path in tmp_path.glob('of_*/*.*')} == files
     others = {'suite': 'libero_object', 'split': 'train', 'horizon': 9, 'seed': 3}
+    others |= {'render_profile': 'stock', 'instruction': 'sit', 'wrong_instruction': True}
     for name, value in others.items():
         out = tmp_path / f'other_{name}'
         run_evaluation(configured(tmp_path, **single | {name: value, 'out': out}))
@@ -389,6 +390,27 @@ def test_two_finished_evaluations_are_compared_without_running_anything(
         compare_evaluations(tmp_path / 'of_first', tmp_path / 'of_second')
     with pytest.raises(UserError, match='finished evaluation'):
         compare_evaluations(tmp_path / 'first', tmp_path / 'of_second')
+
+
+def test_finished_evaluations_need_one_temperature_and_whole_records(
+    faked: list[FakeSource], tmp_path: Path
+) -> None:
+    """What does not compare is told why; a summary of before policies had labels still does."""
+    folders = []
+    for name, temperature in (('first', 0.0), ('second', 1.0)):
+        folders.append(tmp_path / f'of_{name}')
+        changes = {'temperatures': (temperature,), 'out': folders[-1]}
+        run_evaluation(configured(tmp_path, **changes))
+    with pytest.raises(UserError, match=r'no scene in common, greedy or sampled.*temperatures'):
+        compare_evaluations(*folders)
+    path = folders[0] / SUMMARY
+    summary = json.loads(path.read_text())
+    del summary['policies']
+    path.write_text(json.dumps(summary))
+    assert compare_evaluations(folders[0], folders[0])['paired']['common'] == 3
+    (folders[0] / 'evaluation.json').write_text('[]')
+    with pytest.raises(UserError, match=r'evaluation\.json cannot be read .*finished evaluation'):
+        compare_evaluations(*folders)
 
 
 def test_a_second_process_is_kept_out(faked: list[FakeSource], tmp_path: Path) -> None:

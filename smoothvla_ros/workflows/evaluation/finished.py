@@ -17,6 +17,8 @@ from smoothvla_ros.workflows.evaluation.config import EvaluationConfig
 from smoothvla_ros.workflows.evaluation.output_folder import SETTINGS
 
 _SETTINGS = frozenset(field.name for field in dataclasses.fields(EvaluationConfig))
+# Of two that differ in one of these, what is found would not be of the policies alone.
+_ALIKE = ('suite', 'split', 'horizon', 'render_profile', 'instruction', 'wrong_instruction')
 
 
 def compare_evaluations(first: Path, second: Path) -> dict[str, Any]:
@@ -24,11 +26,12 @@ def compare_evaluations(first: Path, second: Path) -> dict[str, Any]:
 
     Of an evaluation of two policies it is the second one, which it was about.
     Raises UserError where a folder is no finished evaluation, or where suites, splits, horizons,
-    files of the suite, estimators or temperatures differ, or no scene is common.
+    rendering, instructions, files of the suite, estimators or temperatures differ, or no scene is
+    common.
     """
     one, other = _settings(first), _settings(second)
     # What the record holds beside settings is the state of the suite's own files.
-    fixed = {'suite', 'split', 'horizon'} | (set(one) | set(other)) - _SETTINGS
+    fixed = set(_ALIKE) | (set(one) | set(other)) - _SETTINGS
     for name in sorted(fixed):
         if one.get(name) != other.get(name):
             raise UserError(
@@ -42,8 +45,8 @@ def compare_evaluations(first: Path, second: Path) -> dict[str, Any]:
         pairs += len(pair_rows(sides[0], sides[1]).pairs)
     if not pairs:
         raise UserError(
-            f'{first} and {second} have no scene in common; evaluate both with one seed and '
-            'common tasks'
+            f'{first} and {second} have no scene in common, greedy or sampled; evaluate both with '
+            'one seed, common tasks and the same temperatures'
         )
     context = context_of(read_summary(second))
     context = dataclasses.replace(context, before=BEFORE, after=AFTER, wall_seconds=None)
@@ -53,17 +56,16 @@ def compare_evaluations(first: Path, second: Path) -> dict[str, Any]:
 def _settings(folder: Path) -> dict[str, Any]:
     path = folder / SETTINGS
     try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        return {'horizon': 0, **json.loads(path.read_text())}
+    except (OSError, ValueError, TypeError) as error:
         raise UserError(
             f'{path} cannot be read ({error}); give the output folder of a finished evaluation'
         ) from error
-    return {'horizon': 0} | dict(found)
 
 
 def _rows(folder: Path, label: str) -> list[EpisodeRow]:
     """Read the rows of the policy that the evaluation was about, under another label."""
-    policy = read_summary(folder)['policies']['after']
+    policy = context_of(read_summary(folder)).after
     rows = [row for row in read_rows(folder / TABLE) if row.policy == policy]
     return [
         dataclasses.replace(row, policy=label, episode_id=f'{label}-{row.episode_id}')

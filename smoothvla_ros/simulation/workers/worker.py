@@ -63,7 +63,7 @@ class Worker:
     def execute(
         self, actions: np.ndarray, timeout_s: float = EXECUTE_TIMEOUT_S, observe: bool = True
     ) -> StepResult:
-        """Execute actions [k, 7] until the first success or the horizon.
+        """Execute actions [k, 7] until the first success; the horizon is the caller's.
 
         observe: whether to render an observation at the end, unless the goal is reached.
         Raises UserError if an action has a wrong shape or is not finite (none is executed then),

@@ -27,7 +27,7 @@ class StepResult:
     """What executing a chunk of actions led to.
 
     observation: after the last executed step; None if it was not asked for, or the goal is reached.
-    executed: steps that were run, k'; fewer than given after a success or at the horizon.
+    executed: steps that were run, k'; fewer than given after a success.
     success: whether the episode has reached its goal.
     joint_positions, joint_velocities: [k', 7] rad, rad/s, after each executed step.
     gripper_positions: [k', 2] m.
@@ -66,7 +66,6 @@ class EpisodeRunner:
         """cache: where environments come from."""
         self._cache = cache
         self._environment: Environment | None = None
-        self._steps = 0
         self._success = False
 
     def reset(self, name: EpisodeName) -> Observation:
@@ -74,11 +73,11 @@ class EpisodeRunner:
         self._environment = None
         environment = self._cache.get(name.suite, name.task)
         environment.reset(name)
-        self._environment, self._steps, self._success = environment, 0, False
+        self._environment, self._success = environment, False
         return environment.observe()
 
     def execute(self, actions: np.ndarray, observe: bool) -> StepResult:
-        """Execute actions [k, 7] until the first success or the horizon.
+        """Execute actions [k, 7] until the first success; the horizon is the caller's.
 
         Raises UserError if any of them has a wrong shape or is not finite; none is executed then.
         """
@@ -86,10 +85,9 @@ class EpisodeRunner:
         actions = environment.checked_actions(actions)
         joints, velocities, fingers = [], [], []
         for action in actions:
-            if self._success or self._steps >= environment.horizon:
+            if self._success:
                 break
             self._success = environment.step(action)
-            self._steps += 1
             joints.append(environment.joint_positions())
             velocities.append(environment.joint_velocities())
             fingers.append(environment.gripper_positions())

@@ -452,6 +452,13 @@ def test_a_reward_of_training_is_that_of_ablations_without_one(tmp_path) -> None
         benchmark_cells(config_of(tmp_path, training=training, ablations=ablations))
 
 
+def test_a_policy_whose_actions_libero_does_not_play_is_refused(tmp_path) -> None:
+    """Joints in rad, played as motions of the tool, would be hours of failures."""
+    config = config_of(tmp_path)
+    with pytest.raises(UserError, match=r"action space 'toy'; LIBERO takes 7 of"):
+        Benchmark(config, benchmark_cells(config), load=load_toy)
+
+
 def without_actions():
     """Return a filter of one's own with which an episode would never end."""
     return lambda actions: actions[:0]

@@ -34,6 +34,7 @@ from smoothvla_ros.policies.chunk_filters import (
     try_chunk_filter,
 )
 from smoothvla_ros.policies.folder import policy_folder
+from smoothvla_ros.policies.libero_actions import require_libero_actions
 from smoothvla_ros.policies.loading import Loader
 from smoothvla_ros.policies.weights_folder import folder_sha256
 from smoothvla_ros.records.reward_names import SMOOTH
@@ -75,7 +76,8 @@ class Benchmark:
     ) -> None:
         """open_source: this process's own workers if None.  load: folder and device to a policy.
 
-        Raises UserError if a cell's file was made with other settings or another starting policy.
+        Raises UserError if a cell's file was made with other settings or another starting policy,
+        and for one whose actions LIBERO does not play.
         """
         self._config = config
         self._cells = list(cells)
@@ -321,6 +323,7 @@ def _own_workers(config: BenchmarkConfig, load: Loader) -> OpenSource:
     device = device_of(config)
     # The starting policy's views are those of every policy that is trained from it.
     spec = load(config.policy, device).spec
+    require_libero_actions(spec, config.policy)
     render = RenderSettings(config.render_profile, spec.image_size, spec.cameras)
 
     def open_source(

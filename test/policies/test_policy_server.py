@@ -297,6 +297,8 @@ def test_late_answer_is_not_taken_for_that_of_the_next_question(serve):
         ({'address': 'ws://127.0.0.1:9', 'chunk': 0}, 'chunk=0 is too small'),
         ({'address': 'ws://127.0.0.1:9', 'frame': 'kitchen'}, "frame='kitchen'"),
         ({'address': 'ws://127.0.0.1:9', 'gripper_open': 1.0}, 'gripper_closed are both 1'),
+        ({'address': 'ws://127.0.0.1:9', 'state_name': 'prompt'}, 'each a name of its own'),
+        ({'address': 'ws://127.0.0.1:9', 'wrist_image_name': ''}, 'each a name of its own'),
         ({'address': 'ws://127.0.0.1', 'port': 8000}, "unknown setting 'port'"),
         ({}, "'address' is missing"),
     ],

@@ -18,6 +18,7 @@ from smoothvla_ros.policies.policy_server.connection import Connection
 from smoothvla_ros.policies.policy_server.settings import (
     DRAWN_SIZE,
     JOINTS,
+    PROMPT,
     PolicyServerSettings,
     read_settings,
 )
@@ -81,7 +82,7 @@ class PolicyServerPolicy(ActionPolicy):
         question: dict[str, object] = {
             settings.image_name: self._image(observation.images[AGENTVIEW]),
             settings.wrist_image_name: self._image(observation.images[WRIST]),
-            'prompt': observation.instruction,
+            PROMPT: observation.instruction,
         }
         arm, fingers = self._state(observation)
         if settings.gripper_name:

@@ -15,6 +15,7 @@ DRAWN_SIZE = 256
 """Height and width of the images before they are resized: those of LIBERO's published data."""
 
 TOOL, JOINTS = 'tool', 'joints'
+PROMPT = 'prompt'
 _KIND_FIELDS = ('type', 'model_type')
 _SCHEMES = ('ws://', 'wss://')
 
@@ -84,4 +85,13 @@ def read_settings(folder: Path) -> PolicyServerSettings:
             f'{path}: gripper_open and gripper_closed are both {settings.gripper_open:g}; give '
             'what the server answers for each'
         )
+    names = [PROMPT, settings.image_name, settings.wrist_image_name, settings.state_name]
+    names += [settings.gripper_name] if settings.gripper_name else []
+    for name in names:
+        # One of two would be sent.
+        if not name or names.count(name) > 1:
+            raise UserError(
+                f'{path}: names of a question are {", ".join(map(repr, names))}; give each a name '
+                'of its own'
+            )
     return settings

@@ -413,6 +413,18 @@ def test_finished_evaluations_need_one_temperature_and_whole_records(
         compare_evaluations(*folders)
 
 
+def test_the_report_of_a_killed_evaluation_says_its_horizon(
+    faked: list[FakeSource], tmp_path: Path
+) -> None:
+    """There is no summary yet that says it, and its episodes do not."""
+    run_evaluation(configured(tmp_path, horizon=512))
+    (tmp_path / 'out' / SUMMARY).unlink()
+    parser = argparse.ArgumentParser()
+    report_command.add_arguments(parser)
+    assert report_command.run(parser.parse_args([str(tmp_path / 'out'), '--no-video'])) == 0
+    assert json.loads((tmp_path / 'out' / SUMMARY).read_text())['horizon'] == 512
+
+
 def test_a_second_process_is_kept_out(faked: list[FakeSource], tmp_path: Path) -> None:
     """Two evaluations into one folder would count each other's episodes as their own."""
     with FolderLock(tmp_path / 'out', ''), pytest.raises(UserError, match='in use'):

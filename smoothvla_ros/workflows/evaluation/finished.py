@@ -29,7 +29,7 @@ def compare_evaluations(first: Path, second: Path) -> dict[str, Any]:
     rendering, instructions, files of the suite, estimators or temperatures differ, or no scene is
     common.
     """
-    one, other = _settings(first), _settings(second)
+    one, other = read_settings(first), read_settings(second)
     # What the record holds beside settings is the state of the suite's own files.
     fixed = set(_ALIKE) | (set(one) | set(other)) - _SETTINGS
     for name in sorted(fixed):
@@ -53,7 +53,8 @@ def compare_evaluations(first: Path, second: Path) -> dict[str, Any]:
     return summarise_run([*before, *after], context)
 
 
-def _settings(folder: Path) -> dict[str, Any]:
+def read_settings(folder: Path) -> dict[str, Any]:
+    """Return the record of an evaluation.  Raises UserError where it cannot be read."""
     path = folder / SETTINGS
     try:
         return {'horizon': 0, **json.loads(path.read_text())}

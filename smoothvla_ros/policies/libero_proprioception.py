@@ -12,6 +12,8 @@ from smoothvla_ros.policies.libero_frames import base_position
 from smoothvla_ros.records import Observation
 
 SIZE = 8
+TOOL_SIZE = 6
+"""How many of them are the tool's: the rest are the fingers."""
 
 
 def libero_proprioception(arm: Arm, observation: Observation, data_set: str) -> np.ndarray:

@@ -21,8 +21,8 @@ from smoothvla_ros.folder_lock import FolderLock
 from smoothvla_ros.kinematics import Arm
 from smoothvla_ros.simulation.tasks import tasks
 from smoothvla_ros.user_path import user_path
-from smoothvla_ros.workflows.evaluation.finished import compare_evaluations, read_settings
-from smoothvla_ros.workflows.evaluation.output_folder import SETTINGS
+from smoothvla_ros.workflows.evaluation.finished import compare_evaluations
+from smoothvla_ros.workflows.evaluation.output_folder import SETTINGS, read_settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,8 +94,12 @@ def _context(folder: Path, rows: list[EpisodeRow]) -> RunContext:
         before=labels[0] if len(labels) == 2 else None,
         after=labels[-1],
         languages={task.index: task.language for task in tasks(rows[0].suite)},
-        # A killed training has no such record, and the suite's own horizon.
-        horizon=(read_settings(folder)['horizon'] or None)
-        if (folder / SETTINGS).exists()
-        else None,
+        horizon=_horizon(folder),
     )
+
+
+def _horizon(folder: Path) -> int | None:
+    """Return the horizon that was asked for; None is the suite's own, as of every training."""
+    if not (folder / SETTINGS).exists():
+        return None
+    return read_settings(folder, 'give the output folder of an evaluation')['horizon'] or None

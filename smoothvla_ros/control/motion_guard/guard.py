@@ -18,7 +18,7 @@ import numpy as np
 from smoothvla_ros.control.motion_guard.action_space import ActionSpace, Unreachable
 from smoothvla_ros.control.motion_guard.arming import Arming
 from smoothvla_ros.control.motion_guard.gripper import Gripper, GripperSettings
-from smoothvla_ros.control.motion_guard.guard_inputs import GuardInputs
+from smoothvla_ros.control.motion_guard.guard_inputs import GuardInputs, Measured
 from smoothvla_ros.control.motion_guard.guard_settings import GuardSettings
 from smoothvla_ros.control.motion_guard.motion import POSITION, CommandedMotion
 from smoothvla_ros.control.motion_guard.phases import GuardPhase, PhaseEvent, PhaseMachine
@@ -164,8 +164,7 @@ class MotionGuard:
         measured = self._heard.measured
         if measured is None:
             return math.inf
-        commanded = self._motion.at(self._time.tick_of(measured.stamp_ns))[POSITION]
-        return float(np.abs(commanded - measured.joints).max())
+        return float(np.abs(self._commanded_at(measured) - measured.joints).max())
 
     def hear_joints(
         self, now_ns: int, stamp_ns: int, joints: np.ndarray, velocities: np.ndarray | None = None
@@ -385,8 +384,12 @@ class MotionGuard:
         if measured is None or self._is_taking_over:
             self._rest.forget()
             return 0.0
-        commanded = self._motion.at(self._time.tick_of(measured.stamp_ns))[POSITION]
+        commanded = self._commanded_at(measured)
         return self._rest.moved_rad(measured.stamp_ns, commanded, measured.joints)
+
+    def _commanded_at(self, measured: Measured) -> np.ndarray:
+        """Return where the joints were commanded when they were measured, [n] rad."""
+        return self._motion.at(self._time.tick_of(measured.stamp_ns))[POSITION]
 
     def _watch_clock(self, now_ns: int) -> None:
         """Trip where the clock jumped since the last tick: whoever asks may come before one.

@@ -13,7 +13,7 @@ from smoothvla_ros.errors import UserError
 from smoothvla_ros.kinematics.arm import Arm
 from smoothvla_ros.libero import ACTION_DIMENSION, AGENTVIEW, JOINT_SPACE, WRIST
 from smoothvla_ros.policies.action_policy import ActionPolicy
-from smoothvla_ros.policies.libero_proprioception import libero_proprioception
+from smoothvla_ros.policies.libero_proprioception import TOOL_SIZE, libero_proprioception
 from smoothvla_ros.policies.policy_server.connection import Connection
 from smoothvla_ros.policies.policy_server.settings import (
     DRAWN_SIZE,
@@ -24,9 +24,6 @@ from smoothvla_ros.policies.policy_server.settings import (
 )
 from smoothvla_ros.policies.proprioception import checked_values
 from smoothvla_ros.records import Observation
-
-# Of the tool's state: position and rotation vector; the rest are the fingers.
-_TOOL = 6
 
 
 class PolicyServerPolicy(ActionPolicy):
@@ -104,7 +101,7 @@ class PolicyServerPolicy(ActionPolicy):
             fingers = len(observation.gripper_positions)
             return joints, checked_values(observation, 'gripper_positions', fingers)
         state = libero_proprioception(self._arm, observation, self._settings.frame)
-        return state[:_TOOL], state[_TOOL:]
+        return state[:TOOL_SIZE], state[TOOL_SIZE:]
 
     def _gripper(self, answered: np.ndarray) -> np.ndarray:
         """Return what the server answered for the gripper, brought to -1 (open) and 1 (closed)."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,12 @@ from smoothvla_ros.evaluation.episodes.policy_labels import AFTER, BEFORE
 from smoothvla_ros.evaluation.intervals.pairing import pair_rows
 from smoothvla_ros.evaluation.report.summary import context_of, read_summary, summarise_run
 from smoothvla_ros.workflows.evaluation.config import EvaluationConfig
-from smoothvla_ros.workflows.evaluation.output_folder import SETTINGS
+from smoothvla_ros.workflows.evaluation.output_folder import read_settings
 
 _SETTINGS = frozenset(field.name for field in dataclasses.fields(EvaluationConfig))
 # Of two that differ in one of these, what is found would not be of the policies alone.
 _ALIKE = ('suite', 'split', 'horizon', 'render_profile', 'instruction', 'wrong_instruction')
+_REMEDY = 'give the output folder of a finished evaluation'
 
 
 def compare_evaluations(first: Path, second: Path) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def compare_evaluations(first: Path, second: Path) -> dict[str, Any]:
     rendering, instructions, files of the suite, estimators or temperatures differ, or no scene is
     common.
     """
-    one, other = read_settings(first), read_settings(second)
+    one, other = (read_settings(folder, _REMEDY) for folder in (first, second))
     # What the record holds beside settings is the state of the suite's own files.
     fixed = set(_ALIKE) | (set(one) | set(other)) - _SETTINGS
     for name in sorted(fixed):
@@ -51,17 +51,6 @@ def compare_evaluations(first: Path, second: Path) -> dict[str, Any]:
     context = context_of(read_summary(second))
     context = dataclasses.replace(context, before=BEFORE, after=AFTER, wall_seconds=None)
     return summarise_run([*before, *after], context)
-
-
-def read_settings(folder: Path) -> dict[str, Any]:
-    """Return the record of an evaluation.  Raises UserError where it cannot be read."""
-    path = folder / SETTINGS
-    try:
-        return {'horizon': 0, **json.loads(path.read_text())}
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(
-            f'{path} cannot be read ({error}); give the output folder of a finished evaluation'
-        ) from error
 
 
 def _rows(folder: Path, label: str) -> list[EpisodeRow]:

@@ -31,13 +31,8 @@ def check_output_folder(config: EvaluationConfig, contestants: Sequence[Contesta
     check_writable(config.out, 'out=')
     path = config.out / SETTINGS
     if path.exists():
-        try:
-            found = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise UserError(f'{path} cannot be read ({error}); choose another out') from error
+        found = read_settings(config.out, 'choose another out')
         settings = _settings(config, contestants)
-        # An evaluation of before there was a horizon to set ran the suite's own.
-        found.setdefault('horizon', 0)
         different = sorted(name for name in settings if found.get(name) != settings[name])
         if different:
             raise UserError(
@@ -59,6 +54,19 @@ def claim(config: EvaluationConfig, contestants: Sequence[Contestant]) -> float:
         return _earlier_seconds(config.out)
     write_file(path, json.dumps(_settings(config, contestants), indent=2) + '\n')
     return 0.0
+
+
+def read_settings(folder: Path, remedy: str) -> dict[str, Any]:
+    """Return the record of an evaluation.
+
+    remedy: what to do where it cannot be read, for the UserError that this then raises.
+    """
+    path = folder / SETTINGS
+    try:
+        # An evaluation of before there was a horizon to set ran the suite's own.
+        return {'horizon': 0, **json.loads(path.read_text())}
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f'{path} cannot be read ({error}); {remedy}') from error
 
 
 def _settings(config: EvaluationConfig, contestants: Sequence[Contestant]) -> dict[str, Any]:
